@@ -1,0 +1,201 @@
+"""Artifacts: a file opened once, read in bounded pieces, known by what it is and never by its path."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
+
+from chopmark.core import limits, reasons
+from chopmark.core.errors import InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+    from chopmark.core.reasons import Reason
+
+
+class UnreadableError(InputError):
+    """The artifact cannot be looked at; `reason` is the catalogue's entry for why."""
+
+    def __init__(self, name: str, reason: Reason, detail: str = "") -> None:
+        super().__init__(f"{name}: {reason.sentence}" + (f" ({detail})" if detail else ""))
+        self.reason = reason
+        self.detail = detail
+
+
+class Identity(NamedTuple):
+    """Which file it is for the kernel; None for bytes in memory."""
+
+    device: int
+    inode: int
+
+
+class View(Protocol):
+    """Read-only access to bytes that may be far larger than memory."""
+
+    @property
+    def size(self) -> int:
+        """Length in bytes when it was opened."""
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Exactly the bytes that exist in [offset, offset + length): fewer at the end, none beyond it."""
+
+    def changed(self) -> bool:
+        """Whether the bytes may have changed since they were opened."""
+
+
+class BytesView:
+    """Bytes in memory."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    @property
+    def size(self) -> int:
+        """Length in bytes."""
+        return len(self._data)
+
+    def read(self, offset: int, length: int) -> bytes:
+        """A slice, with offsets and lengths that may point beyond the end."""
+        return self._data[offset : offset + length] if offset >= 0 and length > 0 else b""
+
+    def changed(self) -> bool:
+        """Bytes do not change."""
+        return False
+
+
+class FileView:
+    """A regular file through one descriptor, which this object owns."""
+
+    def __init__(self, descriptor: int, name: str) -> None:
+        self.descriptor = descriptor
+        self._name = name
+        self._opened = os.fstat(descriptor)
+
+    @property
+    def size(self) -> int:
+        """Length in bytes when it was opened."""
+        return self._opened.st_size
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Read with pread until the range is full; raises UnreadableError when the medium fails or the file shrank."""
+        length = min(length, self.size - offset)
+        if offset < 0 or length <= 0:
+            return b""
+        try:
+            data = os.pread(self.descriptor, length, offset)
+            while len(data) < length:
+                more = os.pread(self.descriptor, length - len(data), offset + len(data))
+                if not more:
+                    raise UnreadableError(self._name, reasons.INPUT_CHANGED, "it became shorter")
+                data += more
+        except OSError as error:
+            raise UnreadableError(self._name, reasons.INPUT_UNREADABLE, os.strerror(error.errno or 0)) from None
+        return data
+
+    def changed(self) -> bool:
+        """Compare size and both time stamps with those at opening."""
+        before, after = self._opened, os.fstat(self.descriptor)
+        return (before.st_size, before.st_mtime_ns, before.st_ctime_ns) != (
+            after.st_size,
+            after.st_mtime_ns,
+            after.st_ctime_ns,
+        )
+
+    def close(self) -> None:
+        """Give the descriptor back."""
+        os.close(self.descriptor)
+
+
+class Artifact:
+    """Something that may carry signatures: its bytes, a name to show, and its identity.
+
+    Use it as a context manager. `companion` reads small files beside it, for formats whose signature lives there.
+    """
+
+    def __init__(
+        self, name: str, view: View, identity: Identity | None = None, companions: dict[str, bytes] | None = None
+    ) -> None:
+        self.name = name
+        self.view = view
+        self.identity = identity
+        self._companions = companions
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str]) -> Self:
+        """Open a regular file for reading.
+
+        Raises UnreadableError (an InputError) for anything else; never blocks on a FIFO or a device.
+        """
+        name = os.fspath(path)
+        try:
+            descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+        except OSError as error:
+            raise _unreadable(name, error) from None
+        except ValueError:  # an embedded NUL
+            raise UnreadableError(name, reasons.INPUT_MISSING) from None
+        state = os.fstat(descriptor)
+        if not stat.S_ISREG(state.st_mode):
+            os.close(descriptor)
+            raise UnreadableError(name, reasons.INPUT_NOT_A_FILE)
+        return cls(name, FileView(descriptor, name), Identity(state.st_dev, state.st_ino))
+
+    @classmethod
+    def from_bytes(cls, data: bytes, name: str = "memory", companions: dict[str, bytes] | None = None) -> Self:
+        """An artifact in memory; `companions` maps suffixes to the bytes of the files beside it."""
+        return cls(name, BytesView(data), None, companions or {})
+
+    def companion(self, suffix: str, limit: int = limits.ENVELOPE_MAX) -> bytes | None:
+        """The bytes of the file named like this one plus `suffix`; None when there is none.
+
+        Raises UnreadableError when it exists and cannot be read or exceeds `limit` bytes.
+        """
+        if self._companions is not None:
+            return self._companions.get(suffix)
+        try:
+            with type(self).open(self.name + suffix) as beside:
+                if beside.view.size > limit:
+                    raise UnreadableError(self.name + suffix, reasons.INPUT_TOO_LARGE)
+                return beside.view.read(0, limit)
+        except UnreadableError as error:
+            if error.reason is reasons.INPUT_MISSING:
+                return None
+            raise
+
+    def head(self) -> bytes:
+        """The first bytes, as many as formats may look at to detect themselves."""
+        return self.view.read(0, limits.DETECT_HEAD)
+
+    def chunks(self, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
+        """The bytes of a range (all from `offset` on by default), in pieces of at most READ_CHUNK."""
+        end = self.view.size if length is None else min(offset + length, self.view.size)
+        while offset < end:
+            piece = self.view.read(offset, min(limits.READ_CHUNK, end - offset))
+            offset += len(piece)
+            yield piece
+
+    def close(self) -> None:
+        """Close the file, if there is one."""
+        if isinstance(self.view, FileView):
+            self.view.close()
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        self.close()
+
+
+def _unreadable(name: str, error: OSError) -> UnreadableError:
+    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP):
+        return UnreadableError(name, reasons.INPUT_MISSING)
+    if error.errno in (errno.ENXIO, errno.EISDIR):
+        return UnreadableError(name, reasons.INPUT_NOT_A_FILE)
+    return UnreadableError(name, reasons.INPUT_UNREADABLE, os.strerror(error.errno or 0))

@@ -1,0 +1,147 @@
+"""The contracts between rooms, as protocols: what a format, an envelope and a key must answer."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from chopmark.core.artifact import Artifact
+    from chopmark.core.patch import Patch
+    from chopmark.core.proof import Proof
+    from chopmark.core.seal import Payload, Recipe, Seal
+
+
+class Envelope(Protocol):
+    """One signature as wrapped: parsed, not verified."""
+
+    @property
+    def scheme(self) -> str:
+        """What kind it is: "authenticode", "cms", ..."""
+
+    @property
+    def raw(self) -> bytes:
+        """The bytes as found."""
+
+    def check(self, payloads: Sequence[Payload]) -> Proof:
+        """Verify structure, digests and the signature; `payloads` are those of the seal's claims, in order."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What an envelope is to be made over.
+
+    `content_type` is the dotted object identifier of what is signed; `body` its DER when it travels inside the envelope,
+    None when it stays outside (detached) and only `digest` of it is signed. `attributes` are further signed attributes,
+    (object identifier, DER of the one value).
+    """
+
+    content_type: str
+    digest_algorithm: str
+    digest: bytes
+    body: bytes | None = None
+    attributes: tuple[tuple[str, bytes], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class SealOptions:
+    """What a person may ask of a new signature, as far as a format cares.
+
+    `description` and `url` are shown by some systems at a prompt; `page_hashes` asks for per-page digests;
+    `append` keeps the signatures there are and adds this one beside or inside them; `variant` is the format's own (such
+    as "pem" for detached).
+    """
+
+    digest_algorithm: str = "sha256"
+    description: str = ""
+    url: str = ""
+    page_hashes: bool = False
+    append: bool = False
+    variant: str = ""
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+
+@runtime_checkable
+class Format(Protocol):
+    """Where signatures live in one kind of artifact.
+
+    A package in chopmark/formats exports one as `FORMAT`; it is found by discovery. `name` is the word on the command
+    line, `title` the one for people, `suffixes` the usual extensions (with the dot, lower case), `envelope` the name of
+    the envelope its signatures are made in.
+    """
+
+    name: str
+    title: str
+    suffixes: tuple[str, ...]
+    envelope: str
+
+    def detect(self, head: bytes, name: str) -> int:
+        """How certain it is that this is its own: 0 not at all .. 9 beyond doubt; `head` is the first DETECT_HEAD bytes."""
+
+    def extract(self, artifact: Artifact) -> Iterable[Seal]:
+        """Every signature in it, outermost first; raises MalformedError where the structure breaks the rules."""
+
+    def recipe(self, artifact: Artifact, options: SealOptions) -> Recipe:
+        """What a new signature would cover."""
+
+    def digest(self, artifact: Artifact, recipes: Sequence[Recipe]) -> Sequence[Payload]:
+        """What recipes of this format come to, in as few passes as possible."""
+
+    def content(self, artifact: Artifact, payload: Payload, options: SealOptions) -> Content:
+        """What the envelope signs, given the digest of the artifact."""
+
+    def embed(self, artifact: Artifact, envelope: bytes, options: SealOptions) -> Patch:
+        """Put an envelope in; never writes. With `options.append` existing signatures stay, else they are replaced."""
+
+    def strip(self, artifact: Artifact) -> Patch:
+        """Take every signature out."""
+
+
+@runtime_checkable
+class Prepares(Protocol):
+    """A format that must change the artifact before it can be hashed (padding, reserved room)."""
+
+    def prepare(self, artifact: Artifact, options: SealOptions) -> Artifact:
+        """The artifact as it will be hashed; the caller closes it."""
+
+
+class Signer(Protocol):
+    """A private key that can sign, wherever it lives, with what belongs to it.
+
+    `algorithm` names the kind of key: "rsa", "ec" or "ed25519"; `public_key` is DER SubjectPublicKeyInfo; `certificates`
+    are DER, its own first if it has one, then intermediates.
+    """
+
+    @property
+    def algorithm(self) -> str:
+        """The kind of key."""
+
+    @property
+    def public_key(self) -> bytes:
+        """DER SubjectPublicKeyInfo."""
+
+    @property
+    def certificates(self) -> tuple[bytes, ...]:
+        """DER certificates that came with the key (a PKCS #12 has some); may be empty."""
+
+    def sign(self, data: bytes, digest_algorithm: str) -> bytes:
+        """The raw signature over `data` (PKCS #1 v1.5 for RSA, DER for ECDSA); the digest is ignored for Ed25519."""
+
+
+class Fetcher(Protocol):
+    """What fetches from the network, for rooms that must not do so themselves."""
+
+    def get(self, url: str, limit: int) -> bytes:
+        """The body of a GET; raises UnavailableError."""
+
+    def post(self, url: str, body: bytes, content_type: str, limit: int) -> bytes:
+        """The body of the answer to a POST; raises UnavailableError."""
+
+
+class Stamper(Protocol):
+    """A time-stamp authority, near or far."""
+
+    def stamp(self, signature: bytes, digest_algorithm: str) -> bytes:
+        """A DER TimeStampToken over the signature value; raises UnavailableError."""

@@ -1,0 +1,44 @@
+"""The errors that may reach a person; each knows its exit status."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+
+class ChopmarkError(Exception):
+    """Something went wrong in a way that can be said in one line.
+
+    `exit_status` is what the command line answers when this error ends it (4: the tool itself failed).
+    """
+
+    exit_status: ClassVar[int] = 4
+
+
+class UsageError(ChopmarkError):
+    """The call cannot be carried out as it was asked: a wrong option, a missing file, a key that is not there."""
+
+    exit_status = 2
+
+
+class InputError(ChopmarkError):
+    """An artifact could not be opened or read: missing, a directory, a FIFO, unreadable, changed meanwhile."""
+
+    exit_status = 2
+
+
+class MalformedError(ChopmarkError):
+    """Bytes that break the rules of the format they claim to be; never a reason to crash, always one to refuse."""
+
+    exit_status = 1
+
+
+class RefusedError(ChopmarkError):
+    """chopmark declines to do it: the result would not verify, or would break what it touches."""
+
+    exit_status = 1
+
+
+class UnavailableError(ChopmarkError):
+    """Something needed is out of reach just now: a server, a token, a store."""
+
+    exit_status = 3

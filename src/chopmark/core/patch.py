@@ -1,0 +1,171 @@
+"""Patches: a change to a file as a value, and the one place where files are replaced."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from chopmark.core.artifact import FileView
+from chopmark.core.errors import ChopmarkError, InputError
+from chopmark.core.seal import Range
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from chopmark.core.artifact import Artifact
+
+
+@dataclass(frozen=True, slots=True)
+class Patch:
+    """What a file shall become: ranges of the artifact and new bytes, in order.
+
+    `companion` names the file beside the artifact that is meant instead of the artifact itself (a suffix such as
+    ".p7s"); `pieces` is None when that companion is to be removed.
+    """
+
+    pieces: tuple[Range | bytes, ...] | None
+    companion: str = ""
+
+    def render(self, artifact: Artifact) -> bytes:
+        """The new content in memory, for small artifacts and tests; empty for a removal."""
+        return b"".join(_rendered(artifact, self.pieces or ()))
+
+
+class WriteError(ChopmarkError):
+    """A file could not be written; whatever was there before is still there."""
+
+
+def apply(patch: Patch, artifact: Artifact, target: str | None = None) -> str:
+    """Carry out a patch atomically and return the path that was replaced (or removed).
+
+    The new content is written beside the target, flushed to the medium and renamed over it, so that the target is at
+    every moment the old file or the new one. Mode, owner and extended attributes are kept. A symbolic link is followed:
+    the file it points to is replaced, not the link. `target` writes to another path and leaves the artifact alone.
+
+    Raises WriteError (nothing changed), InputError when the artifact changed since it was opened.
+    """
+    path = os.path.realpath(target if target is not None else artifact.name + patch.companion)
+    try:
+        if patch.pieces is None:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(path)
+            return path
+        _replace(path, artifact, patch.pieces)
+    except OSError as error:
+        message = f"{path}: not written, the file is as it was ({os.strerror(error.errno or 0)})"
+        raise WriteError(message) from error
+    return path
+
+
+def write_file(path: str, data: bytes, mode: int = 0o644) -> None:
+    """Create or replace a small file atomically. Raises WriteError, and then nothing changed."""
+    path = os.path.realpath(path)
+    try:
+        with _beside(path) as (descriptor, commit):
+            os.fchmod(descriptor, mode)
+            _write(descriptor, data)
+            commit()
+    except OSError as error:
+        message = f"{path}: not written ({os.strerror(error.errno or 0)})"
+        raise WriteError(message) from error
+
+
+def _replace(path: str, artifact: Artifact, pieces: Iterable[Range | bytes]) -> None:
+    model = path if os.path.exists(path) else artifact.name if isinstance(artifact.view, FileView) else None
+    fresh = model is not None and model != path
+    with _beside(path) as (descriptor, commit):
+        for piece in _rendered(artifact, pieces):
+            _write(descriptor, piece)
+        if model is not None:
+            _copy_attributes(model, descriptor, owner=not fresh)
+        if artifact.view.changed():
+            message = f"{artifact.name}: it changed while it was being read; nothing was written"
+            raise InputError(message)
+        commit()
+
+
+def _rendered(artifact: Artifact, pieces: Iterable[Range | bytes]) -> Iterator[bytes]:
+    for piece in pieces:
+        if isinstance(piece, bytes):
+            yield piece
+        else:
+            yield from artifact.chunks(piece.offset, piece.length)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+@contextlib.contextmanager
+def _beside(path: str) -> Iterator[tuple[int, _Commit]]:
+    """A new file in the target's folder: nameless until it is committed where the system can do that."""
+    folder = os.path.dirname(path) or "."
+    temporary = os.path.join(folder, f".{os.path.basename(path)[:200]}.{secrets.token_hex(6)}.chopmark")
+    nameless = True
+    try:
+        descriptor = os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT):
+            raise
+        nameless = False
+        descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    commit = _Commit(descriptor, temporary, path, nameless=nameless)
+    try:
+        yield descriptor, commit
+    finally:
+        os.close(descriptor)
+        if not commit.done:
+            with contextlib.suppress(OSError):
+                os.unlink(temporary)
+
+
+class _Commit:
+    """The moment at which the new file takes the old one's name."""
+
+    def __init__(self, descriptor: int, temporary: str, path: str, *, nameless: bool) -> None:
+        self._descriptor = descriptor
+        self._temporary = temporary
+        self._path = path
+        self._nameless = nameless
+        self.done = False
+
+    def __call__(self) -> None:
+        os.fsync(self._descriptor)
+        if self._nameless:
+            # linkat() cannot replace a name, rename() can: give it a passing name first.
+            os.link(f"/proc/self/fd/{self._descriptor}", self._temporary, follow_symlinks=True)
+        os.replace(self._temporary, self._path)
+        self.done = True
+        folder = os.open(os.path.dirname(self._path) or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _copy_attributes(source: str, descriptor: int, *, owner: bool) -> None:
+    """Mode, owner and extended attributes; owner first, because changing it clears set-user-id."""
+    state = os.stat(source)
+    if owner:
+        mine = os.fstat(descriptor)
+        if (state.st_uid, state.st_gid) != (mine.st_uid, mine.st_gid):
+            os.fchown(descriptor, state.st_uid, state.st_gid)
+    os.fchmod(descriptor, state.st_mode & (0o7777 if owner else 0o666))
+    if not owner or not hasattr(os, "listxattr"):
+        return
+    with contextlib.suppress(OSError):  # a file system without extended attributes has none to keep
+        for name in os.listxattr(source):
+            try:
+                os.setxattr(descriptor, name, os.getxattr(source, name))
+            except OSError as error:
+                # The label of a security module is the kernel's to give; everything else must not get lost.
+                if error.errno == errno.ENOTSUP or name.startswith(("security.selinux", "trusted.")):
+                    continue
+                message = f"{source}: extended attribute {name} cannot be kept ({os.strerror(error.errno or 0)})"
+                raise WriteError(message) from error

@@ -1,0 +1,68 @@
+"""Seals: a signature as it was found, and what it claims to cover."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from chopmark.core.contracts import Envelope
+    from chopmark.core.finding import Finding
+
+
+class Range(NamedTuple):
+    """`length` bytes of the artifact from `offset` on."""
+
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How to compute what a signature covers: a digest over ranges of the artifact and literal bytes, in order.
+
+    `algorithm` is a name of core.digest; `transform` names what a format does to the bytes before hashing them (empty:
+    nothing, the ranges are hashed as they are), and is understood by that format alone.
+    """
+
+    algorithm: str
+    ranges: tuple[Range | bytes, ...]
+    transform: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Payload:
+    """What a recipe came to: the value, usually a digest, and how many bytes went into it."""
+
+    recipe: Recipe
+    value: bytes
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A statement of a seal about the artifact: this recipe gives this value.
+
+    `expected` is None where the envelope binds the payload itself, in its own check.
+    """
+
+    what: str
+    recipe: Recipe
+    expected: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class Seal:
+    """One signature as found. Nothing in it is verified yet.
+
+    `where` tells a person which one it is ("signature 1", "nested signature 1.2"); `nested` is the depth (0: outermost);
+    `purpose` is what the signer's certificate must be for; `findings` are the format's own strict checks on how this
+    signature is placed.
+    """
+
+    where: str
+    envelope: Envelope
+    claims: tuple[Claim, ...]
+    nested: int = 0
+    purpose: str = "code-signing"
+    findings: tuple[Finding, ...] = ()

@@ -1,0 +1,96 @@
+"""Verdicts: the facts about one artifact, and the one word they come to."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from chopmark.core.finding import Outcome
+from chopmark.core.reasons import DIGEST_WEAK, SEAL_NONE
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterable
+
+    from chopmark.core.finding import Finding
+    from chopmark.core.signer import SignerId
+
+
+class Status(StrEnum):
+    """The word for an artifact or a seal. UNDECIDED: something needed was missing, which is not the same as bad."""
+
+    TRUSTED = "trusted"
+    UNSIGNED = "unsigned"
+    UNDECIDED = "undecided"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class SealVerdict:
+    """One seal judged. `intact` is integrity alone; `signed_at` is a trusted time, or None."""
+
+    where: str
+    scheme: str
+    intact: bool
+    digest_algorithm: str
+    signer: SignerId | None
+    signed_at: dt.datetime | None
+    nested: int
+    findings: tuple[Finding, ...]
+
+    @property
+    def status(self) -> Status:
+        """Trusted, undecided or rejected: the worst of the findings, and never trusted unless intact."""
+        worst = worst_of(self.findings)
+        return Status.REJECTED if worst is Status.TRUSTED and not self.intact else worst
+
+    @property
+    def only_weak(self) -> bool:
+        """Whether nothing speaks against this seal but the age of its digest algorithm."""
+        against = {finding.code for finding in self.findings if finding.outcome in (Outcome.NO, Outcome.UNKNOWN)}
+        return against == {DIGEST_WEAK.code} and self.intact
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Everything that was found about one artifact."""
+
+    path: str
+    format: str
+    seals: tuple[SealVerdict, ...]
+    findings: tuple[Finding, ...]
+
+    @property
+    def status(self) -> Status:
+        """The worst of all seals and of the artifact's own findings; unsigned when it is sound but has no seal.
+
+        A seal that is merely weak (SHA-1 beside SHA-256 for old systems) does not spoil a file that another seal
+        vouches for, and never vouches for one itself.
+        """
+        own = worst_of(finding for finding in self.findings if finding.code != SEAL_NONE.code)
+        if own is not Status.TRUSTED:
+            return own
+        if not self.seals:
+            return Status.UNSIGNED
+        states = [seal.status for seal in self.seals]
+        if Status.TRUSTED in states:
+            states = [seal.status for seal in self.seals if not seal.only_weak]
+        return max(states, key=SEVERITY.index)
+
+
+SEVERITY = (Status.TRUSTED, Status.UNDECIDED, Status.UNSIGNED, Status.REJECTED)
+"""From good to bad, for taking the worst."""
+
+EXIT_STATUS = {Status.TRUSTED: 0, Status.UNSIGNED: 1, Status.REJECTED: 1, Status.UNDECIDED: 3}
+
+
+def worst_of(findings: Iterable[Finding]) -> Status:
+    """REJECTED if any check said no, else UNDECIDED if any could not answer, else TRUSTED."""
+    status = Status.TRUSTED
+    for finding in findings:
+        if finding.outcome is Outcome.NO:
+            return Status.REJECTED
+        if finding.outcome is Outcome.UNKNOWN:
+            status = Status.UNDECIDED
+    return status

@@ -1,0 +1,271 @@
+"""Signature algorithms: reading AlgorithmIdentifiers, loading public keys, checking signatures.
+
+The mathematics is cryptography's. What is decided here is which identifiers and parameters mean what, and which keys are
+refused: explicit elliptic-curve parameters (CVE-2020-0601), RSA moduli out of bounds, unknown curves.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
+from cryptography.hazmat.primitives.serialization import load_der_public_key
+
+from chopmark.core import limits
+from chopmark.core.errors import MalformedError
+from chopmark.envelopes import der
+
+if TYPE_CHECKING:
+    from chopmark.core.contracts import Signer
+
+DIGEST_OIDS = {
+    "1.2.840.113549.2.5": "md5",
+    "1.3.14.3.2.26": "sha1",
+    "2.16.840.1.101.3.4.2.4": "sha224",
+    "2.16.840.1.101.3.4.2.1": "sha256",
+    "2.16.840.1.101.3.4.2.2": "sha384",
+    "2.16.840.1.101.3.4.2.3": "sha512",
+    "2.16.840.1.101.3.4.2.8": "sha3_256",
+    "2.16.840.1.101.3.4.2.9": "sha3_384",
+    "2.16.840.1.101.3.4.2.10": "sha3_512",
+}
+OID_BY_DIGEST = {name: oid for oid, name in DIGEST_OIDS.items()}
+
+RSA_ENCRYPTION = "1.2.840.113549.1.1.1"
+RSASSA_PSS = "1.2.840.113549.1.1.10"
+MGF1 = "1.2.840.113549.1.1.8"
+EC_PUBLIC_KEY = "1.2.840.10045.2.1"
+ED25519 = "1.3.101.112"
+
+_RSA_WITH = {
+    "1.2.840.113549.1.1.4": "md5",
+    "1.2.840.113549.1.1.5": "sha1",
+    "1.3.14.3.2.29": "sha1",
+    "1.2.840.113549.1.1.14": "sha224",
+    "1.2.840.113549.1.1.11": "sha256",
+    "1.2.840.113549.1.1.12": "sha384",
+    "1.2.840.113549.1.1.13": "sha512",
+    "2.16.840.1.101.3.4.3.14": "sha3_256",
+    "2.16.840.1.101.3.4.3.15": "sha3_384",
+    "2.16.840.1.101.3.4.3.16": "sha3_512",
+}
+_ECDSA_WITH = {
+    "1.2.840.10045.4.1": "sha1",
+    "1.2.840.10045.4.3.1": "sha224",
+    "1.2.840.10045.4.3.2": "sha256",
+    "1.2.840.10045.4.3.3": "sha384",
+    "1.2.840.10045.4.3.4": "sha512",
+    "2.16.840.1.101.3.4.3.10": "sha3_256",
+    "2.16.840.1.101.3.4.3.11": "sha3_384",
+    "2.16.840.1.101.3.4.3.12": "sha3_512",
+}
+_HASHES: dict[str, hashes.HashAlgorithm] = {
+    "md5": hashes.MD5(),  # noqa: S303 - recognised and reported as broken
+    "sha1": hashes.SHA1(),  # noqa: S303 - recognised and reported as dated
+    "sha224": hashes.SHA224(),
+    "sha256": hashes.SHA256(),
+    "sha384": hashes.SHA384(),
+    "sha512": hashes.SHA512(),
+    "sha3_256": hashes.SHA3_256(),
+    "sha3_384": hashes.SHA3_384(),
+    "sha3_512": hashes.SHA3_512(),
+}
+_CURVES = {
+    "1.2.840.10045.3.1.7": ec.SECP256R1,
+    "1.3.132.0.34": ec.SECP384R1,
+    "1.3.132.0.35": ec.SECP521R1,
+    "1.3.132.0.10": ec.SECP256K1,
+    "1.3.36.3.3.2.8.1.1.7": ec.BrainpoolP256R1,
+    "1.3.36.3.3.2.8.1.1.11": ec.BrainpoolP384R1,
+    "1.3.36.3.3.2.8.1.1.13": ec.BrainpoolP512R1,
+}
+
+
+class UnsupportedError(MalformedError):
+    """An algorithm, key or parameter that chopmark does not check; the check did not run."""
+
+
+class BadSignatureError(MalformedError):
+    """The signature is not this key's over these bytes."""
+
+
+@dataclass(frozen=True, slots=True)
+class SignatureAlgorithm:
+    """A parsed signature AlgorithmIdentifier.
+
+    `kind` is rsa, rsa-pss, ecdsa or ed25519; `digest` is None where the identifier does not say (rsaEncryption in CMS);
+    `mask_digest` and `salt_length` (bytes) are those of PSS.
+    """
+
+    kind: str
+    digest: str | None
+    mask_digest: str | None = None
+    salt_length: int = 0
+
+
+def digest_name(identifier: der.Node) -> str:
+    """The digest an AlgorithmIdentifier names; its parameters absent or NULL. Raises UnsupportedError."""
+    fields = identifier.fields()
+    oid = fields.take().oid()
+    _absent_or_null(fields)
+    name = DIGEST_OIDS.get(oid)
+    if name is None:
+        raise UnsupportedError(f"unknown digest algorithm {oid}")
+    return name
+
+
+def digest_identifier(name: str) -> bytes:
+    """The AlgorithmIdentifier of a digest, with NULL parameters as the older verifiers want them (RFC 5754)."""
+    return der.sequence(der.oid(OID_BY_DIGEST[name]), der.null())
+
+
+def signature_algorithm(identifier: der.Node) -> SignatureAlgorithm:
+    """Read a signature AlgorithmIdentifier (RFC 3279, 4055, 5758, 8410). Raises UnsupportedError."""
+    return _signature_algorithm(identifier.raw)
+
+
+@lru_cache(maxsize=256)
+def _signature_algorithm(raw: bytes) -> SignatureAlgorithm:
+    fields = der.parse(raw).fields()
+    oid = fields.take().oid()
+    if oid == RSASSA_PSS:
+        return _pss(fields)
+    if oid == ED25519:
+        fields.done()
+        return SignatureAlgorithm("ed25519", None)
+    if oid == EC_PUBLIC_KEY:  # some signers name the key instead of the signature
+        return SignatureAlgorithm("ecdsa", None)
+    _absent_or_null(fields)
+    # Some signers put the digest's own identifier here; the key decides then, as for rsaEncryption.
+    if oid == RSA_ENCRYPTION or oid in DIGEST_OIDS:
+        return SignatureAlgorithm("rsa", DIGEST_OIDS.get(oid))
+    if oid in _RSA_WITH:
+        return SignatureAlgorithm("rsa", _RSA_WITH[oid])
+    if oid in _ECDSA_WITH:
+        return SignatureAlgorithm("ecdsa", _ECDSA_WITH[oid])
+    raise UnsupportedError(f"unknown signature algorithm {oid}")
+
+
+def _absent_or_null(fields: der.Fields) -> None:
+    fields.optional(der.NULL)
+    fields.done()
+
+
+def _pss(fields: der.Fields) -> SignatureAlgorithm:
+    """RSASSA-PSS-params (RFC 4055 clause 3.1): defaults are SHA-1, MGF1 with SHA-1, 20 bytes of salt, trailer 1."""
+    inner = fields.take().fields()
+    fields.done()
+    digest, mask, salt = "sha1", "sha1", 20
+    if node := inner.optional(der.context(0)):
+        digest = digest_name(node.only_child())
+    if node := inner.optional(der.context(1)):
+        generator = node.only_child().fields()
+        if generator.take().oid() != MGF1:
+            raise UnsupportedError("a PSS mask generation function other than MGF1")
+        mask = digest_name(generator.take())
+    if node := inner.optional(der.context(2)):
+        salt = node.only_child().integer()
+    if (node := inner.optional(der.context(3))) and node.only_child().integer() != 1:
+        raise UnsupportedError("a PSS trailer field other than 1")
+    inner.done()
+    if not 0 <= salt <= limits.RSA_BITS_MAX // 8:
+        raise UnsupportedError(f"a PSS salt of {salt} bytes")
+    return SignatureAlgorithm("rsa-pss", digest, mask, salt)
+
+
+@lru_cache(maxsize=1024)
+def public_key(spki: bytes) -> Any:  # noqa: ANN401 - one of cryptography's key classes, each with its own verify()
+    """Load a SubjectPublicKeyInfo. Raises UnsupportedError for kinds, sizes, curves and parameters that are refused."""
+    outer = der.parse(spki).fields()
+    identifier = outer.take().fields()
+    kind = identifier.take().oid()
+    if kind == EC_PUBLIC_KEY:
+        parameters = identifier.take()
+        if parameters.tag != der.OBJECT_IDENTIFIER:
+            raise UnsupportedError("an elliptic-curve key with explicit parameters (CVE-2020-0601)")
+        if parameters.oid() not in _CURVES:
+            raise UnsupportedError(f"an unknown elliptic curve {parameters.oid()}")
+    elif kind not in (RSA_ENCRYPTION, RSASSA_PSS, ED25519):
+        raise UnsupportedError(f"an unknown kind of public key {kind}")
+    try:
+        key = load_der_public_key(spki)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise UnsupportedError(f"a public key that cannot be loaded ({error})") from None
+    if isinstance(key, rsa.RSAPublicKey) and not 512 <= key.key_size <= limits.RSA_BITS_MAX:
+        raise UnsupportedError(f"an RSA key of {key.key_size} bits")
+    return key
+
+
+def key_size(spki: bytes) -> int:
+    """Bits of an RSA modulus or a curve; 256 for Ed25519."""
+    key = public_key(spki)
+    return 256 if isinstance(key, ed25519.Ed25519PublicKey) else int(key.key_size)
+
+
+def verify(
+    spki: bytes, algorithm: SignatureAlgorithm, signature: bytes, data: bytes, digest: str | None = None
+) -> str | None:
+    """Check a signature over `data`; return the name of the digest it rests on (None for Ed25519).
+
+    `digest` fills in for identifiers that name none. Raises BadSignatureError or UnsupportedError.
+    """
+    key = public_key(spki)
+    digest = algorithm.digest or digest
+    try:
+        if isinstance(key, ed25519.Ed25519PublicKey):
+            if algorithm.kind != "ed25519":
+                raise UnsupportedError(f"an {algorithm.kind} signature with an Ed25519 key")
+            key.verify(signature, data)
+            return None
+        if digest is None:
+            raise UnsupportedError("a signature algorithm without a digest")
+        if isinstance(key, ec.EllipticCurvePublicKey):
+            if algorithm.kind not in ("ecdsa", "rsa") or (algorithm.kind == "rsa" and algorithm.digest is None):
+                raise UnsupportedError(f"an {algorithm.kind} signature with an elliptic-curve key")
+            key.verify(signature, data, ec.ECDSA(_HASHES[digest]))
+        elif algorithm.kind == "rsa-pss" and algorithm.mask_digest is not None:
+            scheme = padding.PSS(padding.MGF1(_HASHES[algorithm.mask_digest]), algorithm.salt_length)
+            key.verify(signature, data, scheme, _HASHES[digest])
+        elif algorithm.kind == "rsa":
+            key.verify(signature, data, padding.PKCS1v15(), _HASHES[digest])
+        else:
+            raise UnsupportedError(f"an {algorithm.kind} signature with an RSA key")
+    except InvalidSignature:
+        raise BadSignatureError("the signature is not this key's over these bytes") from None
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise UnsupportedError(str(error)) from None
+    return digest
+
+
+def recovers_bare_digest(spki: bytes, signature: bytes, digest: bytes) -> bool:
+    """Whether an RSA signature holds the digest without a DigestInfo around it, as old Symantec countersignatures do."""
+    key = public_key(spki)
+    if not isinstance(key, rsa.RSAPublicKey):
+        return False
+    try:
+        return key.recover_data_from_signature(signature, padding.PKCS1v15(), None) == digest
+    except (InvalidSignature, ValueError, UnsupportedAlgorithm):
+        return False
+
+
+def signing_identifier(signer: Signer, digest: str) -> bytes:
+    """The signature AlgorithmIdentifier that CMS wants for what `signer` makes (RFC 3370, 5754, 8419)."""
+    if signer.algorithm == "rsa":
+        return der.sequence(der.oid(RSA_ENCRYPTION), der.null())
+    if signer.algorithm == "ed25519":
+        return der.sequence(der.oid(ED25519))
+    return der.sequence(der.oid(next(oid for oid, name in _ECDSA_WITH.items() if name == digest)))
+
+
+def prehashed(digest: str) -> utils.Prehashed:
+    """For keys that are handed a digest instead of the data."""
+    return utils.Prehashed(_HASHES[digest])
+
+
+def hash_algorithm(digest: str) -> hashes.HashAlgorithm:
+    """cryptography's object for a digest name."""
+    return _HASHES[digest]

@@ -1,0 +1,324 @@
+"""Certificates (RFC 5280) as a lazy, strict view of their original bytes."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, NamedTuple
+
+from chopmark.core.signer import SignerId
+from chopmark.envelopes import algorithms, der
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+SUBJECT_KEY_ID = "2.5.29.14"
+KEY_USAGE = "2.5.29.15"
+SUBJECT_ALT_NAME = "2.5.29.17"
+BASIC_CONSTRAINTS = "2.5.29.19"
+CRL_NUMBER = "2.5.29.20"
+CRL_REASON = "2.5.29.21"
+INVALIDITY_DATE = "2.5.29.24"
+DELTA_CRL_INDICATOR = "2.5.29.27"
+ISSUING_DISTRIBUTION_POINT = "2.5.29.28"
+CERTIFICATE_ISSUER = "2.5.29.29"
+NAME_CONSTRAINTS = "2.5.29.30"
+CRL_DISTRIBUTION_POINTS = "2.5.29.31"
+CERTIFICATE_POLICIES = "2.5.29.32"
+POLICY_MAPPINGS = "2.5.29.33"
+AUTHORITY_KEY_ID = "2.5.29.35"
+POLICY_CONSTRAINTS = "2.5.29.36"
+EXTENDED_KEY_USAGE = "2.5.29.37"
+INHIBIT_ANY_POLICY = "2.5.29.54"
+AUTHORITY_INFORMATION_ACCESS = "1.3.6.1.5.5.7.1.1"
+ACCESS_OCSP = "1.3.6.1.5.5.7.48.1"
+ACCESS_CA_ISSUERS = "1.3.6.1.5.5.7.48.2"
+
+EKU_ANY = "2.5.29.37.0"
+EKU_CODE_SIGNING = "1.3.6.1.5.5.7.3.3"
+EKU_TIME_STAMPING = "1.3.6.1.5.5.7.3.8"
+EKU_LIFETIME_SIGNING = "1.3.6.1.4.1.311.10.3.13"
+
+# Named bits of KeyUsage
+DIGITAL_SIGNATURE, NON_REPUDIATION, KEY_CERT_SIGN, CRL_SIGN = 0, 1, 5, 6
+
+_ATTRIBUTES = {
+    "2.5.4.3": "CN",
+    "2.5.4.4": "SN",
+    "2.5.4.5": "serialNumber",
+    "2.5.4.6": "C",
+    "2.5.4.7": "L",
+    "2.5.4.8": "ST",
+    "2.5.4.9": "street",
+    "2.5.4.10": "O",
+    "2.5.4.11": "OU",
+    "2.5.4.12": "title",
+    "2.5.4.15": "businessCategory",
+    "2.5.4.17": "postalCode",
+    "2.5.4.97": "organizationIdentifier",
+    "1.2.840.113549.1.9.1": "emailAddress",
+    "0.9.2342.19200300.100.1.25": "DC",
+    "1.3.6.1.4.1.311.60.2.1.1": "jurisdictionL",
+    "1.3.6.1.4.1.311.60.2.1.2": "jurisdictionST",
+    "1.3.6.1.4.1.311.60.2.1.3": "jurisdictionC",
+}
+
+
+class Extension(NamedTuple):
+    """An extension: whether it must be understood, and the DER inside its OCTET STRING."""
+
+    critical: bool
+    value: bytes
+
+
+class BasicConstraints(NamedTuple):
+    """Whether it is a CA, and how many intermediates may follow (None: any number)."""
+
+    ca: bool
+    path_length: int | None
+
+
+class Certificate:
+    """One X.509 certificate. Structure is checked at once, extension values when they are asked for.
+
+    `raw`, `tbs`, `issuer`, `subject`, `spki` and `serial_octets` are original DER; times are UTC.
+    """
+
+    def __init__(self, raw: bytes) -> None:
+        """Read a DER certificate. Raises DerError."""
+        outer = der.parse(raw).fields()
+        tbs = outer.take(der.SEQUENCE)
+        algorithm = outer.take(der.SEQUENCE)
+        self.raw = raw
+        self.tbs = tbs.raw
+        self.signature_algorithm_raw = algorithm.raw
+        self.signature = outer.take().bit_string()
+        outer.done()
+        fields = tbs.fields()
+        version = fields.optional(der.context(0))
+        self.version = (version.only_child().integer() if version else 0) + 1
+        serial = fields.take(der.INTEGER)
+        self.serial_octets = serial.value
+        if not self.serial_octets:
+            raise der.DerError("an empty serial number")
+        self.inner_algorithm_raw = fields.take(der.SEQUENCE).raw
+        self.issuer = fields.take(der.SEQUENCE).raw
+        validity = fields.take().fields()
+        self.not_before: dt.datetime = validity.take().time()
+        self.not_after: dt.datetime = validity.take().time()
+        validity.done()
+        self.subject = fields.take(der.SEQUENCE).raw
+        self.spki = fields.take(der.SEQUENCE).raw
+        fields.optional(der.context(1, constructed=False))
+        fields.optional(der.context(2, constructed=False))
+        block = fields.optional(der.context(3))
+        fields.done()
+        self.extensions = extensions(block.only_child()) if block else {}
+
+    @property
+    def serial(self) -> int:
+        """The serial number, as the certificate has it (some are negative, against RFC 5280 clause 4.1.2.2)."""
+        return int.from_bytes(self.serial_octets, "big", signed=True)
+
+    @cached_property
+    def sha256(self) -> str:
+        """The certificate's fingerprint, in hex."""
+        return hashlib.sha256(self.raw).hexdigest()
+
+    @cached_property
+    def key_sha256(self) -> str:
+        """The SHA-256 of SubjectPublicKeyInfo, in hex: what a signer is recognised by."""
+        return hashlib.sha256(self.spki).hexdigest()
+
+    @cached_property
+    def subject_text(self) -> str:
+        """The subject for people."""
+        return name_text(self.subject)
+
+    @cached_property
+    def issuer_text(self) -> str:
+        """The issuer for people."""
+        return name_text(self.issuer)
+
+    @cached_property
+    def common_name(self) -> str:
+        """The last common name of the subject, else its organisation, else all of it."""
+        parts = dict(name_parts(self.subject))
+        return parts.get("CN") or parts.get("O") or self.subject_text
+
+    @cached_property
+    def signer_id(self) -> SignerId:
+        """Who this certificate says its holder is."""
+        return SignerId(
+            "x509",
+            self.subject_text,
+            self.key_sha256,
+            (
+                ("issuer", self.issuer_text),
+                ("serial", self.serial_octets.hex()),
+                ("certificate_sha256", self.sha256),
+                ("not_before", f"{self.not_before:%Y-%m-%dT%H:%M:%SZ}"),
+                ("not_after", f"{self.not_after:%Y-%m-%dT%H:%M:%SZ}"),
+            ),
+        )
+
+    @cached_property
+    def self_issued(self) -> bool:
+        """Whether subject and issuer are the same name (RFC 5280 clause 6.1)."""
+        return name_key(self.subject) == name_key(self.issuer)
+
+    @cached_property
+    def signature_algorithm(self) -> algorithms.SignatureAlgorithm:
+        """How it was signed; the identifiers inside and outside must agree (RFC 5280 clause 4.1.1.2)."""
+        if self.signature_algorithm_raw != self.inner_algorithm_raw:
+            raise der.DerError("the signature algorithm inside the certificate differs from the one outside")
+        return algorithms.signature_algorithm(der.parse(self.signature_algorithm_raw))
+
+    def verify_signed_by(self, issuer_spki: bytes) -> str | None:
+        """Check this certificate's signature with a key; the digest it rests on. Raises BadSignature-/UnsupportedError."""
+        return algorithms.verify(issuer_spki, self.signature_algorithm, self.signature, self.tbs)
+
+    def _node(self, oid: str) -> der.Node | None:
+        extension = self.extensions.get(oid)
+        return der.parse(extension.value) if extension else None
+
+    @cached_property
+    def key_usage(self) -> frozenset[int] | None:
+        """The named bits set (DIGITAL_SIGNATURE, ...), or None without the extension."""
+        node = self._node(KEY_USAGE)
+        return node.bits() if node else None
+
+    @cached_property
+    def extended_key_usage(self) -> tuple[str, ...] | None:
+        """The purposes as dotted identifiers, or None without the extension."""
+        node = self._node(EXTENDED_KEY_USAGE)
+        return tuple(child.oid() for child in node.expect(der.SEQUENCE).children()) if node else None
+
+    @cached_property
+    def basic_constraints(self) -> BasicConstraints | None:
+        """CA or not, or None without the extension."""
+        node = self._node(BASIC_CONSTRAINTS)
+        if node is None:
+            return None
+        fields = node.fields()
+        flag = fields.optional(der.BOOLEAN)
+        length = fields.optional(der.INTEGER)
+        fields.done()
+        return BasicConstraints(flag.boolean() if flag else False, length.integer() if length else None)
+
+    @cached_property
+    def subject_key_id(self) -> bytes | None:
+        """The key identifier it gives itself."""
+        node = self._node(SUBJECT_KEY_ID)
+        return node.octets() if node else None
+
+    @cached_property
+    def authority_key_id(self) -> bytes | None:
+        """The key identifier of its issuer."""
+        node = self._node(AUTHORITY_KEY_ID)
+        if node is None:
+            return None
+        identifier = node.fields().optional(der.context(0, constructed=False))
+        return identifier.value if identifier else None
+
+    @cached_property
+    def crl_urls(self) -> tuple[str, ...]:
+        """Every http(s) URL of the CRL distribution points."""
+        node = self._node(CRL_DISTRIBUTION_POINTS)
+        urls: list[str] = []
+        for point in node.expect(der.SEQUENCE).children() if node else ():
+            if name := point.fields().optional(der.context(0)):
+                full = name.only_child()
+                if full.tag == der.context(0):
+                    urls += _urls(full.children())
+        return tuple(urls)
+
+    def access_urls(self, method: str) -> tuple[str, ...]:
+        """The http(s) URLs of the authority information access for ACCESS_CA_ISSUERS or ACCESS_OCSP."""
+        node = self._node(AUTHORITY_INFORMATION_ACCESS)
+        urls: list[str] = []
+        for description in node.expect(der.SEQUENCE).children() if node else ():
+            fields = description.fields()
+            if fields.take().oid() == method:
+                urls += _urls([fields.take()])
+        return tuple(urls)
+
+
+@lru_cache(maxsize=2048)
+def certificate(raw: bytes) -> Certificate:
+    """The view of a DER certificate, shared among all who ask. Raises DerError."""
+    return Certificate(raw)
+
+
+def extensions(block: der.Node) -> dict[str, Extension]:
+    """Extensions by identifier, in order (RFC 5280 clause 4.2: no two alike). Raises DerError."""
+    found: dict[str, Extension] = {}
+    for node in block.expect(der.SEQUENCE).children():
+        fields = node.fields()
+        oid = fields.take().oid()
+        critical = fields.optional(der.BOOLEAN)
+        value = fields.take().octets()
+        fields.done()
+        if oid in found:
+            raise der.DerError(f"extension {oid} stands twice")
+        # A written-out FALSE is not DER, yet real certificates have it; it says the same.
+        found[oid] = Extension(critical.boolean() if critical else False, value)
+    return found
+
+
+def _urls(names: list[der.Node]) -> list[str]:
+    uris = [name.value.decode("latin-1") for name in names if name.tag == der.context(6, constructed=False)]
+    return [uri for uri in uris if uri.startswith(("http://", "https://"))]
+
+
+@lru_cache(maxsize=4096)
+def name_parts(raw: bytes) -> tuple[tuple[str, str], ...]:
+    """The attributes of a Name in order: (short type or dotted identifier, text). Raises DerError."""
+    parts = []
+    for relative in der.parse(raw).expect(der.SEQUENCE).children():
+        for pair in relative.expect(der.SET).children():
+            fields = pair.fields()
+            oid = fields.take().oid()
+            value = fields.take()
+            try:
+                text = value.text()
+            except der.DerError:
+                text = "#" + value.raw.hex()
+            parts.append((_ATTRIBUTES.get(oid, oid), text))
+    return tuple(parts)
+
+
+def name_text(raw: bytes) -> str:
+    """A Name for people, most particular first (RFC 4514), without control characters."""
+    shown = ", ".join(f"{kind}={_escaped(text)}" for kind, text in reversed(name_parts(raw)))
+    return "".join(character if character.isprintable() else f"\\{ord(character):02X}" for character in shown)
+
+
+def _escaped(text: str) -> str:
+    return "".join("\\" + character if character in ',+"\\<>;' else character for character in text)
+
+
+@lru_cache(maxsize=4096)
+def name_key(raw: bytes) -> tuple[tuple[tuple[str, str], ...], ...]:
+    """What two Names are compared by: case and runs of white space do not count (RFC 5280 clause 7.1)."""
+    key = []
+    for relative in der.parse(raw).expect(der.SEQUENCE).children():
+        pairs = []
+        for pair in relative.expect(der.SET).children():
+            fields = pair.fields()
+            oid = fields.take().oid()
+            value = fields.take()
+            try:
+                text = " ".join(value.text().casefold().split())
+            except der.DerError:
+                text = "#" + value.raw.hex()
+            pairs.append((oid, text))
+        key.append(tuple(sorted(pairs)))
+    return tuple(key)
+
+
+def subject_key_identifier(spki: bytes) -> bytes:
+    """The key identifier of RFC 5280 clause 4.2.1.2 (1): SHA-1 of the public key's bits."""
+    fields = der.parse(spki).fields()
+    fields.take()
+    return hashlib.sha1(fields.take().bit_string(), usedforsecurity=False).digest()
