@@ -1,0 +1,82 @@
+# Everything a developer runs, always with the tools of .venv. `make` alone lists the targets.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+BIN := .venv/bin
+JOBS ?= 2
+FUZZ_SECONDS ?= 20
+# make test ARGS="-k pe"; make lock ARGS=--upgrade
+ARGS ?=
+
+PIP_INSTALL := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-input install
+LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --system-certs $(ARGS) pyproject.toml
+
+.PHONY: help venv peers demo test lint format interop fuzz bench docs lock clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+# --- set-up: each stamp lives in .venv, so that removing .venv forgets them all
+
+.venv/.locked: requirements.lock tools/venv.sh tools/apt.sh
+	@tools/venv.sh
+
+.venv/.project: .venv/.locked pyproject.toml
+	@$(PIP_INSTALL) --no-build-isolation --no-deps --editable .
+	@touch $@
+
+.venv/.interop: .venv/.project requirements-interop.lock tools/loosen_oscrypto.py
+	@$(PIP_INSTALL) --require-hashes --only-binary :all: -r requirements-interop.lock
+	@$(BIN)/python tools/loosen_oscrypto.py
+	@touch $@
+
+.venv/.fuzz: .venv/.project requirements-fuzz.lock
+	@$(PIP_INSTALL) --require-hashes --only-binary :all: -r requirements-fuzz.lock
+	@touch $@
+
+venv: .venv/.project ## the locked tools and chopmark itself in .venv
+	@:
+
+peers:
+	@tools/peers.sh
+
+# --- what it does
+
+demo: venv ## sign, tamper, revoke and judge real files
+	$(BIN)/chopmark demo $(ARGS)
+
+test: venv ## unit, contract and documentation tests, without network
+	$(BIN)/pytest -n $(JOBS) $(ARGS)
+
+lint: venv ## style, types, imports
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+
+format: venv ## let ruff mend what it can
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+interop: .venv/.interop peers ## cross-check with real peers (installs them)
+	$(BIN)/pytest -n $(JOBS) tests/interop $(ARGS)
+
+fuzz: .venv/.fuzz ## a short atheris and hypothesis run over every parser
+	$(BIN)/python tests/fuzz/run.py --seconds $(FUZZ_SECONDS) $(ARGS)
+
+bench: .venv/.interop peers ## measure against the peers
+	$(BIN)/python bench/run.py $(ARGS)
+
+docs: venv ## render the generated documentation and check it
+	$(BIN)/python tools/docs.py $(ARGS)
+
+lock: venv ## renew the lock files (ARGS=--upgrade for newer versions)
+	$(LOCK) --extra demo --extra dev --output-file requirements.lock
+	$(LOCK) --constraint requirements.lock --extra interop --output-file requirements-interop.lock
+	$(LOCK) --constraint requirements.lock --extra fuzz --output-file requirements-fuzz.lock
+	@! grep -nE '://|index-url|find-links|file:' requirements*.lock
+
+clean: ## remove .venv and everything made
+	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find src tests tools bench -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true

@@ -1,0 +1,65 @@
+"""What holds for every test: nobody's own settings are read, and only interoperability tests reach beyond loopback."""
+
+import ipaddress
+import os
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import settings
+
+# A deadline measures the machine, not the parser; hangs are caught by faulthandler_timeout and by tests of their own.
+settings.register_profile("chopmark", settings.get_profile(settings.get_current_profile_name()), deadline=None)
+settings.load_profile("chopmark")
+
+
+class LoopbackOnly:
+    """An audit hook that refuses connections of this process to other hosts while it is armed."""
+
+    armed = False
+
+    def __call__(self, event: str, args: tuple[object, ...]) -> None:
+        """Look at one audit event; raise RuntimeError for a connection that leaves the machine."""
+        if self.armed and event == "socket.connect":
+            connecting, address = args
+            if isinstance(connecting, socket.socket) and connecting.family in {socket.AF_INET, socket.AF_INET6}:
+                self.refuse_beyond_loopback(address)
+
+    @staticmethod
+    def refuse_beyond_loopback(address: object) -> None:
+        """Raise unless the host part of the address is loopback."""
+        host = str(address[0]) if isinstance(address, tuple) else str(address)
+        if host != "localhost" and not ipaddress.ip_address(host).is_loopback:
+            message = f"a test without the interop marker tried to reach {host}"
+            raise RuntimeError(message)
+
+
+guard = LoopbackOnly()
+sys.addaudithook(guard)
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Arm the guard, except for tests that need real peers."""
+    guard.armed = item.get_closest_marker("interop") is None
+
+
+def pytest_runtest_teardown() -> None:
+    """Disarm it, so that pytest itself stays free."""
+    guard.armed = False
+
+
+@pytest.fixture(scope="session", autouse=True)
+def clean_settings(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Point HOME and the XDG folders to an empty place; drop CHOPMARK_* and colour settings, for children too."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        for name in [name for name in os.environ if name.startswith("CHOPMARK_")]:
+            patch.delenv(name)
+        for name in ("FORCE_COLOR", "NO_COLOR"):
+            patch.delenv(name, raising=False)
+        patch.setenv("HOME", str(home))
+        for kind in ("CACHE", "CONFIG", "DATA", "STATE"):
+            patch.setenv(f"XDG_{kind}_HOME", str(home / kind.lower()))
+        yield home

@@ -1,0 +1,48 @@
+#!/usr/bin/env bash
+# Installs from apt the programs that `make interop` and `make bench` compare chopmark with. Does nothing when all are there.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+source tools/apt.sh
+
+# program, and the smallest package that brings it (the win32 thread model suffices to make small PE files)
+declare -A package=(
+    [osslsigncode]=osslsigncode
+    [sbsign]=sbsigntool
+    [sbverify]=sbsigntool
+    [openssl]=openssl
+    [x86_64-w64-mingw32-gcc]=gcc-mingw-w64-x86-64-win32
+    [i686-w64-mingw32-gcc]=gcc-mingw-w64-i686-win32
+)
+declare -A missing=()
+for program in "${!package[@]}"; do
+    command -v "$program" >/dev/null || missing[${package[$program]}]=1
+done
+if [ ${#missing[@]} -gt 0 ]; then
+    apt_install "peers for the interoperability tests" "${!missing[@]}"
+fi
+
+# osslsigncode reads and signs PowerShell since 2.8; Debian 12 has that only among its backports.
+version() { osslsigncode --version 2>/dev/null | sed -nE '1s/^osslsigncode ([0-9.]+).*/\1/p'; }
+recent() { [ "$(printf '%s\n' 2.8 "$(version)" | sort -V | head -n 1)" = 2.8 ]; }
+
+from_backports() {
+    local codename mirror lists
+    codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' "Codename: $codename" | head -n 1)
+    [ -n "$mirror" ] || return 1
+    # The suite is added for this one command; the system's own sources stay as they are.
+    lists=$(mktemp -d)
+    trap 'rm -rf "$lists"' RETURN
+    chmod 755 "$lists"
+    mkdir -p "$lists/state/partial" "$lists/parts"
+    echo "deb $mirror $codename-backports main" >"$lists/parts/backports.list"
+    cp -r /etc/apt/sources.list.d/. "$lists/parts/" 2>/dev/null || true
+    local -a with=(-o "Dir::Etc::SourceParts=$lists/parts" -o "Dir::State::Lists=$lists/state")
+    apt_get "${with[@]}" update && apt_get "${with[@]}" install --yes --no-install-recommends -t "$codename-backports" osslsigncode
+}
+
+if ! recent; then
+    echo "osslsigncode $(version) cannot read PowerShell; trying the backports" >&2
+    from_backports || true
+    recent || echo "osslsigncode is still $(version): its PowerShell cross-checks need 2.8 or newer" >&2
+fi
