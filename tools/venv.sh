@@ -7,7 +7,8 @@ source tools/apt.sh
 # One at a time, and only once: whoever waited finds the work done.
 exec 9<.
 flock 9
-if [ .venv/.locked -nt requirements.lock ] && .venv/bin/python -c '' 2>/dev/null; then
+newer_than() { for source in "${@:2}"; do [ "$1" -nt "$source" ] || return 1; done; }
+if newer_than .venv/.locked requirements.lock tools/venv.sh tools/apt.sh && .venv/bin/python -c '' 2>/dev/null; then
     exit 0
 fi
 
@@ -39,4 +40,6 @@ echo "Making .venv with $("$python" --version) from requirements.lock" >&2
 "$python" -m venv --clear .venv
 .venv/bin/python -m pip --quiet --disable-pip-version-check --no-input install \
     --require-hashes --only-binary :all: -r requirements.lock
+# Python 3.11 puts an unlocked setuptools into every new environment, and that slows each start.
+.venv/bin/python -m pip --quiet --disable-pip-version-check uninstall --yes setuptools 2>/dev/null
 touch .venv/.locked
