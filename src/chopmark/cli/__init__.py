@@ -1,0 +1,88 @@
+"""The command line: one file per verb, and nothing imported before it is needed."""
+
+from __future__ import annotations
+
+import os
+import sys
+from importlib import import_module
+
+VERBS = {
+    "sign": "sign files, or finish a signature made elsewhere",
+    "verify": "check signatures: trusted, unsigned, undecided or rejected, and why",
+    "inspect": "show what is in a file's signatures, with no judgement",
+    "strip": "take the signatures out",
+    "key": "make and show signing keys",
+    "ca": "run a certificate authority: init, issue, revoke, crl, list",
+    "tsa": "run a time-stamp authority",
+    "store": "show and change the trust stores",
+    "demo": "the whole story on real files: sign, attack, revoke, verify",
+}
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one command and return its exit status (0 trusted, 1 rejected, 2 usage, 3 undecided, 4 the tool failed)."""
+    arguments = sys.argv[1:] if arguments is None else arguments
+    if not arguments or arguments[0] in ("-h", "--help", "help"):
+        if len(arguments) > 1 and arguments[1] in VERBS:
+            return main([arguments[1], "--help"])
+        print(_overview(), file=sys.stdout if arguments else sys.stderr)
+        return 0 if arguments else 2
+    if arguments[0] in ("-V", "--version"):
+        from chopmark import __version__  # noqa: PLC0415 - only this answer needs it
+
+        print(f"chopmark {__version__}")
+        return 0
+    if arguments[0] not in VERBS:
+        return _fail(f"no such command: {arguments[0]!r} (chopmark --help lists them)", 2)
+    return _run(arguments[0], arguments[1:])
+
+
+def _overview() -> str:
+    verbs = "\n".join(f"  {verb:<9} {what}" for verb, what in VERBS.items())
+    return f"""usage: chopmark COMMAND [ARGUMENT ...]
+
+Signs what you ship, checks what you get, and lets nothing else run.
+
+commands:
+{verbs}
+
+  chopmark COMMAND --help tells more; --version says which this is.
+
+exit status: 0 trusted, 1 rejected or unsigned, 2 usage, 3 undecided, 4 failure"""
+
+
+def _run(verb: str, arguments: list[str]) -> int:
+    from argparse import ArgumentParser, RawDescriptionHelpFormatter  # noqa: PLC0415 - --help answers without it
+
+    from chopmark.core.errors import ChopmarkError  # noqa: PLC0415 - likewise
+
+    module = import_module(f"chopmark.cli.{verb}")
+    parser = ArgumentParser(
+        prog=f"chopmark {verb}", description=module.__doc__, formatter_class=RawDescriptionHelpFormatter
+    )
+    module.add_arguments(parser)
+    try:
+        status: int = module.run(parser.parse_args(arguments))
+        sys.stdout.flush()
+    except ChopmarkError as error:
+        return _fail(str(error), error.exit_status)
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+    except BrokenPipeError:
+        # Whoever read our output has gone; what they did not read is not to be taken for a verdict.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 4
+    except Exception as error:  # noqa: BLE001 - the last line of defence: one line, never a traceback
+        if os.environ.get("CHOPMARK_TRACEBACK"):
+            raise
+        what = " ".join(str(error).split())[:300]
+        return _fail(f"internal error: {type(error).__name__}: {what} (CHOPMARK_TRACEBACK=1 shows where)", 4)
+    return status
+
+
+def _fail(message: str, status: int) -> int:
+    try:
+        print("chopmark:", message, file=sys.stderr)
+    except OSError:
+        pass
+    return status

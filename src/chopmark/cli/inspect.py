@@ -1,0 +1,106 @@
+"""Show what is in the signatures of files, with no judgement: nobody is trusted and nothing is fetched."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from chopmark.cli import output
+from chopmark.core import patch as patches
+from chopmark.core.artifact import Artifact
+from chopmark.core.errors import ChopmarkError, UsageError
+from chopmark.engine import check, identify, inspect
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("files", nargs="+", metavar="FILE", help="file to look into")
+    parser.add_argument("--format", metavar="NAME", default="", help="take the file for this format")
+    parser.add_argument("--json", action="store_true", help="one JSON object per file, a line each")
+    parser.add_argument("--extract", metavar="F", help="write the first signature there, as it stands (DER; one FILE)")
+
+
+def run(args: Namespace) -> int:
+    """Inspect every file; the worst exit status of those that could not be looked at, else 0."""
+    output.prepare()
+    if args.extract and len(args.files) != 1:
+        message = "--extract goes with one FILE"
+        raise UsageError(message)
+    worst = 0
+    for path in args.files:
+        try:
+            with Artifact.open(path) as artifact:
+                if args.extract:
+                    _extract(artifact, args.format, args.extract)
+                facts = inspect.inspect(artifact, args.format)
+        except ChopmarkError as error:
+            print("chopmark:", output.clean(str(error)), file=sys.stderr)
+            worst = max(worst, error.exit_status)
+            continue
+        _show(facts, as_json=args.json)
+    return worst
+
+
+def _extract(artifact: Artifact, format_name: str, target: str) -> None:
+    _, seals, _ = check.seals_of(artifact, identify.identify(artifact, format_name))
+    if not seals:
+        message = f"{artifact.name}: there is no signature to extract"
+        raise UsageError(message)
+    patches.write_file(target, seals[0].envelope.raw)
+
+
+def _show(facts: dict[str, Any], *, as_json: bool) -> None:
+    if as_json:
+        import json  # noqa: PLC0415 - only for this shape
+
+        print(json.dumps(facts))
+        return
+    print(f"{output.clean(facts['path'])}: {facts['title']}, {facts['size']:,} bytes")
+    for seal in facts["seals"]:
+        print(f"  {seal['where']} ({seal['scheme']}, {seal['size']:,} bytes)")
+        _rows(_seal_rows(seal), "    ")
+    if facts["broken"]:
+        print(f"  broken: {output.clean(facts['broken'])}")
+    elif not facts["seals"]:
+        print("  no signature")
+
+
+def _seal_rows(seal: dict[str, Any]) -> list[tuple[str, str]]:
+    rows: list[tuple[str, str]] = []
+    for claim in seal["claims"]:
+        rows.append((claim["what"], f"{claim['algorithm']} over {claim['covers']:,} bytes"))
+        rows.append(("  claimed", claim["claimed"] or "by the signature itself"))
+        if claim["computed"] != claim["claimed"]:
+            rows.append(("  computed", claim["computed"]))
+    rows += _holder("signer", seal["signer"])
+    rows.append(("claimed time", seal["claimed_time"] or "none"))
+    rows += [(key, str(value)) for key, value in seal["facts"].items()]
+    for stamp in seal["time_stamps"]:
+        rows.append(("time stamp", f"{stamp['time']} ({stamp['kind']})"))
+        rows += _holder("  authority", stamp["authority"])
+    rows += [("certificate", found.get("subject") or found["broken"]) for found in seal["certificates"]]
+    return rows
+
+
+def _holder(label: str, holder: dict[str, Any] | None) -> list[tuple[str, str]]:
+    if holder is None:
+        return [(label, "nobody it names")]
+    indent = "  " + " " * (len(label) - len(label.lstrip()))
+    return [
+        (label, holder["subject"]),
+        (f"{indent}issuer", holder.get("issuer", "")),
+        (f"{indent}serial", holder.get("serial", "")),
+        (f"{indent}valid", f"{holder.get('not_before', '')} to {holder.get('not_after', '')}"),
+        (f"{indent}key sha256", holder["key_sha256"]),
+    ]
+
+
+def _rows(rows: list[tuple[str, str]], indent: str) -> None:
+    import textwrap  # noqa: PLC0415 - not for --json
+
+    for label, value in rows:
+        first = f"{indent}{label:<15}"
+        print(textwrap.fill(output.clean(value), output.width(), initial_indent=first, subsequent_indent=" " * len(first)))

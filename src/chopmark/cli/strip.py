@@ -1,0 +1,47 @@
+"""Take every signature out of files; what a format cannot restore, its documentation says."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from chopmark.cli import output
+from chopmark.core import patch as patches
+from chopmark.core.artifact import Artifact
+from chopmark.core.errors import ChopmarkError, UsageError
+from chopmark.engine import sign
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("files", nargs="+", metavar="FILE", help="file to strip")
+    parser.add_argument("--format", metavar="NAME", default="", help="take the file for this format")
+    parser.add_argument("-o", "--output", metavar="F", help="write there and leave FILE as it is (one FILE)")
+
+
+def run(args: Namespace) -> int:
+    """Strip every file; the worst exit status. A file without signatures stays as it is."""
+    output.prepare()
+    if args.output and len(args.files) != 1:
+        message = "--output goes with one FILE"
+        raise UsageError(message)
+    worst = 0
+    for path in args.files:
+        try:
+            print(_strip(path, args.format, args.output))
+        except ChopmarkError as error:
+            print("chopmark:", output.clean(str(error)), file=sys.stderr)
+            worst = max(worst, error.exit_status)
+    return worst
+
+
+def _strip(path: str, format_name: str, target: str | None) -> str:
+    with Artifact.open(path) as artifact:
+        stripped = sign.stripped(artifact, format_name)
+        if stripped is None:
+            return f"unsigned   {output.clean(path)}"
+        written = patches.apply(stripped[1], artifact, target)
+        return f"stripped   {output.clean(written)}"

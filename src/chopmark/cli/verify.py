@@ -1,0 +1,114 @@
+"""Check the signatures of files: trusted, unsigned, undecided or rejected, and why.
+
+Every path is reported; the exit status is that of the worst. Without --store, files are trusted through the
+`corp` store, if there is one, and Microsoft's list.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import partial
+from typing import TYPE_CHECKING
+
+from chopmark.cli import output
+from chopmark.cli.settings import setting, words
+from chopmark.core import clock
+from chopmark.core.verdict import EXIT_STATUS, SEVERITY, Status, Verdict
+from chopmark.engine import batch, check
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+    from collections.abc import Iterable
+
+    from chopmark.trust.context import Context
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="file to check")
+    parser.add_argument(
+        "--store",
+        action="append",
+        metavar="NAME|F",
+        help="whom to trust: corp, microsoft, system, another store's name, or a PEM file or folder; may be repeated",
+    )
+    parser.add_argument("--at", metavar="TIME", help="judge as of this time instead of now (ISO 8601)")
+    parser.add_argument(
+        "--revocation",
+        choices=("require", "prefer", "off"),
+        help="what to do without revocation data: undecided, go on and say so (default), or do not ask",
+    )
+    parser.add_argument("--crl", action="append", metavar="F", help="a CRL file (DER or PEM); may be repeated")
+    parser.add_argument("--offline", action="store_true", default=None, help="fetch nothing from the network")
+    parser.add_argument("--format", metavar="NAME", default="", help="take the file for this format")
+    parser.add_argument("-j", "--jobs", type=int, metavar="N", help="processes (default: one per processor)")
+    parser.add_argument("-v", "--verbose", action="store_true", help="show every check, passed ones too")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print nothing, only exit")
+    shape = parser.add_mutually_exclusive_group()
+    shape.add_argument("--json", action="store_true", help="one JSON object per file, a line each")
+    shape.add_argument("--sarif", action="store_true", help="one SARIF 2.1.0 log")
+
+
+def run(args: Namespace) -> int:
+    """Verify and print; the exit status of the worst verdict."""
+    output.prepare()
+    context = context_for(args)
+    jobs = batch.jobs_for(len(args.paths), jobs_wanted(args.jobs, "verify"))
+    work = partial(check.check_path, context=context, format_name=args.format)
+    verdicts = output.progress(batch.run(args.paths, work, jobs), len(args.paths), "verifying")
+    statuses = _show(verdicts, args)
+    if len(args.paths) > 1 and not (args.quiet or args.json or args.sarif):
+        print(output.show_summary({status: statuses.count(status) for status in Status}))
+    return EXIT_STATUS[max(statuses, key=SEVERITY.index)]
+
+
+def context_for(args: Namespace) -> Context:
+    """Whom to trust, when and with which revocation data, from the options and settings."""
+    from chopmark.net import http  # noqa: PLC0415 - together with trust
+    from chopmark.trust import context, crl, store  # noqa: PLC0415 - wrong options are told before this is loaded
+
+    offline = str(setting(args.offline, "verify", "offline", default="")).lower() in ("true", "1", "yes", "on")
+    fetcher = None if offline else http.HttpFetcher()
+    names = words(setting(args.store, "verify", "store", default=["corp?", "microsoft"]))
+    return context.Context(
+        store=store.load(names),
+        at=clock.parse(args.at) if args.at else clock.now(),
+        revocation=setting(args.revocation, "verify", "revocation", default="prefer"),
+        crls=crl.CrlSource(args.crl or (), fetcher=fetcher),
+        fetcher=fetcher,
+    )
+
+
+def jobs_wanted(given: int | None, table: str) -> int | None:
+    """The number of processes asked for, if any."""
+    value = setting(given, table, "jobs")
+    return int(value) if value else None
+
+
+def _show(verdicts: Iterable[Verdict], args: Namespace) -> list[Status]:
+    statuses = []
+    kept = []
+    for verdict in verdicts:
+        statuses.append(verdict.status)
+        if args.sarif:
+            kept.append(verdict)
+        elif args.json:
+            _print_json(verdict)
+        elif not args.quiet:
+            print(output.show_verdict(verdict, verbose=args.verbose))
+    if args.sarif:
+        import json  # noqa: PLC0415 - only for this shape
+
+        from chopmark.cli import sarif  # noqa: PLC0415
+
+        json.dump(sarif.log(kept), sys.stdout, indent=2)
+        print()
+    return statuses
+
+
+def _print_json(verdict: Verdict) -> None:
+    import json  # noqa: PLC0415 - only for this shape
+
+    from chopmark.engine import report  # noqa: PLC0415
+
+    print(json.dumps(report.as_dict(verdict)))

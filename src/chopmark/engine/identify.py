@@ -1,0 +1,53 @@
+"""Which format an artifact is: the most certain one has it, and a tie is an error, never a matter of order."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, cast
+
+from chopmark.core import discovery
+from chopmark.core.errors import MalformedError, UsageError
+
+if TYPE_CHECKING:
+    from chopmark.core.artifact import Artifact
+    from chopmark.core.contracts import Format
+
+ROOM = "chopmark.formats"
+
+
+class AmbiguousError(MalformedError):
+    """Two formats are equally certain that the artifact is theirs."""
+
+
+def formats() -> dict[str, Format]:
+    """Every format there is, by name."""
+    return {format_.name: cast("Format", format_) for format_ in discovery.exported(ROOM, "FORMAT").values()}
+
+
+def identify(artifact: Artifact, name: str = "") -> Format:
+    """The format of an artifact, or the one that was asked for by name.
+
+    Raises AmbiguousError on a tie, UsageError for a name that does not exist.
+    """
+    known = formats()
+    if name:
+        if name not in known:
+            message = f"no such format: {name} (there are {', '.join(sorted(known))})"
+            raise UsageError(message)
+        return known[name]
+    head = artifact.head()
+    certainty = {format_: format_.detect(head, artifact.name) for format_ in known.values()}
+    best = max(certainty.values())
+    winners = [format_ for format_, certain in certainty.items() if certain == best]
+    if best == 0 or len(winners) != 1:
+        message = " and ".join(sorted(format_.title for format_ in winners)) if best else "nothing known"
+        raise AmbiguousError(message)
+    return winners[0]
+
+
+def beside(artifact: Artifact, apart_from: Format) -> Format | None:
+    """The format that keeps signatures in a file beside the artifact, if there is such a file."""
+    for format_ in formats().values():
+        suffix = getattr(format_, "companion", "")
+        if suffix and format_ is not apart_from and artifact.companion(suffix) is not None:
+            return format_
+    return None

@@ -1,0 +1,89 @@
+"""What is in a file's signatures, with no judgement: every fact, nobody trusted, nothing fetched."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from chopmark.core import clock
+from chopmark.engine import check, identify, report
+from chopmark.envelopes import x509
+from chopmark.envelopes.der import DerError
+
+if TYPE_CHECKING:
+    from chopmark.core.artifact import Artifact
+    from chopmark.core.proof import Proof, Stamp
+    from chopmark.core.seal import Payload, Seal
+
+
+def inspect(artifact: Artifact, format_name: str = "") -> dict[str, Any]:
+    """The artifact and its seals as JSON-able data.
+
+    Raises UnreadableError, AmbiguousError and UsageError; a broken structure is told in "broken".
+    """
+    format_ = identify.identify(artifact, format_name)
+    owner, seals, broken = check.seals_of(artifact, format_)
+    payloads = check.payloads_of(artifact, owner, seals)
+    return {
+        "path": artifact.name,
+        "format": format_.name,
+        "title": format_.title,
+        "size": artifact.view.size,
+        "seals": [_seal(seal, computed) for seal, computed in zip(seals, payloads, strict=True)],
+        "broken": broken,
+    }
+
+
+def _seal(seal: Seal, payloads: list[Payload]) -> dict[str, Any]:
+    proof = seal.envelope.check(payloads)
+    return {
+        "where": seal.where,
+        "scheme": seal.envelope.scheme,
+        "nested": seal.nested,
+        "size": len(seal.envelope.raw),
+        "digest_algorithm": proof.digest_algorithm,
+        "claims": [
+            {
+                "what": claim.what,
+                "algorithm": claim.recipe.algorithm,
+                "covers": payload.length,
+                "claimed": _short(claim.expected),
+                "computed": _short(payload.value),
+            }
+            for claim, payload in zip(seal.claims, payloads, strict=True)
+        ],
+        "signer": report.signer_as_dict(proof.signer),
+        "claimed_time": clock.show(proof.claimed_time) if proof.claimed_time else None,
+        "certificates": _certificates(proof),
+        "time_stamps": [_stamp(stamp) for stamp in proof.stamps],
+        "facts": dict(getattr(seal.envelope, "facts", ())),
+    }
+
+
+def _short(value: bytes | None) -> str | None:
+    """In hex; tables of digests are cut."""
+    if value is None:
+        return None
+    return value.hex() if len(value) <= 64 else f"{value[:32].hex()}... ({len(value)} bytes)"
+
+
+def _certificates(proof: Proof) -> list[dict[str, Any]]:
+    shown = []
+    for raw in proof.certificates:
+        try:
+            certificate = x509.certificate(raw)
+            shown.append({**dict(certificate.signer_id.claims), "subject": certificate.subject_text})
+        except DerError as error:
+            shown.append({"broken": str(error)})
+    return shown
+
+
+def _stamp(stamp: Stamp) -> dict[str, Any]:
+    return {
+        "kind": stamp.kind,
+        "time": clock.show(stamp.time),
+        "policy": stamp.policy,
+        "serial": stamp.serial,
+        "accuracy": stamp.accuracy,
+        "authority": report.signer_as_dict(stamp.proof.signer),
+        "certificates": _certificates(stamp.proof),
+    }

@@ -1,0 +1,134 @@
+"""Signing one artifact: digest, key, envelope, time stamp, embed; at once or in two steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from chopmark.core import digest as digests
+from chopmark.core import patch as patches
+from chopmark.core.contracts import Prepares, SealOptions
+from chopmark.core.errors import RefusedError, UsageError
+from chopmark.engine import identify
+from chopmark.envelopes import cms, timestamp, x509
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable
+
+    from chopmark.core.artifact import Artifact
+    from chopmark.core.contracts import Content, Format, Signer, Stamper
+    from chopmark.core.patch import Patch
+
+_STAMP_ATTRIBUTES = {"authenticode": timestamp.MICROSOFT_ATTRIBUTE, "cms": timestamp.RFC3161_ATTRIBUTE}
+
+
+@dataclass(frozen=True, slots=True)
+class SignRequest:
+    """How to sign: who, with which certificates (DER, the signer's first), what options, when, stamped by whom.
+
+    `signing_time` goes into the signature as the signer's own word and is what the certificate's validity is held
+    against; `format_name` overrides detection.
+    """
+
+    signer: Signer
+    certificates: tuple[bytes, ...]
+    signing_time: dt.datetime
+    options: SealOptions = field(default_factory=SealOptions)
+    stamper: Stamper | None = None
+    format_name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Signed:
+    """What signing came to: the format, the envelope that was put in, and the patch that puts it there."""
+
+    format: Format
+    envelope: bytes
+    patch: Patch
+    prepared: Artifact
+
+
+def preflight(request: SignRequest) -> x509.Certificate:
+    """Refuse what would not verify: no certificate, another key's, out of its validity, not for code signing."""
+    if not request.certificates:
+        message = "no certificate: give --cert, or a key that brings its own (PKCS #12)"
+        raise UsageError(message)
+    certificate = x509.certificate(request.certificates[0])
+    if certificate.spki != request.signer.public_key:
+        message = f"the certificate {certificate.subject_text} belongs to another key"
+        raise RefusedError(message)
+    if not certificate.not_before <= request.signing_time <= certificate.not_after:
+        message = f"the certificate {certificate.subject_text} is valid from {certificate.not_before} to "
+        raise RefusedError(message + f"{certificate.not_after}, not at {request.signing_time}")
+    purposes = certificate.extended_key_usage
+    if purposes is not None and x509.EKU_CODE_SIGNING not in purposes:
+        message = f"the certificate {certificate.subject_text} is not for code signing"
+        raise RefusedError(message)
+    if request.options.digest_algorithm not in digests.SIGNING_ALGORITHMS:
+        message = f"new signatures use {', '.join(digests.SIGNING_ALGORITHMS)}"
+        raise UsageError(message)
+    return certificate
+
+
+def draft(artifact: Artifact, request: SignRequest) -> tuple[Format, Artifact, cms.Draft]:
+    """The first half: everything up to the bytes that the key signs (`draft.to_be_signed`)."""
+    format_, prepared, content = _content(artifact, request)
+    made = cms.draft(content, request.signer, request.certificates, signing_time=request.signing_time)
+    return format_, prepared, made
+
+
+def sign(artifact: Artifact, request: SignRequest) -> Signed:
+    """Sign an artifact; nothing is written. Raises what the format, key or time-stamp authority raises."""
+    format_, prepared, made = draft(artifact, request)
+    signature = request.signer.sign(made.to_be_signed, made.digest_algorithm)
+    return _embedded(format_, prepared, request, made.finish(signature), signature)
+
+
+def attach(artifact: Artifact, request: SignRequest, to_be_signed: bytes, signature: bytes) -> Signed:
+    """The second half, elsewhere's signature in hand: it must be over `to_be_signed`, and that over this artifact."""
+    format_, prepared, content = _content(artifact, request)
+    made = cms.resume(content, to_be_signed, request.certificates)
+    return _embedded(format_, prepared, request, made.finish(signature), signature)
+
+
+def attach_envelope(artifact: Artifact, envelope: bytes, options: SealOptions, format_name: str = "") -> Signed:
+    """Put a complete envelope (made before, or elsewhere) into the artifact it was made for."""
+    format_ = identify.identify(artifact, format_name)
+    prepared = format_.prepare(artifact, options) if isinstance(format_, Prepares) else artifact
+    cms.read(envelope, allow_ber=True)
+    return Signed(format_, envelope, format_.embed(prepared, envelope, options), prepared)
+
+
+def write(artifact: Artifact, signed: Signed, target: str | None = None) -> str:
+    """Apply the patch of a signature atomically; the path that was written."""
+    if artifact.view.changed():
+        message = f"{artifact.name}: it changed while it was being signed; nothing was written"
+        raise RefusedError(message)
+    return patches.apply(signed.patch, signed.prepared, target)
+
+
+def stripped(artifact: Artifact, format_name: str = "") -> tuple[Format, Patch] | None:
+    """The patch that takes every signature out; None when there is none to take."""
+    format_ = identify.identify(artifact, format_name)
+    if not any(True for _ in format_.extract(artifact)):
+        other = identify.beside(artifact, format_)
+        return (other, other.strip(artifact)) if other else None
+    return format_, format_.strip(artifact)
+
+
+def _content(artifact: Artifact, request: SignRequest) -> tuple[Format, Artifact, Content]:
+    format_ = identify.identify(artifact, request.format_name)
+    options = request.options
+    prepared = format_.prepare(artifact, options) if isinstance(format_, Prepares) else artifact
+    [payload] = format_.digest(prepared, [format_.recipe(prepared, options)])
+    return format_, prepared, format_.content(prepared, payload, options)
+
+
+def _embedded(format_: Format, prepared: Artifact, request: SignRequest, envelope: bytes, signature: bytes) -> Signed:
+    if request.stamper:
+        token = request.stamper.stamp(signature, request.options.digest_algorithm)
+        envelope = cms.add_unsigned(envelope, _STAMP_ATTRIBUTES[format_.envelope], token)
+    return Signed(format_, envelope, format_.embed(prepared, envelope, request.options), prepared)
+
+
