@@ -110,13 +110,14 @@ class Prepares(Protocol):
 class Signer(Protocol):
     """A private key that can sign, wherever it lives, with what belongs to it.
 
-    `algorithm` names the kind of key: "rsa", "ec" or "ed25519"; `public_key` is DER SubjectPublicKeyInfo; `certificates`
-    are DER, its own first if it has one, then intermediates.
+    `algorithm` names the kind of key and signature: "rsa" (PKCS #1 v1.5), "rsa-pss" (MGF1 and a salt as long as the
+    digest), "ec" or "ed25519"; `public_key` is DER SubjectPublicKeyInfo; `certificates` are DER, its own first if it
+    has one, then intermediates.
     """
 
     @property
     def algorithm(self) -> str:
-        """The kind of key."""
+        """The kind of key and signature."""
 
     @property
     def public_key(self) -> bytes:
@@ -127,7 +128,7 @@ class Signer(Protocol):
         """DER certificates that came with the key (a PKCS #12 has some); may be empty."""
 
     def sign(self, data: bytes, digest_algorithm: str) -> bytes:
-        """The raw signature over `data` (PKCS #1 v1.5 for RSA, DER for ECDSA); the digest is ignored for Ed25519."""
+        """The raw signature over `data` (DER for ECDSA); the digest is ignored for Ed25519."""
 
 
 class Fetcher(Protocol):

@@ -253,12 +253,33 @@ def recovers_bare_digest(spki: bytes, signature: bytes, digest: bytes) -> bool:
 
 
 def signing_identifier(signer: Signer, digest: str) -> bytes:
-    """The signature AlgorithmIdentifier that CMS wants for what `signer` makes (RFC 3370, 5754, 8419)."""
+    """The signature AlgorithmIdentifier that CMS wants for what `signer` makes (RFC 3370, 4056, 5754, 8419)."""
     if signer.algorithm == "rsa":
         return der.sequence(der.oid(RSA_ENCRYPTION), der.null())
+    return signature_identifier(signer, digest)
+
+
+def signature_identifier(signer: Signer, digest: str) -> bytes:
+    """The signature AlgorithmIdentifier of certificates, CRLs and requests (RFC 4055, 5758, 8410)."""
+    if signer.algorithm == "rsa":
+        return der.sequence(der.oid(_identifier(_RSA_WITH, digest)), der.null())
+    if signer.algorithm == "rsa-pss":
+        hashed = digest_identifier(digest)
+        return der.sequence(
+            der.oid(RSASSA_PSS),
+            der.sequence(
+                der.explicit(0, hashed),
+                der.explicit(1, der.sequence(der.oid(MGF1), hashed)),
+                der.explicit(2, der.integer(_HASHES[digest].digest_size)),
+            ),
+        )
     if signer.algorithm == "ed25519":
         return der.sequence(der.oid(ED25519))
-    return der.sequence(der.oid(next(oid for oid, name in _ECDSA_WITH.items() if name == digest)))
+    return der.sequence(der.oid(_identifier(_ECDSA_WITH, digest)))
+
+
+def _identifier(table: dict[str, str], digest: str) -> str:
+    return next(oid for oid, name in table.items() if name == digest)
 
 
 def prehashed(digest: str) -> utils.Prehashed:
