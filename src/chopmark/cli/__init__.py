@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import suppress
 from importlib import import_module
 
 VERBS = {
@@ -28,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(_overview(), file=sys.stdout if arguments else sys.stderr)
         return 0 if arguments else 2
     if arguments[0] in ("-V", "--version"):
-        from chopmark import __version__  # noqa: PLC0415 - only this answer needs it
+        from chopmark import __version__  # only this answer needs it
 
         print(f"chopmark {__version__}")
         return 0
@@ -52,9 +53,9 @@ exit status: 0 trusted, 1 rejected or unsigned, 2 usage, 3 undecided, 4 failure"
 
 
 def _run(verb: str, arguments: list[str]) -> int:
-    from argparse import ArgumentParser, RawDescriptionHelpFormatter  # noqa: PLC0415 - --help answers without it
+    from argparse import ArgumentParser, RawDescriptionHelpFormatter  # --help answers without it
 
-    from chopmark.core.errors import ChopmarkError  # noqa: PLC0415 - likewise
+    from chopmark.core.errors import ChopmarkError  # likewise
 
     module = import_module(f"chopmark.cli.{verb}")
     parser = ArgumentParser(
@@ -72,7 +73,7 @@ def _run(verb: str, arguments: list[str]) -> int:
         # Whoever read our output has gone; what they did not read is not to be taken for a verdict.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 4
-    except Exception as error:  # noqa: BLE001 - the last line of defence: one line, never a traceback
+    except Exception as error:
         if os.environ.get("CHOPMARK_TRACEBACK"):
             raise
         what = " ".join(str(error).split())[:300]
@@ -81,8 +82,6 @@ def _run(verb: str, arguments: list[str]) -> int:
 
 
 def _fail(message: str, status: int) -> int:
-    try:
+    with suppress(OSError):
         print("chopmark:", message, file=sys.stderr)
-    except OSError:
-        pass
     return status

@@ -54,7 +54,7 @@ def _extract(artifact: Artifact, format_name: str, target: str) -> None:
 
 def _show(facts: dict[str, Any], *, as_json: bool) -> None:
     if as_json:
-        import json  # noqa: PLC0415 - only for this shape
+        import json  # only for this shape
 
         print(json.dumps(facts))
         return
@@ -99,8 +99,10 @@ def _holder(label: str, holder: dict[str, Any] | None) -> list[tuple[str, str]]:
 
 
 def _rows(rows: list[tuple[str, str]], indent: str) -> None:
-    import textwrap  # noqa: PLC0415 - not for --json
+    import textwrap  # not for --json
 
     for label, value in rows:
         first = f"{indent}{label:<15}"
-        print(textwrap.fill(output.clean(value), output.width(), initial_indent=first, subsequent_indent=" " * len(first)))
+        print(
+            textwrap.fill(output.clean(value), output.width(), initial_indent=first, subsequent_indent=" " * len(first))
+        )

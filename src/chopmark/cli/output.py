@@ -114,7 +114,7 @@ def progress(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
     if total < 20 or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield from items
         return
-    from rich.console import Console  # noqa: PLC0415 - slow to import, and only for long work on a terminal
-    from rich.progress import track  # noqa: PLC0415
+    from rich.console import Console  # slow to import, and only for long work on a terminal
+    from rich.progress import track
 
     yield from track(items, description=what, total=total, console=Console(stderr=True), transient=True)

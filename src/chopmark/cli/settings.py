@@ -42,7 +42,7 @@ def words(value: Any) -> list[str]:  # noqa: ANN401
 def _table(file: str, table: str) -> dict[str, Any]:
     if not os.path.isfile(file):
         return {}
-    import tomllib  # noqa: PLC0415 - only when there is a file to read
+    import tomllib  # only when there is a file to read
 
     try:
         with open(file, "rb") as stream:

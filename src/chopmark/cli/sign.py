@@ -41,7 +41,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--description", default="", metavar="TEXT", help="what the system may show of it")
     parser.add_argument("--url", default="", help="where to read more")
     parser.add_argument("--variant", default="", help="the format's own choice (detached: pem)")
-    parser.add_argument("--format", metavar="NAME", default="", help="take the file for this format (detached: any file)")
+    parser.add_argument(
+        "--format", metavar="NAME", default="", help="take the file for this format (detached: any file)"
+    )
     parser.add_argument("--signing-time", metavar="TIME", help="the time to claim (default now; ISO 8601)")
     parser.add_argument("-o", "--output", metavar="F", help="write there and leave FILE as it is (one FILE)")
     parser.add_argument("-j", "--jobs", type=int, metavar="N", help="processes (default: one per processor)")
@@ -93,7 +95,7 @@ def _request(args: Namespace) -> sign.SignRequest | None:
     if args.attach or args.digest_only:
         signer = _Elsewhere.of(certificates)
     else:
-        from chopmark import keys  # noqa: PLC0415 - two-step signing needs none
+        from chopmark import keys  # two-step signing needs none
 
         uri = setting(args.key, "sign", "key")
         if not uri:
@@ -124,7 +126,7 @@ def _options(args: Namespace) -> SealOptions:
 
 
 def _certificates(args: Namespace) -> tuple[bytes, ...]:
-    from chopmark.envelopes import pem  # noqa: PLC0415
+    from chopmark.envelopes import pem
 
     found: list[bytes] = []
     for file in words(setting(args.cert, "sign", "cert", default=[])):
@@ -137,8 +139,8 @@ def _stamper(args: Namespace) -> Stamper | None:
     urls = words(setting(args.timestamp, "sign", "timestamp", default=[]))
     if not urls:
         return None
-    from chopmark.envelopes import timestamp  # noqa: PLC0415
-    from chopmark.net import http  # noqa: PLC0415 - only when something is fetched
+    from chopmark.envelopes import timestamp
+    from chopmark.net import http  # only when something is fetched
 
     return timestamp.HttpStamper(http.HttpFetcher(), urls)
 
@@ -182,7 +184,7 @@ def _attached(artifact: Artifact, args: Namespace, request: sign.SignRequest | N
     with Artifact.open(args.attach) as file:
         given = file.view.read(0, file.view.size)
     if request is None:
-        from chopmark.envelopes import pem  # noqa: PLC0415
+        from chopmark.envelopes import pem
 
         return sign.attach_envelope(artifact, pem.cms(given), _options(args), args.format)
     with Artifact.open(artifact.name + TO_BE_SIGNED) as file:
@@ -203,7 +205,7 @@ class _Elsewhere:
         if not certificates:
             message = "--digest-only and --attach need --cert: the certificate is part of what is signed"
             raise UsageError(message)
-        from chopmark.envelopes import algorithms, x509  # noqa: PLC0415
+        from chopmark.envelopes import algorithms, x509
 
         spki = x509.certificate(certificates[0]).spki
         return cls(algorithms.key_kind(spki), spki, certificates)
@@ -215,7 +217,7 @@ class _Elsewhere:
 
 def _show(outcome: Outcome, *, as_json: bool) -> None:
     if as_json:
-        import json  # noqa: PLC0415 - only for this shape
+        import json  # only for this shape
 
         print(json.dumps(outcome.facts or {"path": outcome.path, "error": outcome.error}))
         return

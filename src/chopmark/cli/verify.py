@@ -64,8 +64,8 @@ def run(args: Namespace) -> int:
 
 def context_for(args: Namespace) -> Context:
     """Whom to trust, when and with which revocation data, from the options and settings."""
-    from chopmark.net import http  # noqa: PLC0415 - together with trust
-    from chopmark.trust import context, crl, store  # noqa: PLC0415 - wrong options are told before this is loaded
+    from chopmark.net import http  # together with trust
+    from chopmark.trust import context, crl, store  # wrong options are told before this is loaded
 
     offline = str(setting(args.offline, "verify", "offline", default="")).lower() in ("true", "1", "yes", "on")
     fetcher = None if offline else http.HttpFetcher()
@@ -97,9 +97,9 @@ def _show(verdicts: Iterable[Verdict], args: Namespace) -> list[Status]:
         elif not args.quiet:
             print(output.show_verdict(verdict, verbose=args.verbose))
     if args.sarif:
-        import json  # noqa: PLC0415 - only for this shape
+        import json  # only for this shape
 
-        from chopmark.cli import sarif  # noqa: PLC0415
+        from chopmark.cli import sarif
 
         json.dump(sarif.log(kept), sys.stdout, indent=2)
         print()
@@ -107,8 +107,8 @@ def _show(verdicts: Iterable[Verdict], args: Namespace) -> list[Status]:
 
 
 def _print_json(verdict: Verdict) -> None:
-    import json  # noqa: PLC0415 - only for this shape
+    import json  # only for this shape
 
-    from chopmark.engine import report  # noqa: PLC0415
+    from chopmark.engine import report
 
     print(json.dumps(report.as_dict(verdict)))

@@ -78,9 +78,7 @@ def hash_ranges(view: View, recipes: Sequence[Recipe]) -> list[Payload]:
             for hasher in hashers:
                 hasher.update(piece)
         by_ranges[ranges] = {name: hasher.digest() for name, hasher in zip(names, hashers, strict=True)}
-    return [
-        Payload(recipe, by_ranges[recipe.ranges][recipe.algorithm], lengths[recipe.ranges]) for recipe in recipes
-    ]
+    return [Payload(recipe, by_ranges[recipe.ranges][recipe.algorithm], lengths[recipe.ranges]) for recipe in recipes]
 
 
 def _pieces(view: View, ranges: Iterable[Range | bytes]) -> Iterator[bytes]:

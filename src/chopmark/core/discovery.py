@@ -36,7 +36,7 @@ def _entry_points(group: str) -> list[tuple[str, Any]]:
     """Importing importlib.metadata takes longer than verifying a file, so it is asked only when there is something."""
     if not any(_mentions(folder, group) for folder in sys.path):
         return []
-    from importlib.metadata import entry_points  # noqa: PLC0415
+    from importlib.metadata import entry_points
 
     return [(point.name, point.load()) for point in entry_points(group=group)]
 
@@ -49,7 +49,7 @@ def _mentions(folder: str, group: str) -> bool:
     wanted = f"[{group}]".encode()
     for name in names:
         try:
-            with open(os.path.join(name, "entry_points.txt"), "rb") as file:  # noqa: PTH123
+            with open(os.path.join(name, "entry_points.txt"), "rb") as file:
                 if wanted in file.read():
                     return True
         except OSError:

@@ -9,14 +9,14 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from chopmark.core.artifact import FileView
+from chopmark.core.artifact import FileView, Identity
 from chopmark.core.errors import ChopmarkError, InputError
-from chopmark.core.seal import Range
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from chopmark.core.artifact import Artifact
+    from chopmark.core.seal import Range
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,9 +44,15 @@ def apply(patch: Patch, artifact: Artifact, target: str | None = None) -> str:
 
     The new content is written beside the target, flushed to the medium and renamed over it, so that the target is at
     every moment the old file or the new one. Mode, owner and extended attributes are kept. A symbolic link is followed:
-    the file it points to is replaced, not the link. `target` writes to another path and leaves the artifact alone.
+    the file it points to is replaced, not the link. `target` writes to another path and leaves the artifact alone; the
+    new file has the artifact's permissions without set-user-id, a companion those without execution too.
 
-    Raises WriteError (nothing changed), InputError when the artifact changed since it was opened.
+    The new content has no name until it is whole; a kill between naming it and renaming it (microseconds) leaves a
+    whole `.NAME.chopmark`, which the next patch of that file takes away. Only where the file system has no nameless
+    files (O_TMPFILE) does a kill leave an unfinished `.NAME.XXXX.chopmark` behind.
+
+    Raises WriteError (nothing changed), InputError when the artifact changed since it was opened, or its path came to
+    mean another file.
     """
     path = os.path.realpath(target if target is not None else artifact.name + patch.companion)
     try:
@@ -54,7 +60,8 @@ def apply(patch: Patch, artifact: Artifact, target: str | None = None) -> str:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
             return path
-        _replace(path, artifact, patch.pieces)
+        in_place = target is None and not patch.companion and artifact.identity is not None
+        _replace(path, artifact, patch.pieces, in_place=in_place, permissions=0o666 if patch.companion else 0o777)
     except OSError as error:
         message = f"{path}: not written, the file is as it was ({os.strerror(error.errno or 0)})"
         raise WriteError(message) from error
@@ -74,18 +81,29 @@ def write_file(path: str, data: bytes, mode: int = 0o644) -> None:
         raise WriteError(message) from error
 
 
-def _replace(path: str, artifact: Artifact, pieces: Iterable[Range | bytes]) -> None:
+def _replace(
+    path: str, artifact: Artifact, pieces: Iterable[Range | bytes], *, in_place: bool, permissions: int
+) -> None:
     model = path if os.path.exists(path) else artifact.name if isinstance(artifact.view, FileView) else None
-    fresh = model is not None and model != path
     with _beside(path) as (descriptor, commit):
         for piece in _rendered(artifact, pieces):
             _write(descriptor, piece)
-        if model is not None:
-            _copy_attributes(model, descriptor, owner=not fresh)
-        if artifact.view.changed():
+        if model == path:
+            _copy_attributes(model, descriptor)
+        elif model is not None:
+            os.fchmod(descriptor, os.stat(model).st_mode & permissions)
+        if artifact.view.changed() or (in_place and _identity(path) != artifact.identity):
             message = f"{artifact.name}: it changed while it was being read; nothing was written"
             raise InputError(message)
         commit()
+
+
+def _identity(path: str) -> Identity | None:
+    try:
+        state = os.stat(path)
+    except FileNotFoundError:
+        return None
+    return Identity(state.st_dev, state.st_ino)
 
 
 def _rendered(artifact: Artifact, pieces: Iterable[Range | bytes]) -> Iterator[bytes]:
@@ -106,7 +124,9 @@ def _write(descriptor: int, data: bytes) -> None:
 def _beside(path: str) -> Iterator[tuple[int, _Commit]]:
     """A new file in the target's folder: nameless until it is committed where the system can do that."""
     folder = os.path.dirname(path) or "."
-    temporary = os.path.join(folder, f".{os.path.basename(path)[:200]}.{secrets.token_hex(6)}.chopmark")
+    # Any name stays within the 255 bytes that file systems allow.
+    stem = os.path.join(folder, "." + os.fsdecode(os.fsencode(os.path.basename(path))[:200]))
+    temporary = f"{stem}.chopmark"
     nameless = True
     try:
         descriptor = os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
@@ -114,50 +134,60 @@ def _beside(path: str) -> Iterator[tuple[int, _Commit]]:
         if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT):
             raise
         nameless = False
+        temporary = f"{stem}.{secrets.token_hex(6)}.chopmark"
         descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    commit = _Commit(descriptor, temporary, path, nameless=nameless)
+    commit = _Commit(descriptor, temporary, path, named=not nameless)
     try:
         yield descriptor, commit
     finally:
         os.close(descriptor)
-        if not commit.done:
+        if commit.named:
             with contextlib.suppress(OSError):
                 os.unlink(temporary)
 
 
 class _Commit:
-    """The moment at which the new file takes the old one's name."""
+    """The moment at which the new file takes the old one's name; `named` while the new one has a passing name."""
 
-    def __init__(self, descriptor: int, temporary: str, path: str, *, nameless: bool) -> None:
+    def __init__(self, descriptor: int, temporary: str, path: str, *, named: bool) -> None:
         self._descriptor = descriptor
         self._temporary = temporary
         self._path = path
-        self._nameless = nameless
-        self.done = False
+        self.named = named
 
     def __call__(self) -> None:
         os.fsync(self._descriptor)
-        if self._nameless:
+        if not self.named:
             # linkat() cannot replace a name, rename() can: give it a passing name first.
-            os.link(f"/proc/self/fd/{self._descriptor}", self._temporary, follow_symlinks=True)
+            self._name()
         os.replace(self._temporary, self._path)
-        self.done = True
-        folder = os.open(os.path.dirname(self._path) or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        self.named = False
+        # From here on the file is replaced, whatever else fails; not every folder may be opened or flushed.
+        with contextlib.suppress(OSError):
+            folder = os.open(os.path.dirname(self._path) or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+
+    def _name(self) -> None:
+        nameless = f"/proc/self/fd/{self._descriptor}"
         try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+            os.link(nameless, self._temporary, follow_symlinks=True)
+        except FileExistsError:  # left by somebody who was killed between the two steps; it was whole
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._temporary)
+            os.link(nameless, self._temporary, follow_symlinks=True)
+        self.named = True
 
 
-def _copy_attributes(source: str, descriptor: int, *, owner: bool) -> None:
+def _copy_attributes(source: str, descriptor: int) -> None:
     """Mode, owner and extended attributes; owner first, because changing it clears set-user-id."""
-    state = os.stat(source)
-    if owner:
-        mine = os.fstat(descriptor)
-        if (state.st_uid, state.st_gid) != (mine.st_uid, mine.st_gid):
-            os.fchown(descriptor, state.st_uid, state.st_gid)
-    os.fchmod(descriptor, state.st_mode & (0o7777 if owner else 0o666))
-    if not owner or not hasattr(os, "listxattr"):
+    state, mine = os.stat(source), os.fstat(descriptor)
+    if (state.st_uid, state.st_gid) != (mine.st_uid, mine.st_gid):
+        os.fchown(descriptor, state.st_uid, state.st_gid)
+    os.fchmod(descriptor, state.st_mode & 0o7777)
+    if not hasattr(os, "listxattr"):
         return
     with contextlib.suppress(OSError):  # a file system without extended attributes has none to keep
         for name in os.listxattr(source):

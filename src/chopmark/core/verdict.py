@@ -69,14 +69,12 @@ class Verdict:
         vouches for, and never vouches for one itself.
         """
         own = worst_of(finding for finding in self.findings if finding.code != SEAL_NONE.code)
-        if own is not Status.TRUSTED:
-            return own
         if not self.seals:
-            return Status.UNSIGNED
+            return Status.UNSIGNED if own is Status.TRUSTED else own
         states = [seal.status for seal in self.seals]
         if Status.TRUSTED in states:
             states = [seal.status for seal in self.seals if not seal.only_weak]
-        return max(states, key=SEVERITY.index)
+        return max((own, *states), key=SEVERITY.index)
 
 
 SEVERITY = (Status.TRUSTED, Status.UNDECIDED, Status.UNSIGNED, Status.REJECTED)

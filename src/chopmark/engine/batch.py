@@ -24,7 +24,7 @@ class WorkerError(ChopmarkError):
 
 def jobs_for(count: int, wanted: int | None) -> int:
     """How many processes to use for so many files: what was asked for, else one per processor this process may use."""
-    return max(1, min(count, wanted if wanted else len(os.sched_getaffinity(0))))
+    return max(1, min(count, wanted or len(os.sched_getaffinity(0))))
 
 
 def run(paths: Sequence[str], work: Callable[[str], Result], jobs: int) -> Iterator[Result]:
@@ -43,9 +43,9 @@ def run(paths: Sequence[str], work: Callable[[str], Result], jobs: int) -> Itera
 
 
 def _forked(paths: Sequence[str], work: Callable[[str], Result], jobs: int) -> Iterator[Result]:
-    from concurrent.futures import ProcessPoolExecutor  # noqa: PLC0415 - takes longer to import than a file to check
-    from concurrent.futures.process import BrokenProcessPool  # noqa: PLC0415
-    from multiprocessing import get_context  # noqa: PLC0415
+    from concurrent.futures import ProcessPoolExecutor  # takes longer to import than a file to check
+    from concurrent.futures.process import BrokenProcessPool
+    from multiprocessing import get_context
 
     global _work  # noqa: PLW0603 - how the work reaches processes that are forked, without pickling it
     size = max(1, min(_GROUP_MAX, len(paths) // (jobs * 4) or 1))
@@ -64,7 +64,7 @@ def _forked(paths: Sequence[str], work: Callable[[str], Result], jobs: int) -> I
 
 
 def _start() -> None:
-    import signal  # noqa: PLC0415 - only workers need it
+    import signal  # only workers need it
 
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
 

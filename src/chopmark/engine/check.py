@@ -85,7 +85,7 @@ def payloads_of(artifact: Artifact, format_: Format, seals: Sequence[Seal]) -> l
 
 def judge_seal(seal: Seal, payloads: Sequence[Payload], context: Context) -> SealVerdict:
     """One seal: placement, content, signature, and then whom to believe."""
-    from chopmark.trust import judge  # noqa: PLC0415 - unsigned files need no trust
+    from chopmark.trust import judge  # unsigned files need no trust
 
     integrity = [*seal.findings, *_content(seal, payloads)]
     proof: Proof = seal.envelope.check(payloads)

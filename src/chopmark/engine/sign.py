@@ -14,7 +14,6 @@ from chopmark.envelopes import cms, timestamp, x509
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable
 
     from chopmark.core.artifact import Artifact
     from chopmark.core.contracts import Content, Format, Signer, Stamper
@@ -130,5 +129,3 @@ def _embedded(format_: Format, prepared: Artifact, request: SignRequest, envelop
         token = request.stamper.stamp(signature, request.options.digest_algorithm)
         envelope = cms.add_unsigned(envelope, _STAMP_ATTRIBUTES[format_.envelope], token)
     return Signed(format_, envelope, format_.embed(prepared, envelope, request.options), prepared)
-
-

@@ -288,5 +288,13 @@ def prehashed(digest: str) -> utils.Prehashed:
 
 
 def hash_algorithm(digest: str) -> hashes.HashAlgorithm:
-    """cryptography's object for a digest name."""
+    """Cryptography's object for a digest name."""
     return _HASHES[digest]
+
+
+def key_kind(spki: bytes) -> str:
+    """What `Signer.algorithm` is for a public key: rsa, ec or ed25519. Raises UnsupportedError."""
+    key = public_key(spki)
+    if isinstance(key, rsa.RSAPublicKey):
+        return "rsa"
+    return "ed25519" if isinstance(key, ed25519.Ed25519PublicKey) else "ec"

@@ -327,7 +327,9 @@ def implicit(number: int, value: bytes) -> bytes:
 
 def integer(number: int) -> bytes:
     """An INTEGER."""
-    return encode(INTEGER, number.to_bytes((number if number >= 0 else ~number).bit_length() // 8 + 1, "big", signed=True))
+    return encode(
+        INTEGER, number.to_bytes((number if number >= 0 else ~number).bit_length() // 8 + 1, "big", signed=True)
+    )
 
 
 @lru_cache(maxsize=256)
