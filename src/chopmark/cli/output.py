@@ -30,6 +30,8 @@ _COLOURS = {
     Outcome.INFO: "2",
 }
 _INDENT = " " * 11
+_MANY = 20
+"""Fewer files are done before a progress bar could tell anything."""
 
 
 def prepare() -> None:
@@ -111,7 +113,7 @@ def _wrapped(text: str, more: str = "") -> str:
 
 def progress(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
     """Pass the items through; on a terminal, and when there are many, with a bar on standard error."""
-    if total < 20 or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
+    if total < _MANY or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield from items
         return
     from rich.console import Console  # slow to import, and only for long work on a terminal

@@ -1,7 +1,7 @@
 """Settings: command line, then CHOPMARK_* variables, then chopmark.toml, then defaults.
 
-`[sign]` is read from chopmark.toml in the current folder or the configuration folder; `[verify]` from the configuration folder
-alone, because a folder with code in it must not say whom to trust.
+`[sign]` is read from chopmark.toml in the current folder or the configuration folder; `[verify]` from the configuration
+folder alone, because a folder with code in it must not say whom to trust.
 """
 
 from __future__ import annotations

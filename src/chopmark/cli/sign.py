@@ -41,9 +41,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--description", default="", metavar="TEXT", help="what the system may show of it")
     parser.add_argument("--url", default="", help="where to read more")
     parser.add_argument("--variant", default="", help="the format's own choice (detached: pem)")
-    parser.add_argument(
-        "--format", metavar="NAME", default="", help="take the file for this format (detached: any file)"
-    )
+    parser.add_argument("--format", metavar="NAME", default="", help="take it for this format (detached: any file)")
     parser.add_argument("--signing-time", metavar="TIME", help="the time to claim (default now; ISO 8601)")
     parser.add_argument("-o", "--output", metavar="F", help="write there and leave FILE as it is (one FILE)")
     parser.add_argument("-j", "--jobs", type=int, metavar="N", help="processes (default: one per processor)")

@@ -33,9 +33,9 @@ class Envelope(Protocol):
 class Content:
     """What an envelope is to be made over.
 
-    `content_type` is the dotted object identifier of what is signed; `body` its DER when it travels inside the envelope,
-    None when it stays outside (detached) and only `digest` of it is signed. `attributes` are further signed attributes,
-    (object identifier, DER of the one value).
+    `content_type` is the dotted object identifier of what is signed; `body` its DER when it travels inside the
+    envelope, None when it stays outside (detached) and only `digest` of it is signed. `attributes` are further signed
+    attributes, (object identifier, DER of the one value).
     """
 
     content_type: str
@@ -78,7 +78,7 @@ class Format(Protocol):
     envelope: str
 
     def detect(self, head: bytes, name: str) -> int:
-        """How certain it is that this is its own: 0 not at all .. 9 beyond doubt; `head` is the first DETECT_HEAD bytes."""
+        """How certain it is that this is its own: 0 not at all .. 9 beyond doubt; `head` is the first bytes."""
 
     def extract(self, artifact: Artifact) -> Iterable[Seal]:
         """Every signature in it, outermost first; raises MalformedError where the structure breaks the rules."""

@@ -18,7 +18,8 @@ class Reason:
     """Why a check answered as it did.
 
     `code` is `area.what`; `sentence` is for people, without the particulars; `remedy` says what would have to change
-    in the artifact or its surroundings, never in the policy; `cites` names the clause; `techniques` are MITRE ATT&CK ids.
+    in the artifact or its surroundings, never in the policy; `cites` names the clause; `techniques` are MITRE ATT&CK
+    ids.
     """
 
     code: str

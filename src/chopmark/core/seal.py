@@ -55,9 +55,9 @@ class Claim:
 class Seal:
     """One signature as found. Nothing in it is verified yet.
 
-    `where` tells a person which one it is ("signature 1", "nested signature 1.2"); `nested` is the depth (0: outermost);
-    `purpose` is what the signer's certificate must be for; `findings` are the format's own strict checks on how this
-    signature is placed.
+    `where` tells a person which one it is ("signature 1", "nested signature 1.2"); `nested` is the depth (0:
+    outermost); `purpose` is what the signer's certificate must be for; `findings` are the format's own strict checks on
+    how this signature is placed.
     """
 
     where: str

@@ -35,7 +35,7 @@ def run(paths: Sequence[str], work: Callable[[str], Result], jobs: int) -> Itera
 
     Raises WorkerError when a process dies.
     """
-    if jobs <= 1 or len(paths) < 2:
+    if jobs <= 1 or len(paths) <= 1:
         for path in paths:
             yield work(path)
         return

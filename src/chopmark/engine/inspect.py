@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from chopmark.core.proof import Proof, Stamp
     from chopmark.core.seal import Payload, Seal
 
+_DIGEST_MAX = 64
+"""Bytes of the longest digest; anything longer is a table of them."""
+
 
 def inspect(artifact: Artifact, format_name: str = "") -> dict[str, Any]:
     """The artifact and its seals as JSON-able data.
@@ -63,7 +66,7 @@ def _short(value: bytes | None) -> str | None:
     """In hex; tables of digests are cut."""
     if value is None:
         return None
-    return value.hex() if len(value) <= 64 else f"{value[:32].hex()}... ({len(value)} bytes)"
+    return value.hex() if len(value) <= _DIGEST_MAX else f"{value[:32].hex()}... ({len(value)} bytes)"
 
 
 def _certificates(proof: Proof) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """Signature algorithms: reading AlgorithmIdentifiers, loading public keys, checking signatures.
 
-The mathematics is cryptography's. What is decided here is which identifiers and parameters mean what, and which keys are
-refused: explicit elliptic-curve parameters (CVE-2020-0601), RSA moduli out of bounds, unknown curves.
+The mathematics is cryptography's. What is decided here is which identifiers and parameters mean what, and which keys
+are refused: explicit elliptic-curve parameters (CVE-2020-0601), RSA moduli out of bounds, unknown curves.
 """
 
 from __future__ import annotations
@@ -242,7 +242,7 @@ def verify(
 
 
 def recovers_bare_digest(spki: bytes, signature: bytes, digest: bytes) -> bool:
-    """Whether an RSA signature holds the digest without a DigestInfo around it, as old Symantec countersignatures do."""
+    """Whether an RSA signature holds the digest without a DigestInfo, as old Symantec countersignatures do."""
     key = public_key(spki)
     if not isinstance(key, rsa.RSAPublicKey):
         return False

@@ -1,8 +1,8 @@
 """Distinguished Encoding Rules (ITU-T X.690), read strictly and lazily, and written.
 
-A Node is a window on the original bytes: nothing is ever re-encoded to be hashed. Only what is looked at is decoded, and
-what is looked at is checked: definite and minimal lengths, exact bounds, canonical integers, booleans and times. Depth
-needs no guard here, because nothing recurses over input.
+A Node is a window on the original bytes: nothing is ever re-encoded to be hashed. Only what is looked at is decoded,
+and what is looked at is checked: definite and minimal lengths, exact bounds, canonical integers, booleans and times.
+Depth needs no guard here, because nothing recurses over input.
 """
 
 from __future__ import annotations

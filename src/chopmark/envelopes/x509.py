@@ -175,7 +175,7 @@ class Certificate:
         return algorithms.signature_algorithm(der.parse(self.signature_algorithm_raw))
 
     def verify_signed_by(self, issuer_spki: bytes) -> str | None:
-        """Check this certificate's signature with a key; the digest it rests on. Raises BadSignature-/UnsupportedError."""
+        """Check the signature with an issuer's key; the digest it rests on. Raises BadSignature-/UnsupportedError."""
         return algorithms.verify(issuer_spki, self.signature_algorithm, self.signature, self.tbs)
 
     def _node(self, oid: str) -> der.Node | None:
