@@ -84,14 +84,13 @@ def write_file(path: str, data: bytes, mode: int = 0o644) -> None:
 def _replace(
     path: str, artifact: Artifact, pieces: Iterable[Range | bytes], *, in_place: bool, permissions: int
 ) -> None:
-    model = path if os.path.exists(path) else artifact.name if isinstance(artifact.view, FileView) else None
     with _beside(path) as (descriptor, commit):
         for piece in _rendered(artifact, pieces):
             _write(descriptor, piece)
-        if model == path:
-            _copy_attributes(model, descriptor)
-        elif model is not None:
-            os.fchmod(descriptor, os.stat(model).st_mode & permissions)
+        if os.path.exists(path):
+            _copy_attributes(path, descriptor)
+        elif isinstance(artifact.view, FileView):
+            os.fchmod(descriptor, os.fstat(artifact.view.descriptor).st_mode & permissions)
         if artifact.view.changed() or (in_place and _identity(path) != artifact.identity):
             message = f"{artifact.name}: it changed while it was being read; nothing was written"
             raise InputError(message)
@@ -171,14 +170,18 @@ class _Commit:
                 os.close(folder)
 
     def _name(self) -> None:
-        nameless = f"/proc/self/fd/{self._descriptor}"
         try:
-            os.link(nameless, self._temporary, follow_symlinks=True)
+            self._link()
         except FileExistsError:  # left by somebody who was killed between the two steps; it was whole
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._temporary)
-            os.link(nameless, self._temporary, follow_symlinks=True)
+            self._link()
         self.named = True
+
+    def _link(self) -> None:
+        # Given a folder (which an absolute path does not need), Python calls linkat(); link() would not follow.
+        source = f"/proc/self/fd/{self._descriptor}"
+        os.link(source, self._temporary, src_dir_fd=self._descriptor, follow_symlinks=True)
 
 
 def _copy_attributes(source: str, descriptor: int) -> None:
