@@ -5,6 +5,8 @@ A limit protects the verifier from the artifact: what exceeds one is refused wit
 
 from __future__ import annotations
 
+import datetime as dt
+
 KIB = 1024
 MIB = 1024 * KIB
 
@@ -18,8 +20,15 @@ DETECT_HEAD = 4 * KIB
 ENVELOPE_MAX = 16 * MIB
 """One signature envelope. The largest real ones (page hashes of a 500 MB image) stay under this."""
 DER_DEPTH_MAX = 32
+DER_ELEMENTS_MAX = 100_000
+"""Elements of one DER value that are looked at as a list; longer ones are walked one by one."""
 CERTIFICATES_MAX = 64
 """Certificates carried by one envelope."""
+CERTIFICATES_SIZE_MAX = 256 * KIB
+"""All certificates of one envelope together."""
+TIMESTAMP_RESPONSE_MAX = MIB
+STAMPS_MAX = 8
+"""Time stamps on one signature."""
 SIGNERS_MAX = 16
 NESTED_MAX = 8
 """Nested signatures in one envelope, over all levels."""
@@ -28,19 +37,51 @@ UNSIGNED_ATTRIBUTES_MAX = 64 * KIB
 RSA_BITS_MAX = 16384
 RSA_BITS_MIN = 2048
 
+# Keys
+KEY_FILE_MAX = MIB
+"""A file with a private key and the certificates beside it."""
+
 # Text formats
 SCRIPT_MAX = 64 * MIB
 """A script or PowerShell file: read whole, so bounded."""
 
 # Paths
 PATH_LENGTH_MAX = 10
+"""Certificates in one path, both ends included."""
 PATHS_TRIED_MAX = 64
+"""Whole paths and dead ends looked at for one signer."""
 SIGNATURE_CHECKS_MAX = 128
+"""Signatures of certificates checked for one signer."""
+NAME_COMPARISONS_MAX = 20_000
+"""Comparisons of names with name constraints in one path."""
+ISSUER_FETCHES_MAX = 4
+"""Issuer certificates fetched for one signer."""
+ISSUER_MAX = 256 * KIB
+"""A fetched issuer certificate, or a bag of them."""
+STORE_FILE_MAX = 16 * MIB
+"""A file of trusted certificates."""
+STORE_FILES_MAX = 10_000
+"""Files looked at in a folder of trusted certificates."""
+JUDGEMENTS_KEPT_MAX = 4096
+"""Paths remembered with their judgement, so that many files by one signer cost one path."""
+
+# Dates
+SHA1_SUNSET = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
+"""Chosen-prefix collisions of SHA-1 were published in January 2020 (Leurent and Peyrin, "SHA-1 is a Shambles")."""
+RSA_1024_SUNSET = dt.datetime(2014, 1, 1, tzinfo=dt.UTC)
+"""RSA moduli under 2048 bits may not sign any more after 2013 (NIST SP 800-131A r2 clause 3)."""
 
 # Revocation
 CRL_MAX = 128 * MIB
+CRLS_KEPT_MAX = 256 * MIB
+"""Bytes of fetched CRLs kept in memory."""
+CRL_RETENTION = dt.timedelta(days=3653)
+"""How long a CRL must still list an expired certificate: ten years (CA/Browser code-signing requirements)."""
+CLOCK_SKEW = dt.timedelta(minutes=5)
+"""How far the clocks of others may be ahead of ours."""
 
 # Network
 HTTP_TIMEOUT = 10.0
+"""From the first look-up of the name to the last byte, redirects included."""
 HTTP_REDIRECTS_MAX = 3
 HTTP_BODY_MAX = 32 * MIB

@@ -89,6 +89,10 @@ class UnsupportedError(MalformedError):
     """An algorithm, key or parameter that chopmark does not check; the check did not run."""
 
 
+class ForbiddenKeyError(UnsupportedError):
+    """A key that no honest signer has: explicit elliptic-curve parameters (CVE-2020-0601)."""
+
+
 class BadSignatureError(MalformedError):
     """The signature is not this key's over these bytes."""
 
@@ -151,7 +155,8 @@ def _signature_algorithm(raw: bytes) -> SignatureAlgorithm:
 
 
 def _absent_or_null(fields: der.Fields) -> None:
-    fields.optional(der.NULL)
+    if node := fields.optional(der.NULL):
+        node.null()
     fields.done()
 
 
@@ -168,8 +173,8 @@ def _pss(fields: der.Fields) -> SignatureAlgorithm:
             raise UnsupportedError("a PSS mask generation function other than MGF1")
         mask = digest_name(generator.take())
     if node := inner.optional(der.context(2)):
-        salt = node.only_child().integer()
-    if (node := inner.optional(der.context(3))) and node.only_child().integer() != 1:
+        salt = node.only_child().expect(der.INTEGER).integer()
+    if (node := inner.optional(der.context(3))) and node.only_child().expect(der.INTEGER).integer() != 1:
         raise UnsupportedError("a PSS trailer field other than 1")
     inner.done()
     if not 0 <= salt <= limits.RSA_BITS_MAX // 8:
@@ -186,7 +191,7 @@ def public_key(spki: bytes) -> Any:  # noqa: ANN401 - one of cryptography's key 
     if kind == EC_PUBLIC_KEY:
         parameters = identifier.take()
         if parameters.tag != der.OBJECT_IDENTIFIER:
-            raise UnsupportedError("an elliptic-curve key with explicit parameters (CVE-2020-0601)")
+            raise ForbiddenKeyError("an elliptic-curve key with explicit parameters (CVE-2020-0601)")
         if parameters.oid() not in _CURVES:
             raise UnsupportedError(f"an unknown elliptic curve {parameters.oid()}")
     elif kind not in (RSA_ENCRYPTION, RSASSA_PSS, ED25519):
@@ -254,32 +259,33 @@ def recovers_bare_digest(spki: bytes, signature: bytes, digest: bytes) -> bool:
 
 def signing_identifier(signer: Signer, digest: str) -> bytes:
     """The signature AlgorithmIdentifier that CMS wants for what `signer` makes (RFC 3370, 4056, 5754, 8419)."""
-    if signer.algorithm == "rsa":
+    return _signing_identifier(signer.algorithm, digest)
+
+
+def _signing_identifier(kind: str, digest: str) -> bytes:
+    if kind == "rsa":
         return der.sequence(der.oid(RSA_ENCRYPTION), der.null())
-    return signature_identifier(signer, digest)
-
-
-def signature_identifier(signer: Signer, digest: str) -> bytes:
-    """The signature AlgorithmIdentifier of certificates, CRLs and requests (RFC 4055, 5758, 8410)."""
-    if signer.algorithm == "rsa":
-        return der.sequence(der.oid(_identifier(_RSA_WITH, digest)), der.null())
-    if signer.algorithm == "rsa-pss":
-        hashed = digest_identifier(digest)
-        return der.sequence(
-            der.oid(RSASSA_PSS),
-            der.sequence(
-                der.explicit(0, hashed),
-                der.explicit(1, der.sequence(der.oid(MGF1), hashed)),
-                der.explicit(2, der.integer(_HASHES[digest].digest_size)),
-            ),
+    if kind == "rsa-pss":  # the salt as long as the digest, as every signer of this kind makes it
+        hash_identifier = digest_identifier(digest)
+        parameters = der.sequence(
+            der.explicit(0, hash_identifier),
+            der.explicit(1, der.sequence(der.oid(MGF1), hash_identifier)),
+            der.explicit(2, der.integer(_HASHES[digest].digest_size)),
         )
-    if signer.algorithm == "ed25519":
+        return der.sequence(der.oid(RSASSA_PSS), parameters)
+    if kind == "ed25519":
         return der.sequence(der.oid(ED25519))
-    return der.sequence(der.oid(_identifier(_ECDSA_WITH, digest)))
+    return der.sequence(der.oid(next(oid for oid, name in _ECDSA_WITH.items() if name == digest)))
 
 
-def _identifier(table: dict[str, str], digest: str) -> str:
-    return next(oid for oid, name in table.items() if name == digest)
+def identifiers_for_key(spki: bytes, digest: str) -> list[bytes]:
+    """The signature AlgorithmIdentifiers that a key may have signed under, the usual one first."""
+    key = public_key(spki)
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        kinds: tuple[str, ...] = ("ed25519",)
+    else:
+        kinds = ("ec",) if isinstance(key, ec.EllipticCurvePublicKey) else ("rsa", "rsa-pss")
+    return [_signing_identifier(kind, digest) for kind in kinds]
 
 
 def prehashed(digest: str) -> utils.Prehashed:

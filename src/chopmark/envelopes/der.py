@@ -11,6 +11,7 @@ import datetime as dt
 from functools import lru_cache
 from typing import TYPE_CHECKING, Self
 
+from chopmark.core import limits
 from chopmark.core.errors import MalformedError
 
 if TYPE_CHECKING:
@@ -47,6 +48,9 @@ _STRINGS = {
     UNIVERSAL_STRING: "utf-32-be",
     BMP_STRING: "utf-16-be",
 }
+
+_INTEGER_MAX = 512
+"""Bytes of an INTEGER that is asked for as a number; keys and serial numbers are kept as octets."""
 
 
 class DerError(MalformedError):
@@ -112,7 +116,7 @@ class Node:
         return self
 
     def children(self) -> list[Node]:
-        """The elements of a constructed value; they must fill it exactly."""
+        """The elements of a constructed value; they must fill it exactly, and not be more than DER_ELEMENTS_MAX."""
         if not self.tag & 0x20:
             raise DerError(f"tag {self.tag:#04x} is primitive: it has no elements")
         buffer, position, end = self.buffer, self.body, self.end
@@ -121,7 +125,19 @@ class Node:
             node = Node(buffer, position, end)
             found.append(node)
             position = node.end
+            if len(found) > limits.DER_ELEMENTS_MAX:
+                raise DerError(f"more than {limits.DER_ELEMENTS_MAX} elements")
         return found
+
+    def each(self) -> Iterator[Node]:
+        """The elements one by one, for lists that may rightly be very long (a CRL's entries)."""
+        if not self.tag & 0x20:
+            raise DerError(f"tag {self.tag:#04x} is primitive: it has no elements")
+        position = self.body
+        while position < self.end:
+            node = Node(self.buffer, position, self.end)
+            position = node.end
+            yield node
 
     def fields(self, tag: int = SEQUENCE) -> Fields:
         """The elements of a SEQUENCE (or another constructed tag), to be taken in order."""
@@ -148,10 +164,17 @@ class Node:
         """An INTEGER or ENUMERATED, of any sign."""
         if self.tag not in (INTEGER, ENUMERATED):
             raise DerError(f"expected an INTEGER, found tag {self.tag:#04x}")
+        if self.end - self.body > _INTEGER_MAX:
+            raise DerError(f"an INTEGER of {self.end - self.body} bytes, which nothing here uses")
         value = self.value
         if not value or (len(value) > 1 and value[0] in (0x00, 0xFF) and (value[0] ^ value[1]) < 0x80):
             raise DerError("an INTEGER that is empty or longer than it needs to be")
         return int.from_bytes(value, "big", signed=True)
+
+    def null(self) -> None:
+        """A NULL, which has no value."""
+        if self.expect(NULL).value:
+            raise DerError("a NULL with a value")
 
     def oid(self) -> str:
         """An OBJECT IDENTIFIER in dotted form."""

@@ -96,7 +96,7 @@ class Certificate:
         outer.done()
         fields = tbs.fields()
         version = fields.optional(der.context(0))
-        self.version = (version.only_child().integer() if version else 0) + 1
+        self.version = (version.only_child().expect(der.INTEGER).integer() if version else 0) + 1
         serial = fields.take(der.INTEGER)
         self.serial_octets = serial.value
         if not self.serial_octets:

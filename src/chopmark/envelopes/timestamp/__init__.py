@@ -1,0 +1,43 @@
+"""Time stamps over signatures: RFC 3161 tokens, requests and responses, and the legacy countersignature."""
+
+from chopmark.envelopes.cms.oids import MICROSOFT_TIMESTAMP as MICROSOFT_ATTRIBUTE
+from chopmark.envelopes.cms.oids import RFC3161_TIMESTAMP as RFC3161_ATTRIBUTE
+from chopmark.envelopes.timestamp.checking import check, check_countersignature
+from chopmark.envelopes.timestamp.info import TstInfo, read_info
+from chopmark.envelopes.timestamp.making import make_token
+from chopmark.envelopes.timestamp.protocol import (
+    FAILURES,
+    GRANTED,
+    GRANTED_WITH_MODS,
+    QUERY_TYPE,
+    REJECTION,
+    REPLY_TYPE,
+    Request,
+    read_request,
+    request,
+    response,
+    token,
+)
+from chopmark.envelopes.timestamp.stamper import HttpStamper
+
+__all__ = [
+    "FAILURES",
+    "GRANTED",
+    "GRANTED_WITH_MODS",
+    "MICROSOFT_ATTRIBUTE",
+    "QUERY_TYPE",
+    "REJECTION",
+    "REPLY_TYPE",
+    "RFC3161_ATTRIBUTE",
+    "HttpStamper",
+    "Request",
+    "TstInfo",
+    "check",
+    "check_countersignature",
+    "make_token",
+    "read_info",
+    "read_request",
+    "request",
+    "response",
+    "token",
+]
