@@ -21,10 +21,10 @@ def parse(text: str) -> dt.datetime:
     """
     try:
         moment = dt.datetime.fromisoformat(text)
-    except ValueError:
-        message = f"not a date or time: {text!r} (expected 2026-07-01 or 2026-07-01T12:00:00Z)"
+        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+    except (ValueError, OverflowError):  # a zone can push a time beyond the calendar
+        message = f"not a date or time: {text[:64]!r} (expected 2026-07-01 or 2026-07-01T12:00:00Z)"
         raise UsageError(message) from None
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
 
 
 def show(moment: dt.datetime) -> str:

@@ -1,0 +1,101 @@
+"""The catalogue of reasons, over the whole package: whoever adds a check adds one that can be shown to a person."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import pkgutil
+import re
+from pathlib import Path
+
+import pytest
+
+import chopmark
+from chopmark.core.finding import Outcome
+from chopmark.core.reasons import CATALOG, Reason
+
+# What would let the verifier look away. A remedy changes the artifact or what surrounds it, never what is asked of it.
+WEAKENING = re.compile(
+    r"\b(disabl\w*|ignor\w*|allow\w*|skip\w*|exempt\w*|bypass\w*|suppress\w*|whitelist\w*|except(?:ion)?s?|"
+    r"turn\w* off|switch\w* off|lower\w*|relax\w*|weaken\w*|permit\w*|tolerat\w*|override\w*|force\w*|"
+    r"--revocation|--no-|--allow|--policy|trust it anyway|accept\w*)\b",
+    re.IGNORECASE,
+)
+
+
+def modules() -> list[str]:
+    return [
+        info.name
+        for info in pkgutil.walk_packages(chopmark.__path__, "chopmark.")
+        if not info.name.endswith("__main__")
+    ]
+
+
+def catalogue() -> dict[str, Reason]:
+    for module in modules():
+        importlib.import_module(module)
+    return CATALOG
+
+
+REASONS = catalogue()
+
+
+@pytest.mark.parametrize("code", REASONS)
+def test_a_reason_can_be_shown_to_a_person(code: str) -> None:
+    reason = REASONS[code]
+    assert reason.code == code
+    assert re.fullmatch(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*){1,2}", code)
+    for text in filter(None, (reason.sentence, reason.remedy)):
+        assert text.endswith(".")
+        assert text[0].isupper() or text[0].isdigit() or text[0] in "\"'`"
+        assert text == " ".join(text.split())
+        assert text.isprintable()
+    assert reason.sentence
+    assert reason.cites == reason.cites.strip()
+
+
+@pytest.mark.parametrize("code", REASONS)
+def test_no_remedy_weakens_the_policy(code: str) -> None:
+    assert not WEAKENING.search(REASONS[code].remedy)
+
+
+@pytest.mark.parametrize("code", [code for code, reason in REASONS.items() if reason.outcome is Outcome.NO])
+def test_whoever_is_refused_is_told_what_to_do(code: str) -> None:
+    assert REASONS[code].remedy
+
+
+@pytest.mark.parametrize("code", REASONS)
+def test_techniques_are_those_of_attack(code: str) -> None:
+    techniques = REASONS[code].techniques
+    assert all(re.fullmatch(r"T1\d{3}(\.\d{3})?", technique) for technique in techniques)
+    assert len(set(techniques)) == len(techniques)
+
+
+def test_sentences_differ() -> None:
+    sentences = [reason.sentence for reason in REASONS.values()]
+    assert sorted(sentences) == sorted(set(sentences))
+
+
+def test_a_code_is_declared_once() -> None:
+    with pytest.raises(ValueError, match=r"input\.missing"):
+        Reason("input.missing", Outcome.NO, "Again.")
+
+
+def test_a_finding_says_what_was_found() -> None:
+    reason = REASONS["digest.mismatch"]
+    finding = reason.found("image, sha256", subject="image")
+    assert (finding.code, finding.outcome, finding.subject) == (reason.code, Outcome.NO, "image")
+    assert finding.detail == "image, sha256"
+    assert finding.cites == reason.cites
+    assert reason.found(outcome=Outcome.INFO).outcome is Outcome.INFO
+
+
+def test_reasons_are_declared_in_modules_of_that_name() -> None:
+    """So that whoever looks for a code knows where to look, and documentation can import them all."""
+    root = Path(chopmark.__path__[0])
+    for path in root.rglob("*.py"):
+        if path.name == "reasons.py":
+            continue
+        calls = [node for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)]
+        named = [node for node in calls if isinstance(node.func, ast.Name) and node.func.id == "Reason"]
+        assert not named, f"{path.relative_to(root)} declares a reason"
