@@ -262,6 +262,13 @@ def signing_identifier(signer: Signer, digest: str) -> bytes:
     return _signing_identifier(signer.algorithm, digest)
 
 
+def signature_identifier(signer: Signer, digest: str) -> bytes:
+    """The signature AlgorithmIdentifier of certificates, CRLs and requests (RFC 4055, 5758, 8410)."""
+    if signer.algorithm == "rsa":  # unlike CMS, they name the digest here
+        return der.sequence(der.oid(next(oid for oid, name in _RSA_WITH.items() if name == digest)), der.null())
+    return _signing_identifier(signer.algorithm, digest)
+
+
 def _signing_identifier(kind: str, digest: str) -> bytes:
     if kind == "rsa":
         return der.sequence(der.oid(RSA_ENCRYPTION), der.null())
