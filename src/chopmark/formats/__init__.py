@@ -1,0 +1,1 @@
+"""Where signatures live: one package per artifact format, each exporting `FORMAT`, found by discovery."""
