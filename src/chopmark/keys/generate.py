@@ -1,0 +1,94 @@
+"""New keys: made, encrypted, and stored so that nobody else can read them and nothing gets overwritten."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from functools import partial
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
+from cryptography.hazmat.primitives.ciphers import Cipher
+from cryptography.hazmat.primitives.ciphers.algorithms import AES256
+from cryptography.hazmat.primitives.ciphers.modes import CBC
+from cryptography.hazmat.primitives.padding import PKCS7
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from chopmark.core import patch
+from chopmark.core.errors import UsageError
+from chopmark.envelopes import der, pem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chopmark.keys.software import PrivateKey
+
+KINDS: dict[str, Callable[[], PrivateKey]] = {
+    "rsa-3072": partial(rsa.generate_private_key, 65537, 3072),
+    "rsa-4096": partial(rsa.generate_private_key, 65537, 4096),
+    "p256": partial(ec.generate_private_key, ec.SECP256R1()),
+    "p384": partial(ec.generate_private_key, ec.SECP384R1()),
+    "p521": partial(ec.generate_private_key, ec.SECP521R1()),
+    "ed25519": ed25519.Ed25519PrivateKey.generate,
+}
+"""What `chopmark key new --type` offers."""
+
+PBKDF2_ROUNDS = 600_000
+"""HMAC-SHA-256 iterations; cryptography's own PKCS #8 encryption has 2,048, which a graphics card laughs at."""
+
+_PBES2 = "1.2.840.113549.1.5.13"
+_PBKDF2 = "1.2.840.113549.1.5.12"
+_HMAC_SHA256 = "1.2.840.113549.2.9"
+_AES256_CBC = "2.16.840.1.101.3.4.1.42"
+
+
+def new(kind: str) -> PrivateKey:
+    """A fresh key of one of KINDS. Raises UsageError."""
+    if kind not in KINDS:
+        message = f"unknown type of key {kind!r}: one of {', '.join(KINDS)}"
+        raise UsageError(message)
+    return KINDS[kind]()
+
+
+def encode(key: PrivateKey, passphrase: bytes | None, *, rounds: int = PBKDF2_ROUNDS) -> bytes:
+    """PEM of PKCS #8; with a passphrase encrypted by PBES2: PBKDF2-HMAC-SHA-256 and AES-256-CBC (RFC 8018)."""
+    plain = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+    if passphrase is None:
+        return pem.encode("PRIVATE KEY", plain)
+    salt, vector = secrets.token_bytes(16), secrets.token_bytes(16)
+    derived = hashlib.pbkdf2_hmac("sha256", passphrase, salt, rounds, 32)
+    padder = PKCS7(128).padder()
+    encryptor = Cipher(AES256(derived), CBC(vector)).encryptor()
+    encrypted = encryptor.update(padder.update(plain) + padder.finalize()) + encryptor.finalize()
+    derivation = der.sequence(
+        der.oid(_PBKDF2),
+        der.sequence(der.octet_string(salt), der.integer(rounds), der.sequence(der.oid(_HMAC_SHA256), der.null())),
+    )
+    scheme = der.sequence(der.oid(_AES256_CBC), der.octet_string(vector))
+    algorithm = der.sequence(der.oid(_PBES2), der.sequence(derivation, scheme))
+    return pem.encode("ENCRYPTED PRIVATE KEY", der.sequence(algorithm, der.octet_string(encrypted)))
+
+
+def store(path: str, data: bytes, *, replace: bool = False) -> None:
+    """Write a key file, readable by its owner alone, whole or not at all.
+
+    Raises UsageError when the name is taken and `replace` is not set; WriteError when it cannot be written.
+    """
+    if replace:
+        patch.write_file(path, data, 0o600)
+        return
+    try:
+        # Taking the name first, so that of two who want it only one gets it.
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+    except FileExistsError:
+        message = f"{path}: exists already, and a key that is overwritten is lost (--force does it all the same)"
+        raise UsageError(message) from None
+    except OSError as error:
+        message = f"{path}: not written ({os.strerror(error.errno or 0)})"
+        raise patch.WriteError(message) from None
+    try:
+        patch.write_file(path, data, 0o600)
+    except BaseException:
+        os.unlink(path)
+        raise

@@ -1,0 +1,68 @@
+"""Key URIs: `scheme:path?parameter=value&...`, or a plain path."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from chopmark.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Container, Mapping
+
+_SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):(.*)", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyUri:
+    """A parsed key URI. `path` is decoded; `parameters` are the rest, such as {"padding": "pss"}."""
+
+    scheme: str
+    path: str
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+    def only(self, *names: str) -> None:
+        """Refuse parameters that the scheme does not have, so that a misspelt one is not silently ignored."""
+        for name in self.parameters:
+            if name not in names:
+                known = f"it has {', '.join(names)}" if names else "it has none"
+                message = f"{self.scheme}: keys have no parameter {name!r} ({known})"
+                raise UsageError(message)
+
+
+def parse(text: str, known: Container[str]) -> KeyUri:
+    """Read a key URI. Without one of the known schemes in front it is a plain path, taken literally.
+
+    What looks like an unknown scheme stays one, so that the caller can say so. Raises UsageError.
+    """
+    match = _SCHEME.fullmatch(text)
+    if match is None or (match[1] not in known and "/" in match[1]):
+        return _named("file", text, {})
+    path, _, query = match[2].partition("?")
+    if path.startswith("//"):  # RFC 8089: file://host/path; the only host is this one
+        host, slash, rest = path[2:].partition("/")
+        if host not in ("", "localhost") or not slash:
+            message = f"a key on another host: {host!r} (three slashes name a path on this one: {match[1]}:///...)"
+            raise UsageError(message)
+        path = "/" + rest
+    return _named(match[1], unquote(path), _parameters(query))
+
+
+def _named(scheme: str, path: str, parameters: Mapping[str, str]) -> KeyUri:
+    if not path or "\0" in path:
+        message = f"the key has no name: {scheme}: wants a path"
+        raise UsageError(message)
+    return KeyUri(scheme, path, parameters)
+
+
+def _parameters(query: str) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for part in filter(None, query.split("&")):
+        name, equals, value = part.partition("=")
+        if not equals or name in found:
+            message = f"not a parameter of a key, or there twice: {name!r} (expected name=value)"
+            raise UsageError(message)
+        found[name] = unquote(value)
+    return found

@@ -1,0 +1,82 @@
+"""New keys: what is made, how it is encrypted, where it goes."""
+
+from __future__ import annotations
+
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography.hazmat.primitives.serialization import load_pem_private_key
+
+from chopmark import keys
+from chopmark.core.errors import UsageError
+from chopmark.core.patch import WriteError
+from chopmark.envelopes import algorithms, der, pem
+from chopmark.keys import generate
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.mark.parametrize("kind", generate.KINDS)
+def test_every_kind_is_made_and_opened(kind: str, tmp_path: Path) -> None:
+    path = tmp_path / "key.pem"
+    generate.store(str(path), generate.encode(generate.new(kind), None))
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    signer = keys.open_key(str(path))
+    sizes = {"rsa-3072": 3072, "rsa-4096": 4096, "p256": 256, "p384": 384, "p521": 521, "ed25519": 256}
+    assert algorithms.key_size(signer.public_key) == sizes[kind]
+
+
+def test_an_unknown_kind() -> None:
+    with pytest.raises(UsageError, match="rsa-3072"):
+        generate.new("rsa-1024")
+
+
+def test_encryption_is_what_it_says() -> None:
+    key = generate.new("p256")
+    made = generate.encode(key, b"open", rounds=1000)
+    load_pem_private_key(made, b"open")
+    with pytest.raises(ValueError, match="password"):
+        load_pem_private_key(made, b"shut")
+    assert b"2a864886f70d01050d" in pem.blocks(made)[0].der.hex().encode()  # PBES2
+    assert der.integer(1000) in pem.blocks(made)[0].der
+    assert made != generate.encode(key, b"open", rounds=1000)
+
+
+def test_many_rounds_are_the_default(tmp_path: Path) -> None:
+    path = tmp_path / "key.pem"
+    generate.store(str(path), generate.encode(generate.new("p256"), b"open"))
+    assert der.integer(600_000) in pem.blocks(path.read_bytes())[0].der
+    assert keys.open_key(str(path), lambda _: b"open").algorithm == "ec"
+
+
+def test_nothing_is_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "key.pem"
+    path.write_bytes(b"precious")
+    with pytest.raises(UsageError, match="exists already"):
+        generate.store(str(path), b"new")
+    dangling = tmp_path / "link.pem"
+    dangling.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UsageError):
+        generate.store(str(dangling), b"new")
+    assert path.read_bytes() == b"precious"
+    generate.store(str(path), b"new", replace=True)
+    assert path.read_bytes() == b"new"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_a_name_that_was_taken_in_vain_is_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: str, *_: object) -> None:
+        message = f"{path}: not written (No space left on device)"
+        raise WriteError(message)
+
+    monkeypatch.setattr("chopmark.core.patch.write_file", full)
+    with pytest.raises(WriteError):
+        generate.store(str(tmp_path / "key.pem"), b"new")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(WriteError):
+        generate.store(str(tmp_path / "nowhere" / "key.pem"), b"new")
