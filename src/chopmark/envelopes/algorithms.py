@@ -20,6 +20,8 @@ from chopmark.core.errors import MalformedError
 from chopmark.envelopes import der
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from chopmark.core.contracts import Signer
 
 DIGEST_OIDS = {
@@ -63,6 +65,13 @@ _ECDSA_WITH = {
     "2.16.840.1.101.3.4.3.11": "sha3_384",
     "2.16.840.1.101.3.4.3.12": "sha3_512",
 }
+_PLAIN: tuple[tuple[str, Mapping[str, str | None]], ...] = (
+    ("rsa", _RSA_WITH),
+    ("ecdsa", _ECDSA_WITH),
+    ("rsa", {RSA_ENCRYPTION: None}),
+    ("by-key", DIGEST_OIDS),  # some signers put the digest's own identifier here
+)
+"""Signature algorithms whose parameters are absent or NULL."""
 _HASHES: dict[str, hashes.HashAlgorithm] = {
     "md5": hashes.MD5(),  # noqa: S303 - recognised and reported as broken
     "sha1": hashes.SHA1(),  # noqa: S303 - recognised and reported as dated
@@ -101,8 +110,8 @@ class BadSignatureError(MalformedError):
 class SignatureAlgorithm:
     """A parsed signature AlgorithmIdentifier.
 
-    `kind` is rsa, rsa-pss, ecdsa or ed25519; `digest` is None where the identifier does not say (rsaEncryption in CMS);
-    `mask_digest` and `salt_length` (bytes) are those of PSS.
+    `kind` is rsa, rsa-pss, ecdsa or ed25519, or by-key where the identifier names nothing but a digest; `digest` is
+    None where it does not say (rsaEncryption in CMS); `mask_digest` and `salt_length` (bytes) are those of PSS.
     """
 
     kind: str
@@ -141,16 +150,15 @@ def _signature_algorithm(raw: bytes) -> SignatureAlgorithm:
     if oid == ED25519:
         fields.done()
         return SignatureAlgorithm("ed25519", None)
-    if oid == EC_PUBLIC_KEY:  # some signers name the key instead of the signature
+    if oid == EC_PUBLIC_KEY:  # some signers name the key, perhaps with its curve, instead of the signature
+        if curve := fields.optional(der.OBJECT_IDENTIFIER):
+            curve.oid()
+        _absent_or_null(fields)
         return SignatureAlgorithm("ecdsa", None)
     _absent_or_null(fields)
-    # Some signers put the digest's own identifier here; the key decides then, as for rsaEncryption.
-    if oid == RSA_ENCRYPTION or oid in DIGEST_OIDS:
-        return SignatureAlgorithm("rsa", DIGEST_OIDS.get(oid))
-    if oid in _RSA_WITH:
-        return SignatureAlgorithm("rsa", _RSA_WITH[oid])
-    if oid in _ECDSA_WITH:
-        return SignatureAlgorithm("ecdsa", _ECDSA_WITH[oid])
+    for kind, table in _PLAIN:
+        if oid in table:
+            return SignatureAlgorithm(kind, table[oid])
     raise UnsupportedError(f"unknown signature algorithm {oid}")
 
 
@@ -229,21 +237,43 @@ def verify(
         if digest is None:
             raise UnsupportedError("a signature algorithm without a digest")
         if isinstance(key, ec.EllipticCurvePublicKey):
-            if algorithm.kind not in ("ecdsa", "rsa") or (algorithm.kind == "rsa" and algorithm.digest is None):
+            if algorithm.kind not in ("ecdsa", "by-key"):
                 raise UnsupportedError(f"an {algorithm.kind} signature with an elliptic-curve key")
             key.verify(signature, data, ec.ECDSA(_HASHES[digest]))
-        elif algorithm.kind == "rsa-pss" and algorithm.mask_digest is not None:
-            scheme = padding.PSS(padding.MGF1(_HASHES[algorithm.mask_digest]), algorithm.salt_length)
-            key.verify(signature, data, scheme, _HASHES[digest])
-        elif algorithm.kind == "rsa":
-            key.verify(signature, data, padding.PKCS1v15(), _HASHES[digest])
         else:
-            raise UnsupportedError(f"an {algorithm.kind} signature with an RSA key")
+            key.verify(signature, data, _rsa_padding(spki, algorithm), _HASHES[digest])
     except InvalidSignature:
         raise BadSignatureError("the signature is not this key's over these bytes") from None
     except (ValueError, UnsupportedAlgorithm) as error:
         raise UnsupportedError(str(error)) from None
     return digest
+
+
+def _rsa_padding(spki: bytes, algorithm: SignatureAlgorithm) -> padding.PSS | padding.PKCS1v15:
+    if not _pss_key_permits(spki, algorithm):
+        raise UnsupportedError("a signature that the RSASSA-PSS key is not for")
+    if algorithm.kind == "rsa-pss" and algorithm.mask_digest is not None:
+        return padding.PSS(padding.MGF1(_HASHES[algorithm.mask_digest]), algorithm.salt_length)
+    if algorithm.kind in ("rsa", "by-key"):
+        return padding.PKCS1v15()
+    raise UnsupportedError(f"an {algorithm.kind} signature with an RSA key")
+
+
+@lru_cache(maxsize=1024)
+def _pss_key_permits(spki: bytes, algorithm: SignatureAlgorithm) -> bool:
+    """Whether a key that names RSASSA-PSS may have made this: PSS only, with its own parameters if it has some.
+
+    RFC 4055 clauses 1.2 and 3.3: same digests, and no shorter a salt. Other keys permit everything.
+    """
+    identifier = der.parse(spki).children()[0].fields()
+    if identifier.take().oid() != RSASSA_PSS:
+        return True
+    parameters = identifier.optional(der.SEQUENCE)
+    if algorithm.kind != "rsa-pss" or parameters is None:
+        return algorithm.kind == "rsa-pss"
+    own = _pss(der.Fields([parameters]))
+    digests = (own.digest, own.mask_digest)
+    return (algorithm.digest, algorithm.mask_digest) == digests and algorithm.salt_length >= own.salt_length
 
 
 def recovers_bare_digest(spki: bytes, signature: bytes, digest: bytes) -> bool:

@@ -212,6 +212,9 @@ def _structure(signed: SignedData, signer: SignerInfo) -> list[Finding]:
         findings.append(reasons.DIGEST_INCONSISTENT.found(f"{signer.digest_algorithm} was not announced"))
     if signed.others:
         findings.append(reasons.CERTIFICATES_OTHER.found(str(signed.others)))
+    if signed.crls:
+        findings.append(reasons.CRLS.found(f"{len(signed.crls)}, {sum(map(len, signed.crls))} bytes"))
+        findings += [reasons.CERTIFICATE_UNREADABLE.found("a CRL") for raw in signed.crls if not _is_crl(raw)]
     if not signed.ordered:
         findings.append(reasons.ORDER.found())
     if signed.was_ber:
@@ -219,6 +222,19 @@ def _structure(signed: SignedData, signer: SignerInfo) -> list[Finding]:
         if signer.attributes_raw not in signed.raw:
             findings.append(reasons.ATTRIBUTES_REENCODED.found())
     return findings
+
+
+def _is_crl(raw: bytes) -> bool:
+    """Whether it has the outline of a CertificateList (RFC 5280 clause 5.1); whoever relies on it reads the rest."""
+    try:
+        fields = der.parse(raw).fields()
+        fields.take().fields()
+        fields.take().fields().take().oid()
+        fields.take().bit_string()
+        fields.done()
+    except MalformedError:
+        return False
+    return True
 
 
 def _unsigned(signer: SignerInfo, allowed: frozenset[str]) -> list[Finding]:

@@ -133,7 +133,7 @@ class SignedData:
         fields = outer.take(der.context(0)).only_child().fields()
         outer.done()
         self.version = fields.take(der.INTEGER).integer()
-        digests = fields.take(der.SET).children()
+        digests = _elements(fields.take(der.SET), limits.SIGNERS_MAX, "digest algorithms")
         self.digest_algorithms = tuple(_digest(node) for node in digests)
         inner = fields.take().fields()
         self.content_type = inner.take().oid()

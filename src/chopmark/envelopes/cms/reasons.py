@@ -169,12 +169,18 @@ CERTIFICATES_OTHER = Reason(
     "Certificates or revocation data of other kinds than X.509 came along; nothing rests on them.",
     cites="RFC 5652 clause 10.2",
 )
+CRLS = Reason(
+    "cms.crls",
+    INFO,
+    "Revocation lists came along; nothing rests on them unless trust says so.",
+    cites="RFC 5652 clause 10.2.1",
+)
 CERTIFICATE_UNREADABLE = Reason(
     "cms.certificate_unreadable",
     NO,
-    "Among the certificates is something that is not one: anybody can put a payload there.",
+    "Among the certificates or revocation lists is something that is not one: anybody can put a payload there.",
     _GET_ANEW,
-    "RFC 5280 clause 4.1",
+    "RFC 5280 clauses 4.1, 5.1",
     ("T1553.002", "T1027.009"),
 )
 ORDER = Reason(

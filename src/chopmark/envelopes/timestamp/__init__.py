@@ -1,24 +1,30 @@
 """Time stamps over signatures: RFC 3161 tokens, requests and responses, and the legacy countersignature."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 from chopmark.envelopes.cms.oids import MICROSOFT_TIMESTAMP as MICROSOFT_ATTRIBUTE
 from chopmark.envelopes.cms.oids import RFC3161_TIMESTAMP as RFC3161_ATTRIBUTE
 from chopmark.envelopes.timestamp.checking import check, check_countersignature
 from chopmark.envelopes.timestamp.info import TstInfo, read_info
-from chopmark.envelopes.timestamp.making import make_token
-from chopmark.envelopes.timestamp.protocol import (
-    FAILURES,
-    GRANTED,
-    GRANTED_WITH_MODS,
-    QUERY_TYPE,
-    REJECTION,
-    REPLY_TYPE,
-    Request,
-    read_request,
-    request,
-    response,
-    token,
-)
-from chopmark.envelopes.timestamp.stamper import HttpStamper
+
+if TYPE_CHECKING:
+    from chopmark.envelopes.timestamp.making import make_token
+    from chopmark.envelopes.timestamp.protocol import (
+        FAILURES,
+        GRANTED,
+        GRANTED_WITH_MODS,
+        QUERY_TYPE,
+        REJECTION,
+        REPLY_TYPE,
+        Request,
+        read_request,
+        request,
+        response,
+        token,
+    )
+    from chopmark.envelopes.timestamp.stamper import HttpStamper
 
 __all__ = [
     "FAILURES",
@@ -41,3 +47,13 @@ __all__ = [
     "response",
     "token",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """What only authorities and those who ask them need is loaded when it is asked for: verifying starts sooner."""
+    if name not in __all__:
+        raise AttributeError(name)
+    from chopmark.envelopes.timestamp import making, protocol, stamper
+
+    module = {"make_token": making, "HttpStamper": stamper}.get(name, protocol)
+    return getattr(module, name)

@@ -35,7 +35,8 @@ def check_all(signer: SignerInfo, certificates: Sequence[bytes]) -> tuple[tuple[
             if oid == oids.COUNTERSIGNATURE:
                 stamp = checking.check_countersignature(node, signer.signature, certificates)
             else:
-                stamp = checking.check(node.raw, signer.signature)
+                critical = oid != oids.MICROSOFT_TIMESTAMP
+                stamp = checking.check(node.raw, signer.signature, critical_purpose=critical)
         except MalformedError as error:
             findings.append(reasons.STAMP_MALFORMED.found(str(error), subject=subject))
             continue

@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chopmark.core import digest as digests
+from chopmark.core.finding import Outcome
 from chopmark.core.proof import Stamp
 from chopmark.envelopes import der, x509
 from chopmark.envelopes.cms import checking as cms_checking
@@ -22,8 +23,11 @@ if TYPE_CHECKING:
     from chopmark.core.finding import Finding
 
 
-def check(raw: bytes, stamped: bytes) -> Stamp:
+def check(raw: bytes, stamped: bytes, *, critical_purpose: bool = True) -> Stamp:
     """Check an RFC 3161 TimeStampToken over `stamped` (a signature value).
+
+    `critical_purpose` is False where the authority's extended key usage need not be critical: in Authenticode, since
+    Microsoft's own authority does not mark it so. It must be the sole one everywhere.
 
     Everything wrong is a finding in the stamp's proof. Raises MalformedError only when `raw` is no token at all, so
     that there is no time to speak of.
@@ -43,7 +47,7 @@ def check(raw: bytes, stamped: bytes) -> Stamp:
     match = hmac.compare_digest(actual, info.digest)
     findings.append((reasons.IMPRINT_MATCH if match else reasons.IMPRINT_MISMATCH).found(info.algorithm))
     if proof.signer is not None:
-        findings += _check_authority(x509.certificate(proof.certificates[0]), info)
+        findings += _check_authority(x509.certificate(proof.certificates[0]), info, critical_purpose=critical_purpose)
         if oids.SIGNING_CERTIFICATE not in signer.signed_attributes and (
             oids.SIGNING_CERTIFICATE_V2 not in signer.signed_attributes
         ):
@@ -90,13 +94,14 @@ def _purposes(certificate: x509.Certificate) -> tuple[str, ...] | None:
         return None
 
 
-def _check_authority(certificate: x509.Certificate, info: TstInfo) -> list[Finding]:
+def _check_authority(certificate: x509.Certificate, info: TstInfo, *, critical_purpose: bool) -> list[Finding]:
     """The authority's certificate: its sole, critical purpose (RFC 3161 clause 2.3), and the name in the token."""
     purposes = _purposes(certificate)
     extension = certificate.extensions.get(x509.EXTENDED_KEY_USAGE)
-    right = purposes == (x509.EKU_TIME_STAMPING,) and extension is not None and extension.critical
-    detail = ", ".join(purposes or ("none",)) + ("" if extension and extension.critical else ", not critical")
-    findings = [(reasons.PURPOSE_RIGHT if right else reasons.PURPOSE_WRONG).found(detail)]
+    right = purposes == (x509.EKU_TIME_STAMPING,)
+    findings = [(reasons.PURPOSE_RIGHT if right else reasons.PURPOSE_WRONG).found(", ".join(purposes or ("none",)))]
+    if extension is not None and not extension.critical:
+        findings.append(reasons.PURPOSE_NOT_CRITICAL.found(outcome=None if critical_purpose else Outcome.INFO))
     if info.authority and x509.name_key(info.authority) != x509.name_key(certificate.subject):
         findings.append(reasons.AUTHORITY_NAME_WRONG.found(x509.name_text(info.authority)))
     return findings

@@ -69,10 +69,17 @@ PURPOSE_RIGHT = Reason(
 PURPOSE_WRONG = Reason(
     "timestamp.purpose_wrong",
     NO,
-    "The authority's certificate is not for time-stamping alone, marked critical.",
+    "The authority's certificate is not for time-stamping alone.",
     "Have it stamped by an authority whose certificate has timeStamping as its sole, critical extended key usage.",
     "RFC 3161 clause 2.3",
     ("T1553.002",),
+)
+PURPOSE_NOT_CRITICAL = Reason(
+    "timestamp.purpose_not_critical",
+    NO,
+    "The authority's certificate is for time-stamping alone, but does not mark that as critical (Microsoft's do not).",
+    "Have it stamped by an authority whose certificate has timeStamping as its sole, critical extended key usage.",
+    "RFC 3161 clause 2.3",
 )
 SIGNER_NOT_NAMED = Reason(
     "timestamp.signer_not_named",

@@ -18,15 +18,21 @@ if TYPE_CHECKING:
 
 
 class HttpStamper:
-    """A Stamper over HTTP (RFC 3161 clause 3.4): asks each URL in turn until one gives a sound token."""
+    """A Stamper over HTTP (RFC 3161 clause 3.4): asks each URL in turn until one gives a sound token.
 
-    def __init__(self, fetcher: Fetcher, urls: Sequence[str], policy: str | None = None) -> None:
+    `critical_purpose` is that of `check`: False for Authenticode.
+    """
+
+    def __init__(
+        self, fetcher: Fetcher, urls: Sequence[str], policy: str | None = None, *, critical_purpose: bool = True
+    ) -> None:
         """Raises UsageError without a URL."""
         if not urls:
             raise UsageError("no time-stamp authority was given")
         self._fetcher = fetcher
         self._urls = tuple(urls)
         self._policy = policy
+        self._critical_purpose = critical_purpose
 
     def stamp(self, signature: bytes, digest_algorithm: str) -> bytes:
         """A TimeStampToken over the signature value that chopmark itself accepts. Raises UnavailableError."""
@@ -44,11 +50,8 @@ class HttpStamper:
         request = protocol.request(digest, digest_algorithm, nonce=nonce, policy=self._policy)
         response = self._fetcher.post(url, request, protocol.QUERY_TYPE, limits.TIMESTAMP_RESPONSE_MAX)
         token = protocol.token(response, request)
-        against = [
-            finding.code
-            for finding in checking.check(token, signature).proof.findings
-            if finding.outcome in (Outcome.NO, Outcome.UNKNOWN)
-        ]
+        proof = checking.check(token, signature, critical_purpose=self._critical_purpose).proof
+        against = [finding.code for finding in proof.findings if finding.outcome in (Outcome.NO, Outcome.UNKNOWN)]
         if against:
             raise MalformedError(f"its token does not hold ({', '.join(against)})")
         return token
