@@ -1,0 +1,29 @@
+"""The CheckSum field of the optional header, as imagehlp's CheckSumMappedFile computes it.
+
+It is the sum of all 16-bit little-endian words of the file with the field itself as zero, carries added back in, plus
+the length of the file. Drivers and boot files need it; no signature covers it.
+"""
+
+from __future__ import annotations
+
+_MODULUS = 0xFFFF
+
+
+class WordSum:
+    """The sum of words, modulo 65535, of pieces of a file in any order."""
+
+    def __init__(self, value: int = 0) -> None:
+        self.value = value
+
+    def feed(self, offset: int, piece: bytes) -> None:
+        """Add the bytes that stand at `offset`.
+
+        Since 2**16 is 1 modulo 65535, a number made of all the bytes has the same remainder as the sum of its words.
+        """
+        rest = int.from_bytes(piece, "little") % _MODULUS
+        self.value = (self.value + (rest << 8 if offset & 1 else rest)) % _MODULUS
+
+
+def finished(word_sum: int, length: int) -> int:
+    """CheckSum of a file of `length` bytes: adding carries back turns no sum but that of zeros into zero."""
+    return ((word_sum or _MODULUS) + length) & 0xFFFFFFFF
