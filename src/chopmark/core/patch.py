@@ -40,7 +40,7 @@ class WriteError(ChopmarkError):
 
 
 def apply(patch: Patch, artifact: Artifact, target: str | None = None) -> str:
-    """Carry out a patch atomically and return the path that was replaced (or removed).
+    """Carry out a patch atomically and return the path that was written (or removed), as it was named.
 
     The new content is written beside the target, flushed to the medium and renamed over it, so that the target is at
     every moment the old file or the new one. Mode, owner and extended attributes are kept. A symbolic link is followed:
@@ -54,18 +54,19 @@ def apply(patch: Patch, artifact: Artifact, target: str | None = None) -> str:
     Raises WriteError (nothing changed), InputError when the artifact changed since it was opened, or its path came to
     mean another file.
     """
-    path = os.path.realpath(target if target is not None else artifact.name + patch.companion)
+    named = target if target is not None else artifact.name + patch.companion
+    path = os.path.realpath(named)
     try:
         if patch.pieces is None:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
-            return path
+            return named
         in_place = target is None and not patch.companion and artifact.identity is not None
         _replace(path, artifact, patch.pieces, in_place=in_place, permissions=0o666 if patch.companion else 0o777)
     except OSError as error:
-        message = f"{path}: not written, the file is as it was ({os.strerror(error.errno or 0)})"
+        message = f"{named}: not written, the file is as it was ({os.strerror(error.errno or 0)})"
         raise WriteError(message) from error
-    return path
+    return named
 
 
 def write_file(path: str, data: bytes, mode: int = 0o644) -> None:

@@ -1,0 +1,91 @@
+"""Timing whole processes side by side: in turns, several rounds, medians of ratios."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+ROOT = Path(__file__).resolve().parent.parent
+BIN = ROOT / ".venv" / "bin"
+PYTHON = str(BIN / "python")
+CHOPMARK = str(BIN / "chopmark")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: what took how long beside what, and what was promised.
+
+    `ratio` is `seconds / beside_seconds`, the median over the rounds; `bound` is the promise about it ("<= 1.3").
+    """
+
+    what: str
+    seconds: float
+    beside: str
+    beside_seconds: float
+    ratio: float
+    bound: str = ""
+    note: str = ""
+
+    @property
+    def kept(self) -> bool | None:
+        """Whether the promise holds; None where nothing was promised."""
+        if not self.bound:
+            return None
+        relation, number = self.bound.split()
+        return self.ratio <= float(number) if relation == "<=" else self.ratio >= float(number)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For the JSON file."""
+        return {**asdict(self), "kept": self.kept}
+
+
+def process(command: Sequence[str], *, expect: Sequence[int] = (0,), **variables: str) -> float:
+    """Seconds that a command takes, from start to end; its output is thrown away. Stops the run on another status."""
+    began = time.perf_counter()
+    done = subprocess.run(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env={**os.environ, **variables},
+        check=False,
+    )
+    took = time.perf_counter() - began
+    if done.returncode not in expect:
+        raise SystemExit(f"{command[0]} ended with {done.returncode}: {done.stderr.decode(errors='replace')[-2000:]}")
+    return took
+
+
+def side_by_side(runs: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+    """Each run in turn, `rounds` times after one warm-up, so that a change of the machine's pace meets all alike."""
+    for run in runs.values():
+        run()
+    taken: dict[str, list[float]] = {name: [] for name in runs}
+    for _ in range(rounds):
+        for name, run in runs.items():
+            taken[name].append(run())
+    return taken
+
+
+def row(
+    taken: dict[str, list[float]], what: str, beside: str, *, bound: str = "", note: str = "", scale: float = 1.0
+) -> Row:
+    """The median ratio of two runs, round by round; `scale` multiplies it (to compare per file, say)."""
+    ratios = [scale * mine / other for mine, other in zip(taken[what], taken[beside], strict=True)]
+    return Row(
+        what,
+        statistics.median(taken[what]),
+        beside,
+        statistics.median(taken[beside]),
+        statistics.median(ratios),
+        bound,
+        note,
+    )

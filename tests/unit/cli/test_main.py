@@ -1,0 +1,86 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from chopmark import __version__, cli
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "chopmark", *arguments], capture_output=True, text=True, check=False, timeout=60
+    )
+
+
+@pytest.mark.parametrize("flag", ["-h", "--help", "help"])
+def test_overview_lists_every_verb(flag: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main([flag]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"  {verb} " in shown for verb in cli.VERBS)
+    assert max(map(len, shown.splitlines())) <= 80
+
+
+def test_every_module_of_the_command_line_that_is_a_verb_is_listed() -> None:
+    folder = Path(cli.__file__).parent
+    verbs = {path.stem for path in folder.glob("*.py") if "def add_arguments" in path.read_text()}
+    assert verbs == set(cli.VERBS)
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["--version"]) == 0
+    assert capsys.readouterr().out == f"chopmark {__version__}\n"
+
+
+def test_no_command_is_a_usage_error() -> None:
+    assert run().returncode == 2
+
+
+def test_unknown_command_is_a_usage_error_of_one_line() -> None:
+    done = run("frobnicate")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("verb", [*cli.VERBS])
+def test_help_of_each_verb(verb: str) -> None:
+    done = run(verb, "--help")
+    assert done.returncode == 0
+    assert done.stdout.startswith(f"usage: chopmark {verb}")
+    assert done.stderr == ""
+
+
+def test_help_imports_neither_cryptography_nor_argparse() -> None:
+    code = "import sys; from chopmark.cli import main; main(['--help']); print(sorted(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    for heavy in ("argparse", "cryptography", "dataclasses", "rich", "httpx"):
+        assert f"'{heavy}'" not in done.stdout
+
+
+def test_an_internal_error_is_one_line_and_status_4(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from chopmark.cli import strip
+
+    def broken(_: object) -> int:
+        raise RuntimeError("two\nlines")
+
+    monkeypatch.setattr(strip, "run", broken)
+    assert cli.main(["strip", "file"]) == 4
+    assert capsys.readouterr().err.count("\n") == 1
+    monkeypatch.setenv("CHOPMARK_TRACEBACK", "1")
+    with pytest.raises(RuntimeError):
+        cli.main(["strip", "file"])
+
+
+def test_a_reader_that_goes_away_is_no_traceback() -> None:
+    done = subprocess.run(
+        f"{sys.executable} -m chopmark inspect {' '.join([__file__] * 50)} | head -n 1; echo ${{PIPESTATUS[0]}}",
+        shell=True,  # noqa: S602 - the pipe is the point
+        executable="/bin/bash",
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stderr == ""
+    assert done.stdout.splitlines()[-1] in ("0", "4")

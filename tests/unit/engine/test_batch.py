@@ -1,0 +1,63 @@
+import os
+import signal
+from pathlib import Path
+
+import pytest
+
+from chopmark.engine import batch
+
+
+def shout(path: str) -> tuple[str, int]:
+    return path.upper(), os.getpid()
+
+
+@pytest.mark.parametrize("jobs", [1, 2, 5])
+@pytest.mark.parametrize("count", [0, 1, 2, 47])
+def test_answers_come_in_order(jobs: int, count: int) -> None:
+    paths = [f"file-{number}" for number in range(count)]
+    assert [answer for answer, _ in batch.run(paths, shout, jobs)] == [path.upper() for path in paths]
+
+
+def test_several_jobs_are_other_processes() -> None:
+    workers = {pid for _, pid in batch.run([str(number) for number in range(40)], shout, 2)}
+    assert os.getpid() not in workers
+    assert len(workers) <= 2
+
+
+def test_one_job_is_this_process() -> None:
+    assert {pid for _, pid in batch.run(["a", "b"], shout, 1)} == {os.getpid()}
+
+
+def test_work_sees_what_the_parent_has_loaded() -> None:
+    loaded = {"key": "in memory only"}
+    assert list(batch.run(["a", "b", "c"], lambda path: path + loaded["key"], 2)) == [
+        each + "in memory only" for each in "abc"
+    ]
+
+
+def test_a_dead_worker_is_an_error_not_a_gap() -> None:
+    def work(path: str) -> str:
+        if path == "3":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return path
+
+    with pytest.raises(batch.WorkerError):
+        list(batch.run([str(number) for number in range(8)], work, 2))
+
+
+def test_stopping_early_leaves_no_process(tmp_path: Path) -> None:
+    def work(path: str) -> str:
+        (tmp_path / str(os.getpid())).touch()
+        return path
+
+    answers = batch.run([str(number) for number in range(64)], work, 2)
+    next(answers)
+    answers.close()  # type: ignore[attr-defined]
+    for worker in tmp_path.iterdir():
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(worker.name), 0)
+
+
+@pytest.mark.parametrize(("count", "wanted", "jobs"), [(1, 8, 1), (0, None, 1), (10, 2, 2), (3, 9, 3)])
+def test_jobs_never_exceed_the_files(count: int, wanted: int | None, jobs: int) -> None:
+    assert batch.jobs_for(count, wanted) == jobs

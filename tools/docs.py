@@ -1,0 +1,124 @@
+"""Render the reference pages that come from the code, or with --check tell which of them are out of date.
+
+docs/reference/reasons.md comes from the catalogue of reason codes, docs/reference/formats.md from the formats found by discovery,
+docs/reference/commands.md from the command line's own help. Links between pages are checked as well.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import importlib
+import io
+import os
+import pkgutil
+import re
+import sys
+from pathlib import Path
+
+import chopmark
+from chopmark import cli
+from chopmark.core.reasons import CATALOG
+from chopmark.engine import identify
+
+ROOT = Path(__file__).resolve().parent.parent
+DOCS = ROOT / "docs"
+_NOTE = "<!-- Made by `make docs`; change the code instead. -->\n\n"
+_LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Write or check; 1 when a page is out of date or a link leads nowhere."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--check", action="store_true", help="write nothing")
+    check: bool = parser.parse_args(arguments).check
+    complaints = dead_links()
+    for page, text in pages().items():
+        target = DOCS / "reference" / page
+        if target.exists() and target.read_text() == text:
+            continue
+        if check:
+            complaints.append(f"{target.relative_to(ROOT)} is out of date: run make docs")
+        else:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_text(text)
+            print(f"wrote {target.relative_to(ROOT)}")
+    for complaint in complaints:
+        print(complaint, file=sys.stderr)
+    return 1 if complaints else 0
+
+
+def pages() -> dict[str, str]:
+    """Every generated page: its name under docs/reference, and what it shall say."""
+    import_everything()
+    return {"reasons.md": _reasons(), "formats.md": _formats(), "commands.md": _commands()}
+
+
+def import_everything() -> None:
+    """Import each module of the package, so that each reason is in the catalogue."""
+    for module in pkgutil.walk_packages(chopmark.__path__, "chopmark."):
+        if not module.name.endswith("__main__"):
+            importlib.import_module(module.name)
+
+
+def dead_links() -> list[str]:
+    """Relative links in the project's pages whose target is not there."""
+    found = []
+    for page in [*ROOT.glob("*.md"), *DOCS.rglob("*.md")]:
+        for target in _LINK.findall(page.read_text()):
+            if not (page.parent / target).exists():
+                found.append(f"{page.relative_to(ROOT)}: no such page: {target}")
+    return found
+
+
+def _reasons() -> str:
+    lines = [
+        "# Reason codes\n\n",
+        _NOTE,
+        "Every check leaves a finding with one of these codes; passed checks too. `no` refuses, `unknown` leaves the file\n",
+        "undecided, `info` is for the record. Techniques are MITRE ATT&CK identifiers.\n",
+    ]
+    area = ""
+    for code in sorted(CATALOG):
+        reason = CATALOG[code]
+        if code.split(".")[0] != area:
+            area = code.split(".")[0]
+            lines.append(f"\n## {area}\n\n| code | outcome | meaning | remedy | source | techniques |\n|---|---|---|---|---|---|\n")
+        cells = (
+            f"`{code}`",
+            str(reason.outcome),
+            reason.sentence,
+            reason.remedy,
+            reason.cites,
+            ", ".join(reason.techniques),
+        )
+        lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n")
+    return "".join(lines)
+
+
+def _formats() -> str:
+    lines = ["# Formats\n\n", _NOTE, "| name | what | usual suffixes | signature |\n|---|---|---|---|\n"]
+    for name, format_ in sorted(identify.formats().items()):
+        page = f"formats/{name}.md"
+        label = f"[`{name}`]({page})" if (DOCS / "reference" / page).exists() else f"`{name}`"
+        lines.append(f"| {label} | {format_.title} | {' '.join(format_.suffixes) or 'any'} | {format_.envelope} |\n")
+    return "".join(lines)
+
+
+def _commands() -> str:
+    os.environ["COLUMNS"] = "80"
+    parts = ["# Commands\n\n", _NOTE, "```text\n", _help(["--help"]), "```\n"]
+    for verb in cli.VERBS:
+        parts += [f"\n## chopmark {verb}\n\n```text\n", _help([verb, "--help"]), "```\n"]
+    return "".join(parts)
+
+
+def _help(arguments: list[str]) -> str:
+    captured = io.StringIO()
+    with contextlib.redirect_stdout(captured), contextlib.suppress(SystemExit):
+        cli.main(arguments)
+    return captured.getvalue()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
