@@ -1,0 +1,81 @@
+"""The seals beside a file, and what is written there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chopmark.core.contracts import Content
+from chopmark.core.errors import MalformedError, RefusedError
+from chopmark.core.patch import Patch
+from chopmark.core.seal import Claim, Range, Recipe, Seal
+from chopmark.envelopes import cms
+from chopmark.formats._text.errors import BrokenError
+from chopmark.formats._text.explanation import ExplainedEnvelope
+from chopmark.formats.detached import companion, reasons
+from chopmark.formats.detached.explanation import Explanation
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from chopmark.core.artifact import Artifact
+    from chopmark.core.contracts import SealOptions
+    from chopmark.core.finding import Finding
+    from chopmark.core.seal import Payload
+
+_DATA = "1.2.840.113549.1.7.1"
+"""id-data (RFC 5652 clause 4)."""
+
+
+def seals(artifact: Artifact) -> Iterator[Seal]:
+    """Every signer of the companion, each over the whole file."""
+    beside = artifact.companion(companion.SUFFIX)
+    if beside is None:
+        return
+    signed = cms.read(companion.read(beside).cms, allow_ber=True)
+    if not signed.signers:
+        raise BrokenError(reasons.NOBODY)
+    whole = (Range(0, artifact.view.size),)
+    for number, signer in enumerate(signed.signers, 1):
+        expected = signer.message_digest or b""
+        yield Seal(
+            where=companion.SUFFIX if len(signed.signers) == 1 else f"{companion.SUFFIX}, signer {number}",
+            envelope=ExplainedEnvelope(cms.CmsEnvelope(signed, signer), expected, Explanation(artifact)),
+            claims=(Claim("file", Recipe(signer.digest_algorithm, whole), expected),),
+            findings=tuple(_content_findings(signed)),
+        )
+
+
+def content(payload: Payload) -> Content:
+    """Detached data."""
+    return Content(_DATA, payload.recipe.algorithm, payload.value)
+
+
+def embed(artifact: Artifact, envelope: bytes, options: SealOptions) -> Patch:
+    """The companion is written; with `options.append` the signers that it has stay, and so does PEM."""
+    signed = cms.read(envelope, allow_ber=True)
+    if signed.content_type != _DATA:
+        raise RefusedError(f"a signature over {signed.content_type} is none over a file")
+    label = companion.PEM_LABEL if options.variant.lower() == "pem" else ""
+    beside = artifact.companion(companion.SUFFIX)
+    if options.append and beside is not None:
+        from chopmark.envelopes.cms import merging
+
+        try:
+            existing = companion.read(beside)
+        except MalformedError as error:
+            raise RefusedError(f"{artifact.name}{companion.SUFFIX}: {error}") from None
+        envelope = merging.merge(existing.cms, envelope)
+        label = label or existing.label
+    return Patch((companion.write(envelope, label),), companion.SUFFIX)
+
+
+def strip() -> Patch:
+    """No companion."""
+    return Patch(None, companion.SUFFIX)
+
+
+def _content_findings(signed: cms.SignedData) -> Iterator[Finding]:
+    if signed.content_type != _DATA:
+        yield reasons.CONTENT_TYPE.found(signed.content_type)
+    if signed.content_raw is not None:
+        yield reasons.CONTENT_ALONG.found(f"{len(signed.content or b'')} bytes")
