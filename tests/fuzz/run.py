@@ -1,0 +1,129 @@
+"""Fuzz every parser for a while: `python tests/fuzz/run.py --seconds 20 [TARGET...]`.
+
+A target is a module in tests/fuzz/targets with `seeds()`, which yields inputs to start from, and `run(data)`, which
+raises when it found a bug; a ChopmarkError is the right answer to bad input, and not raised. Each target runs in a
+process of its own with limits on time and memory. What broke one is kept in build/fuzz/TARGET-..., and
+`python tests/fuzz/run.py --repeat TARGET FILE` shows the traceback.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import importlib
+import os
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+PROJECT = HERE.parent.parent
+FINDINGS = PROJECT / "build" / "fuzz"
+RSS_LIMIT = 1024
+"""MiB that a target may use, the fuzzer and its corpus included."""
+HANG = 10
+"""Seconds that one input may take."""
+START_UP = 60
+"""Seconds beyond the time asked for after which a target counts as hung."""
+INPUT_MAX = 16 * 1024
+
+
+def names() -> list[str]:
+    """Every target, by name."""
+    return sorted(path.stem for path in (HERE / "targets").glob("*.py") if not path.stem.startswith("_"))
+
+
+def fuzz(name: str, seconds: int) -> tuple[bool, str]:
+    """Run one target in a process of its own: whether it passed, and what to say about it."""
+    FINDINGS.mkdir(parents=True, exist_ok=True)
+    before = set(FINDINGS.iterdir())
+    with tempfile.TemporaryDirectory() as corpus:
+        command = [
+            sys.executable,
+            str(HERE / "run.py"),
+            "--worker",
+            name,
+            "--seconds",
+            str(seconds),
+            "--corpus",
+            corpus,
+        ]
+        try:
+            done = subprocess.run(
+                command, capture_output=True, text=True, errors="replace", timeout=seconds + START_UP, check=False
+            )
+        except subprocess.TimeoutExpired:
+            return False, f"hung: it did not end within {seconds + START_UP} s"
+    said = done.stdout + done.stderr
+    executed = re.search(r"number_of_executed_units:\s*(\d+)", said)
+    count = int(executed[1]) if executed else 0
+    if done.returncode == 0 and count:
+        memory = re.search(r"peak_rss_mb:\s*(\d+)", said)
+        return True, f"{count:9,} executions, {int(memory[1]) if memory else 0:4} MiB"
+    kept = sorted(path for path in FINDINGS.iterdir() if path not in before)
+    reason = next((line for line in said.splitlines() if "ERROR: libFuzzer" in line), "").partition("libFuzzer: ")[2]
+    error = [line for line in said.splitlines() if re.match(r"[\w.]*(Error|Exception|Interrupt)\b", line)]
+    (FINDINGS / f"{name}.log").write_text(said)
+    what = f"{reason or f'ended with {done.returncode}'} after {count:,} executions"
+    return False, "; ".join([what, *error[-1:], *(f"see {path.relative_to(PROJECT)}" for path in kept)])
+
+
+def work(name: str, seconds: int, corpus: Path) -> None:
+    """In the process of its own: instrument the package, write the seeds, and hand over to libFuzzer."""
+    import atheris
+
+    with atheris.instrument_imports(include=["chopmark"]):
+        target = importlib.import_module(f"tests.fuzz.targets.{name}")
+        for seed in target.seeds():
+            (corpus / hashlib.sha256(seed).hexdigest()[:16]).write_bytes(seed)
+            target.run(seed)  # also imports what is imported only when it is needed
+    options = {
+        "max_total_time": seconds,
+        "rss_limit_mb": RSS_LIMIT,
+        "timeout": HANG,
+        "max_len": INPUT_MAX,
+        "len_control": 0,
+        "artifact_prefix": f"{FINDINGS}/{name}-",
+        "print_final_stats": 1,
+        "verbosity": 0,
+    }
+    atheris.Setup([sys.argv[0], str(corpus), *(f"-{key}={value}" for key, value in options.items())], target.run)
+    atheris.Fuzz()
+
+
+def main() -> int:
+    """Run every target, or those named; 1 when one failed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"one of {', '.join(names())} (default: all)")
+    parser.add_argument("--seconds", type=int, default=20, help="for each target")
+    parser.add_argument("--repeat", nargs=2, metavar=("TARGET", "FILE"), help="run one input and show what happens")
+    parser.add_argument("--worker", help=argparse.SUPPRESS)
+    parser.add_argument("--corpus", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if unknown := set(arguments.targets) - set(names()):
+        parser.error(f"no such target: {', '.join(sorted(unknown))}")
+    sys.path[:0] = [str(PROJECT), str(PROJECT / "src")]
+    if arguments.worker:
+        work(arguments.worker, arguments.seconds, arguments.corpus)
+        return 0
+    if arguments.repeat:
+        name, path = arguments.repeat
+        importlib.import_module(f"tests.fuzz.targets.{name}").run(Path(path).read_bytes())
+        return 0
+    failed = 0
+    chosen = arguments.targets or names()
+    for name in chosen:
+        started = time.monotonic()
+        passed, said = fuzz(name, arguments.seconds)
+        failed += not passed
+        print(f"{name:14} {'passed' if passed else 'FAILED'} {time.monotonic() - started:5.0f} s  {said}", flush=True)
+    print(f"{len(chosen) - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("PYTHONFAULTHANDLER", "1")
+    sys.exit(main())

@@ -1,0 +1,28 @@
+"""Public keys and signature algorithm identifiers from whoever made the certificate."""
+
+from collections.abc import Iterable
+
+from chopmark.envelopes import algorithms, der
+from tests.support import pki, probing
+
+
+def seeds() -> Iterable[bytes]:
+    for kind in ("p256", "p384", "p521", "ed25519", "rsa1024"):
+        yield pki.world(kind).signer.public_key
+    for digest in ("sha256", "sha512"):
+        for kind in ("p256", "ed25519", "rsa1024"):
+            yield from algorithms.identifiers_for_key(pki.world(kind).signer.public_key, digest)
+
+
+def run(data: bytes) -> None:
+    probing.clearly(lambda: algorithms.public_key(data))
+    probing.clearly(lambda: algorithms.key_size(data))
+    probing.clearly(lambda: algorithms.digest_name(der.parse(data)))
+    probing.clearly(lambda: verified(data))
+
+
+def verified(data: bytes) -> None:
+    algorithm = algorithms.signature_algorithm(der.parse(data))
+    for kind in ("p256", "ed25519", "rsa1024"):
+        spki = pki.world(kind).signer.public_key
+        probing.clearly(lambda spki=spki: algorithms.verify(spki, algorithm, data, data, "sha256"))  # type: ignore[misc]

@@ -1,0 +1,78 @@
+"""Asking everything that can be asked of a format or a value: nothing but answers and clear errors may come out."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from chopmark.core.contracts import Prepares, SealOptions
+from chopmark.core.errors import ChopmarkError
+from chopmark.envelopes import cms
+from tests.support import pki
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from chopmark.core.artifact import Artifact
+    from chopmark.core.contracts import Content, Format
+    from chopmark.core.patch import Patch
+
+DEFAULTS = SealOptions()
+EVERYTHING = SealOptions("sha512", "description", "https://example.org/", page_hashes=True, append=True)
+
+
+def signed(format_: Format, artifact: Artifact, options: SealOptions = DEFAULTS) -> Patch:
+    """Sign with the test world's signer, the long way round: what the engine does, with nothing of the engine."""
+    ready = format_.prepare(artifact, options) if isinstance(format_, Prepares) else artifact
+    [payload] = format_.digest(ready, [format_.recipe(ready, options)])
+    return format_.embed(ready, envelope(format_.content(ready, payload, options)), options)
+
+
+def envelope(content: Content) -> bytes:
+    """A signature over content."""
+    signer = pki.world().signer
+    draft = cms.draft(content, signer, signer.certificates, signing_time=pki.NOW)
+    return draft.finish(signer.sign(draft.to_be_signed, content.digest_algorithm))
+
+
+def questions(format_: Format, artifact: Artifact) -> Iterator[Callable[[], object]]:
+    """Everything that a format can be asked about an artifact."""
+
+    def check() -> None:
+        found = list(format_.extract(artifact))
+        for seal in found:
+            seal.envelope.check(format_.digest(artifact, [claim.recipe for claim in seal.claims]))
+        format_.digest(artifact, [claim.recipe for seal in found for claim in seal.claims])
+
+    yield lambda: format_.detect(artifact.head(), artifact.name)
+    yield check
+    yield lambda: signed(format_, artifact).render(artifact)
+    yield lambda: signed(format_, artifact, EVERYTHING).render(artifact)
+    yield lambda: format_.strip(artifact).render(artifact)
+
+
+def clearly(question: Callable[[], object]) -> None:
+    """Ask; the answer may be an error that fits in a line. Everything else comes out."""
+    said = "answered"
+    try:
+        question()
+    except ChopmarkError as error:
+        said = str(error)
+    assert said
+    assert said.isprintable()
+
+
+def interrogate(format_: Format, artifact: Artifact) -> None:
+    """Ask a format everything."""
+    certainty = format_.detect(artifact.head(), artifact.name)
+    assert 0 <= certainty <= 9
+    for question in questions(format_, artifact):
+        clearly(question)
+
+
+def look_at(thing: object) -> None:
+    """Ask for every property of a value."""
+    for kind in type(thing).__mro__:
+        for name, attribute in vars(kind).items():
+            if isinstance(attribute, property | cached_property):
+                clearly(lambda name=name: getattr(thing, name))  # type: ignore[misc]
