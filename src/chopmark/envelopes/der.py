@@ -402,7 +402,7 @@ def generalized_time(moment: dt.datetime) -> bytes:
     """A GeneralizedTime in Zulu, with a fraction only when there is one and without trailing zeros."""
     moment = moment.astimezone(dt.UTC)
     fraction = f".{moment.microsecond:06}".rstrip("0") if moment.microsecond else ""
-    return encode(GENERALIZED_TIME, f"{moment:%Y%m%d%H%M%S}{fraction}Z".encode())
+    return encode(GENERALIZED_TIME, f"{moment.year:04}{moment:%m%d%H%M%S}{fraction}Z".encode())
 
 
 def time(moment: dt.datetime) -> bytes:

@@ -295,7 +295,10 @@ def name_text(raw: bytes) -> str:
 
 
 def _escaped(text: str) -> str:
-    return "".join("\\" + character if character in ',+"\\<>;' else character for character in text)
+    shown = "".join("\\" + character if character in ',+"\\<>;' else character for character in text)
+    if shown[:1] == " ":
+        shown = "\\" + shown
+    return shown[:-1] + "\\ " if len(shown) > 2 and shown[-1] == " " else shown
 
 
 @lru_cache(maxsize=4096)
