@@ -27,6 +27,7 @@ CERTIFICATES_MAX = 64
 CERTIFICATES_SIZE_MAX = 256 * KIB
 """All certificates of one envelope together."""
 TIMESTAMP_RESPONSE_MAX = MIB
+TIMESTAMP_REQUEST_MAX = 64 * KIB
 STAMPS_MAX = 8
 """Time stamps on one signature."""
 SIGNERS_MAX = 16
@@ -85,3 +86,13 @@ HTTP_TIMEOUT = 10.0
 """From the first look-up of the name to the last byte, redirects included."""
 HTTP_REDIRECTS_MAX = 3
 HTTP_BODY_MAX = 32 * MIB
+
+# Serving
+SERVER_CONNECTIONS_MAX = 64
+"""Connections served at the same time; the next one is told to come back."""
+SERVER_REQUEST_SECONDS = 30.0
+"""From its first byte until it is answered, however slowly it comes in."""
+SERVER_IDLE_SECONDS = 10.0
+"""Between requests, and between the bytes of one."""
+SERVER_STOP_SECONDS = 5.0
+"""For requests under way when the server is told to stop."""

@@ -1,0 +1,1 @@
+"""The authority as a library: certificates and CRLs (`ca`), time stamps (`tsa`). HTTP lives in server/."""

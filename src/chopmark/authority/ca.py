@@ -1,0 +1,314 @@
+"""The certificate authority: issues, revokes, publishes CRLs, answers what it has issued."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Self
+
+from sqlalchemy import insert
+
+from chopmark import keys
+from chopmark.authority import certificates, crl, lint, profiles, reasons, revocation
+from chopmark.authority.database import Database
+from chopmark.authority.register import Issuer, Record, Register, serial_text
+from chopmark.authority.schema import crls
+from chopmark.core import clock as clocks
+from chopmark.core import patch
+from chopmark.core.errors import RefusedError, UsageError
+from chopmark.core.finding import Outcome
+from chopmark.envelopes import names, x509
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from types import TracebackType
+
+    from chopmark.core.contracts import Signer
+    from chopmark.core.finding import Finding
+
+DATABASE = "authority.sqlite3"
+KEYS = "keys"
+PUBLIC = "public"
+FOLDER_KEY = "folder:"
+"""In front of the name of a key file in the authority's own folder, where other keys have a URI."""
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What certificate is wanted: under which profile, for whom (attributes as `names.parse` gives them), which key.
+
+    `days` is the validity from now on, the profile's own when None. `not_before` and `not_after` fix it instead, under
+    internal profiles alone.
+    """
+
+    profile: str
+    subject: Sequence[tuple[str, str]]
+    spki: bytes
+    days: int | None = None
+    not_before: dt.datetime | None = None
+    not_after: dt.datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Issued:
+    """A new certificate in DER, those above it without the root, and the rules that were checked."""
+
+    certificate: bytes
+    chain: tuple[bytes, ...]
+    serial: str
+    findings: tuple[Finding, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """A CRL as published: where, its number, its times, how many entries."""
+
+    path: str
+    raw: bytes
+    number: int
+    this_update: dt.datetime
+    next_update: dt.datetime
+    entries: int
+
+
+class Authority:
+    """A CA in a folder: a database, its keys, and what it publishes. Made by `founding.found`, opened by `open`.
+
+    Several processes may use one folder at the same time. Raises DatabaseError (a ChopmarkError) when the database
+    fails, and what the keys raise.
+    """
+
+    def __init__(
+        self, folder: str, database: Database, passphrase: keys.Passphrase, clock: Callable[[], dt.datetime]
+    ) -> None:
+        self.folder = folder
+        self.clock = clock
+        self.register = Register(database)
+        self._database = database
+        self._passphrase = passphrase
+        self._signers: dict[int, Signer] = {}
+
+    @classmethod
+    def open(
+        cls,
+        folder: str,
+        passphrase: keys.Passphrase = keys.nothing,
+        *,
+        clock: Callable[[], dt.datetime] = clocks.now,
+    ) -> Self:
+        """Open the authority in a folder; its keys are opened when they are needed. Raises UsageError without one."""
+        path = os.path.join(folder, DATABASE)
+        if not os.path.isfile(path):
+            message = f"{folder}: there is no authority (chopmark ca init makes one)"
+            raise UsageError(message)
+        database = Database(path)
+        database.require_version()
+        return cls(folder, database, passphrase, clock)
+
+    def issuers(self) -> list[Issuer]:
+        """Its CAs, the root first."""
+        return self.register.issuers()
+
+    def issuer(self, name: str) -> Issuer:
+        """The CA of this name. Raises UsageError."""
+        found = {issuer.name: issuer for issuer in self.issuers()}
+        if name not in found:
+            message = f"the authority has no CA {name!r}: one of {', '.join(found)}"
+            raise UsageError(message)
+        return found[name]
+
+    @property
+    def root(self) -> bytes:
+        """The root certificate in DER."""
+        return self.issuer(profiles.ROOT).certificate.raw
+
+    def chain(self, name: str) -> tuple[bytes, ...]:
+        """The certificates from a CA up to the root, without the root, in DER."""
+        return () if name == profiles.ROOT else (self.issuer(name).certificate.raw,)
+
+    # Issuing
+
+    def issue(self, order: Order) -> Issued:
+        """Issue a certificate.
+
+        Its serial number is in the register before it is signed, and the certificate itself before it is returned: no
+        crash loses one that somebody has. Raises IssueRefusedError with what was checked when it would break a rule.
+        """
+        profile = profiles.named(order.profile)
+        issuer = self.issuer(profile.issuer)
+        now = self.clock().replace(microsecond=0)
+        draft = self._draft(order, profile, issuer, now)
+        signer = self.signer(issuer)
+        unsigned = draft.unsigned(signer)
+        findings = lint.require(
+            (*lint.leaf(unsigned, issuer.certificate, profile, now), *self._key_findings(unsigned.key_sha256))
+        )
+        row = self.register.reserve(issuer, unsigned, profile.name, now)
+        certificate = x509.Certificate(draft.sign(signer))
+        self.register.complete(row, issuer, certificate, now)
+        return Issued(certificate.raw, self.chain(issuer.name), serial_text(draft.serial), findings)
+
+    def _draft(self, order: Order, profile: profiles.Profile, issuer: Issuer, now: dt.datetime) -> certificates.Draft:
+        not_before, not_after = _validity(order, profile, issuer, now)
+        subject = names.ordered(order.subject)
+        if wrong := names.faults(subject):
+            raise lint.IssueRefusedError([reasons.NAME.found("; ".join(wrong), outcome=Outcome.NO)])
+        key_id = issuer.certificate.subject_key_id or b""
+        return certificates.Draft(
+            certificates.new_serial(),
+            issuer.certificate.subject,
+            names.encode(subject),
+            order.spki,
+            not_before,
+            not_after,
+            certificates.leaf_extensions(profile, order.spki, key_id, issuer.place),
+        )
+
+    def _key_findings(self, key_sha256: str) -> list[Finding]:
+        own = key_sha256 in {issuer.certificate.key_sha256 for issuer in self.issuers()}
+        known = self.register.compromised(key_sha256)
+        return [
+            reasons.KEY_OF_AUTHORITY.found("the key is the authority's own" if own else "", outcome=_outcome(own)),
+            reasons.KEY_COMPROMISED.found(
+                "the key was revoked as compromised" if known else "", outcome=_outcome(known)
+            ),
+        ]
+
+    def signer(self, issuer: Issuer) -> Signer:
+        """The private key of a CA, opened once. Raises RefusedError when it is not the certificate's."""
+        if issuer.id not in self._signers:
+            uri = issuer.key
+            if uri.startswith(FOLDER_KEY):
+                uri = os.path.join(os.path.abspath(self.folder), KEYS, uri.removeprefix(FOLDER_KEY))
+            signer = keys.open_key(uri, self._passphrase)
+            if signer.public_key != issuer.certificate.spki:
+                message = f"{uri}: this is not the key of {issuer.certificate.subject_text}"
+                raise RefusedError(message)
+            self._signers[issuer.id] = signer
+        return self._signers[issuer.id]
+
+    # Revoking
+
+    def revoke(
+        self,
+        serial: str,
+        reason: str = "unspecified",
+        *,
+        at: dt.datetime | None = None,
+        invalidity: dt.datetime | None = None,
+    ) -> Record:
+        """Revoke a certificate, or change its revocation; the record as it is then.
+
+        It is on the next CRL that is published. Raises UsageError or RefusedError (see `revocation.decide`).
+        """
+        record = self.register.find(serial)
+        now = self.clock().replace(microsecond=0)
+        change = revocation.decide(record, crl.reason_number(reason), now=now, at=at, invalidity=invalidity)
+        self.register.revoke(record, change, now)
+        return self.register.find(record.serial)
+
+    def release(self, serial: str) -> Record:
+        """End a suspension. Raises RefusedError when it is not suspended."""
+        record = self.register.find(serial)
+        if record.reason != crl.HOLD:
+            message = f"{record.serial}: it is not suspended, and nothing else can be undone"
+            raise RefusedError(message)
+        self.register.release(record, self.clock().replace(microsecond=0))
+        return self.register.find(record.serial)
+
+    # Publishing
+
+    def crl_path(self, name: str) -> str:
+        """Where a CA's CRL is published, in DER."""
+        return os.path.join(self.folder, PUBLIC, "crl", f"{name}.crl")
+
+    def certificate_path(self, name: str) -> str:
+        """Where a CA's certificate is published, in DER."""
+        return os.path.join(self.folder, PUBLIC, "aia", f"{name}.cer")
+
+    def publish(self, name: str, *, days: int | None = None) -> Published:
+        """Sign a CA's CRL as of now and put it in its place, atomically.
+
+        Numbers only grow, whatever happens: one that was reserved is never used again. Raises UsageError for a period
+        that is not allowed (CSBR 4.9.7).
+        """
+        issuer = self.issuer(name)
+        kind = profiles.AUTHORITIES[issuer.role]
+        days = kind.crl_days if days is None else days
+        if not 0 < days <= kind.crl_days_max:
+            message = f"a CRL of the {name} CA is good for 1 to {kind.crl_days_max} days (CSBR 4.9.7), not {days}"
+            raise UsageError(message)
+        signer = self.signer(issuer)
+        while True:
+            number = self.register.reserve_crl_number(issuer)
+            if published := self._publish(issuer, signer, number, days):
+                return published
+
+    def _publish(self, issuer: Issuer, signer: Signer, number: int, days: int) -> Published | None:
+        """None when somebody has published one with a higher number meanwhile."""
+        # The right to write is held from reading to publishing, so that no older list can follow a newer one.
+        with self._database.writing() as connection:
+            latest = self.register.latest_crl(issuer)
+            if latest is not None and latest.number > number:
+                return None
+            this_update = self.clock().replace(microsecond=0)
+            next_update = this_update + dt.timedelta(days=days)
+            entries = list(self.register.revoked(connection, issuer, this_update))
+            raw = crl.build(
+                issuer.certificate, signer, entries, number=number, this_update=this_update, next_update=next_update
+            )
+            path = self.crl_path(issuer.name)
+            patch.write_file(path, raw)
+            connection.execute(
+                insert(crls).values(
+                    issuer=issuer.id,
+                    number=number,
+                    this_update=this_update,
+                    next_update=next_update,
+                    entries=len(entries),
+                    sha256=hashlib.sha256(raw).hexdigest(),
+                )
+            )
+        return Published(path, raw, number, this_update, next_update, len(entries))
+
+    # Life
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close."""
+        self.close()
+
+
+def _outcome(bad: bool) -> Outcome:  # noqa: FBT001 - the one fact that it turns into a word
+    return Outcome.NO if bad else Outcome.OK
+
+
+def _validity(
+    order: Order, profile: profiles.Profile, issuer: Issuer, now: dt.datetime
+) -> tuple[dt.datetime, dt.datetime]:
+    if (order.not_before or order.not_after) and profile.public:
+        message = (
+            f"the times of a certificate are fixed under the profile {profile.name}: use an internal one for tests"
+        )
+        raise UsageError(message)
+    since = (order.not_before or now).replace(microsecond=0)
+    if order.not_after:
+        return since, order.not_after.replace(microsecond=0)
+    if order.days is not None:
+        if not 0 < order.days <= 366 * 100:
+            message = f"a certificate cannot be valid for {order.days} days"
+            raise UsageError(message)
+        return since, profiles.last_second(since, days=order.days)
+    # Nobody has asked for a certain time: as long as is usual, and no longer than the CA lives.
+    return since, min(profiles.last_second(since, days=profile.days), issuer.certificate.not_after)

@@ -1,0 +1,214 @@
+"""Founding an authority: a root, a CA for code signing and one for time stamps, with keys, register and first CRLs."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import secrets
+import shutil
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from chopmark import keys
+from chopmark.authority import certificates, lint, profiles
+from chopmark.authority.ca import DATABASE, FOLDER_KEY, KEYS, PUBLIC, Authority
+from chopmark.authority.certificates import Place
+from chopmark.authority.database import Database
+from chopmark.authority.register import AUTHORITY_PROFILE, Issuer, Record, Register, serial_text
+from chopmark.core import clock as clocks
+from chopmark.core import patch, places
+from chopmark.core.errors import UsageError
+from chopmark.envelopes import names, pem, x509
+from chopmark.keys import generate
+from chopmark.keys.software import SoftwareSigner
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable, Iterator
+
+KINDS = ("rsa-4096", "p256", "p384", "p521")
+"""The keys that a CA may have (CSBR 6.1.5.1)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a new authority is to be.
+
+    `name` is the organisation, from which the CAs take theirs; `url` the HTTP address under which `crl/` and `aia/`
+    will be served, as every certificate says; `kind` the keys, one of KINDS; `not_before` backdates everything, for
+    tests; `rounds` is the work that an attacker has with each guess of the passphrase.
+    """
+
+    name: str
+    url: str
+    kind: str = "rsa-4096"
+    country: str = ""
+    not_before: dt.datetime | None = None
+    rounds: int = generate.PBKDF2_ROUNDS
+
+    def base(self) -> str:
+        """The URL with a slash at its end. Raises UsageError for one that cannot stand in a certificate."""
+        parts = urlsplit(self.url)
+        plain = self.url.isascii() and self.url.isprintable() and " " not in self.url
+        if parts.scheme != "http" or not parts.hostname or parts.query or parts.fragment or not plain:
+            message = f"not an address for CRLs and CA certificates: {self.url!r} (http://HOST/..., and http alone:"
+            raise UsageError(f"{message} whoever checks a certificate cannot check that of a server first)")
+        return self.url.rstrip("/") + "/"
+
+
+def found(
+    folder: str,
+    setup: Setup,
+    passphrase: keys.Passphrase = keys.nothing,
+    root_passphrase: keys.Passphrase | None = None,
+    *,
+    clock: Callable[[], dt.datetime] = clocks.now,
+) -> Authority:
+    """Make an authority in a folder that does not exist or is empty; it appears there whole or not at all.
+
+    The keys are encrypted with what `passphrase` answers, not at all when it answers None; the root's with
+    `root_passphrase` where that is given. Raises UsageError, RefusedError, DatabaseError.
+    """
+    folder = os.path.abspath(folder)
+    if os.path.lexists(folder) and not (os.path.isdir(folder) and not os.listdir(folder)):
+        message = f"{folder}: there is something already; a new authority needs a new folder"
+        raise UsageError(message)
+    with _prepared(folder) as temporary:
+        _build(temporary, setup, passphrase, root_passphrase or passphrase, clock)
+        try:
+            os.rename(temporary, folder)  # over an empty folder, or none
+        except OSError as error:
+            message = f"{folder}: not made ({os.strerror(error.errno or 0)})"
+            raise patch.WriteError(message) from None
+    return Authority.open(folder, passphrase, clock=clock)
+
+
+@contextlib.contextmanager
+def _prepared(folder: str) -> Iterator[str]:
+    temporary = os.path.join(os.path.dirname(folder), f".{os.path.basename(folder)}.{secrets.token_hex(6)}.chopmark")
+    try:
+        os.makedirs(os.path.dirname(folder), exist_ok=True)
+        os.mkdir(temporary, 0o700)
+        for name, mode in ((KEYS, 0o700), (f"{PUBLIC}/crl", 0o755), (f"{PUBLIC}/aia", 0o755)):
+            os.makedirs(os.path.join(temporary, name), mode)
+        yield temporary
+    except OSError as error:
+        message = f"{folder}: not made ({os.strerror(error.errno or 0)})"
+        raise patch.WriteError(message) from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _build(
+    folder: str,
+    setup: Setup,
+    passphrase: keys.Passphrase,
+    root_passphrase: keys.Passphrase,
+    clock: Callable[[], dt.datetime],
+) -> None:
+    if setup.kind not in KINDS:
+        message = f"a CA's key is one of {', '.join(KINDS)}, not {setup.kind!r}"
+        raise UsageError(message)
+    members: list[Issuer] = []
+    signers: dict[str, SoftwareSigner] = {}
+    for role in profiles.AUTHORITIES:
+        secret = (root_passphrase if role == profiles.ROOT else passphrase)(f"the {role} CA's new key")
+        key = generate.new(setup.kind)
+        generate.store(os.path.join(folder, KEYS, f"{role}.pem"), generate.encode(key, secret, rounds=setup.rounds))
+        signers[role] = SoftwareSigner(key)
+        members.append(_member(setup, role, signers, members, clock().replace(microsecond=0)))
+    database = Database(os.path.join(folder, DATABASE))
+    database.create()
+    facts = {"name": setup.name, "url": setup.base()}
+    now = clock().replace(microsecond=0)
+    Register(database).found(facts, members, [_record(member, members[0].name) for member in members[1:]], now)
+    with _Founder(folder, database, signers, members, clock) as authority:
+        for member in members:
+            patch.write_file(authority.certificate_path(member.name), member.certificate.raw)
+            authority.publish(member.name)
+
+
+class _Founder(Authority):
+    """An authority whose keys are still in hand."""
+
+    def __init__(
+        self,
+        folder: str,
+        database: Database,
+        signers: dict[str, SoftwareSigner],
+        members: list[Issuer],
+        clock: Callable[[], dt.datetime],
+    ) -> None:
+        super().__init__(folder, database, keys.nothing, clock)
+        self._signers = {member.id: signers[member.role] for member in members}
+
+
+def _member(
+    setup: Setup, role: str, signers: dict[str, SoftwareSigner], members: list[Issuer], now: dt.datetime
+) -> Issuer:
+    """A CA's certificate: the root signs itself and the others."""
+    profile = profiles.AUTHORITIES[role]
+    base = setup.base()
+    issuer = members[0] if members else None
+    signer, above = signers[role], signers[issuer.role if issuer else role]
+    subject = [("O", setup.name), ("CN", f"{setup.name} {profile.title}")]
+    if setup.country:
+        subject.append(("C", setup.country.upper()))
+    name = names.encode(names.ordered(subject))
+    since = (setup.not_before or now).replace(microsecond=0)
+    until = profiles.last_second(since, months=profile.months)
+    draft = certificates.Draft(
+        certificates.new_serial(),
+        issuer.certificate.subject if issuer else name,
+        name,
+        signer.public_key,
+        since,
+        min(until, issuer.certificate.not_after) if issuer else until,
+        certificates.authority_extensions(
+            profile,
+            signer.public_key,
+            x509.subject_key_identifier(above.public_key),
+            issuer.place if issuer else Place("", ""),
+        ),
+    )
+    lint.require(lint.authority(draft.unsigned(above), issuer.certificate if issuer else None, profile))
+    certificate = x509.Certificate(draft.sign(above))
+    place = Place(f"{base}crl/{role}.crl", f"{base}aia/{role}.cer")
+    return Issuer(len(members) + 1, role, role, certificate, f"{FOLDER_KEY}{role}.pem", place)
+
+
+def _record(member: Issuer, issuer: str) -> Record:
+    certificate = member.certificate
+    return Record(
+        id=0,
+        issuer=issuer,
+        serial=serial_text(certificate.serial),
+        profile=AUTHORITY_PROFILE,
+        subject=certificate.subject_text,
+        key_sha256=certificate.key_sha256,
+        not_before=certificate.not_before,
+        not_after=certificate.not_after,
+        issued=certificate.not_before,
+        certificate=certificate.raw,
+        revoked=None,
+        recorded=None,
+        reason=None,
+        invalidity=None,
+    )
+
+
+def trust(root: bytes, store: str = "corp") -> str:
+    """Put a root certificate into a trust store of this user; the path of its file."""
+    certificate = x509.certificate(root)
+    plain = re.sub(r"[^a-z0-9]+", "-", certificate.common_name.casefold()).strip("-")[:40] or "root"
+    folder = os.path.join(places.data(), "stores", store)
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        message = f"{folder}: not made ({os.strerror(error.errno or 0)})"
+        raise patch.WriteError(message) from None
+    path = os.path.join(folder, f"{plain}-{certificate.sha256[:12]}.pem")
+    patch.write_file(path, pem.encode("CERTIFICATE", root))
+    return path

@@ -1,0 +1,368 @@
+"""The register: which serial numbers exist, what became of them, what was done. All SQL of the authority is here."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, NamedTuple
+
+from sqlalchemy import and_, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
+
+from chopmark.authority import crl, profiles
+from chopmark.authority.certificates import Place
+from chopmark.authority.schema import certificates, crls, events, issuers, settings
+from chopmark.core.errors import RefusedError, UsageError
+from chopmark.envelopes import x509
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterator, Mapping
+
+    from sqlalchemy import ColumnElement, Select
+    from sqlalchemy.engine import Connection, Row
+
+    from chopmark.authority.database import Database
+
+STATUSES = ("valid", "expired", "future", "revoked", "suspended", "unfinished")
+"""What a certificate can be. Unfinished: the number was reserved, the certificate never left the authority."""
+
+AUTHORITY_PROFILE = "authority"
+"""The profile of CA certificates in the register."""
+
+_RETENTION_MONTHS = 120
+"""How long after its expiry a certificate stays on the CRL (CSBR 7.2)."""
+
+_PREFIX_MIN = 6
+_COMPROMISED = (crl.REASONS["keyCompromise"], crl.REASONS["cACompromise"])
+
+
+class Issuer(NamedTuple):
+    """A CA of this authority: its name in the register, its role, its certificate, where its key is."""
+
+    id: int
+    name: str
+    role: str
+    certificate: x509.Certificate
+    key: str
+    place: Place
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A certificate in the register; times in UTC, `certificate` is DER, None while unfinished."""
+
+    id: int
+    issuer: str
+    serial: str
+    profile: str
+    subject: str
+    key_sha256: str
+    not_before: dt.datetime
+    not_after: dt.datetime
+    issued: dt.datetime | None
+    certificate: bytes | None = field(repr=False)
+    revoked: dt.datetime | None
+    recorded: dt.datetime | None
+    reason: int | None
+    invalidity: dt.datetime | None
+
+    def status(self, now: dt.datetime) -> str:
+        """One of STATUSES."""
+        if self.certificate is None:
+            return "unfinished"
+        if self.revoked is not None:
+            return "suspended" if self.reason == crl.HOLD else "revoked"
+        if now > self.not_after:
+            return "expired"
+        return "future" if now < self.not_before else "valid"
+
+
+class LatestCrl(NamedTuple):
+    """The CRL that a CA published last."""
+
+    number: int
+    this_update: dt.datetime
+    next_update: dt.datetime
+    entries: int
+
+
+class Event(NamedTuple):
+    """Something that was done."""
+
+    at: dt.datetime
+    action: str
+    serial: str
+    detail: str
+
+
+def serial_text(serial: int) -> str:
+    """A serial number as the register has it: hexadecimal, whole octets."""
+    digits = f"{serial:x}"
+    return "0" * (len(digits) % 2) + digits
+
+
+class Register:
+    """Reads and writes the tables; each method is one transaction. Raises DatabaseError when the database fails."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def setting(self, name: str) -> str:
+        """A fact about the authority; empty when it has none of that name."""
+        with self._database.reading() as connection:
+            return connection.scalar(select(settings.c.value).where(settings.c.name == name)) or ""
+
+    def found(self, facts: dict[str, str], members: list[Issuer], below: list[Record], now: dt.datetime) -> None:
+        """Enter a new authority: its facts, its CAs, and the certificates of those below the root."""
+        with self._database.writing() as connection:
+            for name, value in facts.items():
+                connection.execute(insert(settings).values(name=name, value=value))
+            for member in members:
+                connection.execute(
+                    insert(issuers).values(
+                        id=member.id,
+                        name=member.name,
+                        role=member.role,
+                        certificate=member.certificate.raw,
+                        key=member.key,
+                        crl_url=member.place.crl_url,
+                        certificate_url=member.place.certificate_url,
+                        created=now,
+                    )
+                )
+                _log(connection, now, "found", member.id, serial_text(member.certificate.serial), member.name)
+            by_name = {member.name: member.id for member in members}
+            for record in below:
+                values = {
+                    "issuer": by_name[record.issuer],
+                    "serial": record.serial,
+                    "profile": record.profile,
+                    "subject": record.subject,
+                    "key_sha256": record.key_sha256,
+                    "not_before": record.not_before,
+                    "not_after": record.not_after,
+                    "reserved": now,
+                    "issued": now,
+                    "certificate": record.certificate,
+                }
+                connection.execute(insert(certificates).values(values))
+
+    def issuers(self) -> list[Issuer]:
+        """Every CA, the root first."""
+        with self._database.reading() as connection:
+            rows = connection.execute(select(issuers).order_by(issuers.c.id)).all()
+        return [
+            Issuer(
+                row.id,
+                row.name,
+                row.role,
+                x509.certificate(row.certificate),
+                row.key,
+                Place(row.crl_url, row.certificate_url),
+            )
+            for row in rows
+        ]
+
+    def reserve(self, issuer: Issuer, certificate: x509.Certificate, profile: str, now: dt.datetime) -> int:
+        """Enter a certificate that is about to be signed, so that its number is taken; the row's number.
+
+        Raises RefusedError when the serial number exists already.
+        """
+        values = {
+            "issuer": issuer.id,
+            "serial": serial_text(certificate.serial),
+            "profile": profile,
+            "subject": certificate.subject_text,
+            "key_sha256": certificate.key_sha256,
+            "not_before": certificate.not_before,
+            "not_after": certificate.not_after,
+            "reserved": now,
+        }
+        with self._database.writing() as connection:
+            try:
+                result = connection.execute(insert(certificates).values(values))
+            except IntegrityError:
+                message = f"the serial number {values['serial']} exists already: the source of random numbers is broken"
+                raise RefusedError(message) from None
+            return int(result.inserted_primary_key[0]) if result.inserted_primary_key else 0
+
+    def complete(self, row: int, issuer: Issuer, certificate: x509.Certificate, now: dt.datetime) -> None:
+        """Enter the certificate itself; when this returns, it may be handed out."""
+        serial = serial_text(certificate.serial)
+        with self._database.writing() as connection:
+            connection.execute(
+                update(certificates)
+                .where(certificates.c.id == row, certificates.c.certificate.is_(None))
+                .values(certificate=certificate.raw, issued=now)
+            )
+            _log(connection, now, "issue", issuer.id, serial, certificate.subject_text)
+
+    def compromised(self, key_sha256: str) -> bool:
+        """Whether a certificate for this key was revoked because the key was compromised."""
+        query = select(func.count()).where(
+            certificates.c.key_sha256 == key_sha256, certificates.c.reason.in_(_COMPROMISED)
+        )
+        with self._database.reading() as connection:
+            return bool(connection.scalar(query))
+
+    def find(self, text: str) -> Record:
+        """The certificate with this serial number, or the only one whose number begins so.
+
+        Raises UsageError when there is none, or more than one.
+        """
+        wanted = re.sub(r"[\s:]", "", text).lower().removeprefix("0x")
+        if not re.fullmatch(r"[0-9a-f]{1,40}", wanted):
+            message = f"not a serial number: {text!r} (hexadecimal, as `chopmark ca list` shows it)"
+            raise UsageError(message)
+        whole = wanted.zfill(len(wanted) + len(wanted) % 2)
+        match: ColumnElement[bool] = certificates.c.serial == whole
+        if len(wanted) >= _PREFIX_MIN:
+            match = or_(match, certificates.c.serial.startswith(wanted))
+        with self._database.reading() as connection:
+            rows = connection.execute(_records().where(match).limit(3)).all()
+        found = [row for row in rows if row.serial == whole] or list(rows)
+        if len(found) == 1:
+            return _record(found[0])
+        what = "no certificate has" if not found else "more than one certificate has a number that begins with"
+        message = f"{what} {'the serial number ' if not found else ''}{wanted}"
+        raise UsageError(message)
+
+    def search(
+        self, now: dt.datetime, *, status: str = "", profile: str = "", subject: str = "", issuer: str = ""
+    ) -> list[Record]:
+        """Certificates that fit all that is given, oldest first; `subject` is a part of the name, in any case."""
+        query = _records()
+        if status:
+            query = query.where(_status_clause(status, now))
+        if profile:
+            query = query.where(certificates.c.profile == profile)
+        if subject:
+            query = query.where(certificates.c.subject.icontains(subject, autoescape=True))
+        if issuer:
+            query = query.where(issuers.c.name == issuer)
+        with self._database.reading() as connection:
+            return [_record(row) for row in connection.execute(query.order_by(certificates.c.id))]
+
+    def revoke(self, record: Record, change: Revocation, now: dt.datetime) -> None:
+        """Enter a revocation. Raises RefusedError when the record changed since it was read."""
+        detail = f"{crl.REASON_NAMES[change.reason]}, since {change.revoked:%Y-%m-%dT%H:%M:%SZ}"
+        values = {
+            "revoked": change.revoked,
+            "recorded": now,
+            "reason": change.reason,
+            "invalidity": change.invalidity,
+        }
+        self._change(record, values, "revoke", detail, now)
+
+    def release(self, record: Record, now: dt.datetime) -> None:
+        """End a suspension. Raises RefusedError when the record changed since it was read."""
+        values = {"revoked": None, "recorded": None, "reason": None, "invalidity": None}
+        self._change(record, values, "release", "", now)
+
+    def _change(self, record: Record, values: Mapping[str, object], action: str, detail: str, now: dt.datetime) -> None:
+        columns = certificates.c
+        as_read = and_(
+            columns.id == record.id,
+            columns.revoked.is_(None) if record.revoked is None else columns.revoked == record.revoked,
+            columns.reason.is_(None) if record.reason is None else columns.reason == record.reason,
+        )
+        with self._database.writing() as connection:
+            if connection.execute(update(certificates).where(as_read).values(values)).rowcount != 1:
+                message = f"{record.serial}: somebody else changed its status just now; look again"
+                raise RefusedError(message)
+            issuer = connection.scalar(select(columns.issuer).where(columns.id == record.id))
+            _log(connection, now, action, issuer, record.serial, detail)
+
+    def reserve_crl_number(self, issuer: Issuer) -> int:
+        """The next CRL number, which nobody gets again, published or not."""
+        row = issuers.c.id == issuer.id
+        with self._database.writing() as connection:
+            connection.execute(update(issuers).where(row).values(crl_number=issuers.c.crl_number + 1))
+            return int(connection.execute(select(issuers.c.crl_number).where(row)).scalar_one())
+
+    def revoked(self, connection: Connection, issuer: Issuer, at: dt.datetime) -> Iterator[crl.Entry]:
+        """What belongs on the issuer's CRL: everything revoked, until ten years after it expired."""
+        columns = certificates.c
+        query = (
+            select(columns.serial, columns.revoked, columns.reason, columns.invalidity)
+            .where(
+                columns.issuer == issuer.id,
+                columns.revoked.is_not(None),
+                columns.not_after >= profiles.months_after(at, -_RETENTION_MONTHS),
+            )
+            .order_by(columns.revoked, columns.id)
+        )
+        for row in connection.execute(query):
+            yield crl.Entry(int(row.serial, 16), row.revoked, row.reason, row.invalidity)
+
+    def latest_crl(self, issuer: Issuer) -> LatestCrl | None:
+        """The CRL published last; None before the first."""
+        columns = crls.c
+        query = (
+            select(columns.number, columns.this_update, columns.next_update, columns.entries)
+            .where(columns.issuer == issuer.id)
+            .order_by(columns.number.desc())
+            .limit(1)
+        )
+        with self._database.reading() as connection:
+            row = connection.execute(query).one_or_none()
+        return LatestCrl(*row) if row else None
+
+    def history(self, serial: str) -> list[Event]:
+        """What was done with a certificate."""
+        query = select(events).where(events.c.serial == serial).order_by(events.c.id)
+        with self._database.reading() as connection:
+            return [Event(row.at, row.action, row.serial or "", row.detail) for row in connection.execute(query)]
+
+
+class Revocation(NamedTuple):
+    """What a revocation says: the date that the CRL gives, the reason's number, and the invalidity date if any."""
+
+    revoked: dt.datetime
+    reason: int
+    invalidity: dt.datetime | None = None
+
+
+def _records() -> Select[tuple[object, ...]]:
+    return select(certificates, issuers.c.name.label("issuer_name")).join(issuers)
+
+
+def _record(row: Row[tuple[object, ...]]) -> Record:
+    return Record(
+        id=row.id,
+        issuer=row.issuer_name,
+        serial=row.serial,
+        profile=row.profile,
+        subject=row.subject,
+        key_sha256=row.key_sha256,
+        not_before=row.not_before,
+        not_after=row.not_after,
+        issued=row.issued,
+        certificate=row.certificate,
+        revoked=row.revoked,
+        recorded=row.recorded,
+        reason=row.reason,
+        invalidity=row.invalidity,
+    )
+
+
+def _status_clause(status: str, now: dt.datetime) -> ColumnElement[bool]:
+    columns = certificates.c
+    finished, unrevoked = columns.certificate.is_not(None), columns.revoked.is_(None)
+    clauses = {
+        "unfinished": columns.certificate.is_(None),
+        "suspended": columns.reason == crl.HOLD,
+        "revoked": and_(columns.revoked.is_not(None), columns.reason != crl.HOLD),
+        "expired": and_(finished, unrevoked, columns.not_after < now),
+        "future": and_(finished, unrevoked, columns.not_before > now),
+        "valid": and_(finished, unrevoked, columns.not_after >= now, columns.not_before <= now),
+    }
+    if status not in clauses:
+        message = f"unknown status {status!r}: one of {', '.join(STATUSES)}"
+        raise UsageError(message)
+    return clauses[status]
+
+
+def _log(connection: Connection, at: dt.datetime, action: str, issuer: int | None, serial: str, detail: str) -> None:
+    connection.execute(insert(events).values(at=at, action=action, issuer=issuer, serial=serial, detail=detail))

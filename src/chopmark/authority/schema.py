@@ -1,0 +1,129 @@
+"""The tables of an authority, in one place; what keeps them, SQLite or another database, does not matter here."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+from sqlalchemy import (
+    Column,
+    DateTime,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+if TYPE_CHECKING:
+    from sqlalchemy.engine import Dialect
+
+VERSION = "1"
+"""Of the schema; a database of another version is refused."""
+
+
+class Moment(TypeDecorator[dt.datetime]):
+    """A time in UTC, aware in Python; SQLite keeps it without its zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:
+        """From Python; a time without zone is a programming error."""
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            message = "a time without a zone"
+            raise ValueError(message)
+        value = value.astimezone(dt.UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:  # noqa: ARG002
+        """To Python."""
+        return None if value is None else value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value
+
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+settings = Table(
+    "settings", metadata, Column("name", String(64), primary_key=True), Column("value", Text, nullable=False)
+)
+"""Facts about the authority itself: the version of the schema, its name."""
+
+issuers = Table(
+    "issuers",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("name", String(64), nullable=False, unique=True),  # also the name of its key, CRL and certificate files
+    Column("role", String(32), nullable=False),  # of authority.profiles.AUTHORITIES
+    Column("certificate", LargeBinary, nullable=False),
+    Column("key", Text, nullable=False),  # a key URI, or folder:NAME for a file in the authority's own folder
+    Column("crl_url", Text, nullable=False),
+    Column("certificate_url", Text, nullable=False),
+    Column("crl_number", Integer, nullable=False, default=0),  # the last one reserved, published or not
+    Column("created", Moment, nullable=False),
+)
+"""The CAs of this authority."""
+
+certificates = Table(
+    "certificates",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("issuer", ForeignKey(issuers.c.id), nullable=False),
+    Column("serial", String(40), nullable=False),  # hexadecimal, lower case, whole octets
+    Column("profile", String(64), nullable=False),
+    Column("subject", Text, nullable=False),
+    Column("key_sha256", String(64), nullable=False),
+    Column("not_before", Moment, nullable=False),
+    Column("not_after", Moment, nullable=False),
+    Column("reserved", Moment, nullable=False),
+    # Both NULL until the certificate exists; a row that stays so is a serial number that was never used.
+    Column("certificate", LargeBinary),
+    Column("issued", Moment),
+    # All NULL unless it is revoked. `revoked` is the date that the CRL gives, `recorded` when it was entered here.
+    Column("revoked", Moment),
+    Column("recorded", Moment),
+    Column("reason", Integer),
+    Column("invalidity", Moment),
+    UniqueConstraint("issuer", "serial"),
+    Index(None, "key_sha256"),
+    Index(None, "not_after"),
+)
+"""Every serial number ever reserved, and what became of it."""
+
+crls = Table(
+    "crls",
+    metadata,
+    Column("issuer", ForeignKey(issuers.c.id), primary_key=True),
+    Column("number", Integer, primary_key=True, autoincrement=False),
+    Column("this_update", Moment, nullable=False),
+    Column("next_update", Moment, nullable=False),
+    Column("entries", Integer, nullable=False),
+    Column("sha256", String(64), nullable=False),
+)
+"""Every CRL that was published; the lists themselves are files."""
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", Moment, nullable=False),
+    Column("action", String(32), nullable=False),
+    Column("issuer", ForeignKey(issuers.c.id)),
+    Column("serial", String(40)),
+    Column("detail", Text, nullable=False, default=""),
+    Index(None, "serial"),
+)
+"""What was done, in order; never changed."""
