@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from chopmark.core.artifact import Artifact
-    from chopmark.core.contracts import Content, SealOptions
+    from chopmark.core.contracts import Content, Format, SealOptions
     from chopmark.core.patch import Patch
     from chopmark.core.seal import Payload, Recipe, Seal
 
@@ -24,7 +24,7 @@ class PeFormat:
 
     name = "pe"
     title = "PE image (Windows program, library or driver; EFI application)"
-    suffixes = (".exe", ".dll", ".sys", ".efi", ".ocx", ".cpl", ".scr", ".drv", ".pyd", ".node", ".mui", ".winmd")
+    suffixes: tuple[str, ...] = tuple(".exe .dll .sys .efi .ocx .cpl .scr .drv .pyd .node .mui .winmd".split())
     envelope = "authenticode"
 
     def detect(self, head: bytes, name: str) -> int:  # noqa: ARG002 - the content says it all
@@ -73,4 +73,4 @@ class PeFormat:
         return writing.strip(artifact)
 
 
-FORMAT = PeFormat()
+FORMAT: Format = PeFormat()

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from chopmark.core.digest import hash_ranges
+from chopmark.core.errors import RefusedError
 from chopmark.core.seal import Payload, Recipe
 from chopmark.formats.pe import image as images
 from chopmark.formats.pe import pages, table
@@ -37,8 +38,13 @@ _TO_BE_SIGNED: WeakKeyDictionary[Artifact, Gathered] = WeakKeyDictionary()
 
 
 def recipe(artifact: Artifact, algorithm: str, *, page_hashes: bool) -> Recipe:
-    """What a new signature covers: the image hash, with the zeros that will stand before the certificate table."""
+    """What a new signature covers: the image hash, with the zeros that will stand before the certificate table.
+
+    Raises RefusedError where page hashes are asked for and impossible, MalformedError.
+    """
     image = images.read(artifact.view)
+    if page_hashes and (reason := pages.impossible(image)):
+        raise RefusedError(f"page hashes are not possible here: {reason}")
     _TO_BE_SIGNED[artifact] = Gathered(page_hashes)
     fill = table.padding(image.end)
     return Recipe(algorithm, (*image.covered(), fill) if fill else image.covered())
@@ -46,8 +52,10 @@ def recipe(artifact: Artifact, algorithm: str, *, page_hashes: bool) -> Recipe:
 
 def digest(artifact: Artifact, recipes: Sequence[Recipe]) -> list[Payload]:
     """Compute image hashes and tables of page hashes. Raises MalformedError where the headers do not allow it."""
-    gathered = _TO_BE_SIGNED.get(artifact)
     plain = [recipe for recipe in recipes if not recipe.transform]
+    gathered = _TO_BE_SIGNED.get(artifact)
+    if gathered is not None and all(recipe.algorithm in gathered.digests for recipe in plain):
+        gathered = None  # it is known already, now somebody checks
     if gathered is None and len(plain) == len(recipes):
         return hash_ranges(artifact.view, recipes)
     image = images.read(artifact.view)

@@ -3,9 +3,9 @@
 The paper on Authenticode only names the attribute; the rule is what Windows' tools write and real files hold. The table
 has for each page its file offset (u32, little-endian) and the digest of its bytes filled up with zeros to a full page:
 first the headers, without CheckSum and data directory 4 (which the fill does not make up for), then the sections' raw
-data. It ends with the offset behind the last section and a digest of zeros. A page is
-the processor's page, whatever SectionAlignment says: .NET assemblies align to 8192 and have pages of 4096, where
-osslsigncode takes the alignment for the page and then reports a mismatch.
+data. It ends with the offset behind the last section and a digest of zeros. A page is the processor's page, whatever
+SectionAlignment says: .NET assemblies are aligned to 8192 and have pages of 4096. osslsigncode 2.9 takes the alignment
+for the page, and so reports a mismatch for files that Windows accepts.
 """
 
 from __future__ import annotations
@@ -31,8 +31,8 @@ ALGORITHM = "sha256"
 """What new page hashes use; there is no identifier for any other, but SHA-1."""
 
 _PAGE = 4096
-_PAGE_BY_MACHINE = {0x0200: 8192}
-"""Itanium."""
+_PAGE_BY_MACHINE = {0x0200: 8192, 0x0184: 8192, 0x0284: 8192}
+"""Itanium and the two Alphas."""
 _OFFSET = struct.Struct("<I")
 
 

@@ -48,9 +48,9 @@ def embed(artifact: Artifact, envelope: bytes, options: SealOptions) -> Patch:
     made = authenticode.read(envelope)[0]
     gathered = digesting.gathered(artifact, made.digest_algorithm, page_hashes=made.page_hashes is not None)
     if made.data_type != authenticode.SPC_PE_IMAGE_DATA or made.digest != gathered.digests[made.digest_algorithm]:
-        raise RefusedError(f"{artifact.name}: this signature was made for another file")
+        raise RefusedError("this signature was made for another file")
     if made.page_hashes and made.page_hashes.table != gathered.tables.get(made.page_hashes.algorithm):
-        raise RefusedError(f"{artifact.name}: the page hashes in this signature are those of another file")
+        raise RefusedError("the page hashes in this signature are not those of this file")
     certificates = _table(artifact, image, envelope, append=options.append)
     return _patched(artifact, image, gathered.word_sum, certificates)
 
@@ -65,7 +65,7 @@ def strip(artifact: Artifact) -> Patch:
     if not image.signed:
         return Patch((Range(0, image.size),))
     table.check_place(image)
-    _refuse_trailing(artifact, image)
+    _refuse_trailing(image)
     word_sum = checksum.WordSum()
     for part in image.covered():
         position = part.offset
@@ -79,20 +79,20 @@ def _refuse_unsignable(artifact: Artifact) -> Image:
     """The image, if a signature in it would verify."""
     image = images.read(artifact.view)
     if image.directory is None:
-        raise RefusedError(f"{artifact.name}: its headers have no room for a signature (data directory 4)")
+        raise RefusedError("the headers have no room for a signature (data directory 4)")
     if image.signed:
         table.check_place(image)
-        _refuse_trailing(artifact, image)
+        _refuse_trailing(image)
     for finding in layout.check(image):
         if finding.outcome is Outcome.NO:
-            raise RefusedError(f"{artifact.name}: a signature would not hold here: {finding.detail}")
+            raise RefusedError(f"a signature would not hold here: {finding.detail}")
     return image
 
 
-def _refuse_trailing(artifact: Artifact, image: Image) -> None:
+def _refuse_trailing(image: Image) -> None:
     trailing = image.size - image.table.offset - image.table.length
     if trailing:
-        raise RefusedError(f"{artifact.name}: {trailing} bytes stand behind its certificate table; who put them there?")
+        raise RefusedError(f"{trailing} bytes stand behind the certificate table; who put them there?")
 
 
 def _table(artifact: Artifact, image: Image, envelope: bytes, *, append: bool) -> bytes:
@@ -106,10 +106,10 @@ def _table(artifact: Artifact, image: Image, envelope: bytes, *, append: bool) -
         elif len(entries) == 1:
             envelope = authenticode.nest(entries[0].envelope, envelope)
         else:
-            raise RefusedError(f"{artifact.name}: {reasons.TABLE_SEVERAL.sentence}")
+            raise RefusedError(reasons.TABLE_SEVERAL.sentence)
     made = old + table.entry(envelope)
     if len(made) > limits.ENVELOPE_MAX:
-        raise RefusedError(f"{artifact.name}: {len(made)} bytes of signatures; {limits.ENVELOPE_MAX} are the limit")
+        raise RefusedError(f"{len(made)} bytes of signatures; {limits.ENVELOPE_MAX} are the limit")
     return made
 
 
@@ -120,7 +120,7 @@ def _patched(artifact: Artifact, image: Image, word_sum: int, certificates: byte
     offset = image.end + len(fill)
     size = offset + len(certificates)
     if size > _SIZE_MAX:
-        raise RefusedError(f"{artifact.name}: {reasons.TOO_LARGE.sentence}")
+        raise RefusedError(reasons.TOO_LARGE.sentence)
     directory = images.DIRECTORY.pack(offset, len(certificates)) if certificates else bytes(images.DIRECTORY.size)
     total = checksum.WordSum(word_sum)
     total.feed(second.offset + second.length, directory)

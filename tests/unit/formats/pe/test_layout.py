@@ -1,0 +1,89 @@
+"""Sections: where every way of digesting a file must come to the same."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from chopmark.core.errors import RefusedError
+from chopmark.formats.pe import reasons
+from tests.unit.formats.pe import signing
+from tests.vectors.pe import make
+
+TEXT = make.Section(b".text", make.RETURN_ZERO)
+
+
+def signed_somehow(built: make.Pe) -> bytes:
+    """A signature that chopmark itself would refuse to make, over a layout like this."""
+    honest = signing.signed(make.Pe(overlay=bytes(0x400)).build())
+    envelope = signing.table_of(honest)
+    data = replace(built, security=(len(built.build()), len(envelope))).build()
+    return data + envelope
+
+
+def test_an_orderly_layout_is_said_to_be_one() -> None:
+    assert reasons.LAYOUT.code in signing.codes(signing.signed(make.Pe().build()))
+
+
+@pytest.mark.parametrize(
+    "section",
+    [
+        pytest.param(TEXT._replace(raw_size=0x400), id="into the certificate table"),
+        pytest.param(TEXT._replace(raw_size=0xFFFFFFFF), id="out of the file"),
+        pytest.param(TEXT._replace(raw_offset=0xFFFFFE00), id="behind the file"),
+    ],
+)
+def test_a_section_beyond_what_is_signed_is_refused(section: make.Section) -> None:
+    built = make.Pe(sections=(section,))
+    assert reasons.SECTION_OUTSIDE.code in signing.against(signed_somehow(built))
+    with pytest.raises(RefusedError):
+        signing.signed(built.build())
+
+
+LOOSE = [
+    pytest.param(make.Pe(gap=b"nobody's bytes".ljust(0x200)), id="gap behind the headers"),
+    pytest.param(make.Pe(sections=(TEXT, TEXT._replace(raw_offset=0x200))), id="two sections in one place"),
+    pytest.param(make.Pe(sections=(TEXT._replace(raw_offset=0),)), id="a section over the headers"),
+    pytest.param(make.Pe(sections=(TEXT, TEXT._replace(raw_offset=0x300, raw_size=0x100))), id="overlap in part"),
+    pytest.param(replace(make.Pe(), headers_size=0x180), id="headers end before the section table does"),
+]
+
+
+@pytest.mark.parametrize("built", LOOSE)
+def test_a_loose_layout_is_reported_and_covered(built: make.Pe) -> None:
+    data = built.build()
+    whole = signing.signed(data)
+    assert signing.against(whole) == set()
+    assert reasons.LAYOUT_LOOSE.code in signing.codes(whole)
+    for place in (0x1FF, 0x200, 0x3FF, len(data) - 1):
+        flipped = bytearray(whole)
+        flipped[place] ^= 1
+        assert "mismatch: image" in signing.against(bytes(flipped))
+
+
+@pytest.mark.parametrize("built", LOOSE)
+def test_firmware_would_digest_a_loose_layout_differently(built: make.Pe) -> None:
+    firmware = replace(built, subsystem=make.EFI_APPLICATION)
+    assert reasons.LAYOUT_FIRMWARE.code in signing.against(signed_somehow(firmware))
+    with pytest.raises(RefusedError):
+        signing.signed(firmware.build())
+
+
+@pytest.mark.parametrize("length", [1, 7, 8, 9, 100, 4096])
+def test_data_behind_the_sections_is_signed(length: int) -> None:
+    data = make.Pe(overlay=b"\xaa" * length).build()
+    whole = signing.signed(data)
+    assert signing.against(whole) == set()
+    assert (reasons.OVERLAY.code in signing.codes(whole)) == (length > 0 and len(data) + -len(data) % 8 - 0x600 >= 8)
+    flipped = bytearray(whole)
+    flipped[0x600] ^= 0x80
+    assert signing.against(bytes(flipped)) == {"mismatch: image"}
+
+
+def test_the_zeros_that_align_the_table_are_signed() -> None:
+    data = make.Pe(overlay=b"abc").build()
+    whole = bytearray(signing.signed(data))
+    assert whole[len(data) : signing.headers(bytes(whole)).table.offset] == bytes(5)
+    whole[len(data) + 2] = 1
+    assert signing.against(bytes(whole)) == {"mismatch: image"}
