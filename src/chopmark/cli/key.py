@@ -1,0 +1,145 @@
+"""Make signing keys, look at them, and request certificates for them.
+
+A passphrase never stands on the command line: SRC is prompt, fd:N (the first
+line of an open file descriptor) or env:NAME. A key without a passphrase must be
+readable by its owner alone.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from chopmark.cli import output
+from chopmark.core import digest
+from chopmark.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+    from chopmark.core.contracts import Signer
+
+KINDS = ("rsa-3072", "rsa-4096", "p256", "p384", "p521", "ed25519")
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the options."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="COMMAND")
+    new = actions.add_parser("new", help="make a private key")
+    new.add_argument("--type", choices=KINDS, default="rsa-3072", help="kind of key (default rsa-3072)")
+    new.add_argument("-o", "--out", required=True, metavar="F", help="file to write, readable by you alone")
+    add_new_passphrase(new)
+    new.add_argument("--force", action="store_true", help="overwrite the file, and lose the key in it")
+    show = actions.add_parser("show", help="kind, size and fingerprint of a key")
+    show.add_argument("key", metavar="URI", help="file:PATH or pkcs12:PATH; a plain path is a file")
+    show.add_argument("--passphrase", metavar="SRC", help="where to get it: prompt (default), fd:N, env:NAME")
+    what = show.add_mutually_exclusive_group()
+    what.add_argument("--json", action="store_true", help="as one JSON object")
+    what.add_argument("--public", action="store_true", help="the public key alone, as PEM")
+    csr = actions.add_parser("csr", help="make a certification request (PKCS #10)")
+    csr.add_argument("--key", required=True, metavar="URI", help="file:PATH or pkcs12:PATH; a plain path is a file")
+    csr.add_argument("--passphrase", metavar="SRC", help="where to get it: prompt (default), fd:N, env:NAME")
+    csr.add_argument("--subject", required=True, metavar="NAME", help="such as 'CN=Example Ltd, O=Example Ltd, C=GB'")
+    csr.add_argument("--digest", choices=digest.SIGNING_ALGORITHMS, default="sha256", help="default sha256")
+    csr.add_argument("-o", "--out", metavar="F", help="file to write (default: standard output)")
+
+
+def add_new_passphrase(parser: ArgumentParser, prefix: str = "") -> None:
+    """The options that protect a new key."""
+    protection = parser.add_mutually_exclusive_group()
+    protection.add_argument(f"--{prefix}passphrase", metavar="SRC", help="protect the key: prompt, fd:N, env:NAME")
+    protection.add_argument(f"--no-{prefix}passphrase", action="store_true", help="leave the key unprotected")
+
+
+def run(args: Namespace) -> int:
+    """Do what was asked."""
+    output.prepare()
+    return {"new": _new, "show": _show, "csr": _csr}[args.action](args)
+
+
+def _new(args: Namespace) -> int:
+    from chopmark.keys import generate
+    from chopmark.keys.software import SoftwareSigner
+
+    secret = new_passphrase(args.out, args.passphrase, unprotected=args.no_passphrase)
+    key = generate.new(args.type)
+    generate.store(args.out, generate.encode(key, secret), replace=args.force)
+    signer = SoftwareSigner(key)
+    print(f"made       {output.clean(args.out)}")
+    print(f"           {kind_text(signer.public_key)}, {'encrypted' if secret else 'not encrypted'}")
+    print(f"           SHA-256 {_fingerprint(signer)}")
+    return 0
+
+
+def new_passphrase(what: str, source: str | None, *, unprotected: bool) -> bytes | None:
+    """The passphrase for a new key, None when it is to have none. Raises UsageError when nobody has said which."""
+    from chopmark import keys
+
+    if unprotected:
+        return None
+    secret = keys.new_secret(source)(what)
+    if secret is None:
+        message = f"{what}: say where its passphrase comes from (--passphrase SRC), or --no-passphrase"
+        raise UsageError(message)
+    return secret
+
+
+def _show(args: Namespace) -> int:
+    from chopmark import keys
+    from chopmark.envelopes import pem, x509
+
+    signer = keys.open_key(args.key, keys.secret(args.passphrase))
+    certificates = [x509.certificate(raw) for raw in signer.certificates]
+    if args.public:
+        print(pem.encode("PUBLIC KEY", signer.public_key).decode(), end="")
+    elif args.json:
+        import json
+
+        from chopmark.envelopes import algorithms
+
+        facts = {
+            "key": args.key,
+            "algorithm": signer.algorithm,
+            "bits": algorithms.key_size(signer.public_key),
+            "sha256": _fingerprint(signer),
+            "certificates": [
+                {"subject": certificate.subject_text, "sha256": certificate.sha256} for certificate in certificates
+            ],
+        }
+        print(json.dumps(facts))
+    else:
+        padding = ", PSS padding" if signer.algorithm == "rsa-pss" else ""
+        print(f"key        {output.clean(args.key)}")
+        print(f"           {kind_text(signer.public_key)}{padding}")
+        print(f"           SHA-256 {_fingerprint(signer)}")
+        for certificate in certificates:
+            print(f"with       {output.clean(certificate.subject_text)}")
+    return 0
+
+
+def _csr(args: Namespace) -> int:
+    from chopmark import keys
+    from chopmark.core import patch
+    from chopmark.envelopes import names, pem, pkcs10
+
+    subject = names.encode(names.ordered(names.parse(args.subject)))
+    signer = keys.open_key(args.key, keys.secret(args.passphrase))
+    text = pem.encode(pkcs10.LABELS[0], pkcs10.build(subject, signer, args.digest))
+    if args.out:
+        patch.write_file(args.out, text)
+        print(f"requested  {output.clean(args.out)}", file=sys.stderr)
+    else:
+        print(text.decode(), end="")
+    return 0
+
+
+def kind_text(spki: bytes) -> str:
+    """A public key's kind for people: "RSA, 3072 bits"."""
+    from chopmark.envelopes import algorithms
+
+    kind, size = algorithms.key_kind(spki), algorithms.key_size(spki)
+    return {"rsa": f"RSA, {size} bits", "ec": f"P-{size}", "ed25519": "Ed25519"}[kind]
+
+
+def _fingerprint(signer: Signer) -> str:
+    return digest.of(signer.public_key, "sha256").hex()

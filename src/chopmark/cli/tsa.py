@@ -1,0 +1,222 @@
+"""Run a time-stamp authority (RFC 3161), or have a file time-stamped.
+
+`tsa init` gives an authority made by `chopmark ca init` a key for time stamps;
+`tsa serve` answers requests over HTTP, and serves that authority's CRLs and CA
+certificates with them. A passphrase never stands on the command line: SRC is
+prompt, fd:N (a line of an open file descriptor) or env:NAME.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import signal
+import sys
+import threading
+from typing import TYPE_CHECKING
+
+from chopmark.cli import output
+from chopmark.cli.ca import add_folder, folder, opened, tell_issued
+from chopmark.cli.key import add_new_passphrase, new_passphrase
+from chopmark.core import clock, digest
+from chopmark.core.errors import MalformedError, UsageError
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+    from chopmark.authority.tsa import TimeStampAuthority
+
+SUFFIX = ".tsr"
+PORT = 3180
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the options."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="COMMAND")
+    init = actions.add_parser("init", help="make the key and certificate of a time-stamp authority")
+    kinds = ("rsa-3072", "rsa-4096", "p256", "p384", "p521")
+    init.add_argument("--type", choices=kinds, default="rsa-4096", help="kind of key (default rsa-4096)")
+    profiles = ("time-stamping", "internal-time-stamping")
+    init.add_argument("--profile", choices=profiles, default="time-stamping", help="default time-stamping")
+    init.add_argument("--passphrase", metavar="SRC", help="of the CA's key")
+    add_new_passphrase(init, "key-")
+    init.add_argument("--force", action="store_true", help="replace the key there is")
+    serve = actions.add_parser("serve", help="answer requests over HTTP until told to stop")
+    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
+    serve.add_argument("--port", type=int, default=PORT, metavar="N", help=f"default {PORT}; 0 takes a free one")
+    serve.add_argument("--quiet", action="store_true", help="no line for each request")
+    stamp = actions.add_parser("stamp", help="have a file time-stamped")
+    stamp.add_argument("file", metavar="FILE", help="what existed at that time")
+    stamp.add_argument("--url", metavar="URL", help="the authority to ask (default: the one in the folder)")
+    stamp.add_argument("--digest", choices=digest.SIGNING_ALGORITHMS, default="sha256", help="default sha256")
+    stamp.add_argument("-o", "--out", metavar="F", help=f"the response (default FILE{SUFFIX})")
+    for action in (serve, stamp):
+        action.add_argument("--key", metavar="URI", help="a key from elsewhere, with --cert")
+        action.add_argument("--cert", metavar="F", help="its certificates, its own first")
+        action.add_argument("--policy", metavar="OID", help="the policy that tokens name")
+        action.add_argument("--passphrase", metavar="SRC", help="of the time-stamp key")
+    show = actions.add_parser("show", help="show a response or a token, with no judgement")
+    show.add_argument("file", metavar="TOKEN", help="a .tsr or .tst file")
+    show.add_argument("--json", action="store_true", help="as one JSON object")
+    for action in (init, serve, stamp):
+        add_folder(action)
+
+
+def run(args: Namespace) -> int:
+    """Do what was asked."""
+    output.prepare()
+    return {"init": _init, "serve": _serve, "stamp": _stamp, "show": _show}[args.action](args)
+
+
+def _init(args: Namespace) -> int:
+    from chopmark.authority import tsa
+    from chopmark.keys import generate
+
+    path = os.path.join(folder(args), tsa.FILE)
+    with opened(args) as authority:
+        secret = new_passphrase(path, args.key_passphrase, unprotected=args.no_key_passphrase)
+        key = generate.new(args.type)
+        order = tsa.usual_order(authority, key, args.profile)
+        issued = tsa.create(authority, order, key, secret, replace=args.force)
+    tell_issued(issued, path)
+    return 0
+
+
+def _authority(args: Namespace) -> TimeStampAuthority:
+    from chopmark import keys
+    from chopmark.authority import profiles, tsa
+    from chopmark.core.artifact import Artifact
+    from chopmark.envelopes import pem
+
+    policy = _policy(args.policy) if args.policy else profiles.POLICY_TIME_STAMPING
+    secret = keys.secret(args.passphrase)
+    if not args.key:
+        return tsa.in_folder(folder(args), secret, policy=policy)
+    signer = keys.open_key(args.key, secret)
+    certificates = signer.certificates
+    if args.cert:
+        with Artifact.open(args.cert) as file:
+            certificates = tuple(pem.certificates(file.view.read(0, file.view.size)))
+    return tsa.TimeStampAuthority(signer, certificates, policy=policy)
+
+
+def _policy(text: str) -> str:
+    from chopmark.envelopes import der
+
+    try:
+        if der.parse(der.oid(text)).oid() == text:
+            return text
+    except (ValueError, IndexError, MalformedError):
+        pass
+    message = f"not an object identifier: {text!r}"
+    raise UsageError(message)
+
+
+def _serve(args: Namespace) -> int:
+    from chopmark.authority.ca import DATABASE, Authority
+    from chopmark.server import http, routes
+
+    authority = _authority(args)
+    served = routes.time_stamps(authority)
+    if os.path.isfile(os.path.join(folder(args), DATABASE)):
+        with Authority.open(folder(args)) as ca:
+            served |= routes.published(ca)
+    told = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: told.set())
+    log = http.quiet if args.quiet else _log
+    with http.serve(served, args.host, args.port, log) as url:
+        print(f"listening on {url}", flush=True)
+        print(f"time stamps by {output.clean(authority.certificate.subject_text)}", file=sys.stderr)
+        told.wait()
+    return 0
+
+
+def _log(line: str) -> None:
+    print(clock.show(clock.now()), output.clean(line), file=sys.stderr)
+
+
+def _stamp(args: Namespace) -> int:
+    from chopmark.core import patch
+    from chopmark.envelopes import timestamp
+
+    policy = _policy(args.policy) if args.policy else None
+    request = timestamp.request(_file_digest(args.file, args.digest), args.digest, nonce=_nonce(), policy=policy)
+    if args.url:
+        from chopmark.core import limits
+        from chopmark.net import http
+
+        response = http.HttpFetcher().post(args.url, request, timestamp.QUERY_TYPE, limits.TIMESTAMP_RESPONSE_MAX)
+    else:
+        response = _authority(args).respond(request)
+    facts = _token_facts(timestamp.token(response, request))
+    target = args.out or args.file + SUFFIX
+    patch.write_file(target, response)
+    print(f"stamped    {output.clean(target)}")
+    print(f"           {facts['time']} by {output.clean(facts['authority'])}")
+    return 0
+
+
+def _nonce() -> int:
+    return int.from_bytes(os.urandom(8), "big")
+
+
+def _file_digest(path: str, algorithm: str) -> bytes:
+    from chopmark.core.artifact import Artifact
+
+    hasher = hashlib.new(algorithm)
+    with Artifact.open(path) as artifact:
+        for piece in artifact.chunks():
+            hasher.update(piece)
+    return hasher.digest()
+
+
+def _show(args: Namespace) -> int:
+    from chopmark.core import limits
+    from chopmark.core.artifact import Artifact
+
+    with Artifact.open(args.file) as artifact:
+        raw = artifact.view.read(0, limits.TIMESTAMP_RESPONSE_MAX)
+    facts = _token_facts(_token(raw))
+    if args.json:
+        import json
+
+        print(json.dumps(facts))
+        return 0
+    for name, value in facts.items():
+        print(f"{name.replace('_', ' '):<10} {output.clean(value)}")
+    return 0
+
+
+def _token(raw: bytes) -> bytes:
+    """The token in a response; a token stays one. Raises MalformedError."""
+    from chopmark.envelopes import der, pem
+
+    raw = pem.single(raw, *pem.CMS)
+    fields = der.parse(raw).fields()
+    first = fields.take()
+    if first.tag == der.OBJECT_IDENTIFIER:
+        return raw
+    fields_left = fields.rest()
+    if not fields_left:
+        message = "the response holds no token: the authority declined"
+        raise MalformedError(message)
+    return fields_left[0].raw
+
+
+def _token_facts(token: bytes) -> dict[str, str]:
+    from chopmark.envelopes import cms, timestamp, x509
+
+    signed = cms.read(token)
+    if signed.content is None:
+        message = "not a time-stamp token: it has no content"
+        raise MalformedError(message)
+    info = timestamp.read_info(signed.content)
+    authority = x509.certificate(signed.certificates[0]).subject_text if signed.certificates else "(not in the token)"
+    return {
+        "time": clock.show(info.time),
+        "authority": authority,
+        "digest": f"{info.algorithm}:{info.digest.hex()}",
+        "policy": info.policy,
+        "serial": f"{info.serial:x}",
+    }
