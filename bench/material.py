@@ -33,7 +33,7 @@ def keys(folder: Path) -> Keys:
 
 
 def launchers() -> list[Path]:
-    """distlib's Windows launchers: real, unsigned PE files of about 100 to 200 KB."""
+    """Distlib's Windows launchers: real, unsigned PE files of about 100 to 200 KB."""
     spec = importlib.util.find_spec("distlib")
     if spec is None or spec.origin is None:
         raise SystemExit("distlib is not installed; run make interop")

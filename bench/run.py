@@ -1,7 +1,7 @@
 """Measure chopmark beside its peers, in one run, as ratios; print a table and keep it as JSON.
 
-The peers are installed by `make interop`. Every figure is the time of whole processes (start of the interpreter included),
-the median of several rounds in which all take turns.
+The peers are installed by `make interop`. Every figure is the time of whole processes (start of the interpreter
+included), the median of several rounds in which all take turns.
 """
 
 from __future__ import annotations
@@ -62,7 +62,13 @@ def show(rows: Sequence[measure.Row]) -> None:
     for row in rows:
         kept = {True: "yes", False: "NO", None: ""}[row.kept]
         table.add_row(
-            row.what, f"{row.seconds:.3f} s", row.beside, f"{row.beside_seconds:.3f} s", f"{row.ratio:.2f}", row.bound, kept
+            row.what,
+            f"{row.seconds:.3f} s",
+            row.beside,
+            f"{row.beside_seconds:.3f} s",
+            f"{row.ratio:.2f}",
+            row.bound,
+            kept,
         )
     console = Console(width=max(120, Console().width))
     console.print(table)

@@ -1,4 +1,4 @@
-"""How fast the command answers: --help, and the verdict on one small program, beside an interpreter that does nothing."""
+"""How fast the command answers: --help, and a verdict on a small program, beside an interpreter that does nothing."""
 
 from __future__ import annotations
 

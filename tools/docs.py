@@ -1,7 +1,7 @@
 """Render the reference pages that come from the code, or with --check tell which of them are out of date.
 
-docs/reference/reasons.md comes from the catalogue of reason codes, docs/reference/formats.md from the formats found by discovery,
-docs/reference/commands.md from the command line's own help. Links between pages are checked as well.
+docs/reference/reasons.md comes from the catalogue of reason codes, docs/reference/formats.md from the formats found by
+discovery, docs/reference/commands.md from the command line's own help. Links between pages are checked as well.
 """
 
 from __future__ import annotations
@@ -65,9 +65,8 @@ def dead_links() -> list[str]:
     """Relative links in the project's pages whose target is not there."""
     found = []
     for page in [*ROOT.glob("*.md"), *DOCS.rglob("*.md")]:
-        for target in _LINK.findall(page.read_text()):
-            if not (page.parent / target).exists():
-                found.append(f"{page.relative_to(ROOT)}: no such page: {target}")
+        missing = [target for target in _LINK.findall(page.read_text()) if not (page.parent / target).exists()]
+        found += [f"{page.relative_to(ROOT)}: no such page: {target}" for target in missing]
     return found
 
 
@@ -75,15 +74,16 @@ def _reasons() -> str:
     lines = [
         "# Reason codes\n\n",
         _NOTE,
-        "Every check leaves a finding with one of these codes; passed checks too. `no` refuses, `unknown` leaves the file\n",
-        "undecided, `info` is for the record. Techniques are MITRE ATT&CK identifiers.\n",
+        "Every check leaves a finding with one of these codes; passed checks too. `no` refuses, `unknown` leaves the\n",
+        "file undecided, `info` is for the record. Techniques are MITRE ATT&CK identifiers.\n",
     ]
     area = ""
     for code in sorted(CATALOG):
         reason = CATALOG[code]
         if code.split(".")[0] != area:
             area = code.split(".")[0]
-            lines.append(f"\n## {area}\n\n| code | outcome | meaning | remedy | source | techniques |\n|---|---|---|---|---|---|\n")
+            lines.append(f"\n## {area}\n\n| code | outcome | meaning | remedy | source | techniques |\n")
+            lines.append("|---|---|---|---|---|---|\n")
         cells = (
             f"`{code}`",
             str(reason.outcome),

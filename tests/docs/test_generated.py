@@ -17,5 +17,7 @@ def test_links_lead_somewhere() -> None:
 
 
 def test_every_verb_has_help_in_80_columns() -> None:
-    too_wide = [line for line in docs.pages()["commands.md"].splitlines() if len(line) > 80 and not line.startswith("<")]
+    too_wide = [
+        line for line in docs.pages()["commands.md"].splitlines() if len(line) > 80 and not line.startswith("<")
+    ]
     assert too_wide == []
