@@ -72,7 +72,6 @@ def test_examples_do_what_they_show(page: Path, tmp_path: Path) -> None:
     )
     outputs = done.stdout.split(f"{MARK}\n")
     for (command, expected), actual in zip(steps, outputs, strict=False):
-        assert matches(expected, actual), (
-            f"$ {command}\n--- shown\n{expected}\n--- got\n{actual}\n--- errors\n{done.stderr}"
-        )
+        told = f"$ {command}\n--- shown\n{expected}\n--- got\n{actual}\n--- errors\n{done.stderr}"
+        assert matches(expected, actual), told
     assert len(outputs) == len(steps) + 1, done.stderr
