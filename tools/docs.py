@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import importlib
 import io
 import os
-import pkgutil
 import re
 import sys
 from pathlib import Path
 
-import chopmark
 from chopmark import cli
+from chopmark.core import discovery
 from chopmark.core.reasons import CATALOG
 from chopmark.engine import identify
 
@@ -50,15 +48,8 @@ def main(arguments: list[str] | None = None) -> int:
 
 def pages() -> dict[str, str]:
     """Every generated page: its name under docs/reference, and what it shall say."""
-    import_everything()
+    discovery.load_reasons()
     return {"reasons.md": _reasons(), "formats.md": _formats(), "commands.md": _commands()}
-
-
-def import_everything() -> None:
-    """Import each module of the package, so that each reason is in the catalogue."""
-    for module in pkgutil.walk_packages(chopmark.__path__, "chopmark."):
-        if not module.name.endswith("__main__"):
-            importlib.import_module(module.name)
 
 
 def dead_links() -> list[str]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from chopmark import __version__
+from chopmark.core import discovery
 from chopmark.core.finding import Finding, Outcome
 from chopmark.core.reasons import CATALOG
 
@@ -20,6 +21,7 @@ _LEVELS = {Outcome.NO: "error", Outcome.UNKNOWN: "warning"}
 
 def log(verdicts: Iterable[Verdict]) -> dict[str, Any]:
     """One run: a rule for each reason that occurs, a result for each finding that says no or could not say."""
+    discovery.load_reasons()  # the verdicts may come from other processes
     results = []
     codes: dict[str, int] = {}
     for verdict in verdicts:

@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import sys
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.cli import output
 from chopmark.cli.settings import setting, words
 from chopmark.core import clock
-from chopmark.core.verdict import EXIT_STATUS, SEVERITY, Status, Verdict
+from chopmark.core.verdict import EXIT_STATUS, SEVERITY, Status
 from chopmark.engine import batch, check
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
+    from chopmark.core.verdict import Verdict
     from chopmark.trust.context import Context
 
 
@@ -52,14 +53,43 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Verify and print; the exit status of the worst verdict."""
     output.prepare()
-    context = context_for(args)
+    work = partial(_judged, context=context_for(args), args=args)
     jobs = batch.jobs_for(len(args.paths), jobs_wanted(args.jobs, "verify"))
-    work = partial(check.check_path, context=context, format_name=args.format)
-    verdicts = output.progress(batch.run(args.paths, work, jobs), len(args.paths), "verifying")
-    statuses = _show(verdicts, args)
-    if len(args.paths) > 1 and not (args.quiet or args.json or args.sarif):
+    statuses: list[Status] = []
+    verdicts: list[Verdict] = []
+    for judged in output.progress(batch.run(args.paths, work, jobs), len(args.paths), "verifying"):
+        statuses.append(judged.status)
+        if judged.text:
+            print(judged.text)
+        if judged.verdict:
+            verdicts.append(judged.verdict)
+    if args.sarif:
+        _print_sarif(verdicts)
+    elif len(args.paths) > 1 and not (args.quiet or args.json):
         print(output.show_summary({status: statuses.count(status) for status in Status}))
     return EXIT_STATUS[max(statuses, key=SEVERITY.index)]
+
+
+class _Judged(NamedTuple):
+    """What comes back from the process that looked at a file: the word, and what to print or to collect."""
+
+    status: Status
+    text: str = ""
+    verdict: Verdict | None = None
+
+
+def _judged(path: str, context: Context, args: Namespace) -> _Judged:
+    """Check a file and render the verdict where it was made: there every reason that it gives has been loaded."""
+    verdict = check.check_path(path, context, args.format)
+    if args.sarif:
+        return _Judged(verdict.status, verdict=verdict)
+    if args.json:
+        import json  # only for this shape
+
+        from chopmark.engine import report
+
+        return _Judged(verdict.status, json.dumps(report.as_dict(verdict)))
+    return _Judged(verdict.status, "" if args.quiet else output.show_verdict(verdict, verbose=args.verbose))
 
 
 def context_for(args: Namespace) -> Context:
@@ -85,30 +115,10 @@ def jobs_wanted(given: int | None, table: str) -> int | None:
     return int(value) if value else None
 
 
-def _show(verdicts: Iterable[Verdict], args: Namespace) -> list[Status]:
-    statuses = []
-    kept = []
-    for verdict in verdicts:
-        statuses.append(verdict.status)
-        if args.sarif:
-            kept.append(verdict)
-        elif args.json:
-            _print_json(verdict)
-        elif not args.quiet:
-            print(output.show_verdict(verdict, verbose=args.verbose))
-    if args.sarif:
-        import json  # only for this shape
-
-        from chopmark.cli import sarif
-
-        json.dump(sarif.log(kept), sys.stdout, indent=2)
-        print()
-    return statuses
-
-
-def _print_json(verdict: Verdict) -> None:
+def _print_sarif(verdicts: Sequence[Verdict]) -> None:
     import json  # only for this shape
 
-    from chopmark.engine import report
+    from chopmark.cli import sarif
 
-    print(json.dumps(report.as_dict(verdict)))
+    json.dump(sarif.log(verdicts), sys.stdout, indent=2)
+    print()

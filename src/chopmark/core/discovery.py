@@ -32,6 +32,15 @@ def exported(package: str, attribute: str) -> dict[str, Any]:
     return found
 
 
+def load_reasons() -> None:
+    """Import every `reasons` module of the package, so that the catalogue is whole."""
+    import chopmark
+
+    for info in pkgutil.walk_packages(chopmark.__path__, "chopmark."):
+        if info.name.endswith(".reasons"):
+            importlib.import_module(info.name)
+
+
 def _entry_points(group: str) -> list[tuple[str, Any]]:
     """Importing importlib.metadata takes longer than verifying a file, so it is asked only when there is something."""
     if not any(_mentions(folder, group) for folder in sys.path):

@@ -32,6 +32,10 @@ class Case:
     with_crls: bool = True
 
 
+_EARLY = 600
+"""An offset that is content, not signature, in every file of the demo."""
+
+
 def _program(stage: Stage) -> str:
     return stage.sign(stage.launcher("program.exe"), stage.holder("Demo Publisher", kind="rsa-3072"))
 
@@ -63,7 +67,7 @@ def _flipped(make: Callable[[Stage], str], name: str) -> Callable[[Stage], str]:
     def prepare(stage: Stage) -> str:
         path = Path(make(stage))
         data = bytearray(path.read_bytes())
-        data[len(data) // 3] ^= 0x01
+        data[_EARLY] ^= 0x01
         return _rewritten(path, name, bytes(data))
 
     return prepare

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from chopmark import keys
-from chopmark.authority import ca, founding, tsa
+from chopmark.authority import ca, certificates, founding, profiles, tsa
 from chopmark.core import clock, patch
 from chopmark.core.artifact import Artifact
 from chopmark.core.contracts import SealOptions
 from chopmark.core.errors import UsageError
 from chopmark.engine import check, sign
-from chopmark.envelopes import pem, timestamp
+from chopmark.envelopes import names, pem, timestamp, x509
 from chopmark.keys import generate
 from chopmark.net.http import HttpFetcher
 from chopmark.server import http, routes
@@ -86,14 +86,19 @@ class Stage:
     def impostor(self, name: str) -> Holder:
         """Somebody who has certified themselves, under any name they like."""
         signer = self._key("p256")
-        folder = os.path.join(self.folder, f"impostor-{self._count}")
-        other = founding.found(
-            folder, founding.Setup(name=name, url="http://127.0.0.1/", kind="p256", not_before=self.now - 2 * DAY)
+        encoded = names.encode(names.ordered((("O", name), ("CN", name))))
+        profile = profiles.named("internal")
+        key_id = x509.subject_key_identifier(signer.public_key)
+        draft = certificates.Draft(
+            serial=certificates.new_serial(),
+            issuer=encoded,
+            subject=encoded,
+            spki=signer.public_key,
+            not_before=self.now - DAY,
+            not_after=self.now + 365 * DAY,
+            extensions=certificates.leaf_extensions(profile, signer.public_key, key_id, certificates.Place("", "")),
         )
-        with other:
-            subject = (("O", name), ("CN", name))
-            issued = other.issue(ca.Order("internal", subject, signer.public_key, not_before=self.now - DAY))
-        return Holder(signer, (issued.certificate, *issued.chain), issued.serial)
+        return Holder(signer, (draft.sign(signer),), "")
 
     def _key(self, kind: str) -> Signer:
         self._count += 1
