@@ -54,11 +54,11 @@ def read(artifact: Artifact) -> Document:
     genuine = {deception.line_number(text.view, place) for place in (*begins, *ends)}
     similar = deception.lookalikes(text.shown(), kinds.MARKERS, genuine)
     lookalike = f"line {', '.join(map(str, similar[:3]))}" if similar else ""
-    if not begins and not ends:
-        if lookalike:
-            raise BrokenError(reasons.BLOCK_LOOKALIKE, lookalike)
-        return Document(text, style, len(text.raw))
     block = comment_block.at(text.view, begins[0], style) if begins else None
+    if block is None and lookalike:
+        raise BrokenError(reasons.BLOCK_LOOKALIKE, lookalike)
+    if not begins and not ends:
+        return Document(text, style, len(text.raw))
     if block is None:
         raise BrokenError(reasons.BLOCK_OPEN, f"line {min(genuine)}")
     try:

@@ -67,12 +67,12 @@ def read(artifact: Artifact) -> Document:
     similar = deception.lookalikes(bare.shown(), (BEGIN, END), genuine)
     lookalike = f"line {', '.join(map(str, similar[:3]))}" if similar else ""
     begins = [place for place, style in marked.items() if view.startswith(style.begin_line, place)]
-    if not marked:
-        if lookalike:
-            raise BrokenError(reasons.BLOCK_LOOKALIKE, lookalike)
-        return bare
     last = max(begins, default=0)
     block = comment_block.at(view, last, marked[last]) if begins else None
+    if block is None and lookalike:
+        raise BrokenError(reasons.BLOCK_LOOKALIKE, lookalike)
+    if not marked:
+        return bare
     if block is None:
         raise BrokenError(reasons.BLOCK_OPEN, f"line {deception.line_number(view, max(marked))}")
     try:

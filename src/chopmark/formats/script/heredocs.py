@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.formats.script.languages import C_SHELL, PERL, PHP, RUBY, SHELL
@@ -42,12 +43,12 @@ def outside(lines: Sequence[tuple[int, str]], language: Language) -> tuple[list[
     """The numbered lines that are not in a here-document, and what is wrong if the last one is not closed."""
     syntax = SYNTAX[language]
     code = []
-    opened: list[tuple[int, str, str]] = []
+    opened: deque[tuple[int, str, str]] = deque()
     for number, line in lines:
         if opened:
             _, word, blanks = opened[0]
             if _closes(line, word, blanks, language):
-                del opened[0]
+                opened.popleft()
             continue
         code.append((number, line))
         if "<<" in line:

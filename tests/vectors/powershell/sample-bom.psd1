@@ -1,0 +1,5 @@
+﻿@{
+    ModuleVersion = '1.0'
+    Author = 'Zoë Müller'
+    Description = 'naïve “quotes” – and dashes'
+}

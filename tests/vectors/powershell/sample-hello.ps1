@@ -1,0 +1,4 @@
+# Says hello to whoever is named.
+param([string] $Name = 'world')
+
+Write-Output "Hello, $Name."

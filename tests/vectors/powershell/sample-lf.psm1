@@ -1,0 +1,5 @@
+function Get-Answer {
+    42
+}
+
+Export-ModuleMember -Function Get-Answer

@@ -1,0 +1,4 @@
+all: hello
+
+hello:
+	@echo hello from make
