@@ -24,7 +24,10 @@ class PeFormat:
 
     name = "pe"
     title = "PE image (Windows program, library or driver; EFI application)"
-    suffixes: tuple[str, ...] = tuple(".exe .dll .sys .efi .ocx .cpl .scr .drv .pyd .node .mui .winmd".split())
+    suffixes: tuple[str, ...] = (
+        *(".exe", ".dll", ".sys", ".drv", ".ocx", ".cpl", ".scr", ".mui", ".winmd"),
+        *(".efi", ".pyd", ".node"),
+    )
     envelope = "authenticode"
 
     def detect(self, head: bytes, name: str) -> int:  # noqa: ARG002 - the content says it all
