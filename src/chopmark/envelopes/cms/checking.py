@@ -145,6 +145,7 @@ def _find_signer(signer: SignerInfo, certificates: Sequence[bytes], findings: li
         try:
             candidate = x509.certificate(raw)
             if _is_named(signer, candidate):
+                _ = candidate.signer_id  # its names are read here, because they may be malformed
                 found[raw] = candidate
         except MalformedError as error:
             findings.append(reasons.CERTIFICATE_UNREADABLE.found(str(error)))
