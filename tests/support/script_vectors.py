@@ -52,11 +52,7 @@ def _invalid() -> dict[str, tuple[bytes, bytes, str]]:
         "invalid-trailing.sh": (content, signed + b"echo more\n", "script.block_trailing"),
         "invalid-line-break.sh": (content, signed + b"\n", "script.block_form"),
         "invalid-no-line-break.sh": (content, signed[:-1], "script.block_form"),
-        "invalid-crlf-block.sh": (
-            content,
-            content + signed[len(content) :].replace(b"\n", b"\r\n"),
-            "script.block_line_breaks",
-        ),
+        "invalid-crlf-block.sh": (content, crlf_block, "script.block_line_breaks"),
         "invalid-width.sh": (content, signed[: first + 10] + b"\n# " + signed[first + 10 :], "script.block_form"),
         "invalid-blank.sh": (content, signed[:first] + b" " + signed[first:], "script.block_form"),
         "invalid-code.sh": (content, signed.replace(b"\n# " + _END, b"\necho more\n# " + _END), "script.block_base64"),
