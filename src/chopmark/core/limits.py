@@ -37,6 +37,8 @@ UNSIGNED_ATTRIBUTES_MAX = 64 * KIB
 """Unauthenticated attributes other than time stamps and nested signatures."""
 RSA_BITS_MAX = 16384
 RSA_BITS_MIN = 2048
+RSA_BITS_DATED = 1024
+"""What was enough before RSA_1024_SUNSET."""
 
 # Keys
 KEY_FILE_MAX = MIB
@@ -74,7 +76,7 @@ RSA_1024_SUNSET = dt.datetime(2014, 1, 1, tzinfo=dt.UTC)
 
 # Revocation
 CRL_MAX = 128 * MIB
-CRLS_KEPT_MAX = 256 * MIB
+CRLS_KEPT_MAX = 64 * MIB
 """Bytes of fetched CRLs kept in memory."""
 CRL_RETENTION = dt.timedelta(days=3653)
 """How long a CRL must still list an expired certificate: ten years (CA/Browser code-signing requirements)."""

@@ -19,8 +19,9 @@ class Proof:
     """The result of checking one envelope: structure, digests and the signature over them.
 
     `certificates` are DER, the signer's own first when it was found, then all others carried along, as material for
-    paths; `digest_algorithm` is the weakest digest the signature rests on; `claimed_time` is what the signer says
-    (signingTime), believed by nobody; `stamps` are the time stamps over this signature.
+    paths; `crls` are DER, carried along too; `digest_algorithm` is the weakest digest the signature rests on;
+    `claimed_time` is what the signer says (signingTime), believed by nobody; `stamps` are the time stamps over this
+    signature.
     """
 
     signer: SignerId | None
@@ -29,6 +30,7 @@ class Proof:
     certificates: tuple[bytes, ...] = ()
     claimed_time: dt.datetime | None = None
     stamps: tuple[Stamp, ...] = ()
+    crls: tuple[bytes, ...] = ()
 
     @property
     def intact(self) -> bool:

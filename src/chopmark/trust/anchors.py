@@ -1,0 +1,89 @@
+"""Trust anchors: certificates that somebody decided to believe, and how far."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from chopmark.core import clock
+from chopmark.core.errors import UsageError
+from chopmark.envelopes import x509
+from chopmark.trust import reasons
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from chopmark.core.finding import Finding
+    from chopmark.trust.moment import Moment
+
+PURPOSES = {
+    "code-signing": x509.EKU_CODE_SIGNING,
+    "time-stamping": x509.EKU_TIME_STAMPING,
+    "any": "",
+}
+"""What a certificate can be asked to be for, and the extended key usage that says so."""
+
+
+def purpose_oid(purpose: str) -> str:
+    """The dotted identifier of a purpose by name, or itself; empty for any. Raises UsageError."""
+    if purpose in PURPOSES:
+        return PURPOSES[purpose]
+    if re.fullmatch(r"[0-2](\.\d{1,20}){1,20}", purpose):
+        return purpose
+    known = ", ".join(PURPOSES)
+    message = f"unknown purpose {purpose!r} (known: {known}, or a dotted object identifier)"
+    raise UsageError(message)
+
+
+def purpose_name(oid: str) -> str:
+    """The name of a purpose for people; the identifier itself where there is none."""
+    return next((name for name, known in PURPOSES.items() if known == oid and known), oid)
+
+
+@dataclass(frozen=True, slots=True)
+class Constraints:
+    """How far an anchor is trusted.
+
+    `purposes` are extended key usages (None: all), `refused_purposes` never hold. A signature counts only if it was
+    time-stamped strictly before `disallowed_after`. A signer's certificate counts only if it was issued before
+    `issued_before`, where that is for its purpose: `issued_before_purposes` (None: for all).
+    """
+
+    purposes: frozenset[str] | None = None
+    refused_purposes: frozenset[str] = frozenset()
+    disallowed_after: dt.datetime | None = None
+    issued_before: dt.datetime | None = None
+    issued_before_purposes: frozenset[str] | None = None
+
+    def check(self, leaf: x509.Certificate, oid: str, moment: Moment) -> list[Finding]:
+        """What speaks against a path that ends here, for the purpose `oid` (empty: any) at that moment."""
+        findings = []
+        if oid and (oid in self.refused_purposes or (self.purposes is not None and oid not in self.purposes)):
+            findings.append(reasons.STORE_PURPOSE.found(purpose_name(oid)))
+        if self.disallowed_after is not None and not (
+            moment.surely_before(self.disallowed_after) or (not moment.proven and moment.before(self.disallowed_after))
+        ):
+            findings.append(reasons.STORE_DISALLOWED.found(f"since {clock.show(self.disallowed_after)}"))
+        concerned = self.issued_before_purposes is None or not oid or oid in self.issued_before_purposes
+        if self.issued_before is not None and concerned and leaf.not_before >= self.issued_before:
+            findings.append(
+                reasons.STORE_ISSUED_LATE.found(
+                    f"issued {clock.show(leaf.not_before)}, trusted when before {clock.show(self.issued_before)}"
+                )
+            )
+        return findings
+
+
+UNCONSTRAINED = Constraints()
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """A certificate that a store trusts: under which constraints, by which store, and from when that store is."""
+
+    certificate: x509.Certificate
+    constraints: Constraints
+    store: str
+    label: str = ""
+    as_of: dt.datetime | None = None

@@ -1,0 +1,50 @@
+"""A certificate believed or not: its path and, when that is good, its standing with those who can revoke it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from chopmark.core.finding import Finding, Outcome
+from chopmark.trust import path, revocation
+from chopmark.trust.anchors import purpose_oid
+
+if TYPE_CHECKING:
+    from chopmark.envelopes import x509
+    from chopmark.trust.context import Context
+    from chopmark.trust.moment import Moment
+
+
+class Carried(NamedTuple):
+    """What came along with a signature: DER certificates and CRLs."""
+
+    certificates: tuple[bytes, ...]
+    crls: tuple[bytes, ...]
+
+
+class Belief(NamedTuple):
+    """The path, whether it is good, and every finding about it and its revocation."""
+
+    path: path.Path
+    findings: tuple[Finding, ...]
+
+    @property
+    def against(self) -> list[Finding]:
+        """What speaks against it."""
+        return [finding for finding in self.findings if finding.outcome is Outcome.NO]
+
+
+def believe(leaf: x509.Certificate, carried: Carried, purpose: str, moment: Moment, context: Context) -> Belief:
+    """Judge a certificate for a purpose at a moment; what was found once is remembered for the time it holds."""
+    key = (leaf.raw, carried, purpose)
+    return context.remembered(key, moment, lambda: _believe(leaf, carried, purpose, moment, context))
+
+
+def _believe(leaf: x509.Certificate, carried: Carried, purpose: str, moment: Moment, context: Context) -> Belief:
+    material = path.Material(context.store, carried.certificates, context.issuers)
+    way = path.find(leaf, purpose_oid(purpose), moment, material)
+    if not way.trusted:
+        return Belief(way, way.findings)
+    # Only now: whoever is not trusted must not make us fetch from addresses of their choice.
+    stamp = purpose == "time-stamping"
+    found = revocation.check(way.certificates, moment, context, carried.crls, stamp=stamp)
+    return Belief(way, (*way.findings, *found))

@@ -1,0 +1,62 @@
+"""What was fetched, kept on disk: it is checked like anything from outside each time it is read."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+from typing import TYPE_CHECKING
+
+from chopmark.core.errors import ChopmarkError, UnavailableError
+from chopmark.core.patch import write_file
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chopmark.core.contracts import Fetcher
+
+
+class FetchCache:
+    """Fetched bodies by URL in a folder.
+
+    Nobody is believed because something lies here: CRLs and certificates are signed. What could not be fetched is not
+    tried again by this object. A folder that cannot be written is no error.
+    """
+
+    def __init__(self, folder: str, fetcher: Fetcher | None, limit: int) -> None:
+        """`limit` is the size in bytes of one body."""
+        self._folder = folder
+        self._fetcher = fetcher
+        self._limit = limit
+        self._failed: dict[str, str] = {}
+
+    def kept(self, url: str) -> bytes | None:
+        """What is on disk for a URL."""
+        try:
+            with open(self._path(url), "rb") as file:
+                data = file.read(self._limit + 1)
+        except OSError:
+            return None
+        return data if len(data) <= self._limit else None
+
+    def fetch(self, url: str, accept: Callable[[bytes], bool]) -> bytes:
+        """Fetch a URL and keep the body if `accept` says so. Raises UnavailableError."""
+        if self._fetcher is None:
+            raise UnavailableError(f"{url}: offline")
+        if url in self._failed:
+            raise UnavailableError(self._failed[url])
+        try:
+            body = self._fetcher.get(url, self._limit)
+        except UnavailableError as error:
+            self._failed[url] = str(error)
+            raise
+        if not accept(body):
+            self._failed[url] = f"{url}: what came is not what it should be"
+            raise UnavailableError(self._failed[url])
+        with contextlib.suppress(OSError, ChopmarkError):
+            os.makedirs(self._folder, mode=0o700, exist_ok=True)
+            write_file(self._path(url), body, 0o600)
+        return body
+
+    def _path(self, url: str) -> str:
+        return os.path.join(self._folder, hashlib.sha256(url.encode("utf-8", "surrogateescape")).hexdigest())

@@ -1,0 +1,85 @@
+"""Under which circumstances to judge: whom to trust, when, and with which revocation data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from chopmark.core import limits
+from chopmark.core.errors import UsageError
+from chopmark.trust.issuers import IssuerSource
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Callable
+
+    from chopmark.core.contracts import Fetcher
+    from chopmark.trust.crl import CrlSource
+    from chopmark.trust.moment import Moment
+    from chopmark.trust.store import Store
+
+Answer = TypeVar("Answer")
+
+REQUIRE, PREFER, OFF = "require", "prefer", "off"
+MODES = (REQUIRE, PREFER, OFF)
+
+
+class Context:
+    """The circumstances of a check, the same for all files of one call.
+
+    `at` is the time of the check, with a zone; `revocation` is one of MODES; `fetcher` fetches missing issuers. Answers
+    are remembered with the window of time they hold in, so that many files by one signer are judged once. Raises
+    UsageError for an unknown mode, a time without a zone, and a CRL in a store's folder that cannot be read.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        at: dt.datetime,
+        revocation: str = PREFER,
+        crls: CrlSource | None = None,
+        fetcher: Fetcher | None = None,
+    ) -> None:
+        if revocation not in MODES:
+            raise UsageError(f"revocation is {', '.join(MODES)}, not {revocation!r}")
+        if at.tzinfo is None:
+            raise UsageError("the time of a check needs a time zone")
+        if crls is None:
+            from chopmark.trust.crl import CrlSource  # who has no lists may still have a store with some
+
+            crls = CrlSource()
+        self.store = store
+        self.at = at
+        self.revocation = revocation
+        self.crls = crls
+        self.store_crls = tuple(crl for path in store.crl_files for crl in crls.read_file(path))
+        self.issuers = IssuerSource(fetcher) if fetcher is not None else None
+        self._remembered: dict[object, list[tuple[Moment, Any]]] = {}
+        self._count = 0
+
+    def remembered(self, key: object, moment: Moment, answer: Callable[[], Answer]) -> Answer:
+        """The answer for `key`, from an earlier moment if no comparison with time would have come out differently.
+
+        `answer` must depend on nothing but what is in `key`, this context, and comparisons that it makes with `moment`.
+        """
+        known = self._remembered.setdefault(key, [])
+        for earlier, value in known:
+            if _holds(earlier, moment):
+                found: Answer = value
+                return found
+        given = answer()
+        self._count += 1
+        if self._count > limits.JUDGEMENTS_KEPT_MAX:
+            self._remembered.clear()
+            self._count = 1
+            known = self._remembered.setdefault(key, [])
+        known.append((moment, given))
+        return given
+
+
+def _holds(earlier: Moment, moment: Moment) -> bool:
+    return (
+        earlier.proven == moment.proven
+        and earlier.accuracy == moment.accuracy
+        and (earlier.since is None or moment.at >= earlier.since)
+        and (earlier.until is None or moment.at < earlier.until)
+    )

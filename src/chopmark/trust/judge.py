@@ -1,0 +1,96 @@
+"""The judgement on one signature: who is believed, since when, and why not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from chopmark.core import clock
+from chopmark.core.errors import MalformedError
+from chopmark.core.finding import Outcome
+from chopmark.envelopes import x509
+from chopmark.trust import reasons, stamps
+from chopmark.trust.belief import Carried, believe
+from chopmark.trust.moment import Moment
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from chopmark.core.finding import Finding
+    from chopmark.core.proof import Proof
+    from chopmark.trust.context import Context
+
+
+@dataclass(frozen=True, slots=True)
+class Judgement:
+    """Every finding of trust about one signature.
+
+    `signed_at` is a time that a trusted stamp proves, or None; `path` is the way that was judged, the signer's
+    certificate first and, if it led to one, the anchor's last.
+    """
+
+    findings: tuple[Finding, ...]
+    signed_at: dt.datetime | None = None
+    path: tuple[x509.Certificate, ...] = ()
+
+    @property
+    def trusted(self) -> bool:
+        """Whether nothing speaks against trusting the signer, and nothing needed is unknown."""
+        return not any(finding.outcome in (Outcome.NO, Outcome.UNKNOWN) for finding in self.findings)
+
+
+def judge(proof: Proof, purpose: str, context: Context) -> Judgement:
+    """Say whom to believe about a proof, for a purpose (a name of anchors.PURPOSES or a dotted extended key usage).
+
+    The time that counts is that of the earliest trusted time stamp, else that of the check. Raises UsageError for an
+    unknown purpose and nothing else: whatever certificates, stamps and lists contain is a finding.
+    """
+    chosen = stamps.choose(proof.stamps, context)
+    findings = list(chosen.findings)
+    moment, weak = _moment(proof, chosen, context)
+    if weak is not None:
+        findings.append(weak)
+    signed_at = chosen.stamp.time if chosen.stamp else None
+    try:
+        leaf = x509.certificate(proof.certificates[0])
+    except (IndexError, MalformedError):
+        findings.append(reasons.PATH_NO_CERTIFICATE.found())
+        return Judgement(tuple(findings), signed_at)
+    if proof.signer is None or proof.signer.fingerprint != leaf.key_sha256:
+        findings.append(reasons.PATH_KEY_MISMATCH.found())
+        return Judgement(tuple(findings), signed_at)
+    belief = believe(leaf, Carried(proof.certificates[1:], proof.crls), purpose, moment, context)
+    findings += belief.findings
+    findings += _validity(leaf, signed_at, context)
+    return Judgement(tuple(findings), signed_at, belief.path.certificates)
+
+
+def _moment(proof: Proof, chosen: stamps.Chosen, context: Context) -> tuple[Moment, Finding | None]:
+    """The time that counts, and what is to be said about the signature's digest at that time.
+
+    A signature over a broken digest is refused at any time. If only a stamp as weak as itself says when it was made,
+    the certificates are looked at as of then, so that its age is all that is said against it.
+    """
+    moment = stamps.moment_of(chosen.stamp) if chosen.stamp else Moment(context.at)
+    weak = stamps.weakness(proof.digest_algorithm, moment) if proof.digest_algorithm else None
+    if weak is not None and weak.outcome is Outcome.NO and chosen.stamp is None and chosen.weak is not None:
+        dated = stamps.moment_of(chosen.weak)
+        then = stamps.weakness(proof.digest_algorithm, dated)
+        if then is not None and then.outcome is Outcome.NO:
+            return dated, then
+    return moment, weak
+
+
+def _validity(leaf: x509.Certificate, signed_at: dt.datetime | None, context: Context) -> list[Finding]:
+    """What the signer's validity says about the time stamp, and the time of the check about lifetime signing."""
+    found = []
+    if signed_at is not None and not leaf.not_before <= signed_at <= leaf.not_after:
+        detail = f"stamped {clock.show(signed_at)}, valid {clock.show(leaf.not_before)} to {clock.show(leaf.not_after)}"
+        found.append(reasons.STAMP_OUTSIDE.found(detail))
+    try:
+        purposes = leaf.extended_key_usage or ()
+    except MalformedError:
+        return found  # the path says so
+    if x509.EKU_LIFETIME_SIGNING in purposes and context.at > leaf.not_after:
+        found.append(reasons.PATH_LIFETIME.found(f"valid until {clock.show(leaf.not_after)}"))
+    return found

@@ -1,0 +1,292 @@
+"""Finding a way from a signer's certificate to a trust anchor (RFC 4158, RFC 5280 clause 6).
+
+Depth first with backtracking: the promising issuers are tried before the others, every whole way is judged by all
+rules, and the first one without a problem wins. Names and key identifiers only say what to try; what counts are
+signatures. The search has a budget, so that nobody can make it long. When no way is good, the one that came furthest
+says why.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from chopmark.core import clock, limits
+from chopmark.core.errors import MalformedError
+from chopmark.core.finding import Finding, Outcome
+from chopmark.envelopes import algorithms, x509
+from chopmark.trust import reasons, rules
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from chopmark.trust.anchors import Anchor
+    from chopmark.trust.issuers import IssuerSource
+    from chopmark.trust.moment import Moment
+    from chopmark.trust.store import Store
+
+# How far a way came; of two that failed, the one that came further says why.
+_NO_ISSUER, _UNTRUSTED, _UNAVAILABLE, _BROKEN, _WHOLE = range(5)
+
+
+@dataclass(frozen=True, slots=True)
+class Path:
+    """A way and what was found about it: the signer's certificate first, the anchor's last when there is an anchor."""
+
+    certificates: tuple[x509.Certificate, ...]
+    anchor: Anchor | None
+    findings: tuple[Finding, ...]
+
+    @property
+    def trusted(self) -> bool:
+        """Whether it leads to an anchor and nothing speaks against it."""
+        return self.anchor is not None and not _problems(self.findings)
+
+
+@dataclass(frozen=True, slots=True)
+class Material:
+    """What ways are made of: whom to trust, the certificates that came along, and where others can be fetched."""
+
+    store: Store
+    carried: Sequence[bytes]
+    issuers: IssuerSource | None = None
+
+
+def find(leaf: x509.Certificate, oid: str, moment: Moment, material: Material) -> Path:
+    """The best way from `leaf` to an anchor for the purpose `oid` (dotted; empty: any) at a moment.
+
+    Never raises for what certificates contain: a way that is not good has findings that say why.
+    """
+    if not _readable(leaf):
+        return Path((leaf,), None, (reasons.PATH_MALFORMED.found("one of its names or identifiers cannot be read"),))
+    return _Search(leaf, oid, moment, material).run()
+
+
+class _Search:
+    """One search, with what it may still spend."""
+
+    def __init__(self, leaf: x509.Certificate, oid: str, moment: Moment, material: Material) -> None:
+        self._leaf = leaf
+        self._oid = oid
+        self._moment = moment
+        self._store = material.store
+        self._issuers = material.issuers
+        self._carried = [each for each in _read(material.carried) if each.raw != leaf.raw]
+        self._ways_left = limits.PATHS_TRIED_MAX
+        self._checks_left = limits.SIGNATURE_CHECKS_MAX
+        self._fetches_left = limits.ISSUER_FETCHES_MAX
+        self._unavailable: dict[bytes, str] = {}
+        self._best: tuple[int, int] = (-1, 0)
+        self._best_path = Path((leaf,), None, ())
+        self._good: Path | None = None
+        self._exhausted = ""
+
+    def run(self) -> Path:
+        """Search until a way is good, all have been tried, or the budget is spent."""
+        self._extend([self._leaf])
+        if self._good is not None:
+            return self._good
+        best = self._best_path
+        if self._exhausted:
+            return Path(best.certificates, best.anchor, (*best.findings, reasons.PATH_BUDGET.found(self._exhausted)))
+        return best
+
+    @property
+    def _finished(self) -> bool:
+        return self._good is not None or bool(self._exhausted)
+
+    def _extend(self, way: list[x509.Certificate]) -> None:
+        """Try everything that can lead on from the last certificate of a way."""
+        top = way[-1]
+        anchor = self._store.anchor(top)
+        if anchor is not None:
+            self._judge(way, anchor)
+        led_on = anchor is not None
+        refusal: Finding | None = None
+        for candidate, trusted in self._candidates(top, way):
+            if self._finished:
+                return
+            problem = self._check(top, candidate)
+            if problem is not None:
+                if _may_be_issuer(top, candidate):
+                    refusal = refusal or problem
+                continue
+            led_on = True
+            longer = [*way, candidate]
+            if trusted is not None:
+                self._judge(longer, trusted)
+            elif len(longer) < limits.PATH_LENGTH_MAX:
+                self._extend(longer)
+            else:
+                self._fail(_BROKEN, longer, reasons.PATH_TOO_LONG.found(f"{limits.PATH_LENGTH_MAX} are the limit"))
+        if not led_on and not self._finished:
+            self._dead_end(way, refusal)
+
+    def _candidates(
+        self, top: x509.Certificate, way: Sequence[x509.Certificate]
+    ) -> Iterator[tuple[x509.Certificate, Anchor | None]]:
+        """Who may have issued `top`, anchors with what makes them one.
+
+        Nobody comes twice, and nobody who is on the way already. What costs more comes later: reading a whole store,
+        then the network.
+        """
+        tried = set()
+        for anchor in self._store.issuers(top):
+            tried.add(anchor.certificate.raw)
+            if not _on_way(anchor.certificate, way):
+                yield anchor.certificate, anchor
+        name = x509.name_key(top.issuer)
+        near = [each for each in self._carried if x509.name_key(each.subject) == name]
+        near += [each for each in self._store.intermediates(top.issuer) if _readable(each)]
+        for each in self._sorted(top, near):
+            if each.raw not in tried and not _on_way(each, way):
+                tried.add(each.raw)
+                yield each, None
+        if top.self_issued:
+            return
+        for anchor in self._store.issuers_by_meaning(top):
+            if anchor.certificate.raw not in tried and not _on_way(anchor.certificate, way):
+                tried.add(anchor.certificate.raw)
+                yield anchor.certificate, anchor
+        for each in self._sorted(top, self._fetch(top)):
+            if each.raw not in tried and not _on_way(each, way):
+                tried.add(each.raw)
+                yield each, None
+
+    def _sorted(self, top: x509.Certificate, found: Iterable[x509.Certificate]) -> list[x509.Certificate]:
+        """The promising ones first: by key identifier, then those that may issue at this time, then the newest."""
+        return sorted(
+            found,
+            key=lambda each: (
+                top.authority_key_id is None or each.subject_key_id != top.authority_key_id,
+                not rules.usable_issuer(each, self._moment),
+                -each.not_before.toordinal(),
+            ),
+        )
+
+    def _fetch(self, top: x509.Certificate) -> list[x509.Certificate]:
+        """The issuers of `top` from where it says they are published."""
+        try:
+            urls = top.access_urls(x509.ACCESS_CA_ISSUERS)
+        except MalformedError:
+            return []
+        if not urls:
+            return []
+        if self._issuers is None or self._fetches_left <= 0:
+            self._unavailable[top.raw] = "nothing is fetched" if self._issuers is None else "too many to fetch"
+            return []
+        self._fetches_left -= 1
+        raws, problem = self._issuers.fetch(urls)
+        if problem:
+            self._unavailable[top.raw] = problem
+        name = x509.name_key(top.issuer)
+        return [each for each in _read(raws) if x509.name_key(each.subject) == name]
+
+    def _check(self, certificate: x509.Certificate, issuer: x509.Certificate) -> Finding | None:
+        """What is wrong with the issuer's signature on a certificate."""
+        self._checks_left -= 1
+        if self._checks_left < 0:
+            self._exhausted = f"{limits.SIGNATURE_CHECKS_MAX} signatures"
+            return reasons.PATH_BUDGET.found(self._exhausted)
+        return _signature_problem(certificate.raw, issuer.spki)
+
+    def _judge(self, way: Sequence[x509.Certificate], anchor: Anchor) -> None:
+        """Apply all rules to a whole way."""
+        findings = rules.examine(way, anchor, self._oid, self._moment)
+        problems = _problems(findings)
+        if not problems:
+            trusted = reasons.PATH_TRUSTED.found(_shown(way, anchor), subject=way[0].subject_text)
+            self._good = Path(tuple(way), anchor, (trusted, *findings))
+            return
+        self._note((_WHOLE, -len(problems)), Path(tuple(way), anchor, tuple(findings)))
+
+    def _dead_end(self, way: Sequence[x509.Certificate], refusal: Finding | None) -> None:
+        top = way[-1]
+        if top.self_issued:
+            detail = f"{top.subject_text}, SHA-256 {top.sha256}"
+            self._fail(_UNTRUSTED, way, reasons.PATH_UNTRUSTED_ROOT.found(detail, subject=top.subject_text))
+        elif refusal is not None:
+            self._fail(_BROKEN, way, refusal)
+        elif top.raw in self._unavailable:
+            detail = f"{top.issuer_text}: {self._unavailable[top.raw]}"
+            self._fail(_UNAVAILABLE, way, reasons.PATH_ISSUER_UNAVAILABLE.found(detail, subject=top.subject_text))
+        else:
+            self._fail(_NO_ISSUER, way, reasons.PATH_ISSUER_UNKNOWN.found(top.issuer_text, subject=top.subject_text))
+
+    def _fail(self, rank: int, way: Sequence[x509.Certificate], finding: Finding) -> None:
+        self._note((rank, 0), Path(tuple(way), None, (finding,)))
+
+    def _note(self, rank: tuple[int, int], path: Path) -> None:
+        """Keep the best way so far, and count."""
+        if rank > self._best:
+            self._best, self._best_path = rank, path
+        self._ways_left -= 1
+        if self._ways_left <= 0:
+            self._exhausted = f"{limits.PATHS_TRIED_MAX} ways"
+
+
+@lru_cache(maxsize=4096)
+def _signature_problem(raw: bytes, issuer_spki: bytes) -> Finding | None:
+    """What is wrong with a certificate's signature by a key; None when it is good."""
+    certificate = x509.certificate(raw)
+    subject = certificate.subject_text
+    try:
+        certificate.verify_signed_by(issuer_spki)
+    except algorithms.BadSignatureError:
+        return reasons.PATH_BAD_SIGNATURE.found(f"issuer {certificate.issuer_text}", subject=subject)
+    except algorithms.ForbiddenKeyError as error:
+        return reasons.PATH_WEAK_KEY.found(str(error), subject=subject)
+    except algorithms.UnsupportedError as error:
+        return reasons.PATH_UNSUPPORTED.found(str(error), subject=subject)
+    except MalformedError as error:
+        return reasons.PATH_MALFORMED.found(str(error), subject=subject)
+    return None
+
+
+def _problems(findings: Iterable[Finding]) -> list[Finding]:
+    return [finding for finding in findings if finding.outcome in (Outcome.NO, Outcome.UNKNOWN)]
+
+
+def _readable(certificate: x509.Certificate) -> bool:
+    """Whether everything that the search itself looks at can be read."""
+    try:
+        certificate.subject_text, certificate.issuer_text, certificate.self_issued  # noqa: B018 - read, and kept
+        certificate.subject_key_id, certificate.authority_key_id  # noqa: B018
+    except MalformedError:
+        return False
+    return True
+
+
+def _read(raws: Iterable[bytes]) -> list[x509.Certificate]:
+    """Certificates that can be read; the others cannot be on any way."""
+    found = []
+    for raw in dict.fromkeys(raws):
+        try:
+            certificate = x509.certificate(raw)
+        except MalformedError:
+            continue
+        if _readable(certificate):
+            found.append(certificate)
+    return found
+
+
+def _on_way(certificate: x509.Certificate, way: Sequence[x509.Certificate]) -> bool:
+    """Whether the same key under the same name is on the way already (RFC 4158 clause 5.2)."""
+    name = x509.name_key(certificate.subject)
+    return any(each.spki == certificate.spki and x509.name_key(each.subject) == name for each in way)
+
+
+def _may_be_issuer(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    """Whether the key identifiers leave it open that one issued the other.
+
+    If not, a signature that fails says nothing.
+    """
+    wanted, offered = certificate.authority_key_id, issuer.subject_key_id
+    return wanted is None or offered is None or wanted == offered
+
+
+def _shown(way: Sequence[x509.Certificate], anchor: Anchor) -> str:
+    names = " < ".join(certificate.common_name for certificate in reversed(way))
+    age = f" of {clock.show(anchor.as_of)}" if anchor.as_of else ""
+    return f"{names}; store {anchor.store}{age}"

@@ -1,0 +1,284 @@
+"""What a certificate path must be (RFC 5280 clause 6.1, CA/Browser code-signing requirements), one rule after another.
+
+Policies: everybody accepts any policy here, so that a policy tree can only fail where a certificate demands an explicit
+policy; such a path is refused until the tree is built.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from chopmark.core import clock, digest, limits
+from chopmark.core.errors import MalformedError
+from chopmark.envelopes import algorithms, der, x509
+from chopmark.trust import names, reasons
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from chopmark.core.finding import Finding
+    from chopmark.trust.anchors import Anchor
+    from chopmark.trust.moment import Moment
+
+ISSUER_ALT_NAME = "2.5.29.18"
+APPLICATION_POLICIES = "1.3.6.1.4.1.311.21.10"
+"""Microsoft's form of extended key usage, marked critical in some of its certificates."""
+_ANY_APPLICATION = "1.3.6.1.4.1.311.10.12.1"
+_ANY_POLICY = "2.5.29.32.0"
+_WITH_EXTENSIONS = 3
+"""The version of certificates that has extensions."""
+
+EVALUATED = frozenset(
+    {
+        x509.SUBJECT_KEY_ID,
+        x509.KEY_USAGE,
+        x509.SUBJECT_ALT_NAME,
+        ISSUER_ALT_NAME,
+        x509.BASIC_CONSTRAINTS,
+        x509.NAME_CONSTRAINTS,
+        x509.CRL_DISTRIBUTION_POINTS,
+        x509.CERTIFICATE_POLICIES,
+        x509.POLICY_MAPPINGS,
+        x509.AUTHORITY_KEY_ID,
+        x509.POLICY_CONSTRAINTS,
+        x509.EXTENDED_KEY_USAGE,
+        x509.INHIBIT_ANY_POLICY,
+        x509.AUTHORITY_INFORMATION_ACCESS,
+        APPLICATION_POLICIES,
+    }
+)
+"""Extensions that may be critical, because they are evaluated or can change nothing here."""
+
+
+def examine(path: Sequence[x509.Certificate], anchor: Anchor, oid: str, moment: Moment) -> list[Finding]:
+    """Everything about a path whose signatures and names chain: the signer's certificate first, the anchor's last.
+
+    `oid` is the extended key usage that it must be for (empty: any). What passes is reported together, what does not is
+    reported one by one; problems have the outcome no or unknown.
+    """
+    problems: list[Finding] = []
+    for position, certificate in enumerate(path):
+        try:
+            problems += _each(path, position, oid, moment)
+        except MalformedError as error:
+            problems.append(reasons.PATH_MALFORMED.found(str(error), subject=certificate.subject_text))
+    problems += _lengths(path)
+    problems += _names(path)
+    problems += anchor.constraints.check(path[0], oid, moment)
+    against = {finding.code for finding in problems}
+    passed = []
+    if against.isdisjoint({reasons.PATH_EXPIRED.code, reasons.PATH_NOT_YET_VALID.code}):
+        passed.append(reasons.PATH_VALID.found(f"{len(path)} certificates"))
+    if all(finding.outcome == "info" for finding in problems):
+        passed.append(reasons.PATH_FITTING.found())
+    return passed + problems
+
+
+def usable_issuer(certificate: x509.Certificate, moment: Moment) -> bool:
+    """Whether a certificate could be an issuer at all, judged by itself: for trying the promising ones first."""
+    try:
+        constraints, usage = certificate.basic_constraints, certificate.key_usage
+    except MalformedError:
+        return False
+    return (
+        constraints is not None
+        and constraints.ca
+        and (usage is None or x509.KEY_CERT_SIGN in usage)
+        and moment.reached(certificate.not_before)
+        and not moment.after(certificate.not_after)
+    )
+
+
+def _each(path: Sequence[x509.Certificate], position: int, oid: str, moment: Moment) -> list[Finding]:
+    """The rules about one certificate of the path."""
+    certificate = path[position]
+    is_leaf, is_anchor = position == 0, position == len(path) - 1
+    subject = certificate.subject_text
+    found = _validity(certificate, moment)
+    if not is_anchor:
+        found += _digest(certificate, moment)
+    found += _key(certificate, moment, is_anchor=is_anchor)
+    found += _critical(certificate)
+    if is_leaf:
+        found += _leaf(certificate, oid, is_anchor=is_anchor)
+    else:
+        found += _authority(certificate, oid, is_anchor=is_anchor)
+    if certificate.version < _WITH_EXTENSIONS and certificate.extensions:
+        found.append(reasons.PATH_MALFORMED.found("extensions in a certificate of an older version", subject=subject))
+    return found
+
+
+def _validity(certificate: x509.Certificate, moment: Moment) -> list[Finding]:
+    subject = certificate.subject_text
+    if moment.before(certificate.not_before):
+        return [reasons.PATH_NOT_YET_VALID.found(f"valid from {clock.show(certificate.not_before)}", subject=subject)]
+    if moment.after(certificate.not_after):
+        return [reasons.PATH_EXPIRED.found(f"valid until {clock.show(certificate.not_after)}", subject=subject)]
+    return []
+
+
+def _digest(certificate: x509.Certificate, moment: Moment) -> list[Finding]:
+    """The digest under the issuer's signature; nobody needs the one under a root's own."""
+    name = certificate.signature_algorithm.digest
+    if name is None:
+        return []
+    strength = digest.ALGORITHMS[name].strength
+    if strength is digest.Strength.STRONG:
+        return []
+    dated = strength is digest.Strength.DATED and moment.surely_before(limits.SHA1_SUNSET)
+    reason = reasons.PATH_DATED_DIGEST if dated else reasons.PATH_WEAK_DIGEST
+    return [reason.found(name, subject=certificate.subject_text)]
+
+
+def _key(certificate: x509.Certificate, moment: Moment, *, is_anchor: bool) -> list[Finding]:
+    """The length of a key. That of an old root is for its store to judge, which has means to end its trust in it."""
+    subject = certificate.subject_text
+    try:
+        key = algorithms.public_key(certificate.spki)
+    except algorithms.ForbiddenKeyError as error:
+        return [reasons.PATH_WEAK_KEY.found(str(error), subject=subject)]
+    except algorithms.UnsupportedError as error:
+        return [reasons.PATH_UNSUPPORTED.found(str(error), subject=subject)]
+    if not isinstance(key, rsa.RSAPublicKey) or key.key_size >= limits.RSA_BITS_MIN:
+        return []
+    dated = key.key_size >= limits.RSA_BITS_DATED and (is_anchor or moment.surely_before(limits.RSA_1024_SUNSET))
+    reason = reasons.PATH_DATED_KEY if dated else reasons.PATH_WEAK_KEY
+    return [reason.found(f"RSA of {key.key_size} bits", subject=subject)]
+
+
+def _critical(certificate: x509.Certificate) -> list[Finding]:
+    unknown = [oid for oid, each in certificate.extensions.items() if each.critical and oid not in EVALUATED]
+    if _demands_policy(certificate):
+        unknown.append(f"{x509.POLICY_CONSTRAINTS}, which demands a certificate policy")
+    if _maps_any_policy(certificate):
+        unknown.append(f"{x509.POLICY_MAPPINGS}, which maps any policy")
+    return [reasons.PATH_CRITICAL.found(oid, subject=certificate.subject_text) for oid in unknown]
+
+
+def _demands_policy(certificate: x509.Certificate) -> bool:
+    """Whether it has requireExplicitPolicy (RFC 5280 clause 4.2.1.11)."""
+    extension = certificate.extensions.get(x509.POLICY_CONSTRAINTS)
+    return extension is not None and any(
+        node.tag == der.context(0, constructed=False)
+        for node in der.parse(extension.value).expect(der.SEQUENCE).children()
+    )
+
+
+def _maps_any_policy(certificate: x509.Certificate) -> bool:
+    """Whether anyPolicy is mapped from or to, which clause 6.1.4 (a) forbids."""
+    extension = certificate.extensions.get(x509.POLICY_MAPPINGS)
+    return extension is not None and any(
+        node.oid() == _ANY_POLICY
+        for pair in der.parse(extension.value).expect(der.SEQUENCE).children()
+        for node in pair.expect(der.SEQUENCE).children()
+    )
+
+
+def _leaf(certificate: x509.Certificate, oid: str, *, is_anchor: bool) -> list[Finding]:
+    """The signer's own certificate: no authority, a key for signatures, and for this purpose."""
+    subject = certificate.subject_text
+    found = []
+    constraints = certificate.basic_constraints
+    if constraints is not None and constraints.ca and not is_anchor:
+        found.append(reasons.PATH_SIGNER_IS_CA.found(subject=subject))
+    usage = certificate.key_usage
+    wanted = {x509.DIGITAL_SIGNATURE}
+    if oid == x509.EKU_TIME_STAMPING:  # RFC 5280 clause 4.2.1.12
+        wanted.add(x509.NON_REPUDIATION)
+    if usage is not None and usage.isdisjoint(wanted):
+        found.append(reasons.PATH_KEY_USAGE.found("its key is not for digital signatures", subject=subject))
+    purposes = certificate.extended_key_usage
+    if oid and (purposes is None or oid not in purposes):
+        shown = ", ".join(purposes) if purposes else "none named"
+        found.append(reasons.PATH_PURPOSE.found(f"for {shown}", subject=subject))
+    elif oid == x509.EKU_TIME_STAMPING and purposes is not None:
+        found += _sole(certificate, purposes)
+    application = _application_purposes(certificate)
+    if oid and application is not None and application.isdisjoint({oid, _ANY_APPLICATION}):
+        found.append(reasons.PATH_PURPOSE.found("its application policies do not name it", subject=subject))
+    return found
+
+
+def _sole(certificate: x509.Certificate, purposes: Sequence[str]) -> list[Finding]:
+    """Time-stamping must be the only purpose (RFC 3161 clause 2.3).
+
+    It must be critical, too; that it is not in many of Microsoft's endangers nobody who, as here, reads the extension.
+    """
+    if len(purposes) > 1:
+        detail = f"for {', '.join(purposes)}; time-stamping must be its only purpose"
+        return [reasons.PATH_PURPOSE.found(detail, subject=certificate.subject_text)]
+    if not certificate.extensions[x509.EXTENDED_KEY_USAGE].critical:
+        return [reasons.PATH_PURPOSE_NOT_CRITICAL.found(subject=certificate.subject_text)]
+    return []
+
+
+def _authority(certificate: x509.Certificate, oid: str, *, is_anchor: bool) -> list[Finding]:
+    """Those above: authorities, with a key for certificates, and for this purpose if they are limited to some.
+
+    An anchor of the old kind, without basic constraints, was made one by whoever put it into the store.
+    """
+    subject = certificate.subject_text
+    found = []
+    constraints = certificate.basic_constraints
+    if (constraints is None and not is_anchor) or (constraints is not None and not constraints.ca):
+        found.append(reasons.PATH_NOT_CA.found(subject=subject))
+    usage = certificate.key_usage
+    if usage is not None and x509.KEY_CERT_SIGN not in usage:
+        found.append(reasons.PATH_KEY_USAGE.found("its key is not for certificates", subject=subject))
+    purposes = certificate.extended_key_usage
+    if oid and purposes is not None and oid not in purposes and x509.EKU_ANY not in purposes:
+        found.append(reasons.PATH_PURPOSE_ABOVE.found(f"for {', '.join(purposes)}", subject=subject))
+    application = _application_purposes(certificate)
+    if oid and application is not None and application.isdisjoint({oid, _ANY_APPLICATION}):
+        found.append(reasons.PATH_PURPOSE_ABOVE.found("its application policies do not name it", subject=subject))
+    return found
+
+
+def _application_purposes(certificate: x509.Certificate) -> frozenset[str] | None:
+    """Microsoft's application policies, in the form of certificate policies."""
+    extension = certificate.extensions.get(APPLICATION_POLICIES)
+    if extension is None:
+        return None
+    policies = der.parse(extension.value).expect(der.SEQUENCE).children()
+    return frozenset(policy.fields().take().oid() for policy in policies)
+
+
+def _lengths(path: Sequence[x509.Certificate]) -> list[Finding]:
+    """How many authorities each allows below itself; self-issued ones do not count (clause 6.1.4 (l) and (m))."""
+    found = []
+    below = 0
+    for certificate in path[1:]:
+        try:
+            constraints = certificate.basic_constraints
+        except MalformedError:
+            continue  # already reported
+        if constraints is not None and constraints.path_length is not None and below > constraints.path_length:
+            detail = f"{below} below it, {constraints.path_length} allowed"
+            found.append(reasons.PATH_TOO_LONG.found(detail, subject=certificate.subject_text))
+        below += not certificate.self_issued
+    return found
+
+
+def _names(path: Sequence[x509.Certificate]) -> list[Finding]:
+    """Name constraints of every authority, its anchor's too, on all below it (clause 6.1.3 (b) and (c))."""
+    budget = names.Budget()
+    for position in range(len(path) - 1, 0, -1):
+        above = path[position]
+        try:
+            constraints = names.subtrees(above)
+            if constraints is None:
+                continue
+            for lower in range(position - 1, -1, -1):
+                below = path[lower]
+                if lower and below.self_issued:
+                    continue
+                detail = names.violation(names.names_of(below), constraints, budget)
+                if detail:
+                    return [reasons.PATH_NAME.found(detail, subject=below.subject_text)]
+        except MalformedError as error:
+            return [reasons.PATH_MALFORMED.found(f"name constraints: {error}", subject=above.subject_text)]
+        except names.TooManyError as error:
+            return [reasons.PATH_BUDGET.found(str(error), subject=above.subject_text)]
+    return []

