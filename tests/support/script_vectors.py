@@ -18,6 +18,17 @@ from tests.support import probing
 
 FOLDER = Path(__file__).parent.parent / "vectors" / "script"
 
+_FROM_SAMPLES = (
+    "bom.py",
+    "crlf.py",
+    "hello.js",
+    "hello.lua",
+    "hello.php",
+    "hello.pl",
+    "hello.rb",
+    "hello.sh",
+    "nonewline.bash",
+)
 _BEGIN = document.BEGIN.encode()
 _END = document.END.encode()
 
@@ -30,9 +41,9 @@ def sign(content: bytes, name: str) -> bytes:
 def _valid() -> dict[str, bytes]:
     """Contents by file name."""
     found = {
-        sample.name.replace("sample-", "signed-"): sample.read_bytes()
-        for sample in sorted(FOLDER.glob("sample-*"))
-        if sample.stem in ("sample-hello", "sample-nonewline", "sample-crlf", "sample-bom") and sample.suffix != ".tcl"
+        f"signed-{name}": path.read_bytes()
+        for path in sorted(FOLDER.iterdir())
+        if (name := path.name.partition("-")[2]) in _FROM_SAMPLES and path.name.startswith(("sample-", "more-"))
     }
     found["signed-empty.sh"] = b""
     found["signed-cr.py"] = b"print('one')\rprint('two')\r"

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from chopmark.formats._text.style import Style
 
 VECTORS = Path(__file__).parents[3] / "vectors" / "powershell"
-SAMPLES = sorted(VECTORS.glob("sample-*"))
+SAMPLES = sorted((*VECTORS.glob("sample-*"), *VECTORS.glob("more-*")))
 HELLO = (VECTORS / "sample-hello.ps1").read_bytes()
 BOM = (VECTORS / "sample-bom.psd1").read_bytes()
 

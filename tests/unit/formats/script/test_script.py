@@ -27,7 +27,7 @@ from tests.support import pki, probing, script_vectors
 from tests.support.integrity import Answer, examine
 
 VECTORS = Path(__file__).parents[3] / "vectors" / "script"
-SAMPLES = sorted(VECTORS.glob("sample-*"))
+SAMPLES = sorted((*VECTORS.glob("sample-*"), *VECTORS.glob("more-*")))
 HELLO = (VECTORS / "sample-hello.sh").read_bytes()
 HASH = document.STYLES["#"]
 CHANGED = {core_reasons.DIGEST_MISMATCH.code, cms_reasons.CONTENT_MISMATCH.code}
