@@ -17,9 +17,9 @@ from chopmark.authority.register import Issuer, Record, Register, serial_text
 from chopmark.authority.schema import crls
 from chopmark.core import clock as clocks
 from chopmark.core import patch
-from chopmark.core.errors import RefusedError, UsageError
+from chopmark.core.errors import MalformedError, RefusedError, UsageError
 from chopmark.core.finding import Outcome
-from chopmark.envelopes import names, x509
+from chopmark.envelopes import algorithms, names, x509
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -154,7 +154,11 @@ class Authority:
         not_before, not_after = _validity(order, profile, issuer, now)
         subject = names.ordered(order.subject)
         if wrong := names.faults(subject):
-            raise lint.IssueRefusedError([reasons.NAME.found("; ".join(wrong), outcome=Outcome.NO)])
+            raise lint.IssueRefusedError([reasons.NAME.found("; ".join(wrong))])
+        try:
+            algorithms.public_key(order.spki)
+        except MalformedError as error:
+            raise lint.IssueRefusedError([reasons.KEY_SIZE.found(str(error))]) from None
         key_id = issuer.certificate.subject_key_id or b""
         return certificates.Draft(
             certificates.new_serial(),

@@ -11,13 +11,13 @@ from chopmark.envelopes import algorithms
 _FERMAT_STEPS = 100
 """Primes this close are found by Fermat's method at once (CVE-2022-26320)."""
 
-_SMALL_PRIMES = [n for n in range(3, 752, 2) if all(n % d for d in range(3, isqrt(n) + 1, 2))]
-_SMALL_PRODUCT = prod(_SMALL_PRIMES)
+SMALL_PRIMES = [n for n in range(3, 752, 2) if all(n % d for d in range(3, isqrt(n) + 1, 2))]
+_SMALL_PRODUCT = prod(SMALL_PRIMES)
 
 # Infineon's library made primes p = k * M + 65537**a mod M (CVE-2017-15361, "ROCA"): modulo each small prime, such a
 # modulus is a power of 65537. A random one passes all of these with a chance of about 1 in 2**27.
-_ROCA_PRIMES = (11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157)
-_ROCA_POWERS = {prime: frozenset(pow(65537, power, prime) for power in range(prime)) for prime in _ROCA_PRIMES}
+ROCA_PRIMES = (11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157)
+_ROCA_POWERS = {prime: frozenset(pow(65537, power, prime) for power in range(prime)) for prime in ROCA_PRIMES}
 
 
 def fault(spki: bytes) -> str:

@@ -205,17 +205,17 @@ def _token(raw: bytes) -> bytes:
 
 
 def _token_facts(token: bytes) -> dict[str, str]:
-    from chopmark.envelopes import cms, timestamp, x509
+    from chopmark.envelopes import cms, timestamp
 
     signed = cms.read(token)
-    if signed.content is None:
-        message = "not a time-stamp token: it has no content"
+    if signed.content is None or not signed.signers:
+        message = "not a time-stamp token: it has no content, or no signature"
         raise MalformedError(message)
     info = timestamp.read_info(signed.content)
-    authority = x509.certificate(signed.certificates[0]).subject_text if signed.certificates else "(not in the token)"
+    signer = cms.check(signed, signed.signers[0]).signer  # which of the certificates is the authority's own
     return {
         "time": clock.show(info.time),
-        "authority": authority,
+        "authority": signer.subject if signer else "(its certificate is not in the token)",
         "digest": f"{info.algorithm}:{info.digest.hex()}",
         "policy": info.policy,
         "serial": f"{info.serial:x}",

@@ -191,7 +191,12 @@ class _Handler(BaseHTTPRequestHandler):
     def parse_request(self) -> bool:
         """The request line has come: from now on the clock runs."""
         self.server.request_began(self.connection)
-        return super().parse_request()
+        if not super().parse_request():
+            return False
+        if self.request_version == "HTTP/0.9":  # an answer to it would have no status
+            self.send_error(HTTPStatus.HTTP_VERSION_NOT_SUPPORTED)
+            return False
+        return True
 
     def handle_one_request(self) -> None:
         """Serve one request of the connection."""
@@ -253,7 +258,9 @@ class _Handler(BaseHTTPRequestHandler):
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002
         """What the base class refuses (methods, versions, header lines), in our own words."""
         self.close_connection = True
-        self._answer(refusal(HTTPStatus(code), message or HTTPStatus(code).phrase))
+        self.command = self.command or "GET"
+        self.request_version = self.protocol_version
+        self._answer(refusal(HTTPStatus(code), HTTPStatus(code).phrase))
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:  # noqa: ARG002
         """One line for each request."""

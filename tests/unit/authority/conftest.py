@@ -1,0 +1,65 @@
+"""Authorities to test with, on small keys and a clock that stands still."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+import pytest
+
+from chopmark.authority import founding
+from chopmark.authority.ca import Order
+from tests.support import pki
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from chopmark.authority.ca import Authority
+
+NOW = dt.datetime(2026, 11, 22, 12, 0, 0, tzinfo=dt.UTC)
+SUBJECT = (("CN", "Example Ltd"), ("O", "Example Ltd"), ("L", "Leeds"), ("C", "GB"))
+EV = (*SUBJECT, ("serialNumber", "1234567"), ("jurisdictionC", "GB"), ("businessCategory", "Private Organization"))
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> dt.datetime:
+        return self.now
+
+    def advance(self, **period: float) -> None:
+        self.now += dt.timedelta(**period)
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def authority(tmp_path: Path, clock: Clock) -> Iterator[Authority]:
+    setup = founding.Setup("Example Ltd", "http://pki.example.com", "p256", "GB")
+    with founding.found(str(tmp_path / "ca"), setup, clock=clock) as made:
+        yield made
+
+
+def spki(kind: str = "p256", label: str = "signer") -> bytes:
+    """The public key of a test key."""
+    key = pki.key(kind, label)
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+    return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def order(
+    profile: str = "code-signing",
+    subject: Sequence[tuple[str, str]] = SUBJECT,
+    key: bytes = b"",
+    days: int | None = None,
+    **times: dt.datetime,
+) -> Order:
+    return Order(profile, subject, key or spki(), days, **times)

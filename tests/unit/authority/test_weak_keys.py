@@ -1,0 +1,53 @@
+"""Keys that anybody can break."""
+
+from __future__ import annotations
+
+from math import prod
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
+from chopmark.authority import weak_keys
+from chopmark.authority.weak_keys import ROCA_PRIMES, SMALL_PRIMES
+from tests.unit.authority.conftest import spki
+
+
+def public(modulus: int, exponent: int = 65537) -> bytes:
+    key = rsa.RSAPublicNumbers(exponent, modulus).public_key()
+    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+
+
+def without_small_factors(start: int, step: int) -> int:
+    """The first number of start, start + step, ... that no prime under 752 divides."""
+    number = start
+    while any(number % prime == 0 for prime in (2, *SMALL_PRIMES)):
+        number += step
+    return number
+
+
+@pytest.mark.parametrize("kind", ["rsa3072", "rsa4096", "p256", "p384", "p521", "ed25519"])
+def test_good_keys(kind: str) -> None:
+    assert weak_keys.fault(spki(kind)) == ""
+
+
+def test_primes_that_are_close() -> None:
+    first = without_small_factors(2**1535 + 1, 2)
+    second = without_small_factors(first + 2**700, 2)
+    assert "close" in weak_keys.fault(public(first * second))
+    assert "close" in weak_keys.fault(public(first * first))
+
+
+def test_small_factors() -> None:
+    assert "small factor" in weak_keys.fault(public(without_small_factors(2**3071 + 1, 2) * 751))
+
+
+def test_roca() -> None:
+    product = prod(ROCA_PRIMES)
+    start = pow(65537, 12345, product) + (2**3071 // product) * product
+    assert "ROCA" in weak_keys.fault(public(without_small_factors(start, product)))
+
+
+@pytest.mark.parametrize("exponent", [3, 17, 2**256 + 1])
+def test_exponents(exponent: int) -> None:
+    assert "exponent" in weak_keys.fault(public(without_small_factors(2**3071 + 1, 2), exponent))

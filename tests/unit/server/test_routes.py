@@ -1,0 +1,51 @@
+"""What an authority serves over HTTP."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from chopmark.authority import founding, tsa
+from chopmark.envelopes import timestamp
+from chopmark.server import routes
+from chopmark.server.http import Request
+from tests.support import pki
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+TSA = routes.time_stamps(tsa.TimeStampAuthority(pki.world().tsa, pki.world().tsa.certificates, clock=lambda: pki.NOW))
+
+
+@pytest.mark.parametrize("path", ["/", "/tsa"])
+def test_a_time_stamp(path: str) -> None:
+    request = timestamp.request(bytes(32), "sha256", nonce=5)
+    reply = TSA[path](Request("POST", path, timestamp.QUERY_TYPE, request))
+    assert (reply.status, reply.content_type) == (200, timestamp.REPLY_TYPE)
+    assert timestamp.token(reply.body, request)
+
+
+def test_a_refusal_is_an_answer() -> None:
+    reply = TSA["/"](Request("POST", "/", timestamp.QUERY_TYPE, b"nonsense"))
+    assert (reply.status, reply.content_type) == (200, timestamp.REPLY_TYPE)
+
+
+def test_other_methods_and_types() -> None:
+    assert TSA["/"](Request("GET", "/")).status == 405
+    assert TSA["/"](Request("POST", "/", "application/ocsp-request", b"")).status == 415
+
+
+def test_what_certificates_name_is_served(tmp_path: Path) -> None:
+    setup = founding.Setup("Example Ltd", "http://pki.example.com", "p256")
+    with founding.found(str(tmp_path / "ca"), setup) as authority:
+        served = routes.published(authority)
+        base = "http://pki.example.com"
+        for issuer in authority.issuers():
+            reply = served[issuer.place.certificate_url.removeprefix(base)](Request("GET", ""))
+            assert (reply.status, reply.content_type) == (200, "application/pkix-cert")
+            assert reply.body == issuer.certificate.raw
+            path = issuer.place.crl_url.removeprefix(base)
+            assert served[path](Request("GET", path)).content_type == "application/pkix-crl"
+            published = authority.publish(issuer.name)
+            assert served[path](Request("GET", path)).body == published.raw
