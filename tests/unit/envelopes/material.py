@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from chopmark.core.proof import Proof
 
 PrivateKey = Any  # one of cryptography's key classes, each with its own sign()
+SigningHash = hashes.SHA256 | hashes.SHA384 | hashes.SHA512
 Value = Any  # what a keyword argument of the tested function takes
 
 CODE_SIGNING = ExtendedKeyUsageOID.CODE_SIGNING
@@ -68,6 +69,12 @@ def public_der(key: PrivateKey) -> bytes:
     form = serialization.PublicFormat.SubjectPublicKeyInfo
     encoded: bytes = key.public_key().public_bytes(serialization.Encoding.DER, form)
     return encoded
+
+
+def private_hash(kind: str) -> SigningHash:
+    """What a kind of key signs with here, as cryptography's object."""
+    chosen: dict[str, SigningHash] = {"sha256": hashes.SHA256(), "sha384": hashes.SHA384(), "sha512": hashes.SHA512()}
+    return chosen[DIGESTS[kind]]
 
 
 class KeySigner:
@@ -159,9 +166,13 @@ def issuing() -> x509.Certificate:
     )
 
 
-@lru_cache
 def chain(kind: str, purpose: x509.ObjectIdentifier = CODE_SIGNING, key_name: str = "") -> tuple[bytes, ...]:
-    """A leaf for the key of a kind, and the CA that issued it."""
+    """A leaf for the key of a kind, and the CA that issued it: the same ones every time."""
+    return _chain(kind, purpose, key_name)
+
+
+@lru_cache
+def _chain(kind: str, purpose: x509.ObjectIdentifier, key_name: str) -> tuple[bytes, ...]:
     leaf = issue(
         private_key(kind, key_name),
         f"Test {kind} {key_name}".strip(),
@@ -286,7 +297,7 @@ class Loose:
     def encoded(self, *signer_infos: bytes) -> bytes:
         """The ContentInfo; with these SignerInfos instead of its own if some are given."""
         body = b"" if self.body is None else der.explicit(0, self.body)
-        carried = chain(self.kind, key_name=self.key_name) if self.certificates is None else self.certificates
+        carried = sorted(chain(self.kind, key_name=self.key_name)) if self.certificates is None else self.certificates
         announced = [self.digest_identifier()] if self.announced is None else self.announced
         parts = [
             der.integer(self.version),

@@ -16,9 +16,6 @@ if TYPE_CHECKING:
 
     from chopmark.core.contracts import Content, Signer
 
-_WRAPPED = frozenset({oids.DATA, oids.TST_INFO})
-"""Content types that CMS puts into an OCTET STRING; others stand as PKCS #7 has them, as they are."""
-
 
 class Draft:
     """A SignedData that lacks nothing but the signature.
@@ -184,14 +181,14 @@ def _spliced(raw: bytes, container: der.Node, place: int, value: bytes) -> bytes
 
 
 def _encapsulated(content: Content, body: bytes) -> bytes:
-    return der.octet_string(body) if content.content_type in _WRAPPED else body
+    return der.octet_string(body) if content.content_type in oids.WRAPPED else body
 
 
 def _content_digest(content: Content) -> bytes:
     """The message digest: over the value of what stands in [0], without tag and length (RFC 5652 clause 5.4)."""
     if content.body is None:
         return content.digest
-    octets = content.body if content.content_type in _WRAPPED else der.parse(content.body).value
+    octets = content.body if content.content_type in oids.WRAPPED else der.parse(content.body).value
     return digests.of(octets, content.digest_algorithm)
 
 

@@ -69,11 +69,16 @@ def check(
         findings += about_stamps
     if not signer.attributes_raw and signed.content_raw and _looks_like_attributes(signed):
         findings.append(reasons.ATTRIBUTES_AS_CONTENT.found())
-    return proof(examined, signed.certificates, signer, stamps)
+    return proof(examined, signed.certificates, signer, stamps=stamps, crls=signed.crls)
 
 
 def proof(
-    examined: Examined, certificates: Sequence[bytes], signer: SignerInfo, stamps: tuple[Stamp, ...] = ()
+    examined: Examined,
+    certificates: Sequence[bytes],
+    signer: SignerInfo,
+    *,
+    stamps: tuple[Stamp, ...] = (),
+    crls: tuple[bytes, ...] = (),
 ) -> Proof:
     """Put together what was examined."""
     own = examined.certificate
@@ -84,6 +89,7 @@ def proof(
         certificates=(own.raw, *(raw for raw in certificates if raw != own.raw)) if own else tuple(certificates),
         claimed_time=signer.signing_time,
         stamps=stamps,
+        crls=crls,
     )
 
 
@@ -160,11 +166,10 @@ def _find_signer(signer: SignerInfo, certificates: Sequence[bytes], findings: li
 
 
 def _is_named(signer: SignerInfo, certificate: x509.Certificate) -> bool:
-    if signer.key_id:
+    if not signer.issuer:
         return certificate.subject_key_id == signer.key_id
-    return certificate.serial_octets == signer.serial_octets and (
-        certificate.issuer == signer.issuer or x509.name_key(certificate.issuer) == x509.name_key(signer.issuer)
-    )
+    # Byte for byte: what names the signer is not signed, so it should not come in several spellings.
+    return certificate.serial_octets == signer.serial_octets and certificate.issuer == signer.issuer
 
 
 def _check_binding(signer: SignerInfo, certificate: x509.Certificate, findings: list[Finding]) -> None:

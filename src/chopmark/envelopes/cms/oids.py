@@ -7,6 +7,8 @@ DATA = "1.2.840.113549.1.7.1"
 SIGNED_DATA = "1.2.840.113549.1.7.2"
 TST_INFO = "1.2.840.113549.1.9.16.1.4"
 SPC_INDIRECT_DATA = "1.3.6.1.4.1.311.2.1.4"
+WRAPPED = frozenset({DATA, TST_INFO})
+"""Content types that always stand in an OCTET STRING."""
 
 # Signed attributes
 CONTENT_TYPE = "1.2.840.113549.1.9.3"

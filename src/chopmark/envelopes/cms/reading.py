@@ -140,6 +140,9 @@ class SignedData:
         content = inner.optional(der.context(0))
         inner.done()
         node = content.only_child() if content else None
+        # CMS wraps content in an OCTET STRING; PKCS #7 lets other types than data stand as the SEQUENCE they are.
+        if node and node.tag != der.OCTET_STRING and (self.content_type in oids.WRAPPED or node.tag != der.SEQUENCE):
+            raise der.DerError(f"content under tag {node.tag:#04x}")
         self.content = node.value if node else None
         self.content_raw = node.raw if node else None
         certificates = _elements(fields.optional(der.context(0)), limits.CERTIFICATES_MAX, "certificates")
@@ -163,7 +166,7 @@ class SignedData:
         if der.context(2) in certificates:
             return 4
         plain = self.content_type == oids.DATA and der.context(1) not in certificates
-        return 1 if plain and not any(signer.key_id for signer in self.signers) else 3
+        return 1 if plain and all(signer.issuer for signer in self.signers) else 3
 
     @property
     def content_der(self) -> bytes | None:
