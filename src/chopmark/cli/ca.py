@@ -89,6 +89,7 @@ def _init_arguments(parser: ArgumentParser) -> None:
 def _issue_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--profile", choices=PROFILES, default="code-signing", help="default code-signing")
     source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--key", metavar="URI", help="a private key, of which the certificate has the public half")
     source.add_argument("--csr", metavar="F", help="a certification request (PKCS #10)")
     source.add_argument("--public-key", metavar="F", help="a public key, or a certificate whose key is kept")
     source.add_argument("--new-key", metavar="F", help="make a key and write it there")
@@ -213,6 +214,9 @@ def _order(args: Namespace, spki: bytes, subject: list[tuple[str, str]]) -> Orde
 
     if args.subject:
         subject = names.parse(args.subject)
+    kinds = dict(subject)
+    if "CN" not in kinds and "O" in kinds:
+        subject = [*subject, ("CN", kinds["O"])]  # both are the subject's legal name (CSBR 7.1.4.2.2)
     if not subject:
         message = "whom is it for? give --subject NAME"
         raise UsageError(message)
@@ -221,10 +225,13 @@ def _order(args: Namespace, spki: bytes, subject: list[tuple[str, str]]) -> Orde
 
 
 def _given_key(args: Namespace) -> tuple[bytes, list[tuple[str, str]]]:
-    """The public key, and the subject that comes with it, of a request whose sender has the private key."""
+    """A public key, and the subject that comes with it; the sender of a request has proved to have the private key."""
+    from chopmark import keys
     from chopmark.core.errors import MalformedError
     from chopmark.envelopes import names, pem, pkcs10, x509
 
+    if args.key:
+        return keys.open_key(args.key, keys.secret(args.key_passphrase)).public_key, []
     path = args.csr or args.public_key
     data = _read(path)
     try:

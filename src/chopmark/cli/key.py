@@ -47,7 +47,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def add_new_passphrase(parser: ArgumentParser, prefix: str = "") -> None:
     """The options that protect a new key."""
     protection = parser.add_mutually_exclusive_group()
-    protection.add_argument(f"--{prefix}passphrase", metavar="SRC", help="protect the key: prompt, fd:N, env:NAME")
+    protection.add_argument(f"--{prefix}passphrase", metavar="SRC", help="of the key: prompt, fd:N, env:NAME")
     protection.add_argument(f"--no-{prefix}passphrase", action="store_true", help="leave the key unprotected")
 
 
