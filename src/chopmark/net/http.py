@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import threading
+import os
 import time
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urljoin, urlsplit
 
 from chopmark.core import limits
 from chopmark.core.errors import UnavailableError
@@ -15,19 +14,22 @@ if TYPE_CHECKING:
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _OK = 200
+_HEADERS = {"User-Agent": "chopmark", "Accept": "*/*", "Accept-Encoding": "identity"}
 
 
 class HttpFetcher:
     """A core.contracts.Fetcher over httpx, which is imported with the first request.
 
     What failed once is not asked again by the same fetcher: a thousand files may name the same dead list. Proxies are
-    those of the environment (HTTP_PROXY and so on). Not for several threads at once.
+    those of the environment (HTTP_PROXY and so on). Not for several threads at once; a forked process opens its own
+    connections.
     """
 
     def __init__(self, timeout: float = limits.HTTP_TIMEOUT) -> None:
         """`timeout` is seconds for a whole request, redirects and body included."""
         self._timeout = timeout
-        self._client: httpx.Client | None = None
+        self._clients: dict[str, httpx.Client] = {}
+        self._owner = os.getpid()
         self._failed: dict[str, str] = {}
 
     def get(self, url: str, limit: int = limits.HTTP_BODY_MAX) -> bytes:
@@ -46,13 +48,18 @@ class HttpFetcher:
 
     def close(self) -> None:
         """Close kept connections."""
-        client, self._client = self._client, None
-        if client is not None:
+        clients, self._clients = self._clients, {}
+        for client in clients.values():
             client.close()
 
     def _fetch(self, method: str, url: str, limit: int, **request: Any) -> bytes:  # noqa: ANN401 - passed on to httpx
+        import threading  # with the first request, like httpx: most checks fetch nothing
+        from urllib.parse import urljoin
+
         import httpx
 
+        if self._owner != os.getpid():  # the connections belong to the process that this one was forked from
+            self._clients, self._owner = {}, os.getpid()
         deadline = time.monotonic() + self._timeout
         # Reads have a timeout each, which a server that sends a header byte now and then would never meet: at the
         # deadline the connection is closed under whoever waits for it.
@@ -61,26 +68,28 @@ class HttpFetcher:
         watchdog.start()
         try:
             for _ in range(limits.HTTP_REDIRECTS_MAX + 1):
-                _require_http(url)
-                with self._opened(httpx).stream(method, url, timeout=self._timeout, **request) as response:
+                client = self._client(_scheme(url))
+                with client.stream(method, url, timeout=_left(url, deadline), **request) as response:
                     if response.status_code == _OK:
                         return _body(response, url, limit, deadline)
                     if method != "GET" or response.status_code not in _REDIRECTS:
                         raise UnavailableError(f"{url}: the server answered {response.status_code}")
                     url = urljoin(url, response.headers.get("Location", ""))
-                if time.monotonic() > deadline:
-                    raise UnavailableError(f"{url}: no answer within {self._timeout:g} seconds")
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, RuntimeError, ValueError, OSError) as error:
             raise UnavailableError(f"{url}: {str(error) or type(error).__name__}") from None
         finally:
             watchdog.cancel()
         raise UnavailableError(f"{url}: more than {limits.HTTP_REDIRECTS_MAX} redirects")
 
-    def _opened(self, httpx: Any) -> httpx.Client:  # noqa: ANN401 - the module, imported late
-        client = self._client
+    def _client(self, scheme: str) -> httpx.Client:
+        """One client for each scheme: loading the roots for TLS takes longer than fetching a list without."""
+        client = self._clients.get(scheme)
         if client is None:
-            client = httpx.Client(headers={"User-Agent": "chopmark", "Accept": "*/*"}, follow_redirects=False)
-            self._client = client
+            import httpx
+
+            verify = scheme != "http"
+            client = httpx.Client(headers=_HEADERS, follow_redirects=False, verify=verify)
+            self._clients[scheme] = client
         return client
 
 
@@ -96,25 +105,37 @@ class Offline:
         raise UnavailableError(f"{url}: not asked, because the network is off")
 
 
-def _require_http(url: str) -> None:
-    """A redirect must not lead to a file or to another protocol."""
+def _scheme(url: str) -> str:
+    """The scheme, which must be http or https: no redirect leads to a file. Raises UnavailableError, ValueError."""
+    from urllib.parse import urlsplit
+
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise UnavailableError(f"{url}: not an http or https address")
+    return parts.scheme
+
+
+def _left(url: str, deadline: float) -> float:
+    """Seconds until the deadline. Raises UnavailableError when it has passed."""
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise UnavailableError(f"{url}: no answer in time")
+    return left
 
 
 def _body(response: httpx.Response, url: str, limit: int, deadline: float) -> bytes:
     """Read until the end, the limit or the deadline, whichever comes first: only the end is an answer.
 
-    What is counted is what comes out of decompression, so a small answer cannot become a large one.
+    Bodies are asked for as they are, and a compressed one is refused: nobody's small answer shall become a large one.
     """
+    if response.headers.get("Content-Encoding", "identity").lower() != "identity":
+        raise UnavailableError(f"{url}: the answer is compressed, which was not asked for")
     pieces = []
     size = 0
-    for piece in response.iter_bytes(limits.READ_CHUNK // 16):
+    for piece in response.iter_raw(limits.READ_CHUNK // 16):
         size += len(piece)
         if size > limit:
             raise UnavailableError(f"{url}: the answer is longer than {limit} bytes")
-        if time.monotonic() > deadline:
-            raise UnavailableError(f"{url}: no whole answer in time")
+        _left(url, deadline)
         pieces.append(piece)
     return b"".join(pieces)
