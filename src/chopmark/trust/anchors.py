@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core import clock
 from chopmark.core.errors import UsageError
@@ -41,8 +40,7 @@ def purpose_name(oid: str) -> str:
     return next((name for name, known in PURPOSES.items() if known == oid and known), oid)
 
 
-@dataclass(frozen=True, slots=True)
-class Constraints:
+class Constraints(NamedTuple):
     """How far an anchor is trusted.
 
     `purposes` are extended key usages (None: all), `refused_purposes` never hold. A signature counts only if it was
@@ -78,8 +76,7 @@ class Constraints:
 UNCONSTRAINED = Constraints()
 
 
-@dataclass(frozen=True, slots=True)
-class Anchor:
+class Anchor(NamedTuple):
     """A certificate that a store trusts: under which constraints, by which store, and from when that store is."""
 
     certificate: x509.Certificate

@@ -8,7 +8,6 @@ import os
 from typing import TYPE_CHECKING
 
 from chopmark.core.errors import ChopmarkError, UnavailableError
-from chopmark.core.patch import write_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -53,6 +52,8 @@ class FetchCache:
         if not accept(body):
             self._failed[url] = f"{url}: what came is not what it should be"
             raise UnavailableError(self._failed[url])
+        from chopmark.core.patch import write_file  # only who fetches has something to keep
+
         with contextlib.suppress(OSError, ChopmarkError):
             os.makedirs(self._folder, mode=0o700, exist_ok=True)
             write_file(self._path(url), body, 0o600)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core import clock
 from chopmark.core.errors import MalformedError
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
     from chopmark.trust.context import Context
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
+class Judgement(NamedTuple):
     """Every finding of trust about one signature.
 
     `signed_at` is a time that a trusted stamp proves, or None; `path` is the way that was judged, the signer's

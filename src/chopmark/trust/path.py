@@ -8,9 +8,8 @@ says why.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core import clock, limits
 from chopmark.core.errors import MalformedError
@@ -30,8 +29,7 @@ if TYPE_CHECKING:
 _NO_ISSUER, _UNTRUSTED, _UNAVAILABLE, _BROKEN, _WHOLE = range(5)
 
 
-@dataclass(frozen=True, slots=True)
-class Path:
+class Path(NamedTuple):
     """A way and what was found about it: the signer's certificate first, the anchor's last when there is an anchor."""
 
     certificates: tuple[x509.Certificate, ...]
@@ -44,8 +42,7 @@ class Path:
         return self.anchor is not None and not _problems(self.findings)
 
 
-@dataclass(frozen=True, slots=True)
-class Material:
+class Material(NamedTuple):
     """What ways are made of: whom to trust, the certificates that came along, and where others can be fetched."""
 
     store: Store

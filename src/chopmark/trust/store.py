@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from chopmark.core import places
 from chopmark.core.errors import UnavailableError, UsageError
-from chopmark.core.patch import write_file
 from chopmark.envelopes import pem, x509
 from chopmark.trust import microsoft, source
 
@@ -212,6 +211,8 @@ def add(
 
     Raises UsageError (a name that cannot be one, an unknown purpose), MalformedError (no certificate), WriteError.
     """
+    from chopmark.core.patch import write_file  # whoever only reads stores does not need it
+
     where = _own_folder(name)
     remark = source.remark(purposes, disallowed_after, anchor=anchor)
     texts = {}
@@ -230,7 +231,8 @@ def add(
 
 def add_crl(name: str, raw: bytes) -> str:
     """Put a DER CRL into a user's store in place of the issuer's older one; the path written. Raises as `add` does."""
-    from chopmark.trust.revocation_list import Crl  # seldom needed
+    from chopmark.core.patch import write_file
+    from chopmark.trust.revocation_list import Crl
 
     listed = Crl(raw)
     where = _own_folder(name)
