@@ -49,8 +49,8 @@ _STRINGS = {
     BMP_STRING: "utf-16-be",
 }
 
-_INTEGER_MAX = 512
-"""Bytes of an INTEGER that is asked for as a number; keys and serial numbers are kept as octets."""
+_INTEGER_MAX = limits.RSA_BITS_MAX // 8 + 1
+"""Bytes of an INTEGER that is asked for as a number: none is larger than an RSA modulus with its sign octet."""
 
 
 class DerError(MalformedError):
