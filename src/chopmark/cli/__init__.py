@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
+from typing import NoReturn
 
 VERBS = {
     "sign": "sign files, or finish a signature made elsewhere",
@@ -18,6 +21,20 @@ VERBS = {
     "store": "show and change the trust stores",
     "demo": "the whole story on real files: sign, attack, revoke, verify",
 }
+
+
+def entry() -> NoReturn:
+    """The process `chopmark`: run one command and leave at once.
+
+    A short-lived process neither profits from collecting garbage while it loads nor from taking itself apart at the
+    end; both together take as long as starting Python. Work on many files turns collection on again (engine.batch).
+    """
+    gc.disable()
+    status = main()
+    with suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(status)
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -58,9 +75,9 @@ def _run(verb: str, arguments: list[str]) -> int:
     from chopmark.core.errors import ChopmarkError  # likewise
 
     module = import_module(f"chopmark.cli.{verb}")
-    parser = ArgumentParser(
-        prog=f"chopmark {verb}", description=module.__doc__, formatter_class=RawDescriptionHelpFormatter
-    )
+    # With a width of its own argparse does not import shutil (and with it three compression libraries) to ask for one.
+    formatter = partial(RawDescriptionHelpFormatter, width=_width())
+    parser = ArgumentParser(prog=f"chopmark {verb}", description=module.__doc__, formatter_class=formatter)
     module.add_arguments(parser)
     try:
         status: int = module.run(parser.parse_args(arguments))
@@ -79,6 +96,16 @@ def _run(verb: str, arguments: list[str]) -> int:
         what = " ".join(str(error).split())[:300]
         return _fail(f"internal error: {type(error).__name__}: {what} (CHOPMARK_TRACEBACK=1 shows where)", 4)
     return status
+
+
+def _width() -> int:
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdigit():
+        return int(columns) - 2
+    try:
+        return min(os.get_terminal_size().columns, 100) - 2
+    except OSError:
+        return 78
 
 
 def _fail(message: str, status: int) -> int:

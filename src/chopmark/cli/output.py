@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import textwrap
 from typing import TYPE_CHECKING, TextIO, TypeVar
 
 from chopmark.core import clock
@@ -107,6 +106,8 @@ def _findings(findings: Iterable[Finding], *, colour: bool, verbose: bool) -> li
 
 
 def _wrapped(text: str, more: str = "") -> str:
+    import textwrap  # not for machines
+
     indent = _INDENT + more
     return textwrap.fill(text, width(), initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
 

@@ -167,7 +167,10 @@ def _signed(artifact: Artifact, args: Namespace, request: sign.SignRequest | Non
         return Outcome(artifact.name, facts)
     if args.attach:
         signed = _attached(artifact, args, request)
-    elif request:
+    else:
+        if request is None:
+            message = "no key"
+            raise UsageError(message)
         signed = sign.sign(artifact, request)
     written = sign.write(artifact, signed, args.output)
     facts |= {"format": signed.format.name, "written": written}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -134,7 +133,7 @@ def _beside(path: str) -> Iterator[tuple[int, _Commit]]:
         if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT):
             raise
         nameless = False
-        temporary = f"{stem}.{secrets.token_hex(6)}.chopmark"
+        temporary = f"{stem}.{os.urandom(6).hex()}.chopmark"
         descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
     commit = _Commit(descriptor, temporary, path, named=not nameless)
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import TYPE_CHECKING, TypeVar
 
@@ -35,6 +36,9 @@ def run(paths: Sequence[str], work: Callable[[str], Result], jobs: int) -> Itera
 
     Raises WorkerError when a process dies.
     """
+    if len(paths) > 1:
+        gc.freeze()  # what is loaded by now stays, and must not be copied by the collector in every fork
+        gc.enable()
     if jobs <= 1 or len(paths) <= 1:
         for path in paths:
             yield work(path)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
-from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from chopmark.core import limits
 from chopmark.core.errors import MalformedError
@@ -83,14 +82,14 @@ _HASHES: dict[str, hashes.HashAlgorithm] = {
     "sha3_384": hashes.SHA3_384(),
     "sha3_512": hashes.SHA3_512(),
 }
-_CURVES = {
-    "1.2.840.10045.3.1.7": ec.SECP256R1,
-    "1.3.132.0.34": ec.SECP384R1,
-    "1.3.132.0.35": ec.SECP521R1,
-    "1.3.132.0.10": ec.SECP256K1,
-    "1.3.36.3.3.2.8.1.1.7": ec.BrainpoolP256R1,
-    "1.3.36.3.3.2.8.1.1.11": ec.BrainpoolP384R1,
-    "1.3.36.3.3.2.8.1.1.13": ec.BrainpoolP512R1,
+_CURVES: dict[str, ec.EllipticCurve] = {
+    "1.2.840.10045.3.1.7": ec.SECP256R1(),
+    "1.3.132.0.34": ec.SECP384R1(),
+    "1.3.132.0.35": ec.SECP521R1(),
+    "1.3.132.0.10": ec.SECP256K1(),
+    "1.3.36.3.3.2.8.1.1.7": ec.BrainpoolP256R1(),
+    "1.3.36.3.3.2.8.1.1.11": ec.BrainpoolP384R1(),
+    "1.3.36.3.3.2.8.1.1.13": ec.BrainpoolP512R1(),
 }
 
 
@@ -195,22 +194,44 @@ def public_key(spki: bytes) -> Any:  # noqa: ANN401 - one of cryptography's key 
     """Load a SubjectPublicKeyInfo. Raises UnsupportedError for kinds, sizes, curves and parameters that are refused."""
     outer = der.parse(spki).fields()
     identifier = outer.take().fields()
+    bits = outer.take().bit_string()
+    outer.done()
     kind = identifier.take().oid()
-    if kind == EC_PUBLIC_KEY:
-        parameters = identifier.take()
-        if parameters.tag != der.OBJECT_IDENTIFIER:
-            raise ForbiddenKeyError("an elliptic-curve key with explicit parameters (CVE-2020-0601)")
-        if parameters.oid() not in _CURVES:
-            raise UnsupportedError(f"an unknown elliptic curve {parameters.oid()}")
-    elif kind not in (RSA_ENCRYPTION, RSASSA_PSS, ED25519):
-        raise UnsupportedError(f"an unknown kind of public key {kind}")
+    # From the numbers, not by a loader for all encodings: importing that takes as long as starting Python.
     try:
-        key = load_der_public_key(spki)
-    except (ValueError, UnsupportedAlgorithm) as error:
+        if kind == EC_PUBLIC_KEY:
+            curve = _curve(identifier)
+            return ec.EllipticCurvePublicKey.from_encoded_point(curve, bits)
+        if kind == ED25519:
+            identifier.done()
+            return ed25519.Ed25519PublicKey.from_public_bytes(bits)
+        if kind in (RSA_ENCRYPTION, RSASSA_PSS):
+            return _rsa_key(bits)
+    except (ValueError, UnsupportedAlgorithm, der.DerError) as error:
         raise UnsupportedError(f"a public key that cannot be loaded ({error})") from None
-    if isinstance(key, rsa.RSAPublicKey) and not 512 <= key.key_size <= limits.RSA_BITS_MAX:
-        raise UnsupportedError(f"an RSA key of {key.key_size} bits")
-    return key
+    raise UnsupportedError(f"an unknown kind of public key {kind}")
+
+
+def _curve(identifier: der.Fields) -> ec.EllipticCurve:
+    """The curve that the parameters name (RFC 5480 clause 2.1.1: nothing but a name is allowed)."""
+    parameters = identifier.take()
+    if parameters.tag != der.OBJECT_IDENTIFIER:
+        raise ForbiddenKeyError("an elliptic-curve key with explicit parameters (CVE-2020-0601)")
+    identifier.done()
+    curve = _CURVES.get(parameters.oid())
+    if curve is None:
+        raise UnsupportedError(f"an unknown elliptic curve {parameters.oid()}")
+    return curve
+
+
+def _rsa_key(bits: bytes) -> rsa.RSAPublicKey:
+    """RSAPublicKey (RFC 8017 appendix A.1.1), within bounds."""
+    numbers = der.parse(bits).fields()
+    modulus, exponent = numbers.take().integer(), numbers.take().integer()
+    numbers.done()
+    if not 512 <= modulus.bit_length() <= limits.RSA_BITS_MAX or modulus < 0:
+        raise UnsupportedError(f"an RSA key of {modulus.bit_length()} bits")
+    return rsa.RSAPublicNumbers(exponent, modulus).public_key()
 
 
 def key_size(spki: bytes) -> int:

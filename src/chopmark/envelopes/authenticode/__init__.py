@@ -1,6 +1,9 @@
 """Authenticode: PKCS #7 over SpcIndirectDataContent, as Windows signs programs and scripts, and nested signatures."""
 
-from chopmark.envelopes.authenticode.building import nest, pe_content, sip_content
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from chopmark.envelopes.authenticode.envelope import AuthenticodeEnvelope
 from chopmark.envelopes.authenticode.oids import (
     SPC_CAB_DATA,
@@ -8,6 +11,9 @@ from chopmark.envelopes.authenticode.oids import (
     SPC_SIPINFO,
 )
 from chopmark.envelopes.authenticode.reading import read
+
+if TYPE_CHECKING:
+    from chopmark.envelopes.authenticode.building import nest, pe_content, sip_content
 
 __all__ = [
     "SPC_CAB_DATA",
@@ -19,3 +25,12 @@ __all__ = [
     "read",
     "sip_content",
 ]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - PEP 562
+    """What makes signatures is loaded by those who make some."""
+    if name in {"nest", "pe_content", "sip_content"}:
+        from chopmark.envelopes.authenticode import building
+
+        return getattr(building, name)
+    raise AttributeError(name)
