@@ -9,6 +9,7 @@ from chopmark.core import digest as digests
 from chopmark.core.artifact import Artifact
 from chopmark.core.contracts import SealOptions
 from chopmark.core.errors import MalformedError
+from chopmark.core.seal import Recipe
 from chopmark.envelopes import cms, timestamp
 from chopmark.formats.pe import FORMAT, image
 from tests.support import pki, probing
@@ -40,13 +41,16 @@ def content(data: bytes, options: SealOptions = PLAIN) -> Content:
 def envelope(data: bytes, options: SealOptions = PLAIN, *, stamped: bool = False) -> bytes:
     """A signature for these bytes, not yet put into them."""
     made = probing.envelope(content(data, options))
-    if stamped:
-        value = cms.read(made).signers[0].signature
-        tsa = pki.world().tsa
-        info = timestamp.TstInfo("1.2.3.4", "sha256", digests.of(value, "sha256"), 7, pki.NOW)
-        token = timestamp.make_token(info, tsa, tsa.certificates)
-        made = cms.add_unsigned(made, timestamp.MICROSOFT_ATTRIBUTE, token)
-    return made
+    return with_stamp(made) if stamped else made
+
+
+def with_stamp(made: bytes) -> bytes:
+    """A signature with a time stamp on it."""
+    value = cms.read(made).signers[0].signature
+    tsa = pki.world().tsa
+    info = timestamp.TstInfo("1.2.3.4", "sha256", digests.of(value, "sha256"), 7, pki.NOW)
+    token = timestamp.make_token(info, tsa, tsa.certificates)
+    return cms.add_unsigned(made, timestamp.MICROSOFT_ATTRIBUTE, token)
 
 
 def embedded(data: bytes, made: bytes, options: SealOptions = PLAIN) -> bytes:
@@ -101,3 +105,8 @@ def against(data: bytes) -> set[str]:
 def codes(data: bytes) -> set[str]:
     """The codes of every finding about the place of signatures."""
     return {finding.code for seal in FORMAT.extract(artifact(data)) for finding in seal.findings}
+
+
+def recipe_of(data: bytes, algorithm: str) -> Recipe:
+    """What a signature of this algorithm covers, whatever else is wrong with the file."""
+    return Recipe(algorithm, headers(data).covered())
