@@ -9,6 +9,7 @@ declare -A package=(
     [osslsigncode]=osslsigncode
     [sbsign]=sbsigntool
     [sbverify]=sbsigntool
+    [pesign]=pesign
     [openssl]=openssl
     [x86_64-w64-mingw32-gcc]=gcc-mingw-w64-x86-64-win32
     [i686-w64-mingw32-gcc]=gcc-mingw-w64-i686-win32
