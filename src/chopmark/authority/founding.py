@@ -38,7 +38,7 @@ class Setup:
 
     `name` is the organisation, from which the CAs take theirs; `url` the HTTP address under which `crl/` and `aia/`
     will be served, as every certificate says; `kind` the keys, one of KINDS; `not_before` backdates everything, for
-    tests; `rounds` is the work that an attacker has with each guess of the passphrase.
+    tests; `rounds` is as in `keys.generate.encode`.
     """
 
     name: str
@@ -46,7 +46,7 @@ class Setup:
     kind: str = "rsa-4096"
     country: str = ""
     not_before: dt.datetime | None = None
-    rounds: int = generate.PBKDF2_ROUNDS
+    rounds: int = 0
 
     def base(self) -> str:
         """The URL with a slash at its end. Raises UsageError for one that cannot stand in a certificate."""
@@ -56,6 +56,22 @@ class Setup:
             message = f"not an address for CRLs and CA certificates: {self.url!r} (http://HOST/..., and http alone:"
             raise UsageError(f"{message} whoever checks a certificate cannot check that of a server first)")
         return self.url.rstrip("/") + "/"
+
+    def subject(self, profile: profiles.AuthorityProfile) -> bytes:
+        """The Name of one of its CAs. Raises UsageError for what cannot stand in a certificate."""
+        parts = [("O", self.name), ("CN", f"{self.name} {profile.title}")]
+        if self.country:
+            parts.append(("C", self.country.upper()))
+        return names.encode(names.ordered(parts))
+
+    def check(self) -> None:
+        """Raise UsageError for what no authority can be made of."""
+        self.base()
+        for profile in profiles.AUTHORITIES.values():
+            self.subject(profile)
+        if self.kind not in KINDS:
+            message = f"a CA's key is one of {', '.join(KINDS)}, not {self.kind!r}"
+            raise UsageError(message)
 
 
 def found(
@@ -71,6 +87,7 @@ def found(
     The keys are encrypted with what `passphrase` answers, not at all when it answers None; the root's with
     `root_passphrase` where that is given. Raises UsageError, RefusedError, DatabaseError.
     """
+    setup.check()
     folder = os.path.abspath(folder)
     if os.path.lexists(folder) and not (os.path.isdir(folder) and not os.listdir(folder)):
         message = f"{folder}: there is something already; a new authority needs a new folder"
@@ -108,9 +125,6 @@ def _build(
     root_passphrase: keys.Passphrase,
     clock: Callable[[], dt.datetime],
 ) -> None:
-    if setup.kind not in KINDS:
-        message = f"a CA's key is one of {', '.join(KINDS)}, not {setup.kind!r}"
-        raise UsageError(message)
     members: list[Issuer] = []
     signers: dict[str, SoftwareSigner] = {}
     for role in profiles.AUTHORITIES:
@@ -153,10 +167,7 @@ def _member(
     base = setup.base()
     issuer = members[0] if members else None
     signer, above = signers[role], signers[issuer.role if issuer else role]
-    subject = [("O", setup.name), ("CN", f"{setup.name} {profile.title}")]
-    if setup.country:
-        subject.append(("C", setup.country.upper()))
-    name = names.encode(names.ordered(subject))
+    name = setup.subject(profile)
     since = (setup.not_before or now).replace(microsecond=0)
     until = profiles.last_second(since, months=profile.months)
     draft = certificates.Draft(

@@ -141,7 +141,7 @@ def _init(args: Namespace) -> int:
 
     where = folder(args)
     setup = founding.Setup(args.name, args.url, args.type, args.country)
-    setup.base()  # before anybody is asked for a passphrase
+    setup.check()  # before anybody is asked for a passphrase
     secret = new_passphrase("the authority's keys", args.passphrase, unprotected=args.no_passphrase)
     root_secret = secret
     if args.root_passphrase:

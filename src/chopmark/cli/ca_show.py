@@ -62,7 +62,7 @@ def show(authority: Authority, args: Namespace, serial: str) -> int:
     print(f"           {output.clean(record.subject)}")
     print(f"           profile {record.profile}, issued by the {record.issuer} CA")
     print(f"           {clock.show(record.not_before)} to {clock.show(record.not_after)}")
-    print(f"           key SHA-256 {record.key_sha256}")
+    print(f"           key {record.key_sha256}")
     if record.revoked:
         from chopmark.authority.crl import REASON_NAMES
 

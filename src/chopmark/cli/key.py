@@ -67,7 +67,7 @@ def _new(args: Namespace) -> int:
     signer = SoftwareSigner(key)
     print(f"made       {output.clean(args.out)}")
     print(f"           {kind_text(signer.public_key)}, {'encrypted' if secret else 'not encrypted'}")
-    print(f"           SHA-256 {_fingerprint(signer)}")
+    print(f"SHA-256    {_fingerprint(signer)}")
     return 0
 
 
@@ -111,7 +111,7 @@ def _show(args: Namespace) -> int:
         padding = ", PSS padding" if signer.algorithm == "rsa-pss" else ""
         print(f"key        {output.clean(args.key)}")
         print(f"           {kind_text(signer.public_key)}{padding}")
-        print(f"           SHA-256 {_fingerprint(signer)}")
+        print(f"SHA-256    {_fingerprint(signer)}")
         for certificate in certificates:
             print(f"with       {output.clean(certificate.subject_text)}")
     return 0

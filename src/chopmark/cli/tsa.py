@@ -8,6 +8,7 @@ prompt, fd:N (a line of an open file descriptor) or env:NAME.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import signal
@@ -146,7 +147,8 @@ def _stamp(args: Namespace) -> int:
         from chopmark.core import limits
         from chopmark.net import http
 
-        response = http.HttpFetcher().post(args.url, request, timestamp.QUERY_TYPE, limits.TIMESTAMP_RESPONSE_MAX)
+        with contextlib.closing(http.HttpFetcher()) as fetcher:
+            response = fetcher.post(args.url, request, timestamp.QUERY_TYPE, limits.TIMESTAMP_RESPONSE_MAX)
     else:
         response = _authority(args).respond(request)
     facts = _token_facts(timestamp.token(response, request))

@@ -51,8 +51,12 @@ def new(kind: str) -> PrivateKey:
     return KINDS[kind]()
 
 
-def encode(key: PrivateKey, passphrase: bytes | None, *, rounds: int = PBKDF2_ROUNDS) -> bytes:
-    """PEM of PKCS #8; with a passphrase encrypted by PBES2: PBKDF2-HMAC-SHA-256 and AES-256-CBC (RFC 8018)."""
+def encode(key: PrivateKey, passphrase: bytes | None, *, rounds: int = 0) -> bytes:
+    """PEM of PKCS #8; with a passphrase encrypted by PBES2: PBKDF2-HMAC-SHA-256 and AES-256-CBC (RFC 8018).
+
+    `rounds` is the work of each guess, PBKDF2_ROUNDS when 0.
+    """
+    rounds = rounds or PBKDF2_ROUNDS
     plain = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     if passphrase is None:
         return pem.encode("PRIVATE KEY", plain)

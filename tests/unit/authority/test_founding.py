@@ -15,7 +15,9 @@ from chopmark.authority.register import Register
 from chopmark.core import places
 from chopmark.core.errors import ChopmarkError, UsageError
 from chopmark.envelopes import pem, x509
+from chopmark.keys import generate
 from chopmark.keys.errors import PassphraseError
+from tests.support import pki
 from tests.unit.authority.conftest import NOW, Clock, order
 
 if TYPE_CHECKING:
@@ -161,7 +163,8 @@ def test_keys_that_a_ca_must_not_have(kind: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("kind", "digest"), [("p384", "sha384"), ("p521", "sha512"), ("rsa-4096", "sha256")])
-def test_digests_as_strong_as_the_keys(kind: str, digest: str, tmp_path: Path) -> None:
+def test_digests_as_strong_as_the_keys(kind: str, digest: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(generate.KINDS, "rsa-4096", lambda: pki.key("rsa4096"))  # finding primes takes seconds
     setup = founding.Setup("Example Ltd", "http://pki.example.com", kind)
     with founding.found(str(tmp_path / "ca"), setup) as authority:
         root, signing, _ = (issuer.certificate for issuer in authority.issuers())
