@@ -12,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chopmark.core import limits
+from chopmark.core.artifact import BytesView
 from chopmark.core.contracts import SealOptions
 from chopmark.core.errors import MalformedError, RefusedError
 from chopmark.core.seal import Recipe
 from chopmark.envelopes import authenticode
-from chopmark.formats.pe import FORMAT, pages, reasons, table
+from chopmark.formats.pe import FORMAT, image, pages, reasons, table
 from tests.support import probing
 from tests.unit.formats.pe import signing
 from tests.vectors.pe import make
@@ -151,6 +152,9 @@ def test_where_there_is_no_rule_none_are_made_and_claimed_ones_are_left_open(bui
 
 
 def test_a_table_larger_than_an_envelope_is_not_begun() -> None:
+    class LargeView(BytesView):
+        size = 0xF0001000
+
     section = make.Section(b"huge", b"x", raw_size=0xF0000000)
-    head = replace(signing.headers(make.Pe(sections=(section,)).build()), size=0xF0001000)
+    head = image.read(LargeView(make.Pe(sections=(section,)).build()))
     assert str(limits.ENVELOPE_MAX) in pages.impossible(head)
