@@ -1,1 +1,1 @@
-"""What the text formats share: signature blocks in comments, texts that deceive the eye, and why a digest differs."""
+"""What the text formats share (detached signatures too): blocks in comments, deceptive texts, explanations."""

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core import limits
 
@@ -27,8 +26,7 @@ _LINE_ENDINGS = ("\r\n", "\n", "\r")
 _BASE64_MAX = limits.ENVELOPE_MAX * 4 // 3 + 4
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(NamedTuple):
     """A block as found: the text before it ends at `start`, the block's own text at `end`, `tail` is what follows.
 
     The line break in front of the begin line belongs to the block, the one behind the end line to the tail. `newline`

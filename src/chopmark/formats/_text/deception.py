@@ -78,23 +78,38 @@ def skeleton(text: str) -> str:
 def lookalikes(text: str, markers: Iterable[str], genuine: Iterable[int]) -> list[int]:
     """Lines, counted from 1, that look like a comment with one of `markers` and nothing else; not `genuine` ones."""
     drawn = skeleton(text)
-    found = set()
+    found: set[int] = set()
     for marker in markers:
         core = skeleton(marker).strip("-")
-        position = drawn.find(core)
+        number, counted, position = 1, 0, drawn.find(core)
+        # Each line is looked at once, and line breaks are counted as they come: hostile texts hold markers only.
         while position >= 0:
-            start, stop = drawn.rfind("\n", 0, position) + 1, drawn.find("\n", position)
-            around = drawn[start:position] + drawn[position + len(core) : stop if stop >= 0 else None]
-            if not _LETTERS.search(around):
-                found.add(drawn.count("\n", 0, position) + 1)
-            position = drawn.find(core, position + len(core))
+            start, stop = drawn.rfind("\n", counted, position) + 1 or counted, drawn.find("\n", position)
+            stop = stop if stop >= 0 else len(drawn)
+            number += drawn.count("\n", counted, start)
+            if not _LETTERS.search(drawn[start:position] + drawn[position + len(core) : stop]):
+                found.add(number)
+            counted, position = stop, drawn.find(core, stop)
     return sorted(found.difference(genuine))
 
 
 def line_number(text: str, position: int) -> int:
     """The number of the line that a position is in, counted from 1; CR, LF and both together end a line."""
-    breaks = text.count("\n", 0, position) + text.count("\r", 0, position) - text.count("\r\n", 0, position)
-    return breaks + 1
+    return line_numbers(text, [position])[0]
+
+
+def line_numbers(text: str, positions: Iterable[int]) -> list[int]:
+    """The numbers of the lines that positions are in, in ascending order; in one pass, however many there are."""
+    found = []
+    number, counted = 1, 0
+    for position in sorted(positions):
+        number += text.count("\n", counted, position) + text.count("\r", counted, position)
+        number -= text.count("\r\n", counted, position)
+        if 0 < counted < position and text[counted - 1] == "\r" and text[counted] == "\n":
+            number -= 1  # the pair that the last position stood in the middle of
+        counted = position
+        found.append(number)
+    return found
 
 
 def hidden(text: str) -> Iterator[Finding]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ class ExplainedEnvelope:
         proof = self._envelope.check(payloads)
         if self._expected is None or not payloads or payloads[0].value == self._expected:
             return proof
-        return dataclasses.replace(proof, findings=(*proof.findings, *self._explain(payloads[0], self._expected)))
+        return proof._replace(findings=(*proof.findings, *self._explain(payloads[0], self._expected)))
 
 
 def conversions(content: str, mark: str) -> Iterator[tuple[str, str, str]]:

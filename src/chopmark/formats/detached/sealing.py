@@ -9,6 +9,7 @@ from chopmark.core.errors import MalformedError, RefusedError
 from chopmark.core.patch import Patch
 from chopmark.core.seal import Claim, Range, Recipe, Seal
 from chopmark.envelopes import cms
+from chopmark.formats._text.detached_signer import DetachedSigner
 from chopmark.formats._text.errors import BrokenError
 from chopmark.formats._text.explanation import ExplainedEnvelope
 from chopmark.formats.detached import companion, reasons
@@ -36,11 +37,11 @@ def seals(artifact: Artifact) -> Iterator[Seal]:
         raise BrokenError(reasons.NOBODY)
     whole = (Range(0, artifact.view.size),)
     for number, signer in enumerate(signed.signers, 1):
-        expected = signer.message_digest or b""
+        envelope = DetachedSigner(signed, signer)
         yield Seal(
-            where=companion.SUFFIX if len(signed.signers) == 1 else f"{companion.SUFFIX}, signer {number}",
-            envelope=ExplainedEnvelope(cms.CmsEnvelope(signed, signer), expected, Explanation(artifact)),
-            claims=(Claim("file", Recipe(signer.digest_algorithm, whole), expected),),
+            where="detached signature" if len(signed.signers) == 1 else f"detached signature, signer {number}",
+            envelope=ExplainedEnvelope(envelope, envelope.expected, Explanation(artifact)),
+            claims=(Claim("file", Recipe(envelope.digest_algorithm, whole), envelope.expected),),
             findings=tuple(_content_findings(signed)),
         )
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core import limits
 from chopmark.core import reasons as core_reasons
@@ -24,8 +23,7 @@ END = "-----END CHOPMARK SIGNATURE-----"
 STYLES = {comment: Style(comment + " ", "", BEGIN, END) for comment in languages.COMMENTS}
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(NamedTuple):
     """A file and the signature block in it, if there is one.
 
     `view` has one character per byte; `end` is where the signed content ends; `envelope` is what the block holds;
@@ -63,7 +61,7 @@ def read(artifact: Artifact) -> Document:
         for line in (style.begin_line, style.end_line)
         for place in comment_block.marker_lines(view, line)
     }
-    genuine = {deception.line_number(view, place) for place in marked}
+    genuine = set(deception.line_numbers(view, marked))
     similar = deception.lookalikes(bare.shown(), (BEGIN, END), genuine)
     lookalike = f"line {', '.join(map(str, similar[:3]))}" if similar else ""
     begins = [place for place, style in marked.items() if view.startswith(style.begin_line, place)]

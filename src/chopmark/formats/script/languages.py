@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from chopmark.formats._text.first_line import interpreter_of
@@ -116,8 +115,7 @@ BY_NAME = _by_word(_NAMES)
 COMMENTS = (HASH, SLASHES, DASHES)
 
 
-@dataclass(frozen=True, slots=True)
-class Identity:
+class Identity(NamedTuple):
     """What a script is, by its first line and by its name.
 
     `interpreter` is the program that the first line names, empty without one; the languages are None when not known.

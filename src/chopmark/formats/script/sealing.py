@@ -10,6 +10,7 @@ from chopmark.core.patch import Patch
 from chopmark.core.seal import Claim, Range, Recipe, Seal
 from chopmark.envelopes import cms
 from chopmark.formats._text import comment_block, deception
+from chopmark.formats._text.detached_signer import DetachedSigner
 from chopmark.formats._text.errors import BrokenError
 from chopmark.formats._text.explanation import ExplainedEnvelope
 from chopmark.formats.script import document, hazards, languages, reasons
@@ -38,12 +39,12 @@ def seals(artifact: Artifact) -> Iterator[Seal]:
         raise BrokenError(reasons.BLOCK_FORM, "nobody signed it")
     about_text = [*_interpreter(found), *deception.hidden(found.shown())]
     for number, signer in enumerate(signed.signers, 1):
-        expected = signer.message_digest or b""
-        recipe = Recipe(signer.digest_algorithm, (Range(0, found.end),))
+        envelope = DetachedSigner(signed, signer)
+        recipe = Recipe(envelope.digest_algorithm, (Range(0, found.end),))
         yield Seal(
             where="signature block" if len(signed.signers) == 1 else f"signature block, signer {number}",
-            envelope=ExplainedEnvelope(cms.CmsEnvelope(signed, signer), expected, Explanation(found)),
-            claims=(Claim("script", recipe, expected),),
+            envelope=ExplainedEnvelope(envelope, envelope.expected, Explanation(found)),
+            claims=(Claim("script", recipe, envelope.expected),),
             findings=(*found.placement, *_detached(signed), *about_text),
         )
 
