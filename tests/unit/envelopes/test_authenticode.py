@@ -87,8 +87,8 @@ def test_the_bytes_of_the_content_are_those_of_other_signers() -> None:
 def test_asn1crypto_reads_the_same() -> None:
     """Read lazily, as here, it agrees, on all of Microsoft's real files as well.
 
-    It was said to fail on some of those: its `.native` does, on every file whose SpcSpOpusInfo names the program, because
-    it has no definition for that attribute and cannot turn a bare [0] into a Python value.
+    It was said to fail on some of those: its `.native` does, wherever SpcSpOpusInfo names the program, because it has
+    no definition for that attribute and cannot turn a bare [0] into a Python value.
     """
     signed = oracle.ContentInfo.load(signature(image_content(SealOptions(description="name"))))["content"]
     assert signed["encap_content_info"]["content_type"].dotted == oids.SPC_INDIRECT_DATA
