@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hmac
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chopmark.core import digest as digests
@@ -54,8 +53,7 @@ def check(raw: bytes, stamped: bytes, *, critical_purpose: bool = True) -> Stamp
             findings.append(reasons.SIGNER_NOT_NAMED.found())
     unknown = [oid for oid, extension in info.extensions.items() if extension.critical]
     findings += [reasons.EXTENSION_UNKNOWN.found(oid) for oid in unknown]
-    proof = replace(
-        proof,
+    proof = proof._replace(
         findings=(*proof.findings, *findings),
         digest_algorithm=digests.weakest((proof.digest_algorithm, info.algorithm)),
         claimed_time=info.time,

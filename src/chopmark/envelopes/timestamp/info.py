@@ -109,7 +109,10 @@ def _accuracy(seconds: float) -> bytes:
 def _read_accuracy(node: der.Node) -> float:
     fields = node.fields()
     seconds = fields.optional(der.INTEGER)
-    total = float(seconds.integer()) if seconds else 0.0
+    whole = seconds.integer() if seconds else 0
+    if not 0 <= whole < 10**9:
+        raise der.DerError("an accuracy that is none")
+    total = float(whole)
     for number, unit in ((0, 1e-3), (1, 1e-6)):
         part = fields.optional(der.context(number, constructed=False))
         if part:
@@ -118,6 +121,4 @@ def _read_accuracy(node: der.Node) -> float:
                 raise der.DerError("an accuracy with a thousand or more of a unit, or less than none")
             total += value * unit
     fields.done()
-    if not 0 <= total < 1e9:
-        raise der.DerError("an accuracy that is none")
     return total
