@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 
 from chopmark.authority import founding
-from chopmark.authority.ca import Order
+from chopmark.authority.ca import Authority, Order
 from tests.support import pki
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
-
-    from chopmark.authority.ca import Authority
 
 NOW = dt.datetime(2026, 11, 22, 12, 0, 0, tzinfo=dt.UTC)
 SUBJECT = (("CN", "Example Ltd"), ("O", "Example Ltd"), ("L", "Leeds"), ("C", "GB"))
@@ -40,11 +39,21 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture
-def authority(tmp_path: Path, clock: Clock) -> Iterator[Authority]:
+@pytest.fixture(scope="session")
+def founded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A new authority, closed: a folder that can be copied."""
+    folder = tmp_path_factory.mktemp("founded") / "ca"
     setup = founding.Setup("Example Ltd", "http://pki.example.com", "p256", "GB")
-    with founding.found(str(tmp_path / "ca"), setup, clock=clock) as made:
-        yield made
+    founding.found(str(folder), setup, clock=Clock()).close()
+    return folder
+
+
+@pytest.fixture
+def authority(founded: Path, tmp_path: Path, clock: Clock) -> Iterator[Authority]:
+    """An authority of the test's own."""
+    shutil.copytree(founded, tmp_path / "ca")
+    with Authority.open(str(tmp_path / "ca"), clock=clock) as opened:
+        yield opened
 
 
 def spki(kind: str = "p256", label: str = "signer") -> bytes:
