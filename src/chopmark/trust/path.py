@@ -101,9 +101,10 @@ class _Search:
             self._judge(way, anchor)
         led_on = anchor is not None
         refusal: Finding | None = None
-        for candidate, trusted in self._candidates(top, way):
-            if self._finished:
-                return
+        candidates = self._candidates(top, way)
+        # Asking for another candidate may cost much: only while one is needed.
+        while not self._finished and (pair := next(candidates, None)) is not None:
+            candidate, trusted = pair
             problem = self._check(top, candidate)
             if problem is not None:
                 if _may_be_issuer(top, candidate):

@@ -32,7 +32,12 @@ REASON_NAMES = {
 FRESHEST_CRL = "2.5.29.46"
 _LIST_EXTENSIONS = frozenset({x509.AUTHORITY_KEY_ID, x509.CRL_NUMBER, x509.ISSUING_DISTRIBUTION_POINT})
 _ENTRY_EXTENSIONS = frozenset({x509.CRL_REASON, x509.INVALIDITY_DATE})
-_CRITICAL = b"\x01\x01\xff"
+_CRITICAL = b"\x01\x01\xff\x04"
+"""TRUE, and the OCTET STRING that follows it in a critical extension."""
+
+
+_LONG = 0x80
+"""From here on, the octet after the tag says how long the length is, not how long the value."""
 
 
 class UnusableError(MalformedError):
@@ -234,18 +239,23 @@ class Crl:
 
 def _starting_with(block: der.Node, octets: bytes) -> Iterator[der.Node]:
     """The elements of a list whose value begins with these bytes."""
-    buffer, end = block.buffer, block.end
-    position = buffer.find(octets, block.body, end)
-    if position < 0:
-        return
-    for each in block.each():
-        if each.end <= position:
-            continue
-        if each.body == position:
-            yield each
-        position = buffer.find(octets, each.end, end)
-        if position < 0:
-            return
+    buffer, end, start = block.buffer, block.end, block.body
+    wanted = buffer.find(octets, start, end)
+    while wanted >= 0 and start < end:
+        # Only headers are looked at, and by hand: there may be a million of them.
+        length = buffer[start + 1] if start + 1 < end else _LONG
+        if length < _LONG:
+            body, following = start + 2, start + 2 + length
+        else:
+            node = der.Node(buffer, start, end)
+            body, following = node.body, node.end
+        if following > end:
+            raise der.DerError("an entry that is cut off")
+        if following > wanted:
+            if body == wanted:
+                yield der.Node(buffer, start, end)
+            wanted = buffer.find(octets, following, end)
+        start = following
 
 
 def distribution_names(certificate: x509.Certificate) -> frozenset[bytes]:

@@ -164,6 +164,9 @@ def _remarks(data: bytes) -> dict[int, dict[str, str]]:
     position = data.find(mark)
     while position >= 0:
         end = data.find(b"\n", position)
+        if position and data[position - 1 : position] != b"\n":  # inside of other words, such as a name
+            position = data.find(mark, position + 1)
+            continue
         line = data[position + len(mark) : end if end >= 0 else len(data)].decode("ascii", "replace")
         words = dict(word.partition("=")[::2] for word in line.split())
         below = data.find(b"-----BEGIN ", position)
