@@ -150,6 +150,30 @@ def _digest(certificate: x509.Certificate, signer: Signer) -> str:
     return digest if digest in digests.SIGNING_ALGORITHMS else digest_for(signer.public_key)
 
 
+def policy_named(text: str) -> str:
+    """The object identifier that a text is. Raises UsageError."""
+    try:
+        if der.parse(der.oid(text)).oid() == text:
+            return text
+    except (ValueError, IndexError, MalformedError):
+        pass
+    message = f"not an object identifier: {text!r}"
+    raise UsageError(message)
+
+
+def token_in(data: bytes) -> bytes:
+    """The token in a file with a token or a TimeStampResp, in DER or PEM. Raises MalformedError."""
+    raw = pem.single(data, *pem.CMS)
+    fields = der.parse(raw).fields()
+    if fields.take().tag == der.OBJECT_IDENTIFIER:
+        return raw
+    rest = fields.rest()
+    if not rest:
+        message = "the response holds no token: the authority declined"
+        raise MalformedError(message)
+    return rest[0].raw
+
+
 def create(
     authority: ca.Authority,
     order: ca.Order,

@@ -20,7 +20,7 @@ from chopmark.cli import output
 from chopmark.cli.ca import add_folder, folder, opened, tell_issued
 from chopmark.cli.key import add_new_passphrase, new_passphrase
 from chopmark.core import clock, digest
-from chopmark.core.errors import MalformedError, UsageError
+from chopmark.core.errors import MalformedError
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -89,7 +89,7 @@ def _authority(args: Namespace) -> TimeStampAuthority:
     from chopmark.core.artifact import Artifact
     from chopmark.envelopes import pem
 
-    policy = _policy(args.policy) if args.policy else profiles.POLICY_TIME_STAMPING
+    policy = tsa.policy_named(args.policy) if args.policy else profiles.POLICY_TIME_STAMPING
     secret = keys.secret(args.passphrase)
     if not args.key:
         return tsa.in_folder(folder(args), secret, policy=policy)
@@ -99,18 +99,6 @@ def _authority(args: Namespace) -> TimeStampAuthority:
         with Artifact.open(args.cert) as file:
             certificates = tuple(pem.certificates(file.view.read(0, file.view.size)))
     return tsa.TimeStampAuthority(signer, certificates, policy=policy)
-
-
-def _policy(text: str) -> str:
-    from chopmark.envelopes import der
-
-    try:
-        if der.parse(der.oid(text)).oid() == text:
-            return text
-    except (ValueError, IndexError, MalformedError):
-        pass
-    message = f"not an object identifier: {text!r}"
-    raise UsageError(message)
 
 
 def _serve(args: Namespace) -> int:
@@ -138,10 +126,11 @@ def _log(line: str) -> None:
 
 
 def _stamp(args: Namespace) -> int:
+    from chopmark.authority import tsa
     from chopmark.core import patch
     from chopmark.envelopes import timestamp
 
-    policy = _policy(args.policy) if args.policy else None
+    policy = tsa.policy_named(args.policy) if args.policy else None
     request = timestamp.request(_file_digest(args.file, args.digest), args.digest, nonce=_nonce(), policy=policy)
     if args.url:
         from chopmark.core import limits
@@ -174,12 +163,13 @@ def _file_digest(path: str, algorithm: str) -> bytes:
 
 
 def _show(args: Namespace) -> int:
+    from chopmark.authority import tsa
     from chopmark.core import limits
     from chopmark.core.artifact import Artifact
 
     with Artifact.open(args.file) as artifact:
         raw = artifact.view.read(0, limits.TIMESTAMP_RESPONSE_MAX)
-    facts = _token_facts(_token(raw))
+    facts = _token_facts(tsa.token_in(raw))
     if args.json:
         import json
 
@@ -188,22 +178,6 @@ def _show(args: Namespace) -> int:
     for name, value in facts.items():
         print(f"{name.replace('_', ' '):<10} {output.clean(value)}")
     return 0
-
-
-def _token(raw: bytes) -> bytes:
-    """The token in a response; a token stays one. Raises MalformedError."""
-    from chopmark.envelopes import der, pem
-
-    raw = pem.single(raw, *pem.CMS)
-    fields = der.parse(raw).fields()
-    first = fields.take()
-    if first.tag == der.OBJECT_IDENTIFIER:
-        return raw
-    fields_left = fields.rest()
-    if not fields_left:
-        message = "the response holds no token: the authority declined"
-        raise MalformedError(message)
-    return fields_left[0].raw
 
 
 def _token_facts(token: bytes) -> dict[str, str]:
