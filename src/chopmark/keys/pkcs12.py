@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.hazmat.primitives.serialization.pkcs12 import PKCS12KeyAndCertificates, load_pkcs12
 
 from chopmark.core.errors import MalformedError
 from chopmark.keys.errors import PassphraseError, UnusableKeyError
@@ -14,6 +13,8 @@ from chopmark.keys.file import KeyFile, read, refuse_exposed
 from chopmark.keys.software import SoftwareSigner, checked
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.serialization.pkcs12 import PKCS12KeyAndCertificates
+
     from chopmark.keys.passphrase import Passphrase
     from chopmark.keys.uri import KeyUri
 
@@ -40,6 +41,8 @@ def open_key(uri: KeyUri, passphrase: Passphrase) -> SoftwareSigner:
 
 def _load(file: KeyFile, passphrase: Passphrase) -> PKCS12KeyAndCertificates:
     """Without a passphrase first: some files have none, or an empty one."""
+    from cryptography.hazmat.primitives.serialization.pkcs12 import load_pkcs12  # all of X.509: 50 ms
+
     for unprotected in (None, b""):
         try:
             held = load_pkcs12(file.data, unprotected)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import unquote
 
 from chopmark.core.errors import UsageError
 
@@ -40,6 +39,8 @@ def parse(text: str, known: Container[str]) -> KeyUri:
     match = _SCHEME.fullmatch(text)
     if match is None or (match[1] not in known and "/" in match[1]):
         return _named("file", text, {})
+    from urllib.parse import unquote  # slow to import, and a plain path needs none of it
+
     path, _, query = match[2].partition("?")
     if path.startswith("//"):  # RFC 8089: file://host/path; the only host is this one
         host, slash, rest = path[2:].partition("/")
@@ -58,6 +59,8 @@ def _named(scheme: str, path: str, parameters: Mapping[str, str]) -> KeyUri:
 
 
 def _parameters(query: str) -> dict[str, str]:
+    from urllib.parse import unquote
+
     found: dict[str, str] = {}
     for part in filter(None, query.split("&")):
         name, equals, value = part.partition("=")
