@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core import limits
 from chopmark.core import reasons as core_reasons
@@ -23,8 +22,7 @@ NEWLINE = "\r\n"
 """Windows' handler looks for the block behind this, whatever ends the other lines."""
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(NamedTuple):
     """A file and the signature block in it, if there is one.
 
     `end` is where the signed text ends, in bytes; `envelope` what the block holds; `placement` the findings about the
@@ -51,7 +49,7 @@ def read(artifact: Artifact) -> Document:
     style = kinds.style(artifact.name, text.view)
     begins = comment_block.marker_lines(text.view, style.begin_line)
     ends = comment_block.marker_lines(text.view, style.end_line)
-    genuine = {deception.line_number(text.view, place) for place in (*begins, *ends)}
+    genuine = set(deception.line_numbers(text.view, (*begins, *ends)))
     similar = deception.lookalikes(text.shown(), kinds.MARKERS, genuine)
     lookalike = f"line {', '.join(map(str, similar[:3]))}" if similar else ""
     block = comment_block.at(text.view, begins[0], style) if begins else None
