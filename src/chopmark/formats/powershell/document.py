@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core import limits
 from chopmark.core import reasons as core_reasons
 from chopmark.core.artifact import UnreadableError
 from chopmark.formats._text import comment_block, deception
+from chopmark.formats._text.charset import keeps_ascii
 from chopmark.formats._text.errors import BrokenError
 from chopmark.formats.powershell import kinds, reasons
 from chopmark.formats.powershell.text import Text
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
 NEWLINE = "\r\n"
 """Windows' handler looks for the block behind this, whatever ends the other lines."""
+_XML_ENCODING = re.compile(r"\s*<\?xml\s[^>]{0,200}?\bencoding\s*=\s*[\"']([\w.-]{1,40})")
 
 
 class Document(NamedTuple):
@@ -63,7 +66,7 @@ def read(artifact: Artifact) -> Document:
         envelope = comment_block.decode(block)
     except comment_block.BlockError as error:
         raise BrokenError(reasons.BLOCK_BASE64, str(error)) from None
-    findings = _form(block, envelope)
+    findings = _form(block, envelope) + _declared(text, style)
     if len(begins) != 1 or len(ends) != 1:
         findings.append(reasons.BLOCK_SEVERAL.found(f"lines {', '.join(map(str, sorted(genuine)))}"))
     findings += _tail(text, block)
@@ -78,6 +81,13 @@ def _form(block: Block, envelope: bytes) -> list[Finding]:
     if departures == [comment_block.LINE_BREAKS]:
         return [reasons.BLOCK_LINE_BREAKS.found()]
     return [reasons.BLOCK_FORM.found(departure) for departure in departures]
+
+
+def _declared(text: Text, style: Style) -> list[Finding]:
+    match = _XML_ENCODING.match(text.view.removeprefix("\xef\xbb\xbf").removeprefix("\ufeff")) if style is kinds.XML else None
+    if match and not keeps_ascii(match[1]) and not (text.wide and match[1].lower() == "utf-16"):
+        return [reasons.ENCODING_DECLARED.found(match[1])]
+    return []
 
 
 def _tail(text: Text, block: Block) -> list[Finding]:

@@ -8,6 +8,7 @@ from chopmark.core import limits
 from chopmark.core import reasons as core_reasons
 from chopmark.core.artifact import UnreadableError
 from chopmark.formats._text import comment_block, deception
+from chopmark.formats._text.charset import keeps_ascii
 from chopmark.formats._text.errors import BrokenError
 from chopmark.formats._text.style import Style
 from chopmark.formats.script import languages, reasons
@@ -77,7 +78,7 @@ def read(artifact: Artifact) -> Document:
         envelope = comment_block.decode(block)
     except comment_block.BlockError as error:
         raise BrokenError(reasons.BLOCK_BASE64, str(error)) from None
-    findings = _comment(identity, block) + _form(view, block, envelope)
+    findings = _comment(identity, block, raw) + _form(view, block, envelope)
     if lookalike:
         findings.append(reasons.BLOCK_LOOKALIKE.found(lookalike))
     placement = findings or [reasons.BLOCK_SOUND.found()]
@@ -93,12 +94,16 @@ def newline_of(content: bytes) -> str:
     return "\r\n" if last > 0 and content[last - 1] == 0x0D else "\n"
 
 
-def _comment(identity: Identity, block: Block) -> list[Finding]:
+def _comment(identity: Identity, block: Block, raw: bytes) -> list[Finding]:
+    """Whether the interpreter takes the block for comments."""
     language = identity.language
     if language is None:
         return [reasons.LANGUAGE_UNKNOWN.found(identity.interpreter)]
     if STYLES[language.comment] is not block.style:
         return [reasons.BLOCK_COMMENT.found(f"{block.style.opening.strip()} in {language.name}")]
+    encoding = languages.declared_encoding(raw[: limits.DETECT_HEAD], language)
+    if encoding and not keeps_ascii(encoding):
+        return [reasons.ENCODING.found(encoding)]
     return []
 
 
