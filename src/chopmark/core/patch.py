@@ -5,8 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core.artifact import FileView, Identity
 from chopmark.core.errors import ChopmarkError, InputError
@@ -18,8 +17,7 @@ if TYPE_CHECKING:
     from chopmark.core.seal import Range
 
 
-@dataclass(frozen=True, slots=True)
-class Patch:
+class Patch(NamedTuple):
     """What a file shall become: ranges of the artifact and new bytes, in order.
 
     `companion` names the file beside the artifact that is meant instead of the artifact itself (a suffix such as

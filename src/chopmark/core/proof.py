@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core.finding import Outcome
 
@@ -14,8 +13,7 @@ if TYPE_CHECKING:
     from chopmark.core.signer import SignerId
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
+class Proof(NamedTuple):
     """The result of checking one envelope: structure, digests and the signature over them.
 
     `certificates` are DER, the signer's own first when it was found, then all others carried along, as material for
@@ -40,8 +38,7 @@ class Proof:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
+class Stamp(NamedTuple):
     """A time stamp over a signature value: RFC 3161 token ("rfc3161") or legacy countersignature ("authenticode").
 
     `proof` is the token's own check, imprint included; whether its authority is trusted is trust's business.

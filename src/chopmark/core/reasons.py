@@ -6,35 +6,40 @@ belong to everybody stand here), and registers itself in CATALOG. Tests assert c
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from chopmark.core.finding import Finding, Outcome
 
 CATALOG: dict[str, Reason] = {}
 
 
-@dataclass(frozen=True, slots=True)
 class Reason:
     """Why a check answered as it did.
 
     `code` is `area.what`; `sentence` is for people, without the particulars; `remedy` says what would have to change
     in the artifact or its surroundings, never in the policy; `cites` names the clause; `techniques` are MITRE ATT&CK
-    ids.
+    ids. Making one enters it into the catalogue; a code declared twice is a programming error (ValueError).
     """
 
-    code: str
-    outcome: Outcome
-    sentence: str
-    remedy: str = ""
-    cites: str = ""
-    techniques: tuple[str, ...] = ()
+    __slots__ = ("cites", "code", "outcome", "remedy", "sentence", "techniques")
 
-    def __post_init__(self) -> None:
-        """Enter the catalogue; a code declared twice is a programming error."""
-        if self.code in CATALOG:
-            message = f"reason code declared twice: {self.code}"
+    def __init__(
+        self,
+        code: str,
+        outcome: Outcome,
+        sentence: str,
+        remedy: str = "",
+        cites: str = "",
+        techniques: tuple[str, ...] = (),
+    ) -> None:
+        if code in CATALOG:
+            message = f"reason code declared twice: {code}"
             raise ValueError(message)
-        CATALOG[self.code] = self
+        self.code = code
+        self.outcome = outcome
+        self.sentence = sentence
+        self.remedy = remedy
+        self.cites = cites
+        self.techniques = techniques
+        CATALOG[code] = self
 
     def found(self, detail: str = "", *, subject: str = "", outcome: Outcome | None = None) -> Finding:
         """A finding for this reason; `subject` is what was looked at, `detail` the particulars of this case."""

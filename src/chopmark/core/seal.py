@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -17,8 +16,7 @@ class Range(NamedTuple):
     length: int
 
 
-@dataclass(frozen=True, slots=True)
-class Recipe:
+class Recipe(NamedTuple):
     """How to compute what a signature covers: a digest over ranges of the artifact and literal bytes, in order.
 
     `algorithm` is a name of core.digest; `transform` names what a format does to the bytes before hashing them (empty:
@@ -30,8 +28,7 @@ class Recipe:
     transform: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Payload:
+class Payload(NamedTuple):
     """What a recipe came to: the value, usually a digest, and how many bytes went into it."""
 
     recipe: Recipe
@@ -39,8 +36,7 @@ class Payload:
     length: int
 
 
-@dataclass(frozen=True, slots=True)
-class Claim:
+class Claim(NamedTuple):
     """A statement of a seal about the artifact: this recipe gives this value.
 
     `expected` is None where the envelope binds the payload itself, in its own check.
@@ -51,8 +47,7 @@ class Claim:
     expected: bytes | None
 
 
-@dataclass(frozen=True, slots=True)
-class Seal:
+class Seal(NamedTuple):
     """One signature as found. Nothing in it is verified yet.
 
     `where` tells a person which one it is ("signature 1", "nested signature 1.2"); `nested` is the depth (0:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class SignerId:
+class SignerId(NamedTuple):
     """A signer as the envelope shows them; whether to believe it is trust's business.
 
     `kind` is x509, openpgp, ssh, oidc or key; `subject` is a name for people (never matched on alone); `fingerprint` is

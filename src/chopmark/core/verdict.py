@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core.finding import Outcome
 from chopmark.core.reasons import DIGEST_WEAK, SEAL_NONE
@@ -26,8 +25,7 @@ class Status(StrEnum):
     REJECTED = "rejected"
 
 
-@dataclass(frozen=True, slots=True)
-class SealVerdict:
+class SealVerdict(NamedTuple):
     """One seal judged. `intact` is integrity alone; `signed_at` is a trusted time, or None."""
 
     where: str
@@ -52,8 +50,7 @@ class SealVerdict:
         return against == {DIGEST_WEAK.code} and self.intact
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(NamedTuple):
     """Everything that was found about one artifact."""
 
     path: str

@@ -6,9 +6,8 @@ are refused: explicit elliptic-curve parameters (CVE-2020-0601), RSA moduli out 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
@@ -105,8 +104,7 @@ class BadSignatureError(MalformedError):
     """The signature is not this key's over these bytes."""
 
 
-@dataclass(frozen=True, slots=True)
-class SignatureAlgorithm:
+class SignatureAlgorithm(NamedTuple):
     """A parsed signature AlgorithmIdentifier.
 
     `kind` is rsa, rsa-pss, ecdsa or ed25519, or by-key where the identifier names nothing but a digest; `digest` is
@@ -206,6 +204,10 @@ def public_key(spki: bytes) -> Any:  # noqa: ANN401 - one of cryptography's key 
             identifier.done()
             return ed25519.Ed25519PublicKey.from_public_bytes(bits)
         if kind in (RSA_ENCRYPTION, RSASSA_PSS):
+            if kind == RSA_ENCRYPTION:
+                _absent_or_null(identifier)
+            elif identifier.optional(der.SEQUENCE) is None:  # of PSS; verify() holds the key to them
+                identifier.done()
             return _rsa_key(bits)
     except (ValueError, UnsupportedAlgorithm, der.DerError) as error:
         raise UnsupportedError(f"a public key that cannot be loaded ({error})") from None
@@ -227,10 +229,10 @@ def _curve(identifier: der.Fields) -> ec.EllipticCurve:
 def _rsa_key(bits: bytes) -> rsa.RSAPublicKey:
     """RSAPublicKey (RFC 8017 appendix A.1.1), within bounds."""
     numbers = der.parse(bits).fields()
-    modulus, exponent = numbers.take().integer(), numbers.take().integer()
+    modulus, exponent = numbers.take(der.INTEGER).integer(), numbers.take(der.INTEGER).integer()
     numbers.done()
-    if not 512 <= modulus.bit_length() <= limits.RSA_BITS_MAX or modulus < 0:
-        raise UnsupportedError(f"an RSA key of {modulus.bit_length()} bits")
+    if not 512 <= modulus.bit_length() <= limits.RSA_BITS_MAX or modulus < 0 or exponent < 0:
+        raise UnsupportedError(f"an RSA key of {modulus.bit_length()} bits, or with negative numbers")
     return rsa.RSAPublicNumbers(exponent, modulus).public_key()
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chopmark.core import digest as digests
@@ -92,7 +91,7 @@ class AuthenticodeEnvelope:
         proof = cms.check(self.signed, self.signer, allowed_unsigned=ALLOWED_UNSIGNED)
         findings = self._structure()
         weakest = digests.weakest((proof.digest_algorithm, self.digest_algorithm))
-        return replace(proof, digest_algorithm=weakest, findings=(*proof.findings, *findings, *self._findings))
+        return proof._replace(digest_algorithm=weakest, findings=(*proof.findings, *findings, *self._findings))
 
     def _structure(self) -> list[Finding]:
         findings = []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from chopmark.core.digest import ALGORITHMS
@@ -26,8 +25,7 @@ class PageHashes(NamedTuple):
     table: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class IndirectData:
+class IndirectData(NamedTuple):
     """What the signature says about the file.
 
     `data_type` is the dotted identifier of the kind of file; `sip` is the GUID of the handler for scripts and the like.

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from chopmark.envelopes.cms import reasons
@@ -40,5 +39,5 @@ class CmsEnvelope:
         digest = self.signer.message_digest if self.signer.message_digest in values else next(iter(values), None)
         proof = check(self.signed, self.signer, allowed_unsigned=self._allowed_unsigned, digest=digest)
         if self.signed.content is None and digest is None:
-            return replace(proof, findings=(*proof.findings, reasons.CONTENT_MISSING.found()))
+            return proof._replace(findings=(*proof.findings, reasons.CONTENT_MISSING.found()))
         return proof

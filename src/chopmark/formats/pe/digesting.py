@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from chopmark.core.artifact import Artifact, View
 
 
-@dataclass(slots=True)
 class Gathered:
     """What a pass over a file that is to be signed came to, so that no second pass is needed.
 
@@ -27,10 +25,13 @@ class Gathered:
     hashes and `tables` page hashes, by algorithm.
     """
 
-    page_hashes: bool
-    word_sum: int = 0
-    digests: dict[str, bytes] = field(default_factory=dict)
-    tables: dict[str, bytes] = field(default_factory=dict)
+    __slots__ = ("__weakref__", "digests", "page_hashes", "tables", "word_sum")
+
+    def __init__(self, *, page_hashes: bool) -> None:
+        self.page_hashes = page_hashes
+        self.word_sum = 0
+        self.digests: dict[str, bytes] = {}
+        self.tables: dict[str, bytes] = {}
 
 
 _TO_BE_SIGNED: WeakKeyDictionary[Artifact, Gathered] = WeakKeyDictionary()
@@ -45,7 +46,7 @@ def recipe(artifact: Artifact, algorithm: str, *, page_hashes: bool) -> Recipe:
     image = images.read(artifact.view)
     if page_hashes and (reason := pages.impossible(image)):
         raise RefusedError(f"page hashes are not possible here: {reason}")
-    _TO_BE_SIGNED[artifact] = Gathered(page_hashes)
+    _TO_BE_SIGNED[artifact] = Gathered(page_hashes=page_hashes)
     fill = table.padding(image.end)
     return Recipe(algorithm, (*image.covered(), fill) if fill else image.covered())
 

@@ -6,7 +6,6 @@ Offsets are file offsets in bytes. Field names are those of Microsoft's "PE Form
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core.seal import Range
@@ -43,8 +42,7 @@ class Section(NamedTuple):
     raw_offset: int
 
 
-@dataclass(frozen=True, slots=True)
-class Image:
+class Image(NamedTuple):
     """What the headers of one PE file say.
 
     `checksum` and `directory` are the places of the CheckSum field and of data directory 4 (None when the optional

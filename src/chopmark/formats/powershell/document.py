@@ -84,10 +84,18 @@ def _form(block: Block, envelope: bytes) -> list[Finding]:
 
 
 def _declared(text: Text, style: Style) -> list[Finding]:
-    match = _XML_ENCODING.match(text.view.removeprefix("\xef\xbb\xbf").removeprefix("\ufeff")) if style is kinds.XML else None
-    if match and not keeps_ascii(match[1]) and not (text.wide and match[1].lower() == "utf-16"):
-        return [reasons.ENCODING_DECLARED.found(match[1])]
-    return []
+    encoding = misleading_encoding(text, style)
+    return [reasons.ENCODING_DECLARED.found(encoding)] if encoding else []
+
+
+def misleading_encoding(text: Text, style: Style) -> str:
+    """The encoding that an XML file declares for itself, if ASCII does not mean itself in it; else nothing."""
+    if style is not kinds.XML:
+        return ""
+    match = _XML_ENCODING.match(text.view.removeprefix("\xef\xbb\xbf").removeprefix("\ufeff"))
+    if match is None or keeps_ascii(match[1]) or (text.wide and match[1].lower() == "utf-16"):
+        return ""
+    return match[1]
 
 
 def _tail(text: Text, block: Block) -> list[Finding]:

@@ -95,6 +95,14 @@ ENCODING_AMBIGUOUS = Reason(
     _SAVE_WITH_BOM,
     techniques=("T1059.001", "T1036"),
 )
+ENCODING_DECLARED = Reason(
+    "powershell.encoding_declared",
+    NO,
+    "The XML declares an encoding in which the signature block need not be a comment.",
+    "Have it saved as UTF-8 and signed anew.",
+    "XML 1.0 clause 4.3.3",
+    ("T1027", "T1059.001"),
+)
 INTERPRETER = Reason(
     "powershell.interpreter",
     INFO,

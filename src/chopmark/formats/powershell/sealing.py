@@ -66,6 +66,8 @@ def recipe(artifact: Artifact, options: SealOptions) -> Recipe:
     readings = found.text.readings(found.end)
     if found.end < _SHORTEST:
         raise RefusedError(f"{artifact.name}: Windows verifies no file of less than {_SHORTEST} bytes")
+    if encoding := document.misleading_encoding(found.text, found.style):
+        raise RefusedError(f"{artifact.name}: its encoding is {encoding}, in which comments need not be comments")
     chosen = options.variant.lower()
     if chosen and chosen not in readings:
         raise RefusedError(f"{artifact.name} cannot be read as {chosen} (but as {' or '.join(readings)})")

@@ -10,6 +10,8 @@ import itertools
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from chopmark.core import limits
+from chopmark.formats._text.charset import keeps_ascii
 from chopmark.formats.script import heredocs, languages
 from chopmark.formats.script.languages import (
     C_SHELL,
@@ -57,6 +59,8 @@ _MARKS = (
 )
 """Of whole lines."""
 _ANYWHERE = (
+    _Rule((PERL,), re.compile(r"^\s*use\s+(?:encoding|Filter|Acme)\b"), "has its text rewritten before it runs"),
+    _Rule((PHP,), re.compile(r"\bdeclare\s*\(\s*encoding"), "declares an encoding"),
     _Rule((PYTHON,), re.compile(r"(?:__file__|sys\.argv\[0\])\)*\.(?:read_text|read_bytes|open)\("), "reads itself"),
     _Rule((PHP,), re.compile(r"(?i:__(?:HALT_COMPILER|COMPILER_HALT_OFFSET))"), "carries data behind its end"),
 )
@@ -89,6 +93,9 @@ def objection(content: bytes, identity: Identity) -> str:
     other = identity.by_name
     if identity.disagree and other is not None and other.comment != language.comment:
         return f"its first line says {language.name}, its name {other.name}, whose comments are written differently"
+    encoding = languages.declared_encoding(content[: limits.DETECT_HEAD], language)
+    if encoding and not keeps_ascii(encoding):
+        return f"its encoding is {encoding}, in which comments need not be comments"
     if problem := _bytes(content):
         return problem
     text = content.decode("utf-8", "replace").replace("\r\n", "\n").replace("\r", "\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import NamedTuple
 
 from chopmark.formats._text.first_line import interpreter_of
@@ -109,6 +110,8 @@ def _by_word(table: dict[Language, str]) -> dict[str, Language]:
     return {word.lower(): language for language, words in table.items() for word in words.split()}
 
 
+_COOKIE = re.compile(rb"[ \t\f]*#.*?coding[:=][ \t]*([-_.a-zA-Z0-9]+)")
+
 BY_INTERPRETER = _by_word(_INTERPRETERS)
 BY_SUFFIX = _by_word(_SUFFIXES)
 BY_NAME = _by_word(_NAMES)
@@ -143,6 +146,18 @@ def identify(head: bytes, name: str) -> Identity:
     dot = base.rfind(".")
     by_name = BY_NAME.get(base) or (BY_SUFFIX.get(base[dot:]) if dot >= 0 else None)
     return Identity(interpreter, BY_INTERPRETER.get(_plain(interpreter)), by_name)
+
+
+def declared_encoding(head: bytes, language: Language) -> str:
+    """The encoding that a script declares for itself in its first two lines; empty when none, or none that counts.
+
+    Only Python reads any encoding that way (PEP 263); Ruby refuses those that are not ASCII where ASCII is meant.
+    """
+    if language is not PYTHON:
+        return ""
+    lines = re.split(rb"\r\n|\r|\n", head, maxsplit=2)[:2]
+    found = next((match for line in lines if (match := _COOKIE.match(line))), None)
+    return found[1].decode("ascii") if found else ""
 
 
 def _plain(interpreter: str) -> str:

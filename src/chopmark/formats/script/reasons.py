@@ -80,6 +80,14 @@ LANGUAGE_UNKNOWN = Reason(
     _SPEC,
     ("T1036",),
 )
+ENCODING = Reason(
+    "script.encoding",
+    NO,
+    "The script declares an encoding in which the signature block need not be a comment.",
+    "Have it saved as UTF-8 and signed anew.",
+    _SPEC,
+    ("T1059.006", "T1027"),
+)
 INTERPRETER = Reason(
     "script.interpreter",
     INFO,
