@@ -104,7 +104,13 @@ NAME_CHAINED = Reason(
     "Issue it with the CA whose name it carries.",
     "CSBR 7.1.4.1",
 )
-KEY_USAGE = Reason("issue.key_usage", NO, "Key usage is critical and is digitalSignature alone.", "", "CSBR 7.1.2.3 e")
+KEY_USAGE = Reason(
+    "issue.key_usage",
+    NO,
+    "Key usage is critical and is digitalSignature alone.",
+    "Issue it anew from a profile of the authority.",
+    "CSBR 7.1.2.3 e",
+)
 PURPOSE = Reason(
     "issue.purpose",
     NO,
@@ -112,7 +118,13 @@ PURPOSE = Reason(
     "Issue it from the CA for this purpose.",
     "CSBR 7.1.2.2 g, 7.1.2.3 f, RFC 3161 clause 2.3",
 )
-POLICY = Reason("issue.policy", NO, "The certificate carries the policy of its profile.", "", "CSBR 7.1.6.4")
+POLICY = Reason(
+    "issue.policy",
+    NO,
+    "The certificate carries the policy of its profile.",
+    "Issue it anew from a profile of the authority.",
+    "CSBR 7.1.6.4",
+)
 CRL_PLACE = Reason(
     "issue.crl_place",
     NO,
@@ -131,9 +143,13 @@ KEY_IDENTIFIERS = Reason(
     "issue.key_identifiers",
     NO,
     "The certificate names its own key and that of its issuer by identifiers, neither of them critical.",
-    "",
+    "Issue it anew from a profile of the authority.",
     "CSBR 7.1.2.3 g, RFC 5280 clauses 4.2.1.1 and 4.2.1.2",
 )
 EXTENSIONS = Reason(
-    "issue.extensions", NO, "The certificate has no extension besides those of its profile.", "", "CSBR 7.1.2.4"
+    "issue.extensions",
+    NO,
+    "The certificate has no extension besides those of its profile.",
+    "Issue it anew from a profile of the authority.",
+    "CSBR 7.1.2.4",
 )
