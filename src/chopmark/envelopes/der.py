@@ -49,8 +49,8 @@ _STRINGS = {
     BMP_STRING: "utf-16-be",
 }
 
-_INTEGER_MAX = limits.RSA_BITS_MAX // 8 + 1
-"""Bytes of an INTEGER that is asked for as a number: none is larger than an RSA modulus with its sign octet."""
+_INTEGER_MAX = 512
+"""Bytes of an INTEGER that is asked for as a number; Python can still write out one of this size in decimal."""
 
 
 class DerError(MalformedError):
@@ -160,11 +160,11 @@ class Node:
         """The same length and value under another identifier octet (implicit tags; signedAttrs as SET OF)."""
         return bytes((tag,)) + self.buffer[self.start + 1 : self.end]
 
-    def integer(self) -> int:
-        """An INTEGER or ENUMERATED, of any sign."""
+    def integer(self, longest: int = _INTEGER_MAX) -> int:
+        """An INTEGER or ENUMERATED, of any sign, of at most `longest` bytes."""
         if self.tag not in (INTEGER, ENUMERATED):
             raise DerError(f"expected an INTEGER, found tag {self.tag:#04x}")
-        if self.end - self.body > _INTEGER_MAX:
+        if self.end - self.body > longest:
             raise DerError(f"an INTEGER of {self.end - self.body} bytes, which nothing here uses")
         value = self.value
         if not value or (len(value) > 1 and value[0] in (0x00, 0xFF) and (value[0] ^ value[1]) < 0x80):

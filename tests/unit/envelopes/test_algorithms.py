@@ -124,6 +124,41 @@ def test_an_absurd_rsa_key_is_refused_before_it_is_used() -> None:
         algorithms.public_key(spki)
 
 
+def rsa_key(
+    modulus: int, exponent: int, parameters: bytes = b"\x05\x00", oid: str = algorithms.RSA_ENCRYPTION
+) -> bytes:
+    numbers = der.sequence(der.integer(modulus), der.integer(exponent))
+    return der.sequence(der.sequence(der.oid(oid), parameters), der.bit_string(numbers))
+
+
+def test_rsa_keys_whose_numbers_cannot_be_right_are_refused() -> None:
+    modulus = material.private_key("rsa").public_key().public_numbers().n
+    assert algorithms.public_key(rsa_key(modulus, 65537)) == material.private_key("rsa").public_key()
+    for bad in (
+        rsa_key(modulus, -65537),
+        rsa_key(-modulus, 65537),
+        rsa_key(modulus, 1),
+        rsa_key(modulus, 2),
+        rsa_key(modulus, 0),
+        rsa_key(modulus, modulus + 2),
+        rsa_key(3 * 5, 3),
+        rsa_key(modulus, 65537, b"\x15\x00"),
+        rsa_key(modulus, 65537, b"\x05\x01\x00"),
+        rsa_key(modulus, 65537, b"\x05\x00", algorithms.RSASSA_PSS),
+        rsa_key(modulus, 65537).replace(b"\x02\x03\x01\x00\x01", b"\x0a\x03\x01\x00\x01"),
+        rsa_key(modulus, 65537) + b"\x00",
+    ):
+        with pytest.raises(ChopmarkError):
+            algorithms.public_key(bad)
+
+
+def test_the_largest_rsa_key_is_loaded() -> None:
+    modulus = (1 << 16384) - 1
+    assert algorithms.key_size(rsa_key(modulus, 65537)) == 16384
+    with pytest.raises(algorithms.UnsupportedError):
+        algorithms.public_key(rsa_key(modulus << 8, 65537))
+
+
 def test_key_sizes() -> None:
     sizes = {kind: algorithms.key_size(material.KeySigner(kind).public_key) for kind in material.KINDS}
     assert sizes == {"rsa": 2048, "rsa-pss": 2048, "p256": 256, "p384": 384, "p521": 521, "ed25519": 256}
@@ -168,6 +203,7 @@ def test_pss_with_default_parameters_is_sha1() -> None:
     [
         der.explicit(2, der.integer(-1)),
         der.explicit(2, der.integer(10**400)),
+        der.explicit(2, der.integer(10**4500)),
         der.explicit(2, der.encode(der.ENUMERATED, b"\x20")),
         der.explicit(3, der.integer(2)),
         der.explicit(1, der.sequence(der.oid("1.2.3"), der.null())),
