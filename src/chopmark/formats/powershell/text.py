@@ -13,7 +13,7 @@ import re
 from array import array
 from typing import TYPE_CHECKING
 
-from chopmark.formats._text.errors import BrokenError
+from chopmark.core.errors import BrokenError
 from chopmark.formats.powershell import reasons
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from chopmark.core import reasons as core_reasons
 from chopmark.core.artifact import UnreadableError
 from chopmark.formats._text import comment_block, deception
 from chopmark.formats._text.charset import keeps_ascii
-from chopmark.formats._text.errors import BrokenError
+from chopmark.core.errors import BrokenError
 from chopmark.formats._text.style import Style
 from chopmark.formats.script import languages, reasons
 

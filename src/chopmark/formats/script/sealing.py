@@ -11,7 +11,7 @@ from chopmark.core.seal import Claim, Range, Recipe, Seal
 from chopmark.envelopes import cms
 from chopmark.formats._text import comment_block, deception
 from chopmark.formats._text.detached_signer import DetachedSigner
-from chopmark.formats._text.errors import BrokenError
+from chopmark.core.errors import BrokenError
 from chopmark.formats._text.explanation import ExplainedEnvelope
 from chopmark.formats.script import document, hazards, languages, reasons
 from chopmark.formats.script.explanation import Explanation

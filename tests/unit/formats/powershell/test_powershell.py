@@ -15,10 +15,11 @@ from chopmark.core import reasons as core_reasons
 from chopmark.core.artifact import Artifact, UnreadableError
 from chopmark.core.contracts import Format, SealOptions
 from chopmark.core.errors import MalformedError, RefusedError
+from chopmark.core.seal import Range, Recipe
 from chopmark.envelopes import authenticode
 from chopmark.formats._text import comment_block
 from chopmark.formats._text import reasons as text_reasons
-from chopmark.formats._text.errors import BrokenError
+from chopmark.core.errors import BrokenError
 from chopmark.formats.powershell import FORMAT, kinds, reasons, text
 from tests.support import probing
 from tests.support.integrity import Answer, examine
@@ -394,6 +395,21 @@ def test_what_cannot_be_decoded_is_not_signed(data: bytes) -> None:
         strip(data)
     if not data.startswith(codecs.BOM_UTF16_LE):
         assert broken(data + raw_block()) == reasons.ENCODING_UNKNOWN.code
+
+
+def test_xml_that_declares_another_encoding() -> None:
+    """In UTF-7 the certificates in the block, which nobody signs, could hold the end of the comment and elements."""
+    data = b"<?xml version='1.0' encoding='utf-7'?>\r\n<Configuration/>\r\n"
+    with pytest.raises(RefusedError, match="utf-7"):
+        sign(data, "x.ps1xml")
+    artifact = Artifact.from_bytes(data, "x.ps1xml")
+    [payload] = FORMAT.digest(artifact, [Recipe("sha256", (Range(0, len(data)),), text.UTF_8)])
+    block = raw_block(probing.envelope(FORMAT.content(artifact, payload, probing.DEFAULTS)), kinds.XML)
+    assert look(data + block, "x.ps1xml").wrong == {reasons.ENCODING_DECLARED.code}
+    for harmless in (b"utf-8", b"us-ascii", b"ISO-8859-1", b"Windows-1252"):
+        assert look(sign(data.replace(b"utf-7", harmless), "x.ps1xml"), "x.ps1xml").intact
+    wide = "\ufeff<?xml version='1.0' encoding='utf-16'?><Configuration/>".encode("utf-16-le")
+    assert look(sign(wide, "x.ps1xml"), "x.ps1xml").intact
 
 
 # What else is told

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import shutil
 import subprocess
@@ -20,7 +21,7 @@ from chopmark.core.contracts import Content, Format, SealOptions
 from chopmark.core.errors import MalformedError, RefusedError
 from chopmark.formats._text import comment_block
 from chopmark.formats._text import reasons as text_reasons
-from chopmark.formats._text.errors import BrokenError
+from chopmark.core.errors import BrokenError
 from chopmark.formats.script import FORMAT, document, reasons
 from tests.support import pki, probing, script_vectors
 from tests.support.integrity import Answer, examine
@@ -256,6 +257,21 @@ def test_lines_that_look_like_markers(line: str) -> None:
 )
 def test_a_block_that_is_no_comment_there(name: str, data: bytes) -> None:
     assert look(data, name).wrong == {reasons.BLOCK_COMMENT.code}
+
+
+def test_a_comment_that_is_code_in_the_encoding_of_the_script(tmp_path: Path) -> None:
+    """Certificates in a signature are not signed. In UTF-7, base64 text that somebody adds there can be code."""
+    content = b"# -*- coding: utf-7 -*-\nprint(1)\n"
+    code = base64.b64encode("\nprint(2)#".encode("utf-16-be")).rstrip(b"=")
+    signature = comment_block.render(HASH, base64.b64decode(b"MII+" + code + b"="), "\n")
+    (tmp_path / "x.py").write_bytes(content + signature.encode())
+    done = subprocess.run([sys.executable, tmp_path / "x.py"], capture_output=True, timeout=20, check=False)
+    assert done.stdout == b"1\n2\n"
+
+    with pytest.raises(RefusedError, match="utf-7"):
+        sign(content, "x.py")
+    envelope = probing.envelope(Content("1.2.840.113549.1.7.1", "sha256", sha256(content).digest()))
+    assert look(content + raw_block(envelope), "x.py").wrong == {reasons.ENCODING.code}
 
 
 def test_a_block_without_a_known_interpreter() -> None:
