@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from chopmark.core.reasons import Reason
 
 
 class ChopmarkError(Exception):
@@ -30,6 +33,15 @@ class MalformedError(ChopmarkError):
     """Bytes that break the rules of the format they claim to be; never a reason to crash, always one to refuse."""
 
     exit_status = 1
+
+
+class BrokenError(MalformedError):
+    """A rule of a format is broken in such a way that nothing more can be looked at; `reason` says which rule."""
+
+    def __init__(self, reason: Reason, detail: str = "") -> None:
+        super().__init__(reason.sentence + (f" ({detail})" if detail else ""))
+        self.reason = reason
+        self.detail = detail
 
 
 class RefusedError(ChopmarkError):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from chopmark.core import reasons
 from chopmark.core.artifact import Artifact, UnreadableError
-from chopmark.core.errors import MalformedError
+from chopmark.core.errors import BrokenError, MalformedError
 from chopmark.core.verdict import SealVerdict, Verdict
 from chopmark.engine import identify
 
@@ -45,17 +45,17 @@ def check(artifact: Artifact, context: Context, format_name: str = "") -> Verdic
         for seal, payloads in zip(found, payloads_of(artifact, owner, found), strict=True):
             seals.append(judge_seal(seal, payloads, context))
         if broken:
-            findings.append(reasons.FORMAT_MALFORMED.found(broken))
+            findings.append(broken)
         elif not found:
             findings.append(reasons.SEAL_NONE.found())
     except MalformedError as error:
-        findings.append(reasons.FORMAT_MALFORMED.found(str(error)))
+        findings.append(_malformed(error))
     if artifact.view.changed():
         findings.append(reasons.INPUT_CHANGED.found())
     return Verdict(artifact.name, format_.name, tuple(seals), tuple(findings))
 
 
-def seals_of(artifact: Artifact, format_: Format) -> tuple[Format, list[Seal], str]:
+def seals_of(artifact: Artifact, format_: Format) -> tuple[Format, list[Seal], Finding | None]:
     """The seals in an artifact, the format that found them, and what broke the search, if something did.
 
     When there are none, a format that keeps its signatures beside the file is asked.
@@ -66,14 +66,21 @@ def seals_of(artifact: Artifact, format_: Format) -> tuple[Format, list[Seal], s
     return format_, found, broken
 
 
-def _extracted(artifact: Artifact, format_: Format) -> tuple[list[Seal], str]:
+def _extracted(artifact: Artifact, format_: Format) -> tuple[list[Seal], Finding | None]:
     found = []
     try:
         for seal in format_.extract(artifact):
             found.append(seal)  # noqa: PERF402 - what came before the break still counts
     except MalformedError as error:
-        return found, str(error)
-    return found, ""
+        return found, _malformed(error)
+    return found, None
+
+
+def _malformed(error: MalformedError) -> Finding:
+    """The rule that was broken, if the format says which."""
+    if isinstance(error, BrokenError):
+        return error.reason.found(error.detail)
+    return reasons.FORMAT_MALFORMED.found(str(error))
 
 
 def payloads_of(artifact: Artifact, format_: Format, seals: Sequence[Seal]) -> list[list[Payload]]:

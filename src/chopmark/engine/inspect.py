@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from chopmark.core import clock
+from chopmark.core.errors import MalformedError
 from chopmark.engine import check, identify, report
 from chopmark.envelopes import x509
-from chopmark.envelopes.der import DerError
 
 if TYPE_CHECKING:
     from chopmark.core.artifact import Artifact
@@ -32,7 +32,7 @@ def inspect(artifact: Artifact, format_name: str = "") -> dict[str, Any]:
         "title": format_.title,
         "size": artifact.view.size,
         "seals": [_seal(seal, computed) for seal, computed in zip(seals, payloads, strict=True)],
-        "broken": broken,
+        "broken": broken.detail or broken.code if broken else "",
     }
 
 
@@ -75,7 +75,7 @@ def _certificates(proof: Proof) -> list[dict[str, Any]]:
         try:
             certificate = x509.certificate(raw)
             shown.append({**dict(certificate.signer_id.claims), "subject": certificate.subject_text})
-        except DerError as error:
+        except MalformedError as error:
             shown.append({"broken": str(error)})
     return shown
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from chopmark.core.errors import BrokenError
 from chopmark.envelopes import pem
-from chopmark.formats._text.errors import BrokenError
 from chopmark.formats.detached import reasons
 
 SUFFIX = ".p7s"

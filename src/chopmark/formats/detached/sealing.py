@@ -5,12 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chopmark.core.contracts import Content
-from chopmark.core.errors import MalformedError, RefusedError
+from chopmark.core.errors import BrokenError, MalformedError, RefusedError
 from chopmark.core.patch import Patch
 from chopmark.core.seal import Claim, Range, Recipe, Seal
 from chopmark.envelopes import cms
 from chopmark.formats._text.detached_signer import DetachedSigner
-from chopmark.formats._text.errors import BrokenError
 from chopmark.formats._text.explanation import ExplainedEnvelope
 from chopmark.formats.detached import companion, reasons
 from chopmark.formats.detached.explanation import Explanation

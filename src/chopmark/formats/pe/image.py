@@ -8,9 +8,9 @@ from __future__ import annotations
 import struct
 from typing import TYPE_CHECKING, NamedTuple
 
+from chopmark.core.errors import BrokenError
 from chopmark.core.seal import Range
 from chopmark.formats.pe import reasons
-from chopmark.formats.pe.errors import BrokenError
 
 if TYPE_CHECKING:
     from chopmark.core.artifact import View

@@ -6,10 +6,9 @@ import struct
 from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core import limits
-from chopmark.core.errors import MalformedError
+from chopmark.core.errors import BrokenError, MalformedError
 from chopmark.envelopes import der
 from chopmark.formats.pe import reasons
-from chopmark.formats.pe.errors import BrokenError
 
 if TYPE_CHECKING:
     from chopmark.core.artifact import View

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chopmark.core.errors import RefusedError
+from chopmark.core.errors import BrokenError, RefusedError
 from chopmark.core.patch import Patch
 from chopmark.core.seal import Claim, Payload, Range, Recipe, Seal
 from chopmark.envelopes import authenticode
 from chopmark.formats._text import comment_block, deception
-from chopmark.core.errors import BrokenError
 from chopmark.formats._text.explanation import ExplainedEnvelope
 from chopmark.formats._text.first_line import interpreter_of
 from chopmark.formats.powershell import document, kinds, reasons, text

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 from chopmark.core import limits
 from chopmark.core import reasons as core_reasons
 from chopmark.core.artifact import UnreadableError
+from chopmark.core.errors import BrokenError
 from chopmark.formats._text import comment_block, deception
 from chopmark.formats._text.charset import keeps_ascii
-from chopmark.core.errors import BrokenError
 from chopmark.formats._text.style import Style
 from chopmark.formats.script import languages, reasons
 

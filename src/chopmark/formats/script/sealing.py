@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chopmark.core.contracts import Content
-from chopmark.core.errors import RefusedError
+from chopmark.core.errors import BrokenError, RefusedError
 from chopmark.core.patch import Patch
 from chopmark.core.seal import Claim, Range, Recipe, Seal
 from chopmark.envelopes import cms
 from chopmark.formats._text import comment_block, deception
 from chopmark.formats._text.detached_signer import DetachedSigner
-from chopmark.core.errors import BrokenError
 from chopmark.formats._text.explanation import ExplainedEnvelope
 from chopmark.formats.script import document, hazards, languages, reasons
 from chopmark.formats.script.explanation import Explanation
