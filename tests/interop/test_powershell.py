@@ -12,7 +12,9 @@ from chopmark.core import reasons as core_reasons
 from chopmark.core.artifact import Artifact
 from chopmark.core.contracts import SealOptions
 from chopmark.core.errors import MalformedError
-from chopmark.formats.powershell import FORMAT, reasons
+from chopmark.envelopes import authenticode
+from chopmark.formats._text import comment_block
+from chopmark.formats.powershell import FORMAT, kinds, reasons
 from tests.interop import corpus
 from tests.support import pki, probing
 from tests.support.integrity import Answer, examine
@@ -153,6 +155,26 @@ def test_a_second_block_and_a_loose_block_they_accept(keys: Path, tmp_path: Path
         path.write_bytes(changed)
         assert theirs_verifies(path, keys)
         assert code in look(changed, "x.ps1")[0].wrong
+
+
+def test_a_signature_for_another_kind_of_file_they_accept(keys: Path, tmp_path: Path) -> None:
+    data = (VECTORS / "sample-hello.ps1").read_bytes()
+    artifact = Artifact.from_bytes(data, "x.ps1")
+    [payload] = FORMAT.digest(artifact, [FORMAT.recipe(artifact, probing.DEFAULTS)])
+    content = authenticode.pe_content("sha256", payload.value, options=probing.DEFAULTS)
+    block = comment_block.render(kinds.HASH, probing.envelope(content), "\r\n").encode()
+    (tmp_path / "x.ps1").write_bytes(data + block)
+    assert theirs_verifies(tmp_path / "x.ps1", keys)
+    assert look(data + block, "x.ps1")[0].wrong == {reasons.HANDLER_WRONG.code}
+
+
+def test_xml_in_utf7_they_accept(keys: Path, tmp_path: Path) -> None:
+    path = tmp_path / "x.ps1xml"
+    path.write_bytes(b"<?xml version='1.0' encoding='utf-7'?>\r\n<Configuration/>\r\n")
+    signed = theirs(path, keys)
+    path.write_bytes(signed)
+    assert theirs_verifies(path, keys)
+    assert look(signed, "x.ps1xml")[0].wrong == {reasons.ENCODING_DECLARED.code}
 
 
 def test_characters_beyond_ascii_without_a_mark_are_read_differently(keys: Path, tmp_path: Path) -> None:
