@@ -183,6 +183,24 @@ def _chain(kind: str, purpose: x509.ObjectIdentifier, key_name: str) -> tuple[by
     return encoded(leaf), encoded(issuing())
 
 
+def authority(*purposes: x509.ObjectIdentifier, critical: bool = True) -> tuple[bytes, ...]:
+    """The chain of a time-stamp authority with the key "tsa" and these purposes."""
+    leaf = issue(
+        private_key("p256", "tsa"),
+        "Odd authority",
+        purposes,
+        critical=critical,
+        issuer=issuing(),
+        issuer_key=private_key("p256", "issuing"),
+    )
+    return encoded(leaf), encoded(issuing())
+
+
+def lax_authority() -> tuple[bytes, ...]:
+    """One whose purpose is not marked critical, as Microsoft's is not."""
+    return authority(TIME_STAMPING, critical=False)
+
+
 def data_content(body: bytes = b"what is signed", digest: str = "sha256", *, attached: bool = True) -> Content:
     """Content of type id-data."""
     return Content(oids.DATA, digest, hashlib.new(digest, body).digest(), body if attached else None)

@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from asn1crypto import tsp as oracle
-from cryptography.hazmat.primitives import serialization
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -103,39 +102,25 @@ def test_a_weak_imprint_is_named() -> None:
     assert stamp.proof.digest_algorithm == "sha1"
 
 
-def authority(*purposes: Any, critical: bool = True) -> tuple[bytes, ...]:  # noqa: ANN401 - cryptography's identifiers
-    leaf = material.issue(
-        material.private_key("p256", "tsa"),
-        "Odd authority",
-        purposes,
-        critical=critical,
-        issuer=material.issuing(),
-        issuer_key=material.private_key("p256", "issuing"),
-    )
-    return leaf.public_bytes(serialization.Encoding.DER), material.encoded(material.issuing())
-
-
 @pytest.mark.parametrize(
     "purposes",
     [(), (material.CODE_SIGNING,), (material.TIME_STAMPING, material.CODE_SIGNING), (material.SERVER_AUTH,)],
 )
 def test_the_authoritys_purpose_must_be_time_stamping_alone(purposes: tuple[Any, ...]) -> None:
-    raw = timestamp.make_token(PLAIN, material.KeySigner("p256", "tsa"), authority(*purposes))
+    raw = timestamp.make_token(PLAIN, material.KeySigner("p256", "tsa"), material.authority(*purposes))
     assert stamp_codes(raw) == {"timestamp.purpose_wrong"}
     assert stamp_codes(raw, critical_purpose=False) == {"timestamp.purpose_wrong"}
 
 
 def test_the_authoritys_purpose_must_be_critical_except_as_microsoft_has_it() -> None:
-    raw = timestamp.make_token(
-        PLAIN, material.KeySigner("p256", "tsa"), authority(material.TIME_STAMPING, critical=False)
-    )
+    raw = timestamp.make_token(PLAIN, material.KeySigner("p256", "tsa"), material.lax_authority())
     assert stamp_codes(raw) == {"timestamp.purpose_not_critical"}
     assert stamp_codes(raw, critical_purpose=False) == set()
     signed = material.signed("p256")
     over_it = timestamp.make_token(
         PLAIN._replace(digest=hashlib.sha256(cms.read(signed).signers[0].signature).digest()),
         material.KeySigner("p256", "tsa"),
-        authority(material.TIME_STAMPING, critical=False),
+        material.lax_authority(),
     )
     assert prove(cms.add_unsigned(signed, timestamp.MICROSOFT_ATTRIBUTE, over_it)).intact
     assert codes(prove(cms.add_unsigned(signed, timestamp.RFC3161_ATTRIBUTE, over_it))) == {"timestamp.broken"}

@@ -18,7 +18,9 @@ DIGEST = hashlib.sha256(STAMPED).digest()
 TSA = material.chain("p256", material.TIME_STAMPING, "tsa")
 
 
-def answer(request: bytes, *, certificates: bool = True, **changes: material.Value) -> bytes:
+def answer(
+    request: bytes, *, certificates: bool = True, chain: tuple[bytes, ...] = TSA, **changes: material.Value
+) -> bytes:
     """A token for a request, with fields changed."""
     asked = timestamp.read_request(request)
     info = timestamp.TstInfo(
@@ -26,7 +28,7 @@ def answer(request: bytes, *, certificates: bool = True, **changes: material.Val
     )
     info = info._replace(**changes)
     signer = material.KeySigner("p256", "tsa")
-    return timestamp.make_token(info, signer, TSA, include_certificates=certificates)
+    return timestamp.make_token(info, signer, chain, include_certificates=certificates)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +102,7 @@ def test_the_answer_to_a_request_is_taken() -> None:
         {"certificates": False},
     ],
 )
-def test_the_answer_to_another_request_is_refused(changes: dict[str, object]) -> None:
+def test_the_answer_to_another_request_is_refused(changes: dict[str, material.Value]) -> None:
     request = timestamp.request(DIGEST, "sha256", nonce=77, policy="1.2.3")
     certificates = bool(changes.pop("certificates", True))
     with pytest.raises(MalformedError):
@@ -166,6 +168,8 @@ class Authority:
             return b"<html>"
         if "declines" in url:
             return timestamp.response(None, timestamp.REJECTION, failure="badAlg")
+        if "microsoft" in url:
+            return timestamp.response(answer(body, chain=material.lax_authority()))
         if "server" in url:  # a token whose signer is none for time-stamping
             asked = timestamp.read_request(body)
             info = timestamp.TstInfo("1.2.3", asked.algorithm, asked.digest, 5, material.NOON, nonce=asked.nonce)
@@ -191,6 +195,14 @@ def test_the_client_names_every_failure() -> None:
     stamper = timestamp.HttpStamper(Authority(), ["http://down.example", "http://server.example"])
     with pytest.raises(UnavailableError, match=r"down\.example: no route.*server\.example.*timestamp\.purpose_wrong"):
         stamper.stamp(STAMPED, "sha256")
+
+
+def test_the_client_takes_microsofts_tokens_unless_told_not_to() -> None:
+    urls = ["http://microsoft.example"]
+    token = timestamp.HttpStamper(Authority(), urls).stamp(STAMPED, "sha256")
+    assert timestamp.check(token, STAMPED, critical_purpose=False).proof.intact
+    with pytest.raises(UnavailableError, match=r"timestamp\.purpose_not_critical"):
+        timestamp.HttpStamper(Authority(), urls, critical_purpose=True).stamp(STAMPED, "sha256")
 
 
 def test_the_client_needs_an_authority() -> None:

@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 class HttpStamper:
     """A Stamper over HTTP (RFC 3161 clause 3.4): asks each URL in turn until one gives a sound token.
 
-    `critical_purpose` is that of `check`: False for Authenticode.
+    `critical_purpose` is that of `check`: whoever puts tokens on other signatures than Authenticode wants True.
     """
 
     def __init__(
-        self, fetcher: Fetcher, urls: Sequence[str], policy: str | None = None, *, critical_purpose: bool = True
+        self, fetcher: Fetcher, urls: Sequence[str], policy: str | None = None, *, critical_purpose: bool = False
     ) -> None:
         """Raises UsageError without a URL."""
         if not urls:
