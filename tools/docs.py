@@ -30,7 +30,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing")
     check: bool = parser.parse_args(arguments).check
-    complaints = dead_links()
+    complaints = []
     for page, text in pages().items():
         target = DOCS / "reference" / page
         if target.exists() and target.read_text() == text:
@@ -41,6 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
             target.parent.mkdir(parents=True, exist_ok=True)
             target.write_text(text)
             print(f"wrote {target.relative_to(ROOT)}")
+    complaints += dead_links()
     for complaint in complaints:
         print(complaint, file=sys.stderr)
     return 1 if complaints else 0

@@ -77,7 +77,8 @@ def _run(verb: str, arguments: list[str]) -> int:
     module = import_module(f"chopmark.cli.{verb}")
     # With a width of its own argparse does not import shutil (and with it three compression libraries) to ask for one.
     formatter = partial(RawDescriptionHelpFormatter, width=_width())
-    parser = ArgumentParser(prog=f"chopmark {verb}", description=module.__doc__, formatter_class=formatter)
+    description = _description(module.__doc__ or "", arguments)
+    parser = ArgumentParser(prog=f"chopmark {verb}", description=description, formatter_class=formatter)
     module.add_arguments(parser)
     try:
         status: int = module.run(parser.parse_args(arguments))
@@ -96,6 +97,15 @@ def _run(verb: str, arguments: list[str]) -> int:
         what = " ".join(str(error).split())[:300]
         return _fail(f"internal error: {type(error).__name__}: {what} (CHOPMARK_TRACEBACK=1 shows where)", 4)
     return status
+
+
+def _description(text: str, arguments: list[str]) -> str:
+    """A module's docstring for `--help`: its paragraphs, filled to the width."""
+    if not {"-h", "--help"}.intersection(arguments):
+        return ""
+    from textwrap import fill
+
+    return "\n\n".join(fill(" ".join(paragraph.split()), _width()) for paragraph in text.split("\n\n"))
 
 
 def _width() -> int:

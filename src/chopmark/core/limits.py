@@ -69,8 +69,11 @@ JUDGEMENTS_KEPT_MAX = 4096
 """Paths remembered with their judgement, so that many files by one signer cost one path."""
 
 # Dates
-SHA1_SUNSET = dt.datetime(2020, 1, 1, tzinfo=dt.UTC)
-"""Chosen-prefix collisions of SHA-1 were published in January 2020 (Leurent and Peyrin, "SHA-1 is a Shambles")."""
+SHA1_SUNSET = dt.datetime(2021, 6, 1, tzinfo=dt.UTC)
+"""SHA-1 in a signature or certificate counts only where a trusted time shows that it was there before this moment:
+the CA/Browser Forum's own end of SHA-1 for code signing (CSBR 1.2.2, on clause 6.1.5)."""
+SHA1_STAMP_SUNSET = dt.datetime(2022, 4, 30, tzinfo=dt.UTC)
+"""The same for time-stamp tokens (CSBR 1.2.2, on clause 7.1.3.2.1)."""
 RSA_1024_SUNSET = dt.datetime(2014, 1, 1, tzinfo=dt.UTC)
 """RSA moduli under 2048 bits may not sign any more after 2013 (NIST SP 800-131A r2 clause 3)."""
 

@@ -87,7 +87,7 @@ def _assess(stamp: Stamp, subject: str, context: Context, findings: list[Finding
     if belief is None:
         findings.append(reasons.STAMP_UNTRUSTED.found("its certificate cannot be read", subject=subject))
         return _REFUSED
-    weakness_found = weakness(stamp.proof.digest_algorithm, moment)
+    weakness_found = weakness(stamp.proof.digest_algorithm, moment, limits.SHA1_STAMP_SUNSET)
     own = [weakness_found] if weakness_found is not None and weakness_found.outcome is not Outcome.INFO else []
     against = [*own, *belief.against]
     if against and belief.path.anchor and _ONLY_WEAK.issuperset(finding.code for finding in against):
@@ -132,12 +132,12 @@ def _shown(problems: Sequence[Finding]) -> str:
     return "; ".join(f"{finding.code} {finding.detail}".strip() for finding in problems)
 
 
-def weakness(algorithm: str, moment: Moment) -> Finding | None:
-    """A finding about a digest that a signature rests on, when it is not a strong one."""
+def weakness(algorithm: str, moment: Moment, sunset: dt.datetime = limits.SHA1_SUNSET) -> Finding | None:
+    """A finding about a digest that a signature rests on, when it is not a strong one; `sunset` is that of SHA-1."""
     known = digest.ALGORITHMS.get(algorithm)
     if known is None:
         return DIGEST_UNSUPPORTED.found(algorithm)
     if known.strength is digest.Strength.STRONG:
         return None
-    dated = known.strength is digest.Strength.DATED and moment.surely_before(limits.SHA1_SUNSET)
+    dated = known.strength is digest.Strength.DATED and moment.surely_before(sunset)
     return (DIGEST_DATED if dated else DIGEST_WEAK).found(algorithm)

@@ -152,7 +152,7 @@ def test_the_issuer_must_be_allowed_to_sign_lists() -> None:
 
 @pytest.mark.parametrize(
     ("digest", "since", "good"),
-    [("sha1", "2019-12-31", True), ("sha1", "2020-01-01", False), ("md5", "2001-01-01", False)],
+    [("sha1", "2021-05-31", True), ("sha1", "2021-06-01", False), ("md5", "2001-01-01", False)],
 )
 def test_a_list_over_a_broken_digest_does_not_count(digest: str, since: str, *, good: bool) -> None:
     root = pki.authority("RSA Root", kind="rsa2048")

@@ -223,13 +223,15 @@ BEFORE = limits.SHA1_SUNSET - dt.timedelta(seconds=1)
         ("sha1", BEFORE, "sha256", set(), {"digest.dated"}),
         ("sha1", BEFORE, "sha1", set(), {"digest.dated"}),
         ("sha1", limits.SHA1_SUNSET, "sha256", {"digest.weak"}, set()),
-        ("sha1", limits.SHA1_SUNSET, "sha1", {"digest.weak"}, {"timestamp.weak"}),
+        ("sha1", limits.SHA1_SUNSET, "sha1", {"digest.weak"}, set()),
+        ("sha1", limits.SHA1_STAMP_SUNSET, "sha1", {"digest.weak"}, {"timestamp.weak"}),
         ("sha1", None, "", {"digest.weak"}, {"timestamp.none"}),
         ("md5", BEFORE, "sha256", {"digest.weak"}, set()),
         ("md5", None, "", {"digest.weak"}, {"timestamp.none"}),
         ("sha256", BEFORE, "sha1", set(), set()),
         ("sha256", BEFORE, "md5", set(), {"timestamp.weak", "timestamp.none"}),
-        ("sha256", limits.SHA1_SUNSET, "sha1", set(), {"timestamp.weak", "timestamp.none"}),
+        ("sha256", limits.SHA1_SUNSET, "sha1", set(), set()),
+        ("sha256", limits.SHA1_STAMP_SUNSET, "sha1", set(), {"timestamp.weak", "timestamp.none"}),
         ("whirlpool", None, "", {"digest.unsupported"}, {"timestamp.none"}),
         ("sha512", None, "", set(), {"timestamp.none"}),
     ],
@@ -245,8 +247,8 @@ def test_broken_digests_count_by_proven_time(
 
 def test_nothing_but_its_age_is_said_against_an_old_signature(tmp_path: Path) -> None:
     # SHA-1 beside SHA-256 was usual for some time: its certificate is looked at as of its own, equally weak, stamp.
-    expired = pki.leaf(OLD_ROOT, "Then", since=OLD, until=limits.SHA1_SUNSET + dt.timedelta(days=99))
-    time = limits.SHA1_SUNSET + dt.timedelta(days=9)
+    expired = pki.leaf(OLD_ROOT, "Then", since=OLD, until=limits.SHA1_STAMP_SUNSET + dt.timedelta(days=99))
+    time = limits.SHA1_STAMP_SUNSET + dt.timedelta(days=9)
     judgement = judged(
         tmp_path, material.stamp(OLD_TSA, time, digest="sha1"), signer=expired, digest="sha1", roots=[OLD_ROOT]
     )
