@@ -259,3 +259,38 @@ def world(kind: str = "p256") -> World:
     root = authority("Example Root")
     issuing = authority("Example Issuing", issuer=root, path_length=0)
     return World(root, issuing, leaf(issuing, f"Example Signer {kind}", kind=kind), stamper(issuing))
+
+
+class Revoked(NamedTuple):
+    """One entry of a revocation list."""
+
+    serial: int
+    at: dt.datetime
+    reason: x509.ReasonFlags | None = None
+    invalid_since: dt.datetime | None = None
+
+
+def crl(
+    issuer: Entity,
+    entries: Sequence[Revoked] = (),
+    *,
+    since: dt.datetime = NOW - dt.timedelta(days=1),
+    until: dt.datetime = NOW + dt.timedelta(days=6),
+    more: Sequence[Extension] = (),
+) -> bytes:
+    """A DER revocation list."""
+    builder = x509.CertificateRevocationListBuilder().issuer_name(issuer.certificate.subject)
+    builder = builder.last_update(since).next_update(until)
+    for extension in (Extension(x509.CRLNumber(1)), *more):
+        builder = builder.add_extension(extension.value, extension.critical)
+    for entry in entries:
+        revoked = x509.RevokedCertificateBuilder().serial_number(entry.serial).revocation_date(entry.at)
+        if entry.reason:
+            revoked = revoked.add_extension(x509.CRLReason(entry.reason), critical=False)
+        if entry.invalid_since:
+            revoked = revoked.add_extension(x509.InvalidityDate(entry.invalid_since), critical=False)
+        builder = builder.add_revoked_certificate(revoked.build())
+    elliptic = isinstance(issuer.private_key, ec.EllipticCurvePrivateKey)
+    algorithm = None if isinstance(issuer.private_key, ed25519.Ed25519PrivateKey) else _HASHES["sha256"]
+    made = builder.sign(issuer.private_key, algorithm, ecdsa_deterministic=True if elliptic else None)  # type: ignore[arg-type]
+    return made.public_bytes(serialization.Encoding.DER)

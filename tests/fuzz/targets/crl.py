@@ -1,0 +1,49 @@
+"""Revocation lists: from files, from the network, from whoever signed."""
+
+from collections.abc import Iterable
+
+from cryptography import x509 as oracle
+
+from chopmark.envelopes import pem, x509
+from chopmark.trust import crl, revocation_list
+from tests.support import pki, probing
+
+
+def seeds() -> Iterable[bytes]:
+    world = pki.world()
+    serial = world.signer.certificate.serial_number
+    plain = pki.crl(world.issuing)
+    yield plain
+    yield pem.encode("X509 CRL", plain) * 2
+    revoked = pki.Revoked(serial, pki.NOW, oracle.ReasonFlags.key_compromise, pki.SINCE)
+    point = oracle.IssuingDistributionPoint(
+        full_name=[oracle.UniformResourceIdentifier("http://a/b.crl")],
+        relative_name=None,
+        only_contains_user_certs=True,
+        only_contains_ca_certs=False,
+        only_some_reasons=None,
+        indirect_crl=False,
+        only_contains_attribute_certs=False,
+    )
+    more = (pki.Extension(point, critical=True),)
+    yield pki.crl(world.issuing, [pki.Revoked(serial + 1, pki.NOW), revoked, pki.Revoked(5, pki.NOW)], more=more)
+
+
+def run(data: bytes) -> None:
+    probing.clearly(lambda: examine(crl.parse(data)))
+
+
+def examine(lists: Iterable[revocation_list.Crl]) -> None:
+    for each in lists:
+        probing.look_at(each)
+        ask(each)
+
+
+def ask(revocations: revocation_list.Crl) -> None:
+    world = pki.world()
+    for entity in (world.signer, world.issuing):
+        certificate = x509.certificate(entity.der)
+        probing.clearly(lambda certificate=certificate: revocations.check_signature(certificate))  # type: ignore[misc]
+        probing.clearly(lambda certificate=certificate: revocations.check_scope(certificate))  # type: ignore[misc]
+        probing.clearly(lambda certificate=certificate: revocations.find(certificate))  # type: ignore[misc]
+        probing.clearly(lambda certificate=certificate: revocations.missing(certificate, pki.NOW))  # type: ignore[misc]
