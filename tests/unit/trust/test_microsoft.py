@@ -15,8 +15,8 @@ import pytest
 from asn1crypto import cms as oracle
 
 from chopmark.core.errors import MalformedError, UnavailableError
-from chopmark.envelopes import der, pem, x509
-from chopmark.trust import microsoft, store
+from chopmark.envelopes import cms, der, pem, x509
+from chopmark.trust import context, judge, microsoft, store
 from chopmark.trust.anchors import Anchor, Constraints
 from chopmark.trust.moment import Moment
 from tests.support import pki
@@ -73,6 +73,20 @@ def test_the_list_has_a_date() -> None:
     trust_list = microsoft.MicrosoftList.load()
     assert dt.datetime(2024, 1, 1, tzinfo=dt.UTC) < trust_list.as_of
     assert {anchor.as_of for anchor in everybody()} == {trust_list.as_of}
+
+
+def test_the_list_is_signed_by_microsoft() -> None:
+    signed = cms.read(TRUST_LIST)
+    proof = cms.check(signed, signed.signers[0])
+    assert proof.intact
+    trust_list = microsoft.MicrosoftList.load()
+    here = context.Context(store.Store([trust_list]), trust_list.as_of, context.OFF)
+    judgement = judge.judge(proof, "1.3.6.1.4.1.311.10.3.9", here)  # root list signer
+    assert judgement.trusted
+    root = (
+        "df545bf919a2439c36983b54cdfc903dfa4f37d3996d8d84b4c31eec6f3c163e"  # Microsoft Root Certificate Authority 2010
+    )
+    assert judgement.path[-1].sha256 == root
 
 
 def test_a_root_is_found_by_its_name_and_by_its_key() -> None:
