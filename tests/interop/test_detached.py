@@ -10,9 +10,8 @@ import pytest
 from chopmark.core import reasons as core_reasons
 from chopmark.core.artifact import Artifact
 from chopmark.core.contracts import SealOptions
-from chopmark.core.errors import MalformedError
+from chopmark.core.errors import BrokenError, MalformedError
 from chopmark.envelopes.cms import reasons as cms_reasons
-from chopmark.formats._text.errors import BrokenError
 from chopmark.formats.detached import FORMAT, reasons
 from tests.support import pki, probing
 from tests.support.integrity import Answer, examine

@@ -15,11 +15,10 @@ from chopmark.core import patch as patches
 from chopmark.core import reasons as core_reasons
 from chopmark.core.artifact import Artifact, UnreadableError
 from chopmark.core.contracts import Content, Format, SealOptions
-from chopmark.core.errors import MalformedError, RefusedError
+from chopmark.core.errors import BrokenError, MalformedError, RefusedError
 from chopmark.envelopes import cms, der, pem
 from chopmark.envelopes.cms import oids
 from chopmark.envelopes.cms import reasons as cms_reasons
-from chopmark.formats._text.errors import BrokenError
 from chopmark.formats.detached import FORMAT, companion, reasons
 from tests.support import pki, probing
 from tests.support.integrity import Answer, examine

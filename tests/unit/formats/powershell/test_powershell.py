@@ -14,12 +14,11 @@ from chopmark.core import limits
 from chopmark.core import reasons as core_reasons
 from chopmark.core.artifact import Artifact, UnreadableError
 from chopmark.core.contracts import Format, SealOptions
-from chopmark.core.errors import MalformedError, RefusedError
+from chopmark.core.errors import BrokenError, MalformedError, RefusedError
 from chopmark.core.seal import Range, Recipe
 from chopmark.envelopes import authenticode
 from chopmark.formats._text import comment_block
 from chopmark.formats._text import reasons as text_reasons
-from chopmark.core.errors import BrokenError
 from chopmark.formats.powershell import FORMAT, kinds, reasons, text
 from tests.support import probing
 from tests.support.integrity import Answer, examine
