@@ -61,6 +61,8 @@ ISSUER_FETCHES_MAX = 4
 """Issuer certificates fetched for one signer."""
 ISSUER_MAX = 256 * KIB
 """A fetched issuer certificate, or a bag of them."""
+ISSUER_KEPT = dt.timedelta(days=7)
+"""How long a fetched issuer certificate is taken from the cache without asking again."""
 STORE_FILE_MAX = 16 * MIB
 """A file of trusted certificates."""
 STORE_FILES_MAX = 10_000
@@ -89,6 +91,8 @@ CLOCK_SKEW = dt.timedelta(minutes=5)
 # Network
 HTTP_TIMEOUT = 10.0
 """From the first look-up of the name to the last byte, redirects included."""
+HTTP_LOST_MAX = 30.0
+"""Seconds of requests that came to nothing, after which no more are made: the network is taken for down."""
 HTTP_REDIRECTS_MAX = 3
 HTTP_BODY_MAX = 32 * MIB
 

@@ -20,7 +20,8 @@ _HEADERS = {"User-Agent": "chopmark", "Accept": "*/*", "Accept-Encoding": "ident
 class HttpFetcher:
     """A core.contracts.Fetcher over httpx, which is imported with the first request.
 
-    What failed once is not asked again by the same fetcher: a thousand files may name the same dead list. Proxies are
+    What failed once is not asked again by the same fetcher, and nothing any more after HTTP_LOST_MAX seconds of
+    failures: a thousand files may name the same dead list, or as many lists behind the same dead line. Proxies are
     those of the environment (HTTP_PROXY and so on). Not for several threads at once; a forked process opens its own
     connections.
     """
@@ -31,15 +32,20 @@ class HttpFetcher:
         self._clients: dict[str, httpx.Client] = {}
         self._owner = os.getpid()
         self._failed: dict[str, str] = {}
+        self._lost = 0.0
 
     def get(self, url: str, limit: int = limits.HTTP_BODY_MAX) -> bytes:
         """The body of a GET, at most `limit` bytes. Raises UnavailableError."""
         if url in self._failed:
             raise UnavailableError(self._failed[url])
+        if self._lost > limits.HTTP_LOST_MAX:
+            raise UnavailableError(f"{url}: not fetched, because too much time was lost with other addresses")
+        begin = time.monotonic()
         try:
             return self._fetch("GET", url, limit)
         except UnavailableError as error:
             self._failed[url] = str(error)
+            self._lost += time.monotonic() - begin
             raise
 
     def post(self, url: str, body: bytes, content_type: str, limit: int = limits.HTTP_BODY_MAX) -> bytes:

@@ -28,7 +28,7 @@ def purpose_oid(purpose: str) -> str:
     """The dotted identifier of a purpose by name, or itself; empty for any. Raises UsageError."""
     if purpose in PURPOSES:
         return PURPOSES[purpose]
-    if re.fullmatch(r"[0-2](\.\d{1,20}){1,20}", purpose):
+    if re.fullmatch(r"[0-2](\.[0-9]{1,20}){1,20}", purpose):
         return purpose
     known = ", ".join(PURPOSES)
     message = f"unknown purpose {purpose!r} (known: {known}, or a dotted object identifier)"

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import time
 from typing import TYPE_CHECKING
 
 from chopmark.core.errors import ChopmarkError, UnavailableError
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable
 
     from chopmark.core.contracts import Fetcher
@@ -29,10 +31,13 @@ class FetchCache:
         self._limit = limit
         self._failed: dict[str, str] = {}
 
-    def kept(self, url: str) -> bytes | None:
-        """What is on disk for a URL."""
+    def kept(self, url: str, younger: dt.timedelta | None = None) -> bytes | None:
+        """What is on disk for a URL; `younger` passes over what was fetched longer ago."""
         try:
             with open(self._path(url), "rb") as file:
+                age = time.time() - os.fstat(file.fileno()).st_mtime
+                if younger is not None and age > younger.total_seconds():
+                    return None
                 data = file.read(self._limit + 1)
         except OSError:
             return None

@@ -52,7 +52,7 @@ class Context:
         self.revocation = revocation
         self.crls = crls
         self.store_crls = tuple(crl for path in store.crl_files for crl in crls.read_file(path))
-        self.issuers = IssuerSource(fetcher) if fetcher is not None else None
+        self.issuers = IssuerSource(fetcher)
         self._remembered: dict[object, list[tuple[Moment, Any]]] = {}
         self._count = 0
 

@@ -22,8 +22,8 @@ class IssuerSource:
     Nobody trusts them for where they come from: they have to lead to an anchor.
     """
 
-    def __init__(self, fetcher: Fetcher, cache: str | None = None) -> None:
-        """`cache` is a folder, the user's own by default."""
+    def __init__(self, fetcher: Fetcher | None, cache: str | None = None) -> None:
+        """`cache` is a folder, the user's own by default; without `fetcher` there is only what it holds."""
         folder = cache if cache is not None else os.path.join(places.cache(), "issuers")
         self._cache = FetchCache(folder, fetcher, limits.ISSUER_MAX)
 
@@ -31,13 +31,17 @@ class IssuerSource:
         """The DER certificates at the first address that answers, and what went wrong when none does."""
         problem = ""
         for url in urls:
-            kept = _certificates(self._cache.kept(url) or b"")
+            kept = _certificates(self._cache.kept(url, limits.ISSUER_KEPT) or b"")
             if kept:
                 return kept, ""
             try:
                 return _certificates(self._cache.fetch(url, lambda data: bool(_certificates(data)))), ""
             except UnavailableError as error:
                 problem = str(error)
+        for url in urls:
+            old = _certificates(self._cache.kept(url) or b"")
+            if old:
+                return old, ""
         return [], problem
 
 

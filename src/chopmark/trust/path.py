@@ -85,9 +85,13 @@ class _Search:
         if self._good is not None:
             return self._good
         best = self._best_path
-        if self._exhausted:
-            return Path(best.certificates, best.anchor, (*best.findings, reasons.PATH_BUDGET.found(self._exhausted)))
-        return best
+        if not self._exhausted:
+            return best
+        # What was not looked at could have been good: nothing found so far is a reason to refuse.
+        so_far = ", ".join(dict.fromkeys(finding.code for finding in _problems(best.findings)))
+        detail = f"{self._exhausted} looked at" + (f"; so far {so_far}" if so_far else "")
+        finding = reasons.PATH_BUDGET.found(detail, subject=self._leaf.subject_text)
+        return Path(best.certificates, None, (finding,))
 
     @property
     def _finished(self) -> bool:

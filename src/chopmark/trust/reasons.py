@@ -329,4 +329,9 @@ REVOCATION_NOT_CHECKED = Reason(
     "Check again with the network at hand, or with the issuer's current list (--crl).",
     "RFC 5280 clause 6.3.3",
 )
+REVOCATION_NOBODY = Reason(
+    "revocation.nobody",
+    INFO,
+    "The trust store has this very certificate, so nobody is asked whether it was revoked; taking it out revokes it.",
+)
 REVOCATION_OFF = Reason("revocation.off", INFO, "Revocation was not asked about.")

@@ -58,6 +58,8 @@ def check(
     """
     if context.revocation == OFF:
         return [reasons.REVOCATION_OFF.found(subject=path[0].subject_text)]
+    if len(path) == 1:
+        return [reasons.REVOCATION_NOBODY.found(subject=path[0].subject_text)]
     own = _read(carried)
     findings = []
     for certificate, issuer in pairwise(path):

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 import pytest
 
+from chopmark.core import limits
 from chopmark.core.errors import UnavailableError
 from chopmark.net import http
 
@@ -127,6 +128,16 @@ def test_what_failed_once_is_not_asked_again(fetcher: http.HttpFetcher) -> None:
         first = refused(fetcher, peer.url)
         assert refused(fetcher, peer.url) == first
         assert len(peer.seen) == 1
+
+
+def test_when_too_much_time_is_lost_nothing_more_is_asked(
+    fetcher: http.HttpFetcher, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "HTTP_LOST_MAX", QUICK / 2)
+    with serving(lambda _: time.sleep(3)) as silent, serving(says(whole(b"body"))) as peer:
+        refused(fetcher, silent.url)
+        assert "time was lost" in refused(fetcher, peer.url)
+        assert peer.seen == []
 
 
 @pytest.mark.parametrize("status", [b"204 No Content", b"206 Partial Content", b"304 Not Modified", b"404 Not Found"])

@@ -162,6 +162,14 @@ def test_nothing_is_asked_about_when_revocation_is_off(tmp_path: Path) -> None:
     assert judged(tmp_path, with_signer(Revoked(SIGNER, MAY)), mode="off").trusted
 
 
+def test_nobody_revokes_what_is_trusted_itself(tmp_path: Path) -> None:
+    alone = pki.leaf(None, "Alone")
+    here = circumstances(tmp_path, material.trusting(tmp_path, alone), at=NOW, revocation="require")
+    judgement = judge.judge(material.proof(alone), "code-signing", here)
+    assert judgement.trusted
+    assert "revocation.nobody" in codes(judgement, "info")
+
+
 def test_there_is_no_other_mode(tmp_path: Path) -> None:
     with pytest.raises(UsageError):
         judged(tmp_path, [], mode="sometimes")
