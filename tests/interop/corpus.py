@@ -45,6 +45,8 @@ KINDS: Final[tuple[Kind, ...]] = (
 )
 
 _HERE: Final = Path(__file__).resolve().parent
+_ENVIRONMENT: Final = dict(os.environ)
+"""As it was at the start: tests hide it from chopmark, but the clients keep their settings in it."""
 _DOWNLOAD_SECONDS: Final = 900
 _MAX_MEMBER_BYTES: Final = 256 << 20
 _HINTS: Final[dict[str, str]] = {
@@ -198,7 +200,13 @@ def _download(package: Package, folder: Path) -> Path:
         raise CorpusError(msg)
     try:
         done = subprocess.run(
-            command, cwd=folder, capture_output=True, text=True, check=False, timeout=_DOWNLOAD_SECONDS
+            command,
+            cwd=folder,
+            env=_ENVIRONMENT,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_DOWNLOAD_SECONDS,
         )
     except subprocess.TimeoutExpired:
         msg = f"corpus: {what} was not downloaded within {_DOWNLOAD_SECONDS} s; is the network there?"

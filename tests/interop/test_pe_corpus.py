@@ -30,14 +30,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.interop
 
-CACHE = corpus.cache_dir()
-"""Looked up before the tests' own HOME is set."""
-
-
-@pytest.fixture(autouse=True)
-def own_cache(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("CHOPMARK_CORPUS", str(CACHE))
-
 
 def files(*kinds: corpus.Kind) -> Iterator[tuple[str, Path, dict[str, Any]]]:
     """Name, path and recorded facts of every PE file of some kinds."""
