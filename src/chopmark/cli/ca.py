@@ -250,13 +250,9 @@ def _given_key(args: Namespace) -> tuple[bytes, list[tuple[str, str]]]:
 
 def _read(path: str) -> bytes:
     from chopmark.core import limits
-    from chopmark.core.artifact import Artifact
+    from chopmark.core.artifact import read_small
 
-    with Artifact.open(path) as artifact:
-        if artifact.view.size > limits.KEY_FILE_MAX:
-            message = f"{path}: too large ({artifact.view.size} bytes)"
-            raise UsageError(message)
-        return artifact.view.read(0, artifact.view.size)
+    return read_small(path, limits.KEY_FILE_MAX)
 
 
 def serial_of(text: str) -> str:

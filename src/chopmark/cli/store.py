@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.cli import output
 from chopmark.core import clock, limits
+from chopmark.core.artifact import read_small
 from chopmark.core.errors import MalformedError, UsageError
 
 if TYPE_CHECKING:
@@ -188,11 +189,7 @@ def _contents(path: str) -> tuple[list[bytes], list[bytes]]:
     from chopmark.envelopes import x509
     from chopmark.trust import crl, source
 
-    try:
-        with open(path, "rb") as file:
-            data = file.read(limits.CRL_MAX + 1)
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from None
+    data = read_small(path, limits.CRL_MAX)
     try:
         certificates = [entry.raw for entry in source.entries(data)]
         for raw in certificates:

@@ -86,7 +86,8 @@ def _init(args: Namespace) -> int:
 def _authority(args: Namespace) -> TimeStampAuthority:
     from chopmark import keys
     from chopmark.authority import profiles, tsa
-    from chopmark.core.artifact import Artifact
+    from chopmark.core import limits
+    from chopmark.core.artifact import read_small
     from chopmark.envelopes import pem
 
     policy = tsa.policy_named(args.policy) if args.policy else profiles.POLICY_TIME_STAMPING
@@ -96,8 +97,7 @@ def _authority(args: Namespace) -> TimeStampAuthority:
     signer = keys.open_key(args.key, secret)
     certificates = signer.certificates
     if args.cert:
-        with Artifact.open(args.cert) as file:
-            certificates = tuple(pem.certificates(file.view.read(0, file.view.size)))
+        certificates = tuple(pem.certificates(read_small(args.cert, limits.KEY_FILE_MAX)))
     return tsa.TimeStampAuthority(signer, certificates, policy=policy)
 
 
@@ -165,11 +165,9 @@ def _file_digest(path: str, algorithm: str) -> bytes:
 def _show(args: Namespace) -> int:
     from chopmark.authority import tsa
     from chopmark.core import limits
-    from chopmark.core.artifact import Artifact
+    from chopmark.core.artifact import read_small
 
-    with Artifact.open(args.file) as artifact:
-        raw = artifact.view.read(0, limits.TIMESTAMP_RESPONSE_MAX)
-    facts = _token_facts(tsa.token_in(raw))
+    facts = _token_facts(tsa.token_in(read_small(args.file, limits.TIMESTAMP_RESPONSE_MAX)))
     if args.json:
         import json
 

@@ -193,6 +193,18 @@ class Artifact:
         self.close()
 
 
+def read_small(path: str, limit: int) -> bytes:
+    """The bytes of a regular file that is no artifact but belongs to the work: certificates, revocation lists.
+
+    Raises UnreadableError as `Artifact.open` does, InputError when it has more than `limit` bytes.
+    """
+    with Artifact.open(path) as file:
+        if file.view.size > limit:
+            message = f"{path}: {file.view.size} bytes; at most {limit} are read"
+            raise InputError(message)
+        return file.view.read(0, limit)
+
+
 def _unreadable(name: str, error: OSError) -> UnreadableError:
     if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP):
         return UnreadableError(name, reasons.INPUT_MISSING)

@@ -6,7 +6,8 @@ import os
 from typing import TYPE_CHECKING
 
 from chopmark.core import limits, places
-from chopmark.core.errors import MalformedError, UnavailableError, UsageError
+from chopmark.core.artifact import read_small
+from chopmark.core.errors import InputError, MalformedError, UnavailableError, UsageError
 from chopmark.envelopes import pem, x509
 from chopmark.trust import source
 from chopmark.trust.cache import FetchCache
@@ -105,11 +106,9 @@ def parse(data: bytes) -> list[Crl]:
 
 def _read(path: str) -> list[Crl]:
     try:
-        with open(path, "rb") as file:
-            data = file.read(2 * limits.CRL_MAX + 1)
-        return parse(data)
-    except OSError as error:
-        raise UsageError(f"{path}: {os.strerror(error.errno or 0)}") from None
+        return parse(read_small(path, 2 * limits.CRL_MAX))
+    except InputError as error:
+        raise UsageError(str(error)) from None
     except MalformedError as error:
         raise UsageError(f"{path}: {error}") from None
 

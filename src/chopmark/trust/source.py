@@ -7,7 +7,8 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core import clock, limits
-from chopmark.core.errors import MalformedError, UsageError
+from chopmark.core.artifact import read_small
+from chopmark.core.errors import InputError, MalformedError, UsageError
 from chopmark.envelopes import pem, x509
 from chopmark.trust.anchors import UNCONSTRAINED, Anchor, Constraints, purpose_name, purpose_oid
 
@@ -205,18 +206,14 @@ def _certificate(raw: bytes) -> x509.Certificate | None:
 
 def _read(path: str, *, tolerant: bool) -> list[Entry]:
     try:
-        with open(path, "rb") as file:
-            data = file.read(limits.STORE_FILE_MAX + 1)
-        if len(data) > limits.STORE_FILE_MAX:
-            raise UsageError(f"{path}: larger than {limits.STORE_FILE_MAX} bytes")
-        return entries(data)
-    except OSError as error:
-        problem: object = os.strerror(error.errno or 0)
+        return entries(read_small(path, limits.STORE_FILE_MAX))
+    except InputError as error:
+        problem = str(error)
     except MalformedError as error:
-        problem = error
+        problem = f"{path}: {error}"
     if tolerant:
         return []
-    raise UsageError(f"{path}: {problem}")
+    raise UsageError(problem)
 
 
 def _listed(path: str, suffixes: tuple[str, ...]) -> list[str]:
