@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gc
 import os
 import sys
@@ -35,6 +36,10 @@ def entry() -> NoReturn:
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(status)
+
+
+_UNWRITABLE = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+"""What goes wrong with the place that the answer is written to."""
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -87,16 +92,22 @@ def _run(verb: str, arguments: list[str]) -> int:
         return _fail(str(error), error.exit_status)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
-    except BrokenPipeError:
-        # Whoever read our output has gone; what they did not read is not to be taken for a verdict.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 4
-    except Exception as error:
-        if os.environ.get("CHOPMARK_TRACEBACK"):
-            raise
-        what = " ".join(str(error).split())[:300]
-        return _fail(f"internal error: {type(error).__name__}: {what} (CHOPMARK_TRACEBACK=1 shows where)", 4)
+    except Exception as error:  # noqa: BLE001 - nobody else is there to say it in a line
+        return _unwritten(error) if isinstance(error, OSError) and error.errno in _UNWRITABLE else _internal(error)
     return status
+
+
+def _unwritten(error: OSError) -> int:
+    """Whoever read our output has gone, or there is no room for it; what was not read is not a verdict."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 4 if error.errno == errno.EPIPE else _fail(f"no answer written: {os.strerror(error.errno or 0)}", 4)
+
+
+def _internal(error: Exception) -> int:
+    if os.environ.get("CHOPMARK_TRACEBACK"):
+        raise error
+    what = " ".join(str(error).split())[:300]
+    return _fail(f"internal error: {type(error).__name__}: {what} (CHOPMARK_TRACEBACK=1 shows where)", 4)
 
 
 def _description(text: str, arguments: list[str]) -> str:
@@ -119,6 +130,9 @@ def _width() -> int:
 
 
 def _fail(message: str, status: int) -> int:
+    from chopmark.cli import output  # what is quoted may come from anywhere
+
     with suppress(OSError):
-        print("chopmark:", message, file=sys.stderr)
+        output.prepare()
+        print("chopmark:", output.one_line(message), file=sys.stderr)
     return status

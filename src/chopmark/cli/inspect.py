@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING, Any
 
 from chopmark.cli import output
@@ -13,6 +12,10 @@ from chopmark.engine import check, identify, inspect
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+
+
+_LABEL = 13
+"""Columns for what a row is about; a SHA-256 beside it fits into 80."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -26,6 +29,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Inspect every file; the worst exit status of those that could not be looked at, else 0."""
     output.prepare()
+    identify.known(args.format)
     if args.extract and len(args.files) != 1:
         message = "--extract goes with one FILE"
         raise UsageError(message)
@@ -37,7 +41,7 @@ def run(args: Namespace) -> int:
                     _extract(artifact, args.format, args.extract)
                 facts = inspect.inspect(artifact, args.format)
         except ChopmarkError as error:
-            print("chopmark:", output.clean(str(error)), file=sys.stderr)
+            output.complain(error, path)
             worst = max(worst, error.exit_status)
             continue
         _show(facts, as_json=args.json)
@@ -58,14 +62,16 @@ def _show(facts: dict[str, Any], *, as_json: bool) -> None:
 
         print(json.dumps(facts))
         return
-    print(f"{output.clean(facts['path'])}: {facts['title']}, {facts['size']:,} bytes")
-    for seal in facts["seals"]:
-        print(f"  {seal['where']} ({seal['scheme']}, {seal['size']:,} bytes)")
-        _rows(_seal_rows(seal), "    ")
+    print(f"{output.clean(facts['path'])}: {facts['title']}")
+    rows = [("size", f"{facts['size']:,} bytes")]
     if facts["broken"]:
-        print(f"  broken: {output.clean(facts['broken'])}")
+        rows.append(("broken", facts["broken"]))
     elif not facts["seals"]:
-        print("  no signature")
+        rows.append(("signatures", "none"))
+    _rows(rows)
+    for seal in facts["seals"]:
+        print(f"{seal['where']} ({seal['scheme']}, {seal['size']:,} bytes)")
+        _rows(_seal_rows(seal))
 
 
 def _seal_rows(seal: dict[str, Any]) -> list[tuple[str, str]]:
@@ -73,36 +79,43 @@ def _seal_rows(seal: dict[str, Any]) -> list[tuple[str, str]]:
     for claim in seal["claims"]:
         rows.append((claim["what"], f"{claim['algorithm']} over {claim['covers']:,} bytes"))
         rows.append(("  claimed", claim["claimed"] or "by the signature itself"))
-        if claim["computed"] != claim["claimed"]:
-            rows.append(("  computed", claim["computed"]))
+        same = claim["computed"] == claim["claimed"] or not claim["claimed"]
+        rows.append(("  computed", "the same" if claim["claimed"] and same else claim["computed"]))
     rows += _holder("signer", seal["signer"])
     rows.append(("claimed time", seal["claimed_time"] or "none"))
     rows += [(key, str(value)) for key, value in seal["facts"].items()]
+    rows += [("certificate", found.get("subject") or found["broken"]) for found in seal["certificates"]]
     for stamp in seal["time_stamps"]:
         rows.append(("time stamp", f"{stamp['time']} ({stamp['kind']})"))
-        rows += _holder("  authority", stamp["authority"])
-    rows += [("certificate", found.get("subject") or found["broken"]) for found in seal["certificates"]]
+        rows += _holder("authority", stamp["authority"])
+    if not seal["time_stamps"]:
+        rows.append(("time stamp", "none"))
     return rows
 
 
 def _holder(label: str, holder: dict[str, Any] | None) -> list[tuple[str, str]]:
     if holder is None:
         return [(label, "nobody it names")]
-    indent = "  " + " " * (len(label) - len(label.lstrip()))
-    return [
-        (label, holder["subject"]),
-        (f"{indent}issuer", holder.get("issuer", "")),
-        (f"{indent}serial", holder.get("serial", "")),
-        (f"{indent}valid", f"{holder.get('not_before', '')} to {holder.get('not_after', '')}"),
-        (f"{indent}key sha256", holder["key_sha256"]),
-    ]
+    rows = [(label, holder["subject"])]
+    if "issuer" in holder:
+        rows.append(("  issuer", holder["issuer"]))
+        rows.append(("  serial", holder.get("serial", "")))
+        rows.append(("  valid", f"{holder.get('not_before', '')} to {holder.get('not_after', '')}"))
+    return [*rows, ("  key sha256", holder["key_sha256"])]
 
 
-def _rows(rows: list[tuple[str, str]], indent: str) -> None:
+def _rows(rows: list[tuple[str, str]]) -> None:
     import textwrap  # not for --json
 
     for label, value in rows:
-        first = f"{indent}{label:<15}"
+        first = f"  {label:<{_LABEL}}"
+        text = output.clean(value) or "(empty)"
         print(
-            textwrap.fill(output.clean(value), output.width(), initial_indent=first, subsequent_indent=" " * len(first))
+            textwrap.fill(
+                text,
+                output.width(),
+                initial_indent=first,
+                subsequent_indent=" " * len(first),
+                break_on_hyphens=False,
+            )
         )

@@ -28,9 +28,13 @@ _COLOURS = {
     Outcome.UNKNOWN: "33",
     Outcome.INFO: "2",
 }
-_INDENT = " " * 11
+INDENT = " " * 11
+"""What stands below a status word begins where the path does."""
+_LINE_MAX = 1000
 _MANY = 20
 """Fewer files are done before a progress bar could tell anything."""
+_BAR = 30
+_REDRAW = 0.1
 
 
 def prepare() -> None:
@@ -52,26 +56,54 @@ def paint(text: str, style: Status | Outcome, *, colour: bool) -> str:
 
 def clean(text: str) -> str:
     """Text from elsewhere without what could steer a terminal."""
-    return "".join(character if character.isprintable() else f"\\x{ord(character):02x}" for character in text)
+    return "".join(character if character.isprintable() else _escaped(ord(character)) for character in text)
+
+
+def _escaped(point: int) -> str:
+    """As Python writes it: backslash x, u or U and as many digits as that takes."""
+    digits = f"{point:x}"
+    letter, size = ("x", 2) if len(digits) <= len("ff") else ("u", 4) if len(digits) <= len("ffff") else ("U", 8)
+    return f"\\{letter}{digits:0>{size}}"
+
+
+def one_line(text: str) -> str:
+    """An error for people: clean, on one line, and no longer than a screen whatever it quotes."""
+    return clean(" ".join(text.split()))[:_LINE_MAX]
+
+
+def complain(error: Exception, path: str = "") -> None:
+    """One line on standard error, with the path that it is about."""
+    text = str(error)
+    about = f"{path}: " if path and path not in text else ""
+    print("chopmark:", one_line(about + text), file=sys.stderr)
 
 
 def width() -> int:
     """Columns to fill: the terminal's, at most 100; 80 when there is none."""
     try:
-        return min(os.get_terminal_size(sys.stdout.fileno()).columns, 100)
+        return max(40, min(os.get_terminal_size(sys.stdout.fileno()).columns, 100))
     except (OSError, ValueError):
         return 80
 
 
 def show_verdict(verdict: Verdict, *, verbose: bool = False) -> str:
-    """A verdict as lines: the word and the path, who signed when, and every reason that spoke against it."""
+    """A verdict as lines: the word and the path, who signed when, and every reason that spoke against it.
+
+    What there is no more to say of than that it is missing or unsigned has one line.
+    """
     colour = coloured(sys.stdout)
     status = verdict.status
-    lines = [f"{paint(f'{status:<10}', status, colour=colour)} {clean(verdict.path)}"]
+    first = f"{paint(f'{status:<10}', status, colour=colour)} {clean(verdict.path)}"
+    against = [finding for finding in verdict.findings if _against(finding)]
+    if not verbose and not verdict.seals and len(against) == 1 and status is not Status.REJECTED:
+        return f"{first}: {_clause(against[0])}"
+    lines = [first]
+    told: set[str] = set()
+    lines += _findings(verdict.findings, told, colour=colour, verbose=verbose)
+    short = status is Status.TRUSTED and len(verdict.seals) == 1 and not verbose
     for seal in verdict.seals:
-        lines.append(_wrapped(_seal_line(seal)))
-        lines += _findings(seal.findings, colour=colour, verbose=verbose)
-    lines += _findings(verdict.findings, colour=colour, verbose=verbose)
+        lines.append(filled(_by(seal)) if short else _marked(seal.status, f"{_kind(seal)} {_by(seal)}", colour=colour))
+        lines += _findings(seal.findings, told, colour=colour, verbose=verbose)
     return "\n".join(lines)
 
 
@@ -82,42 +114,96 @@ def show_summary(counts: dict[Status, int]) -> str:
     return f"{total} files: {parts}"
 
 
-def _seal_line(seal: SealVerdict) -> str:
-    signer = clean(seal.signer.subject) if seal.signer else "nobody it names"
-    when = f", {clock.show(seal.signed_at)}" if seal.signed_at else ", no trusted time"
-    return f"{seal.where} ({seal.scheme}, {seal.digest_algorithm}) by {signer}{when}"
-
-
-def _findings(findings: Iterable[Finding], *, colour: bool, verbose: bool) -> list[str]:
-    lines = []
-    for finding in findings:
-        against = finding.outcome in (Outcome.NO, Outcome.UNKNOWN)
-        if not (verbose or against):
-            continue
-        reason = CATALOG.get(finding.code)
-        sentence = reason.sentence if reason else ""
-        detail = f" [{clean(finding.detail)}]" if finding.detail else ""
-        mark = paint(f"{finding.outcome:<8}", finding.outcome, colour=colour) if verbose else ""
-        lines.append(_INDENT + mark + paint(finding.code, finding.outcome, colour=colour))
-        lines.append(_wrapped(sentence + detail, "  "))
-        if against and reason and reason.remedy:
-            lines.append(_wrapped("-> " + reason.remedy, "  "))
-    return lines
-
-
-def _wrapped(text: str, more: str = "") -> str:
+def filled(text: str, indent: str = INDENT) -> str:
+    """Text below a status word, filled to the width."""
     import textwrap  # not for machines
 
-    indent = _INDENT + more
     return textwrap.fill(text, width(), initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
 
 
+def _against(finding: Finding) -> bool:
+    return finding.outcome in (Outcome.NO, Outcome.UNKNOWN)
+
+
+def _sentence(code: str) -> str:
+    return CATALOG[code].sentence if code in CATALOG else ""
+
+
+def _clause(finding: Finding) -> str:
+    """A finding behind a path: "there is no such file (input.missing)"."""
+    sentence = _sentence(finding.code).removesuffix(".")
+    detail = f": {clean(finding.detail)}" if finding.detail else ""
+    return f"{sentence[:1].lower()}{sentence[1:]} ({finding.code}{detail})"
+
+
+def _kind(seal: SealVerdict) -> str:
+    return f"{seal.where} ({', '.join(part for part in (seal.scheme, seal.digest_algorithm) if part)})"
+
+
+def _by(seal: SealVerdict) -> str:
+    signer = clean(seal.signer.subject) if seal.signer else "nobody it names"
+    return f"by {signer}, {f'at {clock.show(seal.signed_at)}' if seal.signed_at else 'no trusted time'}"
+
+
+def _findings(findings: Iterable[Finding], told: set[str], *, colour: bool, verbose: bool) -> list[str]:
+    """Lines for those that speak against it (all when `verbose`): the outcome below the status, the rest beside it.
+
+    `told` collects remedies: each is told once.
+    """
+    lines = []
+    for finding in findings:
+        against = _against(finding)
+        if not (verbose or against):
+            continue
+        detail = f" [{clean(finding.detail)}]" if finding.detail else ""
+        text = f"{finding.code}: {_sentence(finding.code)}{detail}"
+        lines.append(_marked(finding.outcome, text, colour=colour, paint_also=finding.code))
+        remedy = CATALOG[finding.code].remedy if against and finding.code in CATALOG else ""
+        if remedy and remedy not in told:
+            told.add(remedy)
+            lines.append(filled(f"-> {remedy}"))
+    return lines
+
+
+def _marked(mark: Status | Outcome, text: str, *, colour: bool, paint_also: str = "") -> str:
+    """Text below a status word with a word of its own in the margin."""
+    body = filled(text).removeprefix(INDENT)
+    if paint_also:
+        body = body.replace(paint_also, paint(paint_also, mark, colour=colour), 1)
+    return f" {paint(f'{mark:<9}', mark, colour=colour)} {body}"
+
+
 def progress(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
-    """Pass the items through; on a terminal, and when there are many, with a bar on standard error."""
+    """Pass the items through; on a terminal, and when there are many, with a bar on standard error.
+
+    The bar is gone while whoever takes the items prints, and at the end.
+    """
     if total < _MANY or not sys.stderr.isatty() or os.environ.get("TERM") == "dumb":
         yield from items
         return
-    from rich.console import Console  # slow to import, and only for long work on a terminal
-    from rich.progress import track
+    import time  # only for long work on a terminal
 
-    yield from track(items, description=what, total=total, console=Console(stderr=True), transient=True)
+    drawn = 0.0
+    shown = False
+    try:
+        for count, item in enumerate(items):
+            if shown:
+                _draw("")
+                shown = False
+            yield item
+            if time.monotonic() - drawn > _REDRAW or sys.stdout.isatty():
+                drawn, shown = time.monotonic(), True
+                _draw(_bar(count + 1, total, what))
+    finally:
+        _draw("")
+
+
+def _bar(done: int, total: int, what: str) -> str:
+    full = _BAR * done // total
+    return f"{what} {'#' * full}{'.' * (_BAR - full)} {done}/{total}"
+
+
+def _draw(text: str) -> None:
+    sys.stdout.flush()
+    sys.stderr.write(f"\r\x1b[K{text}")
+    sys.stderr.flush()

@@ -13,6 +13,7 @@ from chopmark.core import places
 from chopmark.core.errors import UsageError
 
 NAME = "chopmark.toml"
+_SWITCH = {"yes": True, "true": True, "on": True, "1": True, "no": False, "false": False, "off": False, "0": False}
 
 
 def setting(given: Any, table: str, name: str, default: Any = None) -> Any:  # noqa: ANN401 - whatever TOML can hold
@@ -39,6 +40,34 @@ def words(value: Any) -> list[str]:  # noqa: ANN401
     return [word.strip() for word in str(value).split(",") if word.strip()]
 
 
+def text(value: Any, name: str) -> str:  # noqa: ANN401
+    """A setting that is one piece of text. Raises UsageError for anything else that TOML can hold."""
+    if value is None or isinstance(value, str):
+        return value or ""
+    message = f"{name} in {NAME} must be text in quotes, not {value!r}"
+    raise UsageError(message)
+
+
+def count(value: Any, name: str) -> int | None:  # noqa: ANN401
+    """A setting that is a number from 1 on; None when it is not set. Raises UsageError."""
+    if value is None:
+        return None
+    digits = str(value)
+    if not (digits.isascii() and digits.isdigit()) or not int(digits[:9]) > 0:
+        message = f"{name} must be a number from 1 on, not {digits[:64]!r}"
+        raise UsageError(message)
+    return int(digits[:9])
+
+
+def switch(value: Any, name: str) -> bool:  # noqa: ANN401
+    """A setting that is on or off. Raises UsageError for what is neither."""
+    word = str(value or "no").lower()
+    if word not in _SWITCH:
+        message = f"{name} must be yes or no, not {word[:64]!r}"
+        raise UsageError(message)
+    return _SWITCH[word]
+
+
 def _table(file: str, table: str) -> dict[str, Any]:
     if not os.path.isfile(file):
         return {}
@@ -47,7 +76,7 @@ def _table(file: str, table: str) -> dict[str, Any]:
     try:
         with open(file, "rb") as stream:
             found = tomllib.load(stream).get(table, {})
-    except (tomllib.TOMLDecodeError, OSError) as error:
+    except (ValueError, OSError) as error:  # not TOML, not UTF-8, not readable
         message = f"{file}: {error}"
         raise UsageError(message) from None
     return found if isinstance(found, dict) else {}

@@ -1,15 +1,17 @@
-"""Take every signature out of files; what a format cannot restore, its documentation says."""
+"""Take every signature out of files; what a format cannot restore, its documentation says.
+
+A file without signatures stays as it is. A signature that is a file of its own (FILE.p7s) is removed.
+"""
 
 from __future__ import annotations
 
-import sys
 from typing import TYPE_CHECKING
 
 from chopmark.cli import output
 from chopmark.core import patch as patches
 from chopmark.core.artifact import Artifact
 from chopmark.core.errors import ChopmarkError, UsageError
-from chopmark.engine import sign
+from chopmark.engine import identify, sign
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -25,6 +27,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Strip every file; the worst exit status. A file without signatures stays as it is."""
     output.prepare()
+    identify.known(args.format)
     if args.output and len(args.files) != 1:
         message = "--output goes with one FILE"
         raise UsageError(message)
@@ -33,7 +36,7 @@ def run(args: Namespace) -> int:
         try:
             print(_strip(path, args.format, args.output))
         except ChopmarkError as error:
-            print("chopmark:", output.clean(str(error)), file=sys.stderr)
+            output.complain(error, path)
             worst = max(worst, error.exit_status)
     return worst
 
@@ -43,5 +46,9 @@ def _strip(path: str, format_name: str, target: str | None) -> str:
         stripped = sign.stripped(artifact, format_name)
         if stripped is None:
             return f"unsigned   {output.clean(path)}"
+        if stripped[1].pieces is None and target:
+            message = f"{path} has nothing to strip itself: its signature is in {path}{stripped[1].companion}"
+            raise UsageError(message)
         written = patches.apply(stripped[1], artifact, target)
-        return f"stripped   {output.clean(written)}"
+        word = "stripped" if stripped[1].pieces is not None else "removed"
+        return f"{word:<10} {output.clean(written)}"

@@ -11,10 +11,10 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.cli import output
-from chopmark.cli.settings import setting, words
+from chopmark.cli.settings import count, setting, switch, text, words
 from chopmark.core import clock
 from chopmark.core.verdict import EXIT_STATUS, SEVERITY, Status
-from chopmark.engine import batch, check
+from chopmark.engine import batch, check, identify
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("paths", nargs="+", metavar="PATH", help="file to check")
+    parser.add_argument("paths", nargs="+", metavar="PATH", help="file to check (FILE.p7s beside it is found)")
     parser.add_argument(
         "--store",
         action="append",
@@ -42,9 +42,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--crl", action="append", metavar="F", help="a CRL file (DER or PEM); may be repeated")
     parser.add_argument("--offline", action="store_true", default=None, help="fetch nothing from the network")
     parser.add_argument("--format", metavar="NAME", default="", help="take the file for this format")
-    parser.add_argument("-j", "--jobs", type=int, metavar="N", help="processes (default: one per processor)")
+    parser.add_argument("-j", "--jobs", metavar="N", help="processes (default: one per processor)")
     parser.add_argument("-v", "--verbose", action="store_true", help="show every check, passed ones too")
-    parser.add_argument("-q", "--quiet", action="store_true", help="print nothing, only exit")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print nothing; the exit status is the answer")
     shape = parser.add_mutually_exclusive_group()
     shape.add_argument("--json", action="store_true", help="one JSON object per file, a line each")
     shape.add_argument("--sarif", action="store_true", help="one SARIF 2.1.0 log")
@@ -53,6 +53,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Verify and print; the exit status of the worst verdict."""
     output.prepare()
+    identify.known(args.format)
     work = partial(_judged, context=context_for(args), args=args)
     jobs = batch.jobs_for(len(args.paths), jobs_wanted(args.jobs, "verify"))
     statuses: list[Status] = []
@@ -97,13 +98,13 @@ def context_for(args: Namespace) -> Context:
     from chopmark.net import http  # together with trust
     from chopmark.trust import context, crl, store  # wrong options are told before this is loaded
 
-    offline = str(setting(args.offline, "verify", "offline", default="")).lower() in ("true", "1", "yes", "on")
+    offline = switch(setting(args.offline, "verify", "offline"), "offline")
     fetcher = None if offline else http.HttpFetcher()
     names = words(setting(args.store, "verify", "store", default=["corp?", "microsoft"]))
     return context.Context(
         store=store.load(names),
         at=clock.parse(args.at) if args.at else clock.now(),
-        revocation=setting(args.revocation, "verify", "revocation", default="prefer"),
+        revocation=text(setting(args.revocation, "verify", "revocation", default="prefer"), "revocation"),
         crls=crl.CrlSource(args.crl or (), fetcher=fetcher),
         fetcher=fetcher,
     )
@@ -111,8 +112,7 @@ def context_for(args: Namespace) -> Context:
 
 def jobs_wanted(given: int | None, table: str) -> int | None:
     """The number of processes asked for, if any."""
-    value = setting(given, table, "jobs")
-    return int(value) if value else None
+    return count(setting(given, table, "jobs"), "jobs")
 
 
 def _print_sarif(verdicts: Sequence[Verdict]) -> None:

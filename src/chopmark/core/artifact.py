@@ -21,7 +21,8 @@ class UnreadableError(InputError):
     """The artifact cannot be looked at; `reason` is the catalogue's entry for why."""
 
     def __init__(self, name: str, reason: Reason, detail: str = "") -> None:
-        super().__init__(f"{name}: {reason.sentence}" + (f" ({detail})" if detail else ""))
+        sentence = reason.sentence[0].lower() + reason.sentence[1:].removesuffix(".")
+        super().__init__(f"{name}: {sentence}" + (f" ({detail})" if detail else ""))
         self.reason = reason
         self.detail = detail
 
@@ -140,7 +141,7 @@ class Artifact:
         state = os.fstat(descriptor)
         if not stat.S_ISREG(state.st_mode):
             os.close(descriptor)
-            raise UnreadableError(name, reasons.INPUT_NOT_A_FILE)
+            raise UnreadableError(name, reasons.INPUT_NOT_A_FILE, _kind(state.st_mode))
         return cls(name, FileView(descriptor, name), Identity(state.st_dev, state.st_ino))
 
     @classmethod
@@ -205,9 +206,16 @@ def read_small(path: str, limit: int) -> bytes:
         return file.view.read(0, limit)
 
 
+def _kind(mode: int) -> str:
+    kinds = ((stat.S_ISDIR, "a directory"), (stat.S_ISFIFO, "a FIFO"), (stat.S_ISSOCK, "a socket"))
+    return next((kind for test, kind in kinds if test(mode)), "a device")
+
+
 def _unreadable(name: str, error: OSError) -> UnreadableError:
     if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP):
         return UnreadableError(name, reasons.INPUT_MISSING)
     if error.errno in (errno.ENXIO, errno.EISDIR):
-        return UnreadableError(name, reasons.INPUT_NOT_A_FILE)
+        return UnreadableError(
+            name, reasons.INPUT_NOT_A_FILE, "a socket or device" if error.errno == errno.ENXIO else ""
+        )
     return UnreadableError(name, reasons.INPUT_UNREADABLE, os.strerror(error.errno or 0))

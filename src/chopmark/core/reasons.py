@@ -53,7 +53,7 @@ INPUT_MISSING = Reason("input.missing", UNKNOWN, "There is no such file.", "Chec
 INPUT_NOT_A_FILE = Reason(
     "input.not_a_file",
     UNKNOWN,
-    "This is not a regular file (a directory, FIFO, socket or device).",
+    "This is not a regular file.",
     "Name the files themselves.",
 )
 INPUT_UNREADABLE = Reason(

@@ -28,20 +28,27 @@ def identify(artifact: Artifact, name: str = "") -> Format:
 
     Raises AmbiguousError on a tie, UsageError for a name that does not exist.
     """
-    known = formats()
-    if name:
-        if name not in known:
-            message = f"no such format: {name} (there are {', '.join(sorted(known))})"
-            raise UsageError(message)
-        return known[name]
+    if name and (format_ := known(name)):
+        return format_
     head = artifact.head()
-    certainty = {format_: format_.detect(head, artifact.name) for format_ in known.values()}
+    certainty = {format_: format_.detect(head, artifact.name) for format_ in formats().values()}
     best = max(certainty.values())
     winners = [format_ for format_, certain in certainty.items() if certain == best]
     if best == 0 or len(winners) != 1:
         message = " and ".join(sorted(format_.title for format_ in winners)) if best else "nothing known"
         raise AmbiguousError(message)
     return winners[0]
+
+
+def known(name: str) -> Format | None:
+    """The format of this name, None for no name. Raises UsageError when there is no such format."""
+    if not name:
+        return None
+    found = formats()
+    if name not in found:
+        message = f"no such format: {name[:64]} (there are {', '.join(sorted(found))})"
+        raise UsageError(message)
+    return found[name]
 
 
 def beside(artifact: Artifact, apart_from: Format) -> Format | None:

@@ -6,11 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from chopmark.core import clock
 from chopmark.core.errors import MalformedError
+from chopmark.core.reasons import CATALOG
 from chopmark.engine import check, identify, report
 from chopmark.envelopes import x509
 
 if TYPE_CHECKING:
     from chopmark.core.artifact import Artifact
+    from chopmark.core.finding import Finding
     from chopmark.core.proof import Proof, Stamp
     from chopmark.core.seal import Payload, Seal
 
@@ -32,7 +34,7 @@ def inspect(artifact: Artifact, format_name: str = "") -> dict[str, Any]:
         "title": format_.title,
         "size": artifact.view.size,
         "seals": [_seal(seal, computed) for seal, computed in zip(seals, payloads, strict=True)],
-        "broken": broken.detail or broken.code if broken else "",
+        "broken": _broken(broken) if broken else "",
     }
 
 
@@ -62,11 +64,17 @@ def _seal(seal: Seal, payloads: list[Payload]) -> dict[str, Any]:
     }
 
 
+def _broken(finding: Finding) -> str:
+    """Which rule, and where."""
+    text = f"{CATALOG[finding.code].sentence} [{finding.code}]"
+    return f"{text} {finding.detail}" if finding.detail else text
+
+
 def _short(value: bytes | None) -> str | None:
     """In hex; tables of digests are cut."""
     if value is None:
         return None
-    return value.hex() if len(value) <= _DIGEST_MAX else f"{value[:32].hex()}... ({len(value)} bytes)"
+    return value.hex() if len(value) <= _DIGEST_MAX else f"{value[:32].hex()} ... ({len(value)} bytes)"
 
 
 def _certificates(proof: Proof) -> list[dict[str, Any]]:

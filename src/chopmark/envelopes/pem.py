@@ -74,7 +74,7 @@ def certificates(data: bytes) -> list[bytes]:
             if block.label in CMS:
                 found += _carried(block.der)
     else:
-        found = _carried(data)
+        found = _carried(data) if data.startswith(b"\x30") else []
     if not found or b"" in found:
         raise MalformedError("there is no certificate in it")
     if len(found) > limits.CERTIFICATES_MAX:

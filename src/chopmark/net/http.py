@@ -82,7 +82,7 @@ class HttpFetcher:
                         raise UnavailableError(f"{url}: the server answered {response.status_code}")
                     url = urljoin(url, response.headers.get("Location", ""))
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, RuntimeError, ValueError, OSError) as error:
-            raise UnavailableError(f"{url}: {str(error) or type(error).__name__}") from None
+            raise UnavailableError(f"{url}: {_plain(error)}") from None
         finally:
             watchdog.cancel()
         raise UnavailableError(f"{url}: more than {limits.HTTP_REDIRECTS_MAX} redirects")
@@ -109,6 +109,12 @@ class Offline:
     def post(self, url: str, body: bytes, content_type: str, limit: int = 0) -> bytes:  # noqa: ARG002 - likewise
         """Raises UnavailableError."""
         raise UnavailableError(f"{url}: not asked, because the network is off")
+
+
+def _plain(error: Exception) -> str:
+    """What went wrong, without the numbers that only programs know by heart."""
+    text = str(error) or type(error).__name__
+    return text.partition("] ")[2] or text if text.startswith("[Errno ") else text
 
 
 def _scheme(url: str) -> str:

@@ -48,6 +48,11 @@ class AuthenticodeEnvelope:
         self.description, self.url = self._publisher_text()
 
     @property
+    def facts(self) -> tuple[tuple[str, str], ...]:
+        """What the signer says about the program, for people."""
+        return tuple((name, text) for name, text in (("description", self.description), ("url", self.url)) if text)
+
+    @property
     def raw(self) -> bytes:
         """The ContentInfo as found."""
         return self.signed.raw

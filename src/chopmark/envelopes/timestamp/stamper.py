@@ -41,7 +41,8 @@ class HttpStamper:
             try:
                 return self._ask(url, signature, digest_algorithm)
             except (UnavailableError, MalformedError) as error:
-                failures.append(f"{url}: {error}")
+                text = str(error)
+                failures.append(text if text.startswith(url) else f"{url}: {text}")
         raise UnavailableError("no time stamp: " + "; ".join(failures))
 
     def _ask(self, url: str, signature: bytes, digest_algorithm: str) -> bytes:
