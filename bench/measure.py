@@ -47,6 +47,11 @@ class Row:
         return {**asdict(self), "kept": self.kept}
 
 
+def _environment() -> dict[str, str]:
+    """This process's, but Python may keep what it compiles, as it does for users."""
+    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 def process(command: Sequence[str], *, expect: Sequence[int] = (0,), **variables: str) -> float:
     """Seconds that a command takes, from start to end; its output is thrown away. Stops the run on another status."""
     began = time.perf_counter()
@@ -55,7 +60,7 @@ def process(command: Sequence[str], *, expect: Sequence[int] = (0,), **variables
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
-        env={**os.environ, **variables},
+        env={**_environment(), **variables},
         check=False,
     )
     took = time.perf_counter() - began

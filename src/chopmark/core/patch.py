@@ -36,7 +36,7 @@ class WriteError(ChopmarkError):
     """A file could not be written; whatever was there before is still there."""
 
 
-def apply(patch: Patch, artifact: Artifact, target: str | None = None) -> str:
+def apply(patch: Patch, artifact: Artifact, target: str | None = None, *, settled: bool = True) -> str:
     """Carry out a patch atomically and return the path that was written (or removed), as it was named.
 
     The new content is written beside the target, flushed to the medium and renamed over it, so that the target is at
@@ -47,6 +47,9 @@ def apply(patch: Patch, artifact: Artifact, target: str | None = None) -> str:
     The new content has no name until it is whole; a kill between naming it and renaming it (microseconds) leaves a
     whole `.NAME.chopmark`, which the next patch of that file takes away. Only where the file system has no nameless
     files (O_TMPFILE) does a kill leave an unfinished `.NAME.XXXX.chopmark` behind.
+
+    A power failure right afterwards may bring the old file back until its folder is flushed too; who writes many files
+    into one folder says `settled=False` and calls `settle` once at the end, which is ten times faster.
 
     Raises WriteError (nothing changed), InputError when the artifact changed since it was opened, or its path came to
     mean another file.
@@ -63,7 +66,21 @@ def apply(patch: Patch, artifact: Artifact, target: str | None = None) -> str:
     except OSError as error:
         message = f"{named}: not written, the file is as it was ({os.strerror(error.errno or 0)})"
         raise WriteError(message) from error
+    if settled:
+        settle([named])
     return named
+
+
+def settle(paths: Iterable[str]) -> None:
+    """Flush the folders of files that were replaced: from then on the new names survive a power failure too."""
+    for folder in {os.path.dirname(os.path.realpath(path)) for path in paths}:
+        # The files are replaced, whatever happens here; not every folder may be opened or flushed.
+        with contextlib.suppress(OSError):
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
 
 
 def write_file(path: str, data: bytes, mode: int = 0o644) -> None:
@@ -77,6 +94,7 @@ def write_file(path: str, data: bytes, mode: int = 0o644) -> None:
     except OSError as error:
         message = f"{path}: not written ({os.strerror(error.errno or 0)})"
         raise WriteError(message) from error
+    settle([path])
 
 
 def _replace(
@@ -159,13 +177,6 @@ class _Commit:
             self._name()
         os.replace(self._temporary, self._path)
         self.named = False
-        # From here on the file is replaced, whatever else fails; not every folder may be opened or flushed.
-        with contextlib.suppress(OSError):
-            folder = os.open(os.path.dirname(self._path) or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
 
     def _name(self) -> None:
         try:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import os
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
 from chopmark.core.errors import ChopmarkError
 
@@ -15,24 +15,30 @@ Result = TypeVar("Result")
 
 _GROUP_MAX = 16
 """Files handed to a worker at once: enough to make handing over cheap, few enough to keep all workers busy."""
-
-_work: Callable[[str], object] | None = None
+_QUEUED_MAX = 8192
+"""Groups waiting in the queue: their numbers fit into the buffer of a pipe, so that filling it never blocks."""
+_NUMBER = 4
+"""Bytes of a group's number, and of the length of an answer."""
 
 
 class WorkerError(ChopmarkError):
     """A worker process died; what it was doing has no answer."""
 
 
-def jobs_for(count: int, wanted: int | None) -> int:
-    """How many processes to use for so many files: what was asked for, else one per processor this process may use."""
-    return max(1, min(count, wanted or len(os.sched_getaffinity(0))))
+def jobs_for(count: int, wanted: int | None, per_processor: int = 1) -> int:
+    """How many processes to use for so many files: what was asked for, else as many per processor that may be used.
+
+    Work that waits for the medium (writing) wants more than one per processor.
+    """
+    return max(1, min(count, wanted or per_processor * len(os.sched_getaffinity(0))))
 
 
 def run(paths: Sequence[str], work: Callable[[str], Result], jobs: int) -> Iterator[Result]:
-    """Yield `work(path)` for each path, in their order.
+    """Yield `work(path)` for each path, in their order; the iterator must be used up or closed.
 
-    With more than one job the work is done by forked processes, which inherit everything that `work` refers to (open
-    stores, loaded keys); only paths and results cross over. `work` must not raise for a bad file.
+    With more than one job the work is done by processes that are forked at once and inherit everything that `work`
+    refers to (open stores, loaded keys); only group numbers and results cross over. `work` must not raise for a bad
+    file.
 
     Raises WorkerError when a process dies.
     """
@@ -40,41 +46,126 @@ def run(paths: Sequence[str], work: Callable[[str], Result], jobs: int) -> Itera
         gc.freeze()  # what is loaded by now stays, and must not be copied by the collector in every fork
         gc.enable()
     if jobs <= 1 or len(paths) <= 1:
-        for path in paths:
-            yield work(path)
-        return
-    yield from _forked(paths, work, jobs)
-
-
-def _forked(paths: Sequence[str], work: Callable[[str], Result], jobs: int) -> Iterator[Result]:
-    from concurrent.futures import ProcessPoolExecutor  # takes longer to import than a file to check
-    from concurrent.futures.process import BrokenProcessPool
-    from multiprocessing import get_context
-
-    global _work  # noqa: PLW0603 - how the work reaches processes that are forked, without pickling it
-    size = max(1, min(_GROUP_MAX, len(paths) // (jobs * 4) or 1))
+        return map(work, paths)
+    size = max(1, min(_GROUP_MAX, len(paths) // (jobs * 4)), -(-len(paths) // _QUEUED_MAX))
     groups = [paths[start : start + size] for start in range(0, len(paths), size)]
-    _work = work
-    pool = ProcessPoolExecutor(jobs, mp_context=get_context("fork"), initializer=_start)
+    # Forked here and not when the first result is asked for: whoever shows progress has a thread by then.
+    return _results(_workers(groups, work, min(jobs, len(groups))), len(groups))
+
+
+class _Worker(NamedTuple):
+    """A child and the pipe it answers through."""
+
+    pid: int
+    answers: int
+
+
+def _workers(groups: Sequence[Sequence[str]], work: Callable[[str], Result], jobs: int) -> list[_Worker]:
+    """Fork them.
+
+    The queue is a pipe filled with group numbers before anybody reads: each worker takes the next one when it is free,
+    and its end tells them that there are no more. (ProcessPoolExecutor would do, but takes longer to import than many
+    a call has to work.)
+    """
+    queue, filling = os.pipe()
+    os.write(filling, b"".join(number.to_bytes(_NUMBER, "big") for number in range(len(groups))))
+    os.close(filling)
+    _flush()
+    workers: list[_Worker] = []
+    for _ in range(jobs):
+        answers, telling = os.pipe()
+        pid = os.fork()
+        if not pid:
+            for descriptor in (answers, *(worker.answers for worker in workers)):
+                os.close(descriptor)
+            _serve(groups, work, queue, telling)
+        os.close(telling)
+        workers.append(_Worker(pid, answers))
+    os.close(queue)
+    return workers
+
+
+def _results(workers: Sequence[_Worker], count: int) -> Iterator[Any]:
     try:
-        for future in [pool.submit(_group, group) for group in groups]:
-            yield from future.result()  # type: ignore[misc] # what _work returned, back from the other process
-    except BrokenProcessPool:
-        message = "a worker process died (out of memory?); the files it had are not checked"
-        raise WorkerError(message) from None
+        yield from _collected(workers, count)
     finally:
-        pool.shutdown(wait=True, cancel_futures=True)
-        _work = None
+        _stop(workers)
 
 
-def _start() -> None:
-    import signal  # only workers need it
+def _serve(groups: Sequence[Sequence[str]], work: Callable[[str], Result], queue: int, telling: int) -> NoReturn:
+    """The life of a worker. It leaves without cleaning up what belongs to the parent."""
+    import pickle
+    import signal
 
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
+    status = 1
+    try:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
+        while number := os.read(queue, _NUMBER):
+            done = pickle.dumps([work(path) for path in groups[int.from_bytes(number, "big")]])
+            _write(telling, number + len(done).to_bytes(_NUMBER, "big") + done)
+        status = 0
+    finally:
+        _flush()
+        os._exit(status)
 
 
-def _group(paths: Sequence[str]) -> list[object]:
-    if _work is None:
-        message = "no work"
-        raise WorkerError(message)
-    return [_work(path) for path in paths]
+def _collected(workers: Sequence[_Worker], count: int) -> Iterator[Any]:
+    """The results of all groups, each as soon as those before it are there."""
+    import pickle
+    import select
+
+    poll = select.poll()
+    pending = {worker.answers: bytearray() for worker in workers}
+    for descriptor in pending:
+        poll.register(descriptor, select.POLLIN)
+    found: dict[int, list[Any]] = {}
+    following = 0
+    while following < count:
+        for descriptor, _ in poll.poll():
+            piece = os.read(descriptor, 1 << 20)
+            if not piece:
+                poll.unregister(descriptor)
+                del pending[descriptor]
+                if not pending:
+                    raise WorkerError("a worker process died (out of memory?); the files it had are not done")
+            else:
+                buffer = pending[descriptor]
+                buffer += piece
+                for number, raw in _answers(buffer):
+                    found[number] = pickle.loads(raw)  # noqa: S301 - from our own child, through our own pipe
+        while following in found:
+            yield from found.pop(following)
+            following += 1
+
+
+def _answers(buffer: bytearray) -> Iterator[tuple[int, bytes]]:
+    """Take the whole answers out of what has come so far."""
+    header = 2 * _NUMBER
+    while len(buffer) >= header:
+        end = header + int.from_bytes(buffer[_NUMBER:header], "big")
+        if len(buffer) < end:
+            return
+        yield int.from_bytes(buffer[:_NUMBER], "big"), bytes(buffer[header:end])
+        del buffer[:end]
+
+
+def _stop(workers: Sequence[_Worker]) -> None:
+    """Nobody reads any more: what is still working ends when it has an answer to tell, or at once if it waits."""
+    for worker in workers:
+        os.close(worker.answers)
+    for worker in workers:
+        os.waitpid(worker.pid, 0)
+
+
+def _write(descriptor: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def _flush() -> None:
+    """What is buffered must be written once, not by every process."""
+    import sys
+
+    sys.stdout.flush()
+    sys.stderr.flush()

@@ -99,12 +99,12 @@ def attach_envelope(artifact: Artifact, envelope: bytes, options: SealOptions, f
     return Signed(format_, envelope, format_.embed(prepared, envelope, options), prepared)
 
 
-def write(artifact: Artifact, signed: Signed, target: str | None = None) -> str:
-    """Apply the patch of a signature atomically; the path that was written."""
+def write(artifact: Artifact, signed: Signed, target: str | None = None, *, settled: bool = True) -> str:
+    """Apply the patch of a signature atomically; the path that was written (`settled` as in patch.apply)."""
     if artifact.view.changed():
         message = f"{artifact.name}: it changed while it was being signed; nothing was written"
         raise RefusedError(message)
-    return patches.apply(signed.patch, signed.prepared, target)
+    return patches.apply(signed.patch, signed.prepared, target, settled=settled)
 
 
 def stripped(artifact: Artifact, format_name: str = "") -> tuple[Format, Patch] | None:

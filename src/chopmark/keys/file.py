@@ -131,9 +131,11 @@ def _load(block: pem.Block, file: KeyFile, passphrase: Passphrase) -> PrivateKey
         refuse_exposed(file)
         _refuse_unusual(block.der, file.path)
     try:
+        # Testing the primes of an RSA key takes a tenth of a second each time, and what it guards against (a signature
+        # that gives the key away) cannot get out: whoever makes a signature verifies it first.
         if block.text:
-            return load_pem_private_key(block.text, secret)
-        return load_der_private_key(block.der, secret)
+            return load_pem_private_key(block.text, secret, unsafe_skip_rsa_key_validation=True)
+        return load_der_private_key(block.der, secret, unsafe_skip_rsa_key_validation=True)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
         if _encrypted(block):
             message = f"{file.path}: wrong passphrase (or the file is damaged)"

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import struct
 from typing import TYPE_CHECKING, NamedTuple
+from weakref import WeakKeyDictionary
 
 from chopmark.core.errors import BrokenError
 from chopmark.core.seal import Range
@@ -40,6 +41,9 @@ class Section(NamedTuple):
     virtual_address: int
     raw_size: int
     raw_offset: int
+
+
+_READ: WeakKeyDictionary[View, Image] = WeakKeyDictionary()
 
 
 class Image(NamedTuple):
@@ -87,7 +91,14 @@ class Image(NamedTuple):
 
 
 def read(view: View) -> Image:
-    """Read the headers. Raises BrokenError (a MalformedError) where they break the rules."""
+    """The headers, read once for each open file. Raises BrokenError (a MalformedError) where they break the rules."""
+    known = _READ.get(view)
+    if known is None:
+        known = _READ[view] = _read(view)
+    return known
+
+
+def _read(view: View) -> Image:
     size = view.size
     if size > _SIZE_MAX:
         raise BrokenError(reasons.TOO_LARGE, f"{size} bytes")
