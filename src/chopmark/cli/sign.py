@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 from chopmark.cli import output
 from chopmark.cli.settings import setting, words
 from chopmark.cli.verify import jobs_wanted
-from chopmark.core import clock, digest
+from chopmark.core import clock, digest, limits
 from chopmark.core import patch as patches
-from chopmark.core.artifact import Artifact
+from chopmark.core.artifact import Artifact, read_small
 from chopmark.core.contracts import SealOptions
 from chopmark.core.errors import ChopmarkError, UsageError
 from chopmark.engine import batch, sign
@@ -44,7 +44,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--format", metavar="NAME", default="", help="take it for this format (detached: any file)")
     parser.add_argument("--signing-time", metavar="TIME", help="the time to claim (default now; ISO 8601)")
     parser.add_argument("-o", "--output", metavar="F", help="write there and leave FILE as it is (one FILE)")
-    parser.add_argument("-j", "--jobs", type=int, metavar="N", help="processes (default: one per processor)")
+    parser.add_argument("-j", "--jobs", type=int, metavar="N", help="processes (default: two per processor)")
     parser.add_argument("--json", action="store_true", help="one JSON object per file, a line each")
     steps = parser.add_mutually_exclusive_group()
     steps.add_argument("--digest-only", action="store_true", help="write FILE.tbs, to be signed elsewhere")
@@ -76,11 +76,16 @@ def run(args: Namespace) -> int:
         raise UsageError(message)
     request = _request(args)
     work = partial(_one, args=args, request=request)
-    jobs = batch.jobs_for(len(args.files), jobs_wanted(args.jobs, "sign"))
+    jobs = batch.jobs_for(len(args.files), jobs_wanted(args.jobs, "sign"), per_processor=2)
     worst = 0
-    for outcome in output.progress(batch.run(args.files, work, jobs), len(args.files), "signing"):
-        worst = max(worst, outcome.status)
-        _show(outcome, as_json=args.json)
+    written = []
+    try:
+        for outcome in output.progress(batch.run(args.files, work, jobs), len(args.files), "signing"):
+            worst = max(worst, outcome.status)
+            written.append(outcome.facts.get("written", outcome.path))
+            _show(outcome, as_json=args.json)
+    finally:
+        patches.settle(written)
     return worst
 
 
@@ -128,8 +133,7 @@ def _certificates(args: Namespace) -> tuple[bytes, ...]:
 
     found: list[bytes] = []
     for file in words(setting(args.cert, "sign", "cert", default=[])):
-        with Artifact.open(file) as artifact:
-            found += pem.certificates(artifact.view.read(0, artifact.view.size))
+        found += pem.certificates(read_small(file, limits.STORE_FILE_MAX))
     return tuple(found)
 
 
@@ -172,7 +176,7 @@ def _signed(artifact: Artifact, args: Namespace, request: sign.SignRequest | Non
             message = "no key"
             raise UsageError(message)
         signed = sign.sign(artifact, request)
-    written = sign.write(artifact, signed, args.output)
+    written = sign.write(artifact, signed, args.output, settled=False)
     facts |= {"format": signed.format.name, "written": written}
     if request:
         facts["signer"] = sign.preflight(request).subject_text
@@ -182,14 +186,12 @@ def _signed(artifact: Artifact, args: Namespace, request: sign.SignRequest | Non
 
 
 def _attached(artifact: Artifact, args: Namespace, request: sign.SignRequest | None) -> sign.Signed:
-    with Artifact.open(args.attach) as file:
-        given = file.view.read(0, file.view.size)
+    given = read_small(args.attach, limits.ENVELOPE_MAX)
     if request is None:
         from chopmark.envelopes import pem
 
         return sign.attach_envelope(artifact, pem.cms(given), _options(args), args.format)
-    with Artifact.open(artifact.name + TO_BE_SIGNED) as file:
-        to_be_signed = file.view.read(0, file.view.size)
+    to_be_signed = read_small(artifact.name + TO_BE_SIGNED, limits.ENVELOPE_MAX)
     return sign.attach(artifact, request, to_be_signed, given)
 
 
