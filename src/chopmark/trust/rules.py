@@ -25,6 +25,9 @@ if TYPE_CHECKING:
 ISSUER_ALT_NAME = "2.5.29.18"
 APPLICATION_POLICIES = "1.3.6.1.4.1.311.21.10"
 """Microsoft's form of extended key usage, marked critical in some of its certificates."""
+NETSCAPE_CERT_TYPE = "2.16.840.1.113730.1.1"
+"""What came before extended key usage; critical in Debian's Secure Boot CA. Bits by position."""
+_OBJECT_SIGNING, _OBJECT_SIGNING_CA = 3, 7
 _ANY_APPLICATION = "1.3.6.1.4.1.311.10.12.1"
 _ANY_POLICY = "2.5.29.32.0"
 _WITH_EXTENSIONS = 3
@@ -100,7 +103,7 @@ def _each(path: Sequence[x509.Certificate], position: int, oid: str, moment: Mom
     if not is_anchor:
         found += _digest(certificate, moment)
     found += _key(certificate, moment, is_anchor=is_anchor)
-    found += _critical(certificate)
+    found += _critical(certificate, oid, is_leaf=is_leaf)
     if is_leaf:
         found += _leaf(certificate, oid, is_anchor=is_anchor)
     else:
@@ -148,13 +151,25 @@ def _key(certificate: x509.Certificate, moment: Moment, *, is_anchor: bool) -> l
     return [reason.found(f"RSA of {key.key_size} bits", subject=subject)]
 
 
-def _critical(certificate: x509.Certificate) -> list[Finding]:
-    unknown = [oid for oid, each in certificate.extensions.items() if each.critical and oid not in EVALUATED]
+def _critical(certificate: x509.Certificate, purpose: str, *, is_leaf: bool) -> list[Finding]:
+    unknown = [
+        oid
+        for oid, each in certificate.extensions.items()
+        if each.critical
+        and oid not in EVALUATED
+        and not (oid == NETSCAPE_CERT_TYPE and _signs_objects(each.value, purpose, is_leaf=is_leaf))
+    ]
     if _demands_policy(certificate):
         unknown.append(f"{x509.POLICY_CONSTRAINTS}, which demands a certificate policy")
     if _maps_any_policy(certificate):
         unknown.append(f"{x509.POLICY_MAPPINGS}, which maps any policy")
     return [reasons.PATH_CRITICAL.found(oid, subject=certificate.subject_text) for oid in unknown]
+
+
+def _signs_objects(value: bytes, purpose: str, *, is_leaf: bool) -> bool:
+    """Whether Netscape's certificate type permits code signing, which is all that it is evaluated for."""
+    needed = _OBJECT_SIGNING if is_leaf else _OBJECT_SIGNING_CA
+    return purpose == x509.EKU_CODE_SIGNING and needed in der.parse(value).bits()
 
 
 def _demands_policy(certificate: x509.Certificate) -> bool:

@@ -259,6 +259,28 @@ def test_an_unknown_critical_extension_is_refused_wherever_it_is(tmp_path: Path)
     assert codes(found(tmp_path, issuing(*material.ca_extensions(), unknown)).findings) == {"path.critical_extension"}
 
 
+@pytest.mark.parametrize(
+    ("bits", "oid", "good"),
+    [
+        (b"\x00\xf7", CODE, True),
+        (b"\x00\x01", CODE, True),
+        (b"\x00\xf6", CODE, False),
+        (b"\x04\x10", CODE, False),
+        (b"\x00\x01", "", False),
+    ],
+)
+def test_netscapes_certificate_type_is_evaluated_for_code_signing(
+    tmp_path: Path, bits: bytes, oid: str, *, good: bool
+) -> None:
+    """It is critical in Debian's Secure Boot CA, and says there: Object Signing CA."""
+    kind = Extension(rules.NETSCAPE_CERT_TYPE, der.encode(der.BIT_STRING, bits), critical=True)
+    result = found(tmp_path, issuing(*material.ca_extensions(), kind), oid)
+    assert result.trusted is good
+    assert codes(result.findings) == (set() if good else {"path.critical_extension"})
+    signer = leaf(LEAF_USAGE, purposes(CODE), kind)
+    assert found(tmp_path, [signer, ISSUING, ROOT], oid).trusted is (oid == CODE and bool(bits[1] & 0x10))
+
+
 def test_an_unknown_extension_that_is_not_critical_does_not_matter(tmp_path: Path) -> None:
     unknown = Extension("1.2.3.4.5", b"\xff not even DER")
     assert found(tmp_path, [leaf(purposes(CODE), unknown), ISSUING, ROOT]).trusted
