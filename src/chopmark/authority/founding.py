@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import secrets
 import shutil
 from dataclasses import dataclass
@@ -18,9 +17,9 @@ from chopmark.authority.certificates import Place
 from chopmark.authority.database import Database
 from chopmark.authority.register import AUTHORITY_PROFILE, Issuer, Record, Register, serial_text
 from chopmark.core import clock as clocks
-from chopmark.core import patch, places
+from chopmark.core import patch
 from chopmark.core.errors import UsageError
-from chopmark.envelopes import names, pem, x509
+from chopmark.envelopes import names, x509
 from chopmark.keys import generate
 from chopmark.keys.software import SoftwareSigner
 
@@ -208,18 +207,3 @@ def _record(member: Issuer, issuer: str) -> Record:
         reason=None,
         invalidity=None,
     )
-
-
-def trust(root: bytes, store: str = "corp") -> str:
-    """Put a root certificate into a trust store of this user; the path of its file."""
-    certificate = x509.certificate(root)
-    plain = re.sub(r"[^a-z0-9]+", "-", certificate.common_name.casefold()).strip("-")[:40] or "root"
-    folder = os.path.join(places.data(), "stores", store)
-    try:
-        os.makedirs(folder, exist_ok=True)
-    except OSError as error:
-        message = f"{folder}: not made ({os.strerror(error.errno or 0)})"
-        raise patch.WriteError(message) from None
-    path = os.path.join(folder, f"{plain}-{certificate.sha256[:12]}.pem")
-    patch.write_file(path, pem.encode("CERTIFICATE", root))
-    return path

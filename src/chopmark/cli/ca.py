@@ -153,7 +153,10 @@ def _init(args: Namespace) -> int:
             certificate = issuer.certificate
             print(f"           {output.clean(certificate.common_name)}, until {certificate.not_after:%Y-%m-%d}")
     if not args.no_trust:
-        print(f"trusted    {output.clean(founding.trust(root))}")
+        from chopmark.trust import store
+
+        [path] = store.add("corp", [root])
+        print(f"trusted    {output.clean(path)}")
     if secret is None:
         print("           The keys are not encrypted: whoever reads this folder can sign as you.")
     return 0

@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from chopmark.core import clock
 from chopmark.core import digest as digests
 from chopmark.core import patch as patches
 from chopmark.core.contracts import Prepares, SealOptions
-from chopmark.core.errors import RefusedError, UsageError
-from chopmark.engine import identify
-from chopmark.envelopes import cms, timestamp, x509
+from chopmark.core.errors import MalformedError, RefusedError, UsageError
+from chopmark.core.finding import Outcome
+from chopmark.core.reasons import CATALOG
+from chopmark.engine import check, identify
+from chopmark.engine.preview import patched
+from chopmark.envelopes import cms, pem, timestamp, x509
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -58,8 +62,9 @@ def preflight(request: SignRequest) -> x509.Certificate:
         message = f"the certificate {certificate.subject_text} belongs to another key"
         raise RefusedError(message)
     if not certificate.not_before <= request.signing_time <= certificate.not_after:
-        message = f"the certificate {certificate.subject_text} is valid from {certificate.not_before} to "
-        raise RefusedError(message + f"{certificate.not_after}, not at {request.signing_time}")
+        since, until, at = map(clock.show, (certificate.not_before, certificate.not_after, request.signing_time))
+        message = f"the certificate {certificate.subject_text} is valid from {since} to {until}, not at {at}"
+        raise RefusedError(message)
     purposes = certificate.extended_key_usage
     if purposes is not None and x509.EKU_CODE_SIGNING not in purposes:
         message = f"the certificate {certificate.subject_text} is not for code signing"
@@ -91,12 +96,40 @@ def attach(artifact: Artifact, request: SignRequest, to_be_signed: bytes, signat
     return _embedded(format_, prepared, request, made.finish(signature), signature)
 
 
+def complete(given: bytes) -> bytes | None:
+    """The DER of a complete CMS / PKCS #7 signature (PEM or DER); None when the bytes are something else."""
+    try:
+        raw = pem.cms(given)
+        cms.read(raw, allow_ber=True)
+    except MalformedError:
+        return None
+    return raw
+
+
 def attach_envelope(artifact: Artifact, envelope: bytes, options: SealOptions, format_name: str = "") -> Signed:
-    """Put a complete envelope (made before, or elsewhere) into the artifact it was made for."""
+    """Put a complete envelope (made before, or elsewhere) into the artifact it was made for.
+
+    Raises RefusedError when it was made for another, or its signature does not hold.
+    """
     format_ = identify.identify(artifact, format_name)
     prepared = format_.prepare(artifact, options) if isinstance(format_, Prepares) else artifact
-    cms.read(envelope, allow_ber=True)
-    return Signed(format_, envelope, format_.embed(prepared, envelope, options), prepared)
+    signed = Signed(format_, envelope, format_.embed(prepared, envelope, options), prepared)
+    _must_hold(signed)
+    return signed
+
+
+def _must_hold(signed: Signed) -> None:
+    """Check the integrity of every signature in what would be written."""
+    preview = patched(signed.prepared, signed.patch)
+    _, seals, broken = check.seals_of(preview, signed.format)
+    against = [broken] if broken else []
+    for seal, payloads in zip(seals, check.payloads_of(preview, signed.format, seals), strict=True):
+        found = (*seal.findings, *check.content_findings(seal, payloads), *seal.envelope.check(payloads).findings)
+        against += [finding for finding in found if finding.outcome in (Outcome.NO, Outcome.UNKNOWN)]
+    if against:
+        reason = CATALOG[against[0].code]
+        message = f"{preview.name}: not attached: {reason.sentence} [{reason.code}]"
+        raise RefusedError(message)
 
 
 def write(artifact: Artifact, signed: Signed, target: str | None = None, *, settled: bool = True) -> str:
@@ -124,8 +157,18 @@ def _content(artifact: Artifact, request: SignRequest) -> tuple[Format, Artifact
     return format_, prepared, format_.content(prepared, payload, options)
 
 
+def _require_sound(token: bytes, signature: bytes, envelope: str) -> None:
+    """A token that our own verification would refuse must not get into a file."""
+    stamp = timestamp.check(token, signature, critical_purpose=envelope != "authenticode")
+    if not stamp.proof.intact:
+        wrong = [finding.code for finding in stamp.proof.findings if finding.outcome in ("no", "unknown")]
+        message = f"the time-stamp authority's token is not sound ({', '.join(wrong) or 'nobody signed it'})"
+        raise RefusedError(message)
+
+
 def _embedded(format_: Format, prepared: Artifact, request: SignRequest, envelope: bytes, signature: bytes) -> Signed:
     if request.stamper:
         token = request.stamper.stamp(signature, request.options.digest_algorithm)
+        _require_sound(token, signature, format_.envelope)
         envelope = cms.add_unsigned(envelope, _STAMP_ATTRIBUTES[format_.envelope], token)
     return Signed(format_, envelope, format_.embed(prepared, envelope, request.options), prepared)

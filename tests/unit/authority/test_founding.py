@@ -12,9 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from chopmark.authority import founding, profiles
 from chopmark.authority.ca import Authority
 from chopmark.authority.register import Register
-from chopmark.core import places
 from chopmark.core.errors import ChopmarkError, UsageError
-from chopmark.envelopes import pem, x509
+from chopmark.envelopes import x509
 from chopmark.keys import generate
 from chopmark.keys.errors import PassphraseError
 from tests.support import pki
@@ -190,14 +189,3 @@ def test_a_database_of_another_kind(tmp_path: Path) -> None:
     (tmp_path / "authority.sqlite3").write_bytes(b"")
     with pytest.raises(ChopmarkError, match="database"):
         Authority.open(str(tmp_path))
-
-
-def test_the_root_goes_into_a_trust_store(
-    authority: Authority, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("CHOPMARK_HOME", str(tmp_path / "home"))
-    path = founding.trust(authority.root)
-    assert path.startswith(f"{places.data()}/stores/corp/example-ltd-root-ca-")
-    with open(path, "rb") as file:  # noqa: PTH123
-        assert pem.certificates(file.read()) == [authority.root]
-    assert founding.trust(authority.root) == path
