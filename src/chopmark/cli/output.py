@@ -71,7 +71,7 @@ def one_line(text: str) -> str:
     return clean(" ".join(text.split()))[:_LINE_MAX]
 
 
-def complain(error: Exception, path: str = "") -> None:
+def complain(error: Exception | str, path: str = "") -> None:
     """One line on standard error, with the path that it is about."""
     text = str(error)
     about = f"{path}: " if path and path not in text else ""
@@ -191,7 +191,7 @@ def progress(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
                 _draw("")
                 shown = False
             yield item
-            if time.monotonic() - drawn > _REDRAW or sys.stdout.isatty():
+            if time.monotonic() - drawn > _REDRAW:
                 drawn, shown = time.monotonic(), True
                 _draw(_bar(count + 1, total, what))
     finally:

@@ -7,20 +7,21 @@ complete PKCS #7 / CMS signature.
 
 from __future__ import annotations
 
-import sys
+import os
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from chopmark.cli import output
-from chopmark.cli.settings import setting, words
+from chopmark.cli.settings import setting, text, words
 from chopmark.cli.verify import jobs_wanted
 from chopmark.core import clock, digest, limits
 from chopmark.core import patch as patches
 from chopmark.core.artifact import Artifact, read_small
 from chopmark.core.contracts import SealOptions
-from chopmark.core.errors import ChopmarkError, UsageError
-from chopmark.engine import batch, sign
+from chopmark.core.errors import ChopmarkError, InputError, MalformedError, UsageError
+from chopmark.engine import batch, identify, sign
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -34,17 +35,23 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("files", nargs="+", metavar="FILE", help="file to sign")
     add_key_arguments(parser)
-    parser.add_argument("--timestamp", action="append", metavar="URL", help="RFC 3161 authority; the next on failure")
+    parser.add_argument(
+        "--timestamp", action="append", metavar="URL", help="RFC 3161 authority; may be repeated: the next on failure"
+    )
     parser.add_argument("--digest", choices=digest.SIGNING_ALGORITHMS, help="digest algorithm (default sha256)")
     parser.add_argument("--append", action="store_true", help="keep the signatures there are, add this one")
-    parser.add_argument("--page-hashes", action="store_true", help="PE: a digest for each page as well")
-    parser.add_argument("--description", default="", metavar="TEXT", help="what the system may show of it")
-    parser.add_argument("--url", default="", help="where to read more")
-    parser.add_argument("--variant", default="", help="the format's own choice (detached: pem)")
-    parser.add_argument("--format", metavar="NAME", default="", help="take it for this format (detached: any file)")
-    parser.add_argument("--signing-time", metavar="TIME", help="the time to claim (default now; ISO 8601)")
+    parser.add_argument("--page-hashes", action="store_true", help="a digest for each page as well (PE only)")
+    parser.add_argument("--description", default="", metavar="TEXT", help="what the program is (PE, PowerShell)")
+    parser.add_argument("--url", default="", help="where to read more about it (PE, PowerShell)")
+    parser.add_argument(
+        "--variant", default="", metavar="NAME", help="the format's own choice (detached: pem; PowerShell: an encoding)"
+    )
+    parser.add_argument(
+        "--format", metavar="NAME", default="", help="take FILE for this format; detached takes any and writes FILE.p7s"
+    )
+    parser.add_argument("--signing-time", metavar="TIME", help="the time to claim (ISO 8601; default now)")
     parser.add_argument("-o", "--output", metavar="F", help="write there and leave FILE as it is (one FILE)")
-    parser.add_argument("-j", "--jobs", type=int, metavar="N", help="processes (default: two per processor)")
+    parser.add_argument("-j", "--jobs", metavar="N", help="processes (default: two per processor)")
     parser.add_argument("--json", action="store_true", help="one JSON object per file, a line each")
     steps = parser.add_mutually_exclusive_group()
     steps.add_argument("--digest-only", action="store_true", help="write FILE.tbs, to be signed elsewhere")
@@ -54,8 +61,10 @@ def add_arguments(parser: ArgumentParser) -> None:
 def add_key_arguments(parser: ArgumentParser) -> None:
     """The options that name a key and its certificates."""
     parser.add_argument("--key", metavar="URI", help="file:PATH (PEM or DER) or pkcs12:PATH; a plain path is a file")
-    parser.add_argument("--cert", action="append", metavar="F", help="certificates, the signer's first (PEM or DER)")
-    parser.add_argument("--passphrase", metavar="SRC", help="where to get it: prompt (default), fd:N, env:NAME")
+    parser.add_argument(
+        "--cert", action="append", metavar="F", help="certificates, the signer's first; may be repeated"
+    )
+    parser.add_argument("--passphrase", metavar="SRC", help="where the key's passphrase is: prompt, fd:N, env:NAME")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,33 +83,53 @@ def run(args: Namespace) -> int:
     if (args.output or args.attach) and len(args.files) != 1:
         message = "--output and --attach go with one FILE"
         raise UsageError(message)
-    request = _request(args)
-    work = partial(_one, args=args, request=request)
-    jobs = batch.jobs_for(len(args.files), jobs_wanted(args.jobs, "sign"), per_processor=2)
-    worst = 0
-    written = []
+    identify.known(args.format)
+    attached = read_small(args.attach, limits.ENVELOPE_MAX) if args.attach else b""
+    request = _request(args, attached)
+    work = partial(_one, args=args, request=request, attached=attached)
+    outcomes = []
     try:
-        for outcome in output.progress(batch.run(args.files, work, jobs), len(args.files), "signing"):
-            worst = max(worst, outcome.status)
-            written.append(outcome.facts.get("written", outcome.path))
-            _show(outcome, as_json=args.json)
+        for outcome in output.progress(batch.run(args.files, work, _jobs(args)), len(args.files), "signing"):
+            outcomes.append(outcome)
+            _show(outcome, args)
     finally:
-        patches.settle(written)
-    return worst
+        patches.settle(outcome.facts.get("written", outcome.path) for outcome in outcomes)
+    if len(args.files) > 1 and not args.json:
+        _summarise(outcomes)
+    return max(outcome.status for outcome in outcomes)
 
 
-def _request(args: Namespace) -> sign.SignRequest | None:
-    """None where a complete envelope is attached, which needs no key and no certificate."""
-    certificates = _certificates(args)
-    if args.attach and not certificates:
+def _jobs(args: Namespace) -> int:
+    """One where names mean the same file: two processes would take it out of each other's hands."""
+    wanted = jobs_wanted(args.jobs, "sign")
+    files = set()
+    for path in args.files:
+        with suppress(OSError, ValueError):
+            state = os.stat(path)
+            if (state.st_dev, state.st_ino) in files:
+                return 1
+            files.add((state.st_dev, state.st_ino))
+    return batch.jobs_for(len(args.files), wanted, per_processor=2)
+
+
+def _request(args: Namespace, attached: bytes) -> sign.SignRequest | None:
+    """None where a complete signature is attached, which needs no key and no certificate."""
+    if args.key and (args.attach or args.digest_only):
+        message = "--digest-only and --attach are for a key that is elsewhere: they take --cert, not --key"
+        raise UsageError(message)
+    if attached and sign.complete(attached):
+        if args.timestamp:
+            message = f"{args.attach} is a complete signature: it cannot be given a time stamp here"
+            raise UsageError(message)
         return None
+    certificates = _certificates(args)
     signer: Signer
     if args.attach or args.digest_only:
-        signer = _Elsewhere.of(certificates)
+        signer = _Elsewhere.of(certificates, args.attach)
     else:
         from chopmark import keys  # two-step signing needs none
 
-        uri = setting(args.key, "sign", "key")
+        uri = text(setting(args.key, "sign", "key"), "key")
         if not uri:
             message = "no key: give --key URI, or --digest-only to sign elsewhere"
             raise UsageError(message)
@@ -119,7 +148,7 @@ def _request(args: Namespace) -> sign.SignRequest | None:
 
 def _options(args: Namespace) -> SealOptions:
     return SealOptions(
-        digest_algorithm=setting(args.digest, "sign", "digest", default="sha256"),
+        digest_algorithm=text(setting(args.digest, "sign", "digest", default="sha256"), "digest"),
         description=args.description,
         url=args.url,
         page_hashes=args.page_hashes,
@@ -133,7 +162,12 @@ def _certificates(args: Namespace) -> tuple[bytes, ...]:
 
     found: list[bytes] = []
     for file in words(setting(args.cert, "sign", "cert", default=[])):
-        found += pem.certificates(read_small(file, limits.STORE_FILE_MAX))
+        data = read_small(file, limits.STORE_FILE_MAX)
+        try:
+            found += pem.certificates(data)
+        except MalformedError as error:
+            message = f"{file}: {error}"
+            raise UsageError(message) from None
     return tuple(found)
 
 
@@ -147,52 +181,60 @@ def _stamper(args: Namespace) -> Stamper | None:
     return timestamp.HttpStamper(http.HttpFetcher(), urls)
 
 
-def _one(path: str, args: Namespace, request: sign.SignRequest | None) -> Outcome:
+def _one(path: str, args: Namespace, request: sign.SignRequest | None, attached: bytes) -> Outcome:
     try:
         with Artifact.open(path) as artifact:
-            return _signed(artifact, args, request)
+            return Outcome(path, _signed(artifact, args, request, attached))
     except ChopmarkError as error:
-        text = str(error)
-        return Outcome(path, {}, text if path in text else f"{path}: {text}", error.exit_status)
+        said = str(error)
+        return Outcome(path, {}, said if path in said else f"{path}: {said}", error.exit_status)
 
 
-def _signed(artifact: Artifact, args: Namespace, request: sign.SignRequest | None) -> Outcome:
+def _signed(artifact: Artifact, args: Namespace, request: sign.SignRequest | None, attached: bytes) -> dict[str, Any]:
+    """Sign one file as asked; the facts that `--json` prints."""
     facts: dict[str, Any] = {"path": artifact.name}
-    if args.digest_only and request:
+    if request is None:
+        whole = sign.complete(attached)
+        if whole is None:
+            message = "no key"
+            raise UsageError(message)
+        signed = sign.attach_envelope(artifact, whole, _options(args), args.format)
+    elif args.digest_only:
         format_, _, draft = sign.draft(artifact, request)
-        target = (args.output or artifact.name) + ("" if args.output else TO_BE_SIGNED)
+        target = args.output or artifact.name + TO_BE_SIGNED
         patches.write_file(target, draft.to_be_signed)
-        facts |= {
+        return facts | {
             "format": format_.name,
             "written": target,
             "digest_algorithm": draft.digest_algorithm,
             "digest": digest.of(draft.to_be_signed, draft.digest_algorithm).hex(),
         }
-        return Outcome(artifact.name, facts)
-    if args.attach:
-        signed = _attached(artifact, args, request)
+    elif args.attach:
+        signed = sign.attach(artifact, request, _to_be_signed(artifact.name), attached)
     else:
-        if request is None:
-            message = "no key"
-            raise UsageError(message)
         signed = sign.sign(artifact, request)
     written = sign.write(artifact, signed, args.output, settled=False)
     facts |= {"format": signed.format.name, "written": written}
     if request:
-        facts["signer"] = sign.preflight(request).subject_text
-        facts["digest_algorithm"] = request.options.digest_algorithm
-        facts["time_stamp"] = request.stamper is not None
-    return Outcome(artifact.name, facts)
+        facts |= _by(request)
+    return facts
 
 
-def _attached(artifact: Artifact, args: Namespace, request: sign.SignRequest | None) -> sign.Signed:
-    given = read_small(args.attach, limits.ENVELOPE_MAX)
-    if request is None:
-        from chopmark.envelopes import pem
+def _by(request: sign.SignRequest) -> dict[str, Any]:
+    return {
+        "signer": sign.preflight(request).subject_text,
+        "digest_algorithm": request.options.digest_algorithm,
+        "time_stamp": request.stamper is not None,
+    }
 
-        return sign.attach_envelope(artifact, pem.cms(given), _options(args), args.format)
-    to_be_signed = read_small(artifact.name + TO_BE_SIGNED, limits.ENVELOPE_MAX)
-    return sign.attach(artifact, request, to_be_signed, given)
+
+def _to_be_signed(name: str) -> bytes:
+    path = name + TO_BE_SIGNED
+    try:
+        return read_small(path, limits.ENVELOPE_MAX)
+    except InputError as error:
+        message = f"{error}: --digest-only writes it, and --attach needs it to know what was signed"
+        raise UsageError(message) from None
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,9 +246,11 @@ class _Elsewhere:
     certificates: tuple[bytes, ...]
 
     @classmethod
-    def of(cls, certificates: tuple[bytes, ...]) -> _Elsewhere:
+    def of(cls, certificates: tuple[bytes, ...], attached: str | None) -> _Elsewhere:
         if not certificates:
-            message = "--digest-only and --attach need --cert: the certificate is part of what is signed"
+            message = "--digest-only needs --cert: the certificate is part of what is signed"
+            if attached:
+                message = f"{attached} is no complete PKCS #7 signature, so --attach needs --cert, as --digest-only did"
             raise UsageError(message)
         from chopmark.envelopes import algorithms, x509
 
@@ -218,27 +262,38 @@ class _Elsewhere:
         raise UsageError(message)
 
 
-def _show(outcome: Outcome, *, as_json: bool) -> None:
-    if as_json:
+def _show(outcome: Outcome, args: Namespace) -> None:
+    if args.json:
         import json  # only for this shape
 
         print(json.dumps(outcome.facts or {"path": outcome.path, "error": outcome.error}))
         return
     if outcome.error:
-        print("chopmark:", output.clean(outcome.error), file=sys.stderr)
+        output.complain(outcome.error)
         return
     facts = outcome.facts
+    written = output.clean(facts["written"])
     if "digest" in facts:
-        print(f"{output.clean(facts['written'])}  {facts['digest_algorithm']}:{facts['digest']}")
+        print(f"{written}  {facts['digest_algorithm']}:{facts['digest']}")
         return
-    what = ", ".join(
-        part
-        for part in (
-            facts["format"],
-            facts.get("digest_algorithm", ""),
-            output.clean(facts.get("signer", "")),
-            "time stamped" if facts.get("time_stamp") else "",
-        )
-        if part
-    )
-    print(f"signed     {output.clean(facts['written'])}\n           {what}")
+    print(f"signed     {written}")
+    if len(args.files) == 1:
+        print(output.filled(", ".join([facts["format"], *_how(facts)])))
+
+
+def _summarise(outcomes: list[Outcome]) -> None:
+    """One line for many files: how many, and what holds for all of them."""
+    done = [outcome.facts for outcome in outcomes if not outcome.error]
+    failed = len(outcomes) - len(done)
+    if not done or "digest" in done[0]:
+        return
+    print(output.filled(f"{len(outcomes)} files: {len(done)} signed" + (f", {failed} not" if failed else ""), ""))
+    print(output.filled(", ".join(_how(done[0]))))
+
+
+def _how(facts: dict[str, Any]) -> list[str]:
+    """Digest, signer and time stamp: the same for all files of a call."""
+    if "signer" not in facts:
+        return ["as it was given"]
+    stamp = ["time-stamped"] if facts["time_stamp"] else []
+    return [facts["digest_algorithm"], *stamp, f"by {output.clean(facts['signer'])}"]

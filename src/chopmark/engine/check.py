@@ -94,7 +94,7 @@ def judge_seal(seal: Seal, payloads: Sequence[Payload], context: Context) -> Sea
     """One seal: placement, content, signature, and then whom to believe."""
     from chopmark.trust import judge  # unsigned files need no trust
 
-    integrity = [*seal.findings, *_content(seal, payloads)]
+    integrity = [*seal.findings, *content_findings(seal, payloads)]
     proof: Proof = seal.envelope.check(payloads)
     integrity += proof.findings
     judgement = judge.judge(proof, seal.purpose, context)
@@ -110,7 +110,7 @@ def judge_seal(seal: Seal, payloads: Sequence[Payload], context: Context) -> Sea
     )
 
 
-def _content(seal: Seal, payloads: Sequence[Payload]) -> list[Finding]:
+def content_findings(seal: Seal, payloads: Sequence[Payload]) -> list[Finding]:
     """Compare what was claimed with what is; the envelope itself answers for claims that expect nothing."""
     findings = []
     for claim, payload in zip(seal.claims, payloads, strict=True):
