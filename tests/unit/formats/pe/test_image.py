@@ -11,10 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chopmark.core.errors import ChopmarkError, MalformedError
+from chopmark.core.errors import BrokenError, ChopmarkError, MalformedError
 from chopmark.core.seal import Range
 from chopmark.formats.pe import FORMAT, image, reasons
-from chopmark.formats.pe.errors import BrokenError
 from tests.unit.formats.pe import signing
 from tests.vectors.pe import make
 

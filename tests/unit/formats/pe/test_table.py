@@ -8,9 +8,8 @@ import pytest
 
 from chopmark.core import limits
 from chopmark.core.contracts import SealOptions
-from chopmark.core.errors import RefusedError
+from chopmark.core.errors import BrokenError, RefusedError
 from chopmark.formats.pe import FORMAT, reasons, table
-from chopmark.formats.pe.errors import BrokenError
 from tests.unit.formats.pe import signing
 from tests.vectors.pe import make
 
