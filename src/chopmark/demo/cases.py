@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One scene.
+    """One scene, told under the heading `group`.
 
     `prepare` makes the file and returns its path; `expected` is the status that must come out, and `because` the reason
     code that must be among the findings; `revocation` and `with_crls` are how it is verified.
@@ -30,6 +30,7 @@ class Case:
     because: str
     revocation: str = "prefer"
     with_crls: bool = True
+    group: str = ""
 
 
 _EARLY = 600
@@ -166,13 +167,15 @@ def _table(data: bytes) -> tuple[int, int]:
 
 GOOD, BAD = Status.TRUSTED, Status.REJECTED
 
-CASES = (
+GENUINE = (
     Case("a Windows program, signed and time-stamped", _program, GOOD, "digest.match"),
     Case("the same with page hashes", _paged, GOOD, "digest.match"),
     Case("a PowerShell script", _powershell, GOOD, "digest.match"),
     Case("a shell script", _shell, GOOD, "digest.match"),
     Case("a table of prices, signed beside it (.p7s)", _detached, GOOD, "digest.match"),
-    Case("a program without a signature", _unsigned, Status.UNSIGNED, "seal.none"),
+    Case("a program that nobody signed", _unsigned, Status.UNSIGNED, "seal.none"),
+)
+TAMPERED = (
     Case("one bit of the program flipped", _flipped(_program, "flipped.exe"), BAD, "digest.mismatch"),
     Case("one bit of the PowerShell script flipped", _flipped(_powershell, "flipped.ps1"), BAD, "digest.mismatch"),
     Case("one bit of the shell script flipped", _flipped(_shell, "flipped.sh"), BAD, "digest.mismatch"),
@@ -181,8 +184,10 @@ CASES = (
     Case("data in the certificate padding", _padded, BAD, "pe.padding"),
     Case("a line behind a shell script's signature", _line_behind, BAD, "script.block_trailing"),
     Case("code behind a PowerShell signature", _code_behind, BAD, "powershell.block_trailing"),
+)
+TIME = (
     Case("signer expired, no time stamp", _expired(stamped=False), BAD, "path.expired"),
-    Case("signer expired, stamped while valid", _expired(stamped=True), GOOD, "digest.match"),
+    Case("signer expired, stamped while valid", _expired(stamped=True), GOOD, "path.valid"),
     Case("revoked before it was stamped", _revoked("revoked-1.exe", 150), BAD, "revocation.revoked"),
     Case("revoked after it was stamped", _revoked("revoked-2.exe", 50), GOOD, "revocation.later"),
     Case(
@@ -192,8 +197,6 @@ CASES = (
         "revocation.revoked",
     ),
     Case("revoked, and no time stamp at all", _revoked("revoked-4.exe", 50, stamped=False), BAD, "revocation.revoked"),
-    Case('self-made "Microsoft Corporation"', _impostor, BAD, "path.untrusted_root"),
-    Case("a stranger's second signature nested inside", _nested_stranger, BAD, "path.untrusted_root"),
     Case(
         "no revocation list at hand, but required",
         _program,
@@ -202,4 +205,18 @@ CASES = (
         revocation="require",
         with_crls=False,
     ),
+)
+IMPOSTORS = (
+    Case('self-made "Microsoft Corporation"', _impostor, BAD, "path.untrusted_root"),
+    Case("a stranger's second signature nested inside", _nested_stranger, BAD, "path.untrusted_root"),
+)
+CASES = tuple(
+    replace(case, group=group)
+    for group, cases in (
+        ("Genuine", GENUINE),
+        ("Tampered", TAMPERED),
+        ("Time and revocation", TIME),
+        ("Impostors", IMPOSTORS),
+    )
+    for case in cases
 )

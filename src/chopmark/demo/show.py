@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chopmark.core.finding import Outcome
-from chopmark.core.reasons import CATALOG
+from chopmark.core.reasons import CATALOG, DIGEST_MATCH
 from chopmark.demo.cases import CASES
 from chopmark.demo.stage import Stage
 
@@ -17,9 +18,12 @@ if TYPE_CHECKING:
     from chopmark.demo.cases import Case
 
 
+_CLAUSE_END = re.compile(r"[.,:;]( |$)")
+
+
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """What came of a case. `why` is the sentence of the reason that decided it."""
+    """What came of a case. `why` is the reason that decided it, in one clause."""
 
     case: Case
     verdict: Verdict
@@ -46,16 +50,20 @@ def play(folder: str) -> Iterator[Shown]:
         for case in CASES:
             path = case.prepare(stage)
             verdict = stage.verify(path, revocation=case.revocation, with_crls=case.with_crls)
-            yield Shown(case, verdict, _why(verdict))
+            yield Shown(case, verdict, _why(verdict, case.because))
 
 
-def _why(verdict: Verdict) -> str:
-    """The first reason that spoke against the file; for a good one, who signed it and when."""
-    for findings in (*(seal.findings for seal in verdict.seals), verdict.findings):
-        for finding in findings:
-            if finding.outcome in (Outcome.NO, Outcome.UNKNOWN):
-                return f"{finding.code}: {CATALOG[finding.code].sentence}"
-    [seal] = verdict.seals
-    signer = seal.signer.subject if seal.signer else "nobody"
-    when = f", stamped {seal.signed_at:%Y-%m-%d}" if seal.signed_at else ""
-    return f"{signer}{when}"
+def _why(verdict: Verdict, because: str) -> str:
+    """The reason that was expected, in one clause, or else the first one against it; who and when, if all is well."""
+    every = [
+        finding for findings in (*(seal.findings for seal in verdict.seals), verdict.findings) for finding in findings
+    ]
+    against = [finding for finding in every if finding.outcome in (Outcome.NO, Outcome.UNKNOWN)]
+    expected = [finding for finding in (against or every) if finding.code == because]
+    said = (expected or against or every)[0]
+    if said.code == DIGEST_MATCH.code:
+        [seal] = verdict.seals
+        when = f", stamped {seal.signed_at:%Y-%m-%d}" if seal.signed_at else ""
+        return f"{said.code}: {seal.signer.subject if seal.signer else 'nobody'}{when}"
+    clause = _CLAUSE_END.split(CATALOG[said.code].sentence, maxsplit=1)[0]
+    return f"{said.code}: {clause[0].lower()}{clause[1:]}"
