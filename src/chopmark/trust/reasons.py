@@ -312,7 +312,7 @@ REVOCATION_HELD = Reason(
 REVOCATION_LATER = Reason(
     "revocation.later",
     OK,
-    "The certificate was revoked, but a trusted time shows that the signature is older than that.",
+    "The signature is older than the revocation of its certificate, as a trusted time shows.",
     cites="RFC 5280 clauses 5.3.1 and 5.3.2",
 )
 REVOCATION_UNAVAILABLE = Reason(
