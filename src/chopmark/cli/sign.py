@@ -8,7 +8,7 @@ complete PKCS #7 / CMS signature.
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -85,18 +85,21 @@ def run(args: Namespace) -> int:
         raise UsageError(message)
     identify.known(args.format)
     attached = read_small(args.attach, limits.ENVELOPE_MAX) if args.attach else b""
-    request = _request(args, attached)
-    work = partial(_one, args=args, request=request, attached=attached)
-    outcomes = []
-    try:
+    outcomes: list[Outcome] = []
+    with ExitStack() as connections:
+        request = _request(args, attached, connections)
+        work = partial(_one, args=args, request=request, attached=attached)
+        connections.callback(_settle, outcomes)
         for outcome in output.progress(batch.run(args.files, work, _jobs(args)), len(args.files), "signing"):
             outcomes.append(outcome)
             _show(outcome, args)
-    finally:
-        patches.settle(outcome.facts.get("written", outcome.path) for outcome in outcomes)
     if len(args.files) > 1 and not args.json:
         _summarise(outcomes)
     return max(outcome.status for outcome in outcomes)
+
+
+def _settle(outcomes: list[Outcome]) -> None:
+    patches.settle(outcome.facts.get("written", outcome.path) for outcome in outcomes)
 
 
 def _jobs(args: Namespace) -> int:
@@ -112,7 +115,7 @@ def _jobs(args: Namespace) -> int:
     return batch.jobs_for(len(args.files), wanted, per_processor=2)
 
 
-def _request(args: Namespace, attached: bytes) -> sign.SignRequest | None:
+def _request(args: Namespace, attached: bytes, connections: ExitStack) -> sign.SignRequest | None:
     """None where a complete signature is attached, which needs no key and no certificate."""
     if args.key and (args.attach or args.digest_only):
         message = "--digest-only and --attach are for a key that is elsewhere: they take --cert, not --key"
@@ -139,7 +142,7 @@ def _request(args: Namespace, attached: bytes) -> sign.SignRequest | None:
         certificates=certificates or signer.certificates,
         signing_time=clock.parse(args.signing_time) if args.signing_time else clock.now(),
         options=_options(args),
-        stamper=_stamper(args),
+        stamper=_stamper(args, connections),
         format_name=args.format,
     )
     sign.preflight(request)
@@ -171,14 +174,14 @@ def _certificates(args: Namespace) -> tuple[bytes, ...]:
     return tuple(found)
 
 
-def _stamper(args: Namespace) -> Stamper | None:
+def _stamper(args: Namespace, connections: ExitStack) -> Stamper | None:
     urls = words(setting(args.timestamp, "sign", "timestamp", default=[]))
     if not urls:
         return None
     from chopmark.envelopes import timestamp
     from chopmark.net import http  # only when something is fetched
 
-    return timestamp.HttpStamper(http.HttpFetcher(), urls)
+    return timestamp.HttpStamper(connections.enter_context(closing(http.HttpFetcher())), urls)
 
 
 def _one(path: str, args: Namespace, request: sign.SignRequest | None, attached: bytes) -> Outcome:

@@ -7,6 +7,7 @@ Every path is reported; the exit status is that of the worst. Without --store, f
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack, closing
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -54,16 +55,17 @@ def run(args: Namespace) -> int:
     """Verify and print; the exit status of the worst verdict."""
     output.prepare()
     identify.known(args.format)
-    work = partial(_judged, context=context_for(args), args=args)
     jobs = batch.jobs_for(len(args.paths), jobs_wanted(args.jobs, "verify"))
     statuses: list[Status] = []
     verdicts: list[Verdict] = []
-    for judged in output.progress(batch.run(args.paths, work, jobs), len(args.paths), "verifying"):
-        statuses.append(judged.status)
-        if judged.text:
-            print(judged.text)
-        if judged.verdict:
-            verdicts.append(judged.verdict)
+    with ExitStack() as connections:
+        work = partial(_judged, context=context_for(args, connections), args=args)
+        for judged in output.progress(batch.run(args.paths, work, jobs), len(args.paths), "verifying"):
+            statuses.append(judged.status)
+            if judged.text:
+                print(judged.text)
+            if judged.verdict:
+                verdicts.append(judged.verdict)
     if args.sarif:
         _print_sarif(verdicts)
     elif len(args.paths) > 1 and not (args.quiet or args.json):
@@ -93,13 +95,13 @@ def _judged(path: str, context: Context, args: Namespace) -> _Judged:
     return _Judged(verdict.status, "" if args.quiet else output.show_verdict(verdict, verbose=args.verbose))
 
 
-def context_for(args: Namespace) -> Context:
+def context_for(args: Namespace, connections: ExitStack) -> Context:
     """Whom to trust, when and with which revocation data, from the options and settings."""
     from chopmark.net import http  # together with trust
     from chopmark.trust import context, crl, store  # wrong options are told before this is loaded
 
     offline = switch(setting(args.offline, "verify", "offline"), "offline")
-    fetcher = None if offline else http.HttpFetcher()
+    fetcher = None if offline else connections.enter_context(closing(http.HttpFetcher()))
     names = words(setting(args.store, "verify", "store", default=["corp?", "microsoft"]))
     return context.Context(
         store=store.load(names),
