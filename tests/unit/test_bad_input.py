@@ -17,10 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
+from cryptography import x509
+from cryptography.x509.oid import NameOID
 
+from chopmark.core import digest as digests
 from chopmark.core import reasons
 from chopmark.core.artifact import FileView
-from chopmark.envelopes import der
+from chopmark.core.contracts import Content
+from chopmark.envelopes import cms, der
 from tests.support import pki
 
 if TYPE_CHECKING:
@@ -303,6 +307,21 @@ def test_hostile_signatures_are_rejected_in_good_time(desk: Desk, tmp_path: Path
     answer = desk.measure("verify", *desk.judging, "--json", "-j1", notes, image)
     assert answer.status in (1, 3)
     assert [verdict["status"] in ("rejected", "undecided") for verdict in answer.verdicts] == [True, True], answer
+    assert answer.memory < MEMORY_MAX
+
+
+def test_many_enormous_certificates_do_not_add_up(desk: Desk, tmp_path: Path) -> None:
+    world = pki.world()
+    unit = NameOID.ORGANIZATIONAL_UNIT_NAME
+    content = Content("1.2.840.113549.1.7.1", "sha256", digests.of(b"x", "sha256"))
+    paths = [tmp_path / f"{number}.bin" for number in range(120)]
+    for path in paths:
+        parts = [x509.NameAttribute(unit, f"{path.stem} {part:050}") for part in range(2500)]
+        signer = pki.issue(x509.Name(parts), pki.key("p256", "enormous"), world.root, [])
+        draft = cms.draft(content, signer, signer.certificates, signing_time=pki.NOW)
+        path.write_bytes(b"x")
+        path.with_suffix(".bin.p7s").write_bytes(draft.finish(signer.sign(draft.to_be_signed, "sha256")))
+    answer = desk.measure("verify", "-j1", *desk.judging, *paths)
     assert answer.memory < MEMORY_MAX
 
 

@@ -26,6 +26,9 @@ CERTIFICATES_MAX = 64
 """Certificates carried by one envelope."""
 CERTIFICATES_SIZE_MAX = 256 * KIB
 """All certificates of one envelope together."""
+CERTIFICATE_KEPT_MAX = 8 * KIB
+"""A certificate that is kept in memory once it was read, in case the next file has it too; so is a name."""
+NAME_KEPT_MAX = KIB
 TIMESTAMP_RESPONSE_MAX = MIB
 TIMESTAMP_REQUEST_MAX = 64 * KIB
 STAMPS_MAX = 8
@@ -67,8 +70,10 @@ STORE_FILE_MAX = 16 * MIB
 """A file of trusted certificates."""
 STORE_FILES_MAX = 10_000
 """Files looked at in a folder of trusted certificates."""
-JUDGEMENTS_KEPT_MAX = 4096
+JUDGEMENTS_KEPT_MAX = 1024
 """Paths remembered with their judgement, so that many files by one signer cost one path."""
+JUDGED_SIZE_KEPT_MAX = 64 * KIB
+"""Bytes of certificates and lists behind one of them; what rests on more is judged anew for each file."""
 
 # Dates
 SHA1_SUNSET = dt.datetime(2021, 6, 1, tzinfo=dt.UTC)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import hashlib
-from functools import cached_property, lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from functools import cached_property, lru_cache, wraps
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
 
+from chopmark.core import limits
 from chopmark.core.signer import SignerId
 from chopmark.envelopes import algorithms, der
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Callable
+
+Answer = TypeVar("Answer")
 
 SUBJECT_KEY_ID = "2.5.29.14"
 KEY_USAGE = "2.5.29.15"
@@ -244,7 +248,26 @@ class Certificate:
         return tuple(urls)
 
 
-@lru_cache(maxsize=2048)
+def remembered(count: int, size: int) -> Callable[[Callable[[bytes], Answer]], Callable[[bytes], Answer]]:
+    """Remember the answers of a function for `count` inputs of at most `size` bytes.
+
+    Larger ones are looked at anew each time: real certificates and names are small, and many files with enormous ones
+    must not fill the memory.
+    """
+
+    def decorate(function: Callable[[bytes], Answer]) -> Callable[[bytes], Answer]:
+        known = lru_cache(maxsize=count)(function)
+
+        @wraps(function)
+        def answer(raw: bytes) -> Answer:
+            return known(raw) if len(raw) <= size else function(raw)
+
+        return answer
+
+    return decorate
+
+
+@remembered(1024, limits.CERTIFICATE_KEPT_MAX)
 def certificate(raw: bytes) -> Certificate:
     """The view of a DER certificate, shared among all who ask. Raises DerError."""
     return Certificate(raw)
@@ -271,7 +294,7 @@ def _urls(names: list[der.Node]) -> list[str]:
     return [uri for uri in uris if uri.startswith(("http://", "https://"))]
 
 
-@lru_cache(maxsize=4096)
+@remembered(1024, limits.NAME_KEPT_MAX)
 def name_parts(raw: bytes) -> tuple[tuple[str, str], ...]:
     """The attributes of a Name in order: (short type or dotted identifier, text). Raises DerError."""
     parts = []
@@ -301,7 +324,7 @@ def _escaped(text: str) -> str:
     return shown[:-1] + "\\ " if len(shown) > 2 and shown[-1] == " " else shown
 
 
-@lru_cache(maxsize=4096)
+@remembered(1024, limits.NAME_KEPT_MAX)
 def name_key(raw: bytes) -> tuple[tuple[tuple[str, str], ...], ...]:
     """What two Names are compared by: case and runs of white space do not count (RFC 5280 clause 7.1)."""
     key = []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from chopmark.core import limits
 from chopmark.core.finding import Finding, Outcome
 from chopmark.trust import path, revocation
 from chopmark.trust.anchors import purpose_oid
@@ -20,6 +21,11 @@ class Carried(NamedTuple):
     certificates: tuple[bytes, ...]
     crls: tuple[bytes, ...]
 
+    @property
+    def size(self) -> int:
+        """Bytes of all of them."""
+        return sum(map(len, self.certificates)) + sum(map(len, self.crls))
+
 
 class Belief(NamedTuple):
     """The path, whether it is good, and every finding about it and its revocation."""
@@ -35,12 +41,14 @@ class Belief(NamedTuple):
 
 def believe(leaf: x509.Certificate, carried: Carried, purpose: str, moment: Moment, context: Context) -> Belief:
     """Judge a certificate for a purpose at a moment; what was found once is remembered for the time it holds."""
+    if len(leaf.raw) + carried.size > limits.JUDGED_SIZE_KEPT_MAX:
+        return _believe(leaf, carried, purpose, moment, context)
     key = (leaf.raw, carried, purpose)
     return context.remembered(key, moment, lambda: _believe(leaf, carried, purpose, moment, context))
 
 
 def _believe(leaf: x509.Certificate, carried: Carried, purpose: str, moment: Moment, context: Context) -> Belief:
-    material = path.Material(context.store, carried.certificates, context.issuers)
+    material = path.Material(context.store, carried.certificates, context.issuers, context.demands)
     way = path.find(leaf, purpose_oid(purpose), moment, material)
     if not way.trusted:
         return Belief(way, way.findings)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from chopmark.trust.anchors import Anchor
     from chopmark.trust.issuers import IssuerSource
     from chopmark.trust.moment import Moment
+    from chopmark.trust.policies import Demands
     from chopmark.trust.store import Store
 
 # How far a way came; of two that failed, the one that came further says why.
@@ -43,11 +44,15 @@ class Path(NamedTuple):
 
 
 class Material(NamedTuple):
-    """What ways are made of: whom to trust, the certificates that came along, and where others can be fetched."""
+    """What ways are made of: whom to trust, the certificates that came along, and where others can be fetched.
+
+    `demands` are the certificate policies that the relying party wants, if any.
+    """
 
     store: Store
     carried: Sequence[bytes]
     issuers: IssuerSource | None = None
+    demands: Demands | None = None
 
 
 def find(leaf: x509.Certificate, oid: str, moment: Moment, material: Material) -> Path:
@@ -69,6 +74,7 @@ class _Search:
         self._moment = moment
         self._store = material.store
         self._issuers = material.issuers
+        self._demands = material.demands
         self._carried = [each for each in _read(material.carried) if each.raw != leaf.raw]
         self._ways_left = limits.PATHS_TRIED_MAX
         self._checks_left = limits.SIGNATURE_CHECKS_MAX
@@ -191,11 +197,12 @@ class _Search:
         if self._checks_left < 0:
             self._exhausted = f"{limits.SIGNATURE_CHECKS_MAX} signatures"
             return reasons.PATH_BUDGET.found(self._exhausted)
-        return _signature_problem(certificate.raw, issuer.spki)
+        small = len(certificate.raw) + len(issuer.spki) <= limits.CERTIFICATE_KEPT_MAX
+        return (_known_problem if small else _signature_problem)(certificate.raw, issuer.spki)
 
     def _judge(self, way: Sequence[x509.Certificate], anchor: Anchor) -> None:
         """Apply all rules to a whole way."""
-        findings = rules.examine(way, anchor, self._oid, self._moment)
+        findings = rules.examine(way, anchor, self._oid, self._moment, self._demands)
         problems = _problems(findings)
         if not problems:
             trusted = reasons.PATH_TRUSTED.found(_shown(way, anchor), subject=way[0].subject_text)
@@ -228,7 +235,6 @@ class _Search:
             self._exhausted = f"{limits.PATHS_TRIED_MAX} ways"
 
 
-@lru_cache(maxsize=4096)
 def _signature_problem(raw: bytes, issuer_spki: bytes) -> Finding | None:
     """What is wrong with a certificate's signature by a key; None when it is good."""
     certificate = x509.certificate(raw)
@@ -244,6 +250,10 @@ def _signature_problem(raw: bytes, issuer_spki: bytes) -> Finding | None:
     except MalformedError as error:
         return reasons.PATH_MALFORMED.found(str(error), subject=subject)
     return None
+
+
+_known_problem = lru_cache(maxsize=1024)(_signature_problem)
+"""Many files share a signer's certificates."""
 
 
 def _problems(findings: Iterable[Finding]) -> list[Finding]:
