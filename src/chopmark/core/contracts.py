@@ -10,23 +10,7 @@ if TYPE_CHECKING:
 
     from chopmark.core.artifact import Artifact
     from chopmark.core.patch import Patch
-    from chopmark.core.proof import Proof
     from chopmark.core.seal import Payload, Recipe, Seal
-
-
-class Envelope(Protocol):
-    """One signature as wrapped: parsed, not verified."""
-
-    @property
-    def scheme(self) -> str:
-        """What kind it is: "authenticode", "cms", ..."""
-
-    @property
-    def raw(self) -> bytes:
-        """The bytes as found."""
-
-    def check(self, payloads: Sequence[Payload]) -> Proof:
-        """Verify structure, digests and the signature; `payloads` are those of the seal's claims, in order."""
 
 
 @dataclass(frozen=True, slots=True)

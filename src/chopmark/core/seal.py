@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from chopmark.core.contracts import Envelope
+    from collections.abc import Sequence
+
     from chopmark.core.finding import Finding
+    from chopmark.core.proof import Proof
 
 
 class Range(NamedTuple):
@@ -45,6 +47,21 @@ class Claim(NamedTuple):
     what: str
     recipe: Recipe
     expected: bytes | None
+
+
+class Envelope(Protocol):
+    """One signature as wrapped: parsed, not verified."""
+
+    @property
+    def scheme(self) -> str:
+        """What kind it is: "authenticode", "cms", ..."""
+
+    @property
+    def raw(self) -> bytes:
+        """The bytes as found."""
+
+    def check(self, payloads: Sequence[Payload]) -> Proof:
+        """Verify structure, digests and the signature; `payloads` are those of the seal's claims, in order."""
 
 
 class Seal(NamedTuple):

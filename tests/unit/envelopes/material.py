@@ -17,6 +17,7 @@ from chopmark.core.contracts import Content
 from chopmark.core.finding import Outcome
 from chopmark.envelopes import algorithms, cms, der, timestamp
 from chopmark.envelopes.cms import oids
+from chopmark.envelopes.cms.checking import check_alone
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -332,6 +333,12 @@ def prove(raw: bytes, **options: Value) -> Proof:
     """Read and check the first signature."""
     envelope = cms.read(raw, allow_ber=options.pop("allow_ber", False))
     return cms.check(envelope, envelope.signers[0], **options)
+
+
+def prove_alone(raw: bytes) -> Proof:
+    """What the first signature of an envelope comes to without its time stamps."""
+    envelope = cms.read(raw)
+    return check_alone(envelope, envelope.signers[0])
 
 
 def codes(proof: Proof, outcome: Outcome = Outcome.NO) -> set[str]:

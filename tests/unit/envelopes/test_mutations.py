@@ -67,7 +67,7 @@ def unbound(raw: bytes) -> set[int]:
     ) = info.children()
     free = set(range(version.body, version.end))
     signer = cms.read(raw).signers[0]
-    own = material.prove(raw, stamped=False).certificates[0]
+    own = material.prove_alone(raw).certificates[0]
     certificates = next(node for node in info.children() if node.tag == der.context(0))
     for certificate in certificates.children():
         if certificate.raw != own:

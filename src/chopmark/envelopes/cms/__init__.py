@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chopmark.envelopes.cms.checking import check
 from chopmark.envelopes.cms.envelope import CmsEnvelope
 from chopmark.envelopes.cms.reading import SignedData, SignerInfo, read
+from chopmark.envelopes.cms.stamped import check
 
 if TYPE_CHECKING:
     from chopmark.envelopes.cms.building import Draft, add_unsigned, draft, resume

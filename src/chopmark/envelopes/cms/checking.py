@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from chopmark.core.finding import Finding
-    from chopmark.core.proof import Stamp
     from chopmark.core.reasons import Reason
     from chopmark.envelopes.cms.reading import SignedData, SignerInfo
 
@@ -40,19 +39,18 @@ class Examined(NamedTuple):
     digest_algorithm: str
 
 
-def check(
+def check_alone(
     signed: SignedData,
     signer: SignerInfo,
     *,
     allowed_unsigned: frozenset[str] = frozenset(),
     digest: bytes | None = None,
-    stamped: bool = True,
 ) -> Proof:
-    """Check one of `signed.signers` and the time stamps on it.
+    """Check one of `signed.signers`, but no time stamps on it (see `stamped.check`).
 
-    `allowed_unsigned` are the unsigned attributes that may stand there beside time stamps; `digest` is that of detached
-    content by the signer's digest algorithm, if it is known here (otherwise whoever knows it compares it with
-    `signer.message_digest`); `stamped` is False where a signature must not have time stamps of its own.
+    `allowed_unsigned` are the unsigned attributes that may stand there; `digest` is that of detached content by the
+    signer's digest algorithm, if it is known here (otherwise whoever knows it compares it with
+    `signer.message_digest`).
 
     Never raises for what it finds: everything wrong is a finding.
     """
@@ -60,16 +58,10 @@ def check(
     examined = examine(signer, signed.certificates, Content(content_digest, signed.content_type))
     findings = examined.findings
     findings += _structure(signed, signer)
-    findings += _unsigned(signer, allowed_unsigned | (oids.STAMPS if stamped else frozenset()))
-    stamps: tuple[Stamp, ...] = ()
-    if stamped and not oids.STAMPS.isdisjoint(signer.unsigned_attributes):
-        from chopmark.envelopes.timestamp import attached
-
-        stamps, about_stamps = attached.check_all(signer, signed.certificates)
-        findings += about_stamps
+    findings += _unsigned(signer, allowed_unsigned)
     if not signer.attributes_raw and signed.content_raw and _looks_like_attributes(signed):
         findings.append(reasons.ATTRIBUTES_AS_CONTENT.found())
-    return proof(examined, signed.certificates, signer, stamps=stamps, crls=signed.crls)
+    return proof(examined, signed.certificates, signer, crls=signed.crls)
 
 
 def proof(
@@ -77,7 +69,6 @@ def proof(
     certificates: Sequence[bytes],
     signer: SignerInfo,
     *,
-    stamps: tuple[Stamp, ...] = (),
     crls: tuple[bytes, ...] = (),
 ) -> Proof:
     """Put together what was examined."""
@@ -88,7 +79,6 @@ def proof(
         findings=tuple(examined.findings),
         certificates=(own.raw, *(raw for raw in certificates if raw != own.raw)) if own else tuple(certificates),
         claimed_time=signer.signing_time,
-        stamps=stamps,
         crls=crls,
     )
 

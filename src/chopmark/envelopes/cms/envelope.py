@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chopmark.envelopes.cms import reasons
-from chopmark.envelopes.cms.checking import check
+from chopmark.envelopes.cms.stamped import check
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

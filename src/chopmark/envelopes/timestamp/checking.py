@@ -41,7 +41,7 @@ def check(raw: bytes, stamped: bytes, *, critical_purpose: bool = True) -> Stamp
     if len(signed.signers) != 1:
         findings.append(reasons.SIGNERS_WRONG.found(f"{len(signed.signers)} signatures"))
     signer = signed.signers[0]
-    proof = cms_checking.check(signed, signer, stamped=False)
+    proof = cms_checking.check_alone(signed, signer)
     actual = digests.of(stamped, info.algorithm)
     match = hmac.compare_digest(actual, info.digest)
     findings.append((reasons.IMPRINT_MATCH if match else reasons.IMPRINT_MISMATCH).found(info.algorithm))

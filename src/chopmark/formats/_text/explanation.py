@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from chopmark.core.contracts import Envelope
     from chopmark.core.finding import Finding
     from chopmark.core.proof import Proof
-    from chopmark.core.seal import Payload
+    from chopmark.core.seal import Envelope, Payload
 
     Explain = Callable[[Payload, bytes], Iterable[Finding]]
 
