@@ -29,6 +29,8 @@ CERTIFICATES_SIZE_MAX = 256 * KIB
 CERTIFICATE_KEPT_MAX = 8 * KIB
 """A certificate that is kept in memory once it was read, in case the next file has it too; so is a name."""
 NAME_KEPT_MAX = KIB
+NAME_SHOWN_MAX = 1024
+"""Characters of a Name that people are shown."""
 TIMESTAMP_RESPONSE_MAX = MIB
 TIMESTAMP_REQUEST_MAX = 64 * KIB
 STAMPS_MAX = 8
@@ -48,7 +50,7 @@ KEY_FILE_MAX = MIB
 """A file with a private key and the certificates beside it."""
 
 # Text formats
-SCRIPT_MAX = 64 * MIB
+SCRIPT_MAX = 16 * MIB
 """A script or PowerShell file: read whole, so bounded."""
 
 # Paths
