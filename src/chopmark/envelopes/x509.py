@@ -312,9 +312,18 @@ def name_parts(raw: bytes) -> tuple[tuple[str, str], ...]:
 
 
 def name_text(raw: bytes) -> str:
-    """A Name for people, most particular first (RFC 4514), without control characters."""
-    shown = ", ".join(f"{kind}={_escaped(text)}" for kind, text in reversed(name_parts(raw)))
-    return "".join(character if character.isprintable() else f"\\{ord(character):02X}" for character in shown)
+    """A Name for people, most particular first (RFC 4514), without control characters; cut where it is enormous."""
+    shown, room = [], limits.NAME_SHOWN_MAX
+    for kind, text in reversed(name_parts(raw)):
+        if room <= 0:
+            shown.append("...")
+            break
+        shown.append(f"{kind}={_escaped(text[:room])}" + ("..." if len(text) > room else ""))
+        room -= len(shown[-1])
+    whole = ", ".join(shown)
+    if whole.isprintable():
+        return whole
+    return "".join(character if character.isprintable() else f"\\{ord(character):02X}" for character in whole)
 
 
 def _escaped(text: str) -> str:
