@@ -62,8 +62,8 @@ def _show(facts: dict[str, Any], *, as_json: bool) -> None:
 
         print(json.dumps(facts))
         return
-    print(f"{output.clean(facts['path'])}: {facts['title']}")
-    rows = [("size", f"{facts['size']:,} bytes")]
+    print(output.clean(facts["path"]))
+    rows = [("format", facts["title"]), ("size", f"{facts['size']:,} bytes")]
     if facts["broken"]:
         rows.append(("broken", facts["broken"]))
     elif not facts["seals"]:

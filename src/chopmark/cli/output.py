@@ -93,7 +93,8 @@ def show_verdict(verdict: Verdict, *, verbose: bool = False) -> str:
     """
     colour = coloured(sys.stdout)
     status = verdict.status
-    first = f"{paint(f'{status:<10}', status, colour=colour)} {clean(verdict.path)}"
+    path = clean(verdict.path) or "''"
+    first = f"{paint(f'{status:<10}', status, colour=colour)} {path}"
     against = [finding for finding in verdict.findings if _against(finding)]
     if not verbose and not verdict.seals and len(against) == 1 and status is not Status.REJECTED:
         return f"{first}: {_clause(against[0])}"

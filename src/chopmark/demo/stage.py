@@ -63,6 +63,7 @@ class Stage:
         stamping = self.holder("Demo Mint Time", since=self.now - 3 * 365 * DAY + DAY, profile="internal-time-stamping")
         stamper = tsa.TimeStampAuthority(stamping.signer, stamping.certificates, clock=lambda: self._stamp_time)
         self.url = self._open.enter_context(http.serve(routes.time_stamps(stamper)))
+        self._fetcher = self._open.enter_context(contextlib.closing(HttpFetcher()))
 
     # People
 
@@ -155,7 +156,7 @@ class Stage:
             certificates=who.certificates,
             signing_time=moment,
             options=options or SealOptions(),
-            stamper=timestamp.HttpStamper(HttpFetcher(), [self.url]) if stamped else None,
+            stamper=timestamp.HttpStamper(self._fetcher, [self.url]) if stamped else None,
         )
         with Artifact.open(path) as artifact:
             sign.write(artifact, sign.sign(artifact, request))
