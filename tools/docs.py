@@ -1,7 +1,8 @@
 """Render the reference pages that come from the code, or with --check tell which of them are out of date.
 
 docs/reference/reasons.md comes from the catalogue of reason codes, docs/reference/formats.md from the formats found by
-discovery, docs/reference/commands.md from the command line's own help. Links between pages are checked as well.
+discovery, docs/reference/commands.md from the command line's own help, docs/adr/README.md from the records. Links between
+pages are checked as well.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def main(arguments: list[str] | None = None) -> int:
     check: bool = parser.parse_args(arguments).check
     complaints = []
     for page, text in pages().items():
-        target = DOCS / "reference" / page
+        target = DOCS / page
         if target.exists() and target.read_text() == text:
             continue
         if check:
@@ -48,9 +49,14 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def pages() -> dict[str, str]:
-    """Every generated page: its name under docs/reference, and what it shall say."""
+    """Every generated page: its name under docs, and what it shall say."""
     discovery.load_reasons()
-    return {"reasons.md": _reasons(), "formats.md": _formats(), "commands.md": _commands()}
+    return {
+        "reference/reasons.md": _reasons(),
+        "reference/formats.md": _formats(),
+        "reference/commands.md": _commands(),
+        "adr/README.md": _decisions(),
+    }
 
 
 def dead_links() -> list[str]:
@@ -94,6 +100,18 @@ def _formats() -> str:
         page = f"formats/{name}.md"
         label = f"[`{name}`]({page})" if (DOCS / "reference" / page).exists() else f"`{name}`"
         lines.append(f"| {label} | {format_.title} | {' '.join(format_.suffixes) or 'any'} | {format_.envelope} |\n")
+    return "".join(lines)
+
+
+def _decisions() -> str:
+    lines = [
+        "# Decision records\n\n",
+        _NOTE,
+        "Why things are as they are. A record is not edited when minds change: a new one says what it replaces.\n\n",
+    ]
+    for page in sorted((DOCS / "adr").glob("[0-9]*.md")):
+        number, _, title = page.read_text().splitlines()[0].removeprefix("# ").partition(". ")
+        lines.append(f"- [{number}]({page.name}) {title}\n")
     return "".join(lines)
 
 
