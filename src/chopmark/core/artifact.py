@@ -129,19 +129,23 @@ class Artifact:
     def open(cls, path: str | os.PathLike[str]) -> Self:
         """Open a regular file for reading.
 
-        Raises UnreadableError (an InputError) for anything else; never blocks on a FIFO or a device.
+        Raises UnreadableError (an InputError) for anything else. A FIFO or a device is not even opened, because that
+        alone can have consequences (for whoever waits to write, for a watchdog), and never waited for.
         """
         name = os.fspath(path)
         try:
+            _refuse_special(name, os.stat(name))
             descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
         except OSError as error:
             raise _unreadable(name, error) from None
         except ValueError:  # an embedded NUL
             raise UnreadableError(name, reasons.INPUT_MISSING) from None
         state = os.fstat(descriptor)
-        if not stat.S_ISREG(state.st_mode):
+        try:
+            _refuse_special(name, state)  # it may have become another in between
+        except UnreadableError:
             os.close(descriptor)
-            raise UnreadableError(name, reasons.INPUT_NOT_A_FILE, _kind(state.st_mode))
+            raise
         return cls(name, FileView(descriptor, name), Identity(state.st_dev, state.st_ino))
 
     @classmethod
@@ -209,6 +213,11 @@ def read_small(path: str, limit: int) -> bytes:
 def _kind(mode: int) -> str:
     kinds = ((stat.S_ISDIR, "a directory"), (stat.S_ISFIFO, "a FIFO"), (stat.S_ISSOCK, "a socket"))
     return next((kind for test, kind in kinds if test(mode)), "a device")
+
+
+def _refuse_special(name: str, state: os.stat_result) -> None:
+    if not stat.S_ISREG(state.st_mode):
+        raise UnreadableError(name, reasons.INPUT_NOT_A_FILE, _kind(state.st_mode))
 
 
 def _unreadable(name: str, error: OSError) -> UnreadableError:

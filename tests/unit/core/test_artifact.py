@@ -86,6 +86,32 @@ def test_a_fifo_is_refused_without_waiting_for_its_writer(tmp_path: Path) -> Non
     assert refusal(path) is reasons.INPUT_NOT_A_FILE
 
 
+def test_whoever_waits_to_write_into_a_fifo_is_not_disturbed(tmp_path: Path) -> None:
+    path = tmp_path / "fifo"
+    os.mkfifo(path)
+    writer = threading.Thread(target=lambda: os.close(os.open(path, os.O_WRONLY)), daemon=True)
+    writer.start()
+    for _ in range(20):
+        assert refusal(path) is reasons.INPUT_NOT_A_FILE
+    writer.join(0.1)
+    assert writer.is_alive()
+    os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
+    writer.join(5)
+    assert not writer.is_alive()
+
+
+def test_a_file_that_turns_into_a_fifo_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, fifo = tmp_path / "file", tmp_path / "fifo"
+    path.write_bytes(b"x")
+    os.mkfifo(fifo)
+    state = path.stat()
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    monkeypatch.setattr(os, "stat", lambda _: state)
+    assert refusal(fifo) is reasons.INPUT_NOT_A_FILE
+    monkeypatch.undo()
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
 @pytest.mark.parametrize("device", ["/dev/null", "/dev/zero"])
 def test_a_device_is_not_a_file(device: str) -> None:
     assert refusal(device) is reasons.INPUT_NOT_A_FILE
