@@ -105,17 +105,6 @@ def _holder(label: str, holder: dict[str, Any] | None) -> list[tuple[str, str]]:
 
 
 def _rows(rows: list[tuple[str, str]]) -> None:
-    import textwrap  # not for --json
-
+    indent = " " * (2 + _LABEL)
     for label, value in rows:
-        first = f"  {label:<{_LABEL}}"
-        text = output.clean(value) or "(empty)"
-        print(
-            textwrap.fill(
-                text,
-                output.width(),
-                initial_indent=first,
-                subsequent_indent=" " * len(first),
-                break_on_hyphens=False,
-            )
-        )
+        print(output.filled(output.clean(value) or "(empty)", indent, f"  {label:<{_LABEL}}"))

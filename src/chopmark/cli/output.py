@@ -115,11 +115,27 @@ def show_summary(counts: dict[Status, int]) -> str:
     return f"{total} files: {parts}"
 
 
-def filled(text: str, indent: str = INDENT) -> str:
-    """Text below a status word, filled to the width."""
-    import textwrap  # not for machines
+def filled(text: str, indent: str = INDENT, first: str | None = None) -> str:
+    """Text below a status word, filled to the width; `first` stands before its first line instead of the indent.
 
-    return textwrap.fill(text, width(), initial_indent=indent, subsequent_indent=indent, break_on_hyphens=False)
+    (The standard library's textwrap takes longer to load than a small file to check.)
+    """
+    room = width() - len(indent)
+    lines = [""]
+    for word in text.split():
+        rest = word
+        if lines[-1] and len(lines[-1]) + 1 + len(rest) <= room:
+            lines[-1] += f" {rest}"
+            continue
+        if lines[-1]:
+            lines.append("")
+        while len(rest) > room:
+            lines[-1] = rest[:room]
+            lines.append("")
+            rest = rest[room:]
+        lines[-1] = rest
+    body = f"\n{indent}".join(lines)
+    return (indent if first is None else first) + body
 
 
 def _against(finding: Finding) -> bool:

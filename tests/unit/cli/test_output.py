@@ -77,3 +77,23 @@ def test_sarif_writes_paths_as_uris() -> None:
     results = sarif.log([verdict(reasons.DIGEST_MISMATCH.found(), path="/a b/ü#.exe")])["runs"][0]["results"]
     location = results[0]["locations"][0]["physicalLocation"]["artifactLocation"]
     assert location == {"uri": "file:///a%20b/%C3%BC%23.exe"}
+
+
+@pytest.mark.parametrize("text", ["", "short", "word " * 60, "x" * 300, "a " + "y" * 200 + " b", "z" * 69 + " end"])
+def test_text_is_filled_to_the_width_and_nothing_gets_lost(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(output, "width", lambda: 80)
+    filled = output.filled(text)
+    assert all(line.startswith(output.INDENT) and len(line) <= 80 for line in filled.splitlines())
+    assert "".join(filled.split()) == "".join(text.split())
+
+
+def test_an_error_is_one_clean_line_of_bounded_length(capsys: pytest.CaptureFixture[str]) -> None:
+    output.complain("two\nlines\x1b[2J " + "x" * 5000, "some\npath")
+    said = capsys.readouterr().err
+    assert said.startswith("chopmark: some path: two lines\\x1b[2J xxx")
+    assert said.count("\n") == 1
+    assert len(said) < 1100
+
+
+def test_every_invisible_character_is_written_out() -> None:
+    assert output.clean("a\x07\x85\u202e\U000e0041\udcff b") == "a\\x07\\x85\\u202e\\U000e0041\\udcff b"
