@@ -31,7 +31,10 @@ def entry() -> NoReturn:
     end; both together take as long as starting Python. Work on many files turns collection on again (engine.batch).
     """
     gc.disable()
-    status = main()
+    try:
+        status = main()
+    except KeyboardInterrupt:  # before the command itself could notice
+        status = _fail("interrupted", 130)
     with suppress(OSError):
         sys.stdout.flush()
         sys.stderr.flush()
@@ -91,6 +94,8 @@ def _run(verb: str, arguments: list[str]) -> int:
     except ChopmarkError as error:
         return _fail(str(error), error.exit_status)
     except KeyboardInterrupt:
+        if sys.stderr.isatty():
+            print(file=sys.stderr)  # the line on which ^C was typed, or a prompt was waiting, ends here
         return _fail("interrupted", 130)
     except Exception as error:  # noqa: BLE001 - nobody else is there to say it in a line
         return _unwritten(error) if isinstance(error, OSError) and error.errno in _UNWRITABLE else _internal(error)
