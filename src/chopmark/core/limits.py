@@ -90,6 +90,10 @@ RSA_1024_SUNSET = dt.datetime(2014, 1, 1, tzinfo=dt.UTC)
 CRL_MAX = 128 * MIB
 CRLS_KEPT_MAX = 64 * MIB
 """Bytes of fetched CRLs kept in memory."""
+CRL_SIGNERS_MAX = 8
+"""Certificates that are tried as the signer of one CRL, besides the issuer's."""
+CRL_SIGNER_DEPTH_MAX = 3
+"""Signers of CRLs whose standing hangs on each other."""
 CRL_RETENTION = dt.timedelta(days=3653)
 """How long a CRL must still list an expired certificate: ten years (CA/Browser code-signing requirements)."""
 CLOCK_SKEW = dt.timedelta(minutes=5)

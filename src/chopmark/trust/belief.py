@@ -54,5 +54,7 @@ def _believe(leaf: x509.Certificate, carried: Carried, purpose: str, moment: Mom
         return Belief(way, way.findings)
     # Only now: whoever is not trusted must not make us fetch from addresses of their choice.
     stamp = purpose == "time-stamping"
-    found = revocation.check(way.certificates, moment, context, carried.crls, stamp=stamp)
+    found = revocation.check(
+        way.certificates, moment, context, carried.crls, certificates=carried.certificates, stamp=stamp
+    )
     return Belief(way, (*way.findings, *found))

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from chopmark.core.contracts import Fetcher
     from chopmark.trust.crl import CrlSource
     from chopmark.trust.moment import Moment
+    from chopmark.trust.policies import Demands
     from chopmark.trust.store import Store
 
 Answer = TypeVar("Answer")
@@ -26,7 +27,8 @@ MODES = (REQUIRE, PREFER, OFF)
 class Context:
     """The circumstances of a check, the same for all files of one call.
 
-    `at` is the time of the check, with a zone; `revocation` is one of MODES; `fetcher` fetches missing issuers. Answers
+    `at` is the time of the check, with a zone; `revocation` is one of MODES; `fetcher` fetches missing issuers;
+    `demands` are the certificate policies wanted. Answers
     are remembered with the window of time they hold in, so that many files by one signer are judged once. Raises
     UsageError for an unknown mode, a time without a zone, and a CRL in a store's folder that cannot be read.
     """
@@ -38,6 +40,7 @@ class Context:
         revocation: str = PREFER,
         crls: CrlSource | None = None,
         fetcher: Fetcher | None = None,
+        demands: Demands | None = None,
     ) -> None:
         if revocation not in MODES:
             raise UsageError(f"revocation is {', '.join(MODES)}, not {revocation!r}")
@@ -50,6 +53,7 @@ class Context:
         self.store = store
         self.at = at
         self.revocation = revocation
+        self.demands = demands
         self.crls = crls
         self.store_crls = tuple(crl for path in store.crl_files for crl in crls.read_file(path))
         self.issuers = IssuerSource(fetcher)

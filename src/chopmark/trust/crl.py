@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from chopmark.core import limits, places
 from chopmark.core.artifact import read_small
 from chopmark.core.errors import InputError, MalformedError, UnavailableError, UsageError
-from chopmark.envelopes import pem, x509
+from chopmark.envelopes import pem
 from chopmark.trust import source
 from chopmark.trust.cache import FetchCache
 from chopmark.trust.revocation_list import Crl
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from chopmark.core.contracts import Fetcher
+    from chopmark.envelopes import x509
 
 
 class CrlSource:
@@ -43,9 +44,9 @@ class CrlSource:
         self._published: dict[str, Crl | None] = {}
         self._kept_size = 0
 
-    def listed(self, issuer: bytes) -> list[Crl]:
-        """The lists in the files by the issuer with this name (DER)."""
-        return self._lists.get(x509.name_key(issuer), [])
+    def by_issuer(self, issuer: object) -> list[Crl]:
+        """The lists in the files by the issuer with this name (x509.name_key)."""
+        return self._lists.get(issuer, [])
 
     def read_file(self, path: str) -> tuple[Crl, ...]:
         """The lists in one file, which is read once. Raises UsageError."""

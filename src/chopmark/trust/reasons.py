@@ -168,6 +168,14 @@ PATH_NAME = Reason(
     "RFC 5280 clause 4.2.1.10",
     _ROOT,
 )
+PATH_POLICY = Reason(
+    "path.policy",
+    NO,
+    "No certificate policy that an authority on the way, or whoever checks, demands holds for all of the way.",
+    _REISSUE,
+    "RFC 5280 clause 6.1.5 (g)",
+    _SUBVERTED,
+)
 PATH_WEAK_DIGEST = Reason(
     "path.weak_algorithm",
     NO,

@@ -29,8 +29,13 @@ REASON_NAMES = {
     AA_COMPROMISE: "AA compromise",
 }
 
+ALL_REASONS = frozenset(range(1, 9))
+"""Every bit of ReasonFlags (clause 4.2.1.13) but the first, which is not used."""
+
 FRESHEST_CRL = "2.5.29.46"
-_LIST_EXTENSIONS = frozenset({x509.AUTHORITY_KEY_ID, x509.CRL_NUMBER, x509.ISSUING_DISTRIBUTION_POINT})
+_LIST_EXTENSIONS = frozenset(
+    {x509.AUTHORITY_KEY_ID, x509.CRL_NUMBER, x509.ISSUING_DISTRIBUTION_POINT, x509.DELTA_CRL_INDICATOR}
+)
 _ENTRY_EXTENSIONS = frozenset({x509.CRL_REASON, x509.INVALIDITY_DATE})
 _CRITICAL = b"\x01\x01\xff\x04"
 """TRUE, and the OCTET STRING that follows it in a critical extension."""
@@ -58,13 +63,17 @@ class Entry(NamedTuple):
 
 
 class Scope(NamedTuple):
-    """An issuing distribution point (RFC 5280 clause 5.2.5); `names` are general names in DER, None without."""
+    """An issuing distribution point (RFC 5280 clause 5.2.5).
 
-    names: frozenset[bytes] | None
+    `point` is its name as the field stands in DER, `reasons` are bits of ReasonFlags; None without.
+    """
+
+    point: der.Node | None
     users_only: bool
     authorities_only: bool
-    some_reasons: bool
-    unreadable: str
+    attributes_only: bool
+    reasons: frozenset[int] | None
+    indirect: bool
 
 
 class Crl:
@@ -107,16 +116,34 @@ class Crl:
         point = fields.optional(der.context(0))
         flags = [fields.optional(der.context(number, constructed=False)) for number in (1, 2, 3, 4, 5)]
         fields.done()
-        users, authorities, some_reasons, indirect, attributes = (_flag(node) for node in flags)
-        names = None
-        unreadable = "it is an indirect CRL" if indirect else "it is about attribute certificates" if attributes else ""
-        if point is not None:
-            name = point.only_child()
-            if name.tag == der.context(0):
-                names = frozenset(node.raw for node in name.children())
-            else:
-                unreadable = "its distribution point is named relative to the issuer"
-        return Scope(names, users, authorities, some_reasons or flags[2] is not None, unreadable)
+        users, authorities, some, indirect, attributes = flags
+        reasons = der.parse(some.retagged(der.BIT_STRING)).bits() if some is not None else None
+        return Scope(point, _flag(users), _flag(authorities), _flag(attributes), reasons, _flag(indirect))
+
+    @property
+    def is_delta(self) -> bool:
+        """Whether it only says what changed since another list."""
+        return x509.DELTA_CRL_INDICATOR in self.extensions
+
+    @cached_property
+    def number(self) -> int | None:
+        """Its number, if it has one. Raises DerError."""
+        return self._integer(x509.CRL_NUMBER)
+
+    @cached_property
+    def base_number(self) -> int | None:
+        """For a delta the number of the oldest list that it can be added to. Raises DerError."""
+        return self._integer(x509.DELTA_CRL_INDICATOR)
+
+    def _integer(self, oid: str) -> int | None:
+        extension = self.extensions.get(oid)
+        return der.parse(extension.value).expect(der.INTEGER).integer() if extension else None
+
+    @property
+    def partition(self) -> bytes:
+        """What tells it from the other lists of its issuer, in DER."""
+        extension = self.extensions.get(x509.ISSUING_DISTRIBUTION_POINT)
+        return extension.value if extension else b""
 
     @property
     def file_name(self) -> str:
@@ -152,30 +179,27 @@ class Crl:
         return ""
 
     def check_scope(self, certificate: x509.Certificate) -> None:
-        """Check that it is about this certificate (clause 6.3.3 (b) and (c)). Raises UnusableError, DerError."""
-        if x509.DELTA_CRL_INDICATOR in self.extensions:
+        """Check that it is about this certificate, and not a delta. Raises UnusableError, DerError."""
+        if self.is_delta:
             raise UnusableError("it is a delta CRL, which is nothing without its base")
+        self.coverage(certificate)
+
+    def coverage(self, certificate: x509.Certificate) -> frozenset[int]:
+        """For which reasons it would name this certificate (clause 6.3.3 (b) and (d)).
+
+        Raises UnusableError when it is not about the certificate or says what is not evaluated; DerError.
+        """
         unknown = [oid for oid, each in self.extensions.items() if each.critical and oid not in _LIST_EXTENSIONS]
         if unknown:
             raise UnusableError(f"it has a critical extension that is not evaluated ({unknown[0]})")
         scope = self.scope
         if scope is None:
-            return
-        if scope.unreadable:
-            raise UnusableError(scope.unreadable)
-        constraints = certificate.basic_constraints
-        authority = constraints is not None and constraints.ca
-        if scope.users_only and authority:
-            raise UnusableError("it is about end entities alone")
-        if scope.authorities_only and not authority:
-            raise UnusableError("it is about authorities alone")
-        if scope.names is not None and scope.names.isdisjoint(distribution_names(certificate)):
-            raise UnusableError("it is about another distribution point")
+            if self.issuer_key != x509.name_key(certificate.issuer):
+                raise UnusableError("it is another issuer's, and not an indirect CRL")
+            return ALL_REASONS
+        from chopmark.trust import crl_scope  # most lists are about everything
 
-    @property
-    def complete(self) -> bool:
-        """Whether a certificate in its scope that it does not name is not revoked, for whatever reason."""
-        return self.scope is None or not self.scope.some_reasons
+        return crl_scope.coverage(self, scope, certificate)
 
     def missing(self, certificate: x509.Certificate, at: dt.datetime) -> str:
         """Why its silence about a certificate does not count at that time; empty when it does."""
@@ -185,8 +209,6 @@ class Crl:
             return f"the CRL ended {clock.show(self.next_update)}"
         if self.this_update - at > limits.CLOCK_SKEW:
             return f"the CRL is from {clock.show(self.this_update)}, later than the time asked about"
-        if not self.complete:
-            return "the CRL is about some reasons alone"
         if self.this_update - certificate.not_after > limits.CRL_RETENTION:
             return "the certificate expired so long ago that the CRL need not name it any more"
         return ""
@@ -201,7 +223,13 @@ class Crl:
             return None
         if self._trouble:
             raise UnusableError(self._trouble)
-        found = [_entry(node) for node in self._named(certificate.serial_octets)]
+        if self.scope is not None and self.scope.indirect:
+            from chopmark.trust import crl_scope
+
+            nodes = crl_scope.entries_of(self._entries, self.issuer_key, certificate)
+        else:
+            nodes = self._named(certificate.serial_octets)
+        found = [_entry(node, delta=self.is_delta) for node in nodes]
         return min(found, key=lambda entry: entry.effective) if found else None
 
     @cached_property
@@ -211,11 +239,13 @@ class Crl:
         if node is None or node.buffer.find(_CRITICAL, node.body, node.end) < 0:
             return ""
         try:
+            indirect = self.scope is not None and self.scope.indirect
+            known = _ENTRY_EXTENSIONS | {x509.CERTIFICATE_ISSUER} if indirect else _ENTRY_EXTENSIONS
             for each in node.each():
                 if each.buffer.find(_CRITICAL, each.body, each.end) >= 0:
-                    _, extensions = _entry_fields(each)
+                    _, extensions = entry_fields(each)
                     for oid, extension in extensions.items():
-                        if extension.critical and oid not in _ENTRY_EXTENSIONS:
+                        if extension.critical and oid not in known:
                             return f"an entry has a critical extension that is not evaluated ({oid})"
         except der.DerError as error:
             return str(error)
@@ -258,29 +288,13 @@ def _starting_with(block: der.Node, octets: bytes) -> Iterator[der.Node]:
         start = following
 
 
-def distribution_names(certificate: x509.Certificate) -> frozenset[bytes]:
-    """The full names (DER) of a certificate's CRL distribution points for all reasons and by its own issuer."""
-    extension = certificate.extensions.get(x509.CRL_DISTRIBUTION_POINTS)
-    found: set[bytes] = set()
-    for point in der.parse(extension.value).expect(der.SEQUENCE).children() if extension else ():
-        fields = point.fields()
-        name = fields.optional(der.context(0))
-        reasons = fields.optional(der.context(1, constructed=False))
-        issuer = fields.optional(der.context(2))
-        fields.done()
-        if name is not None and reasons is None and issuer is None:
-            full = name.only_child()
-            if full.tag == der.context(0):
-                found.update(node.raw for node in full.children())
-    return frozenset(found)
-
-
 def _flag(node: der.Node | None) -> bool:
     """An implicitly tagged BOOLEAN DEFAULT FALSE."""
     return node is not None and node.value != b"\x00"
 
 
-def _entry_fields(node: der.Node) -> tuple[dt.datetime, dict[str, x509.Extension]]:
+def entry_fields(node: der.Node) -> tuple[dt.datetime, dict[str, x509.Extension]]:
+    """When an entry's certificate was revoked, and the extensions of the entry. Raises DerError."""
     fields = node.fields()
     fields.take(der.INTEGER)
     revoked = fields.take().time()
@@ -289,13 +303,13 @@ def _entry_fields(node: der.Node) -> tuple[dt.datetime, dict[str, x509.Extension
     return revoked, x509.extensions(block) if block else {}
 
 
-def _entry(node: der.Node) -> Entry:
-    revoked, extensions = _entry_fields(node)
+def _entry(node: der.Node, *, delta: bool) -> Entry:
+    revoked, extensions = entry_fields(node)
     reason = UNSPECIFIED
     invalid_since = None
     if extension := extensions.get(x509.CRL_REASON):
         reason = der.parse(extension.value).expect(der.ENUMERATED).integer()
-        if reason == REMOVE_FROM_CRL:
+        if reason == REMOVE_FROM_CRL and not delta:
             raise UnusableError("an entry that only a delta CRL can have")
     if extension := extensions.get(x509.INVALIDITY_DATE):
         invalid_since = der.parse(extension.value).expect(der.GENERALIZED_TIME).time()

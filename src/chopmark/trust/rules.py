@@ -1,8 +1,4 @@
-"""What a certificate path must be (RFC 5280 clause 6.1, CA/Browser code-signing requirements), one rule after another.
-
-Policies: everybody accepts any policy here, so that a policy tree can only fail where a certificate demands an explicit
-policy; such a path is refused until the tree is built.
-"""
+"""What a certificate path must be (RFC 5280 clause 6.1, CA/Browser code-signing requirements), rule by rule."""
 
 from __future__ import annotations
 
@@ -21,6 +17,7 @@ if TYPE_CHECKING:
     from chopmark.core.finding import Finding
     from chopmark.trust.anchors import Anchor
     from chopmark.trust.moment import Moment
+    from chopmark.trust.policies import Demands
 
 ISSUER_ALT_NAME = "2.5.29.18"
 APPLICATION_POLICIES = "1.3.6.1.4.1.311.21.10"
@@ -29,9 +26,12 @@ NETSCAPE_CERT_TYPE = "2.16.840.1.113730.1.1"
 """What came before extended key usage; critical in Debian's Secure Boot CA. Bits by position."""
 _OBJECT_SIGNING, _OBJECT_SIGNING_CA = 3, 7
 _ANY_APPLICATION = "1.3.6.1.4.1.311.10.12.1"
-_ANY_POLICY = "2.5.29.32.0"
+_POLICY_RULES = frozenset({x509.POLICY_MAPPINGS, x509.POLICY_CONSTRAINTS})
 _WITH_EXTENSIONS = 3
 """The version of certificates that has extensions."""
+
+CRL_SIGNING = "crl-signing"
+"""In place of an extended key usage: to sign revocation lists, which is a matter of key usage alone."""
 
 EVALUATED = frozenset(
     {
@@ -55,11 +55,13 @@ EVALUATED = frozenset(
 """Extensions that may be critical, because they are evaluated or can change nothing here."""
 
 
-def examine(path: Sequence[x509.Certificate], anchor: Anchor, oid: str, moment: Moment) -> list[Finding]:
+def examine(
+    path: Sequence[x509.Certificate], anchor: Anchor, oid: str, moment: Moment, demands: Demands | None = None
+) -> list[Finding]:
     """Everything about a path whose signatures and names chain: the signer's certificate first, the anchor's last.
 
-    `oid` is the extended key usage that it must be for (empty: any). What passes is reported together, what does not is
-    reported one by one; problems have the outcome no or unknown.
+    `oid` is the extended key usage that it must be for (empty: any; or CRL_SIGNING), `demands` are about policies.
+    What passes is reported together, what does not is reported one by one; problems have the outcome no or unknown.
     """
     problems: list[Finding] = []
     for position, certificate in enumerate(path):
@@ -69,7 +71,8 @@ def examine(path: Sequence[x509.Certificate], anchor: Anchor, oid: str, moment: 
             problems.append(reasons.PATH_MALFORMED.found(str(error), subject=certificate.subject_text))
     problems += _lengths(path)
     problems += _names(path)
-    problems += anchor.constraints.check(path[0], oid, moment)
+    problems += _policies(path, demands)
+    problems += anchor.constraints.check(path[0], "" if oid == CRL_SIGNING else oid, moment)
     against = {finding.code for finding in problems}
     passed = []
     if against.isdisjoint({reasons.PATH_EXPIRED.code, reasons.PATH_NOT_YET_VALID.code}):
@@ -104,10 +107,12 @@ def _each(path: Sequence[x509.Certificate], position: int, oid: str, moment: Mom
         found += _digest(certificate, moment)
     found += _key(certificate, moment, is_anchor=is_anchor)
     found += _critical(certificate, oid, is_leaf=is_leaf)
-    if is_leaf:
-        found += _leaf(certificate, oid, is_anchor=is_anchor)
+    if not is_leaf:
+        found += _authority(certificate, "" if oid == CRL_SIGNING else oid, is_anchor=is_anchor)
+    elif oid == CRL_SIGNING:
+        found += _list_signer(certificate)
     else:
-        found += _authority(certificate, oid, is_anchor=is_anchor)
+        found += _leaf(certificate, oid, is_anchor=is_anchor)
     if certificate.version < _WITH_EXTENSIONS and certificate.extensions:
         found.append(reasons.PATH_MALFORMED.found("extensions in a certificate of an older version", subject=subject))
     return found
@@ -159,10 +164,6 @@ def _critical(certificate: x509.Certificate, purpose: str, *, is_leaf: bool) -> 
         and oid not in EVALUATED
         and not (oid == NETSCAPE_CERT_TYPE and _signs_objects(each.value, purpose, is_leaf=is_leaf))
     ]
-    if _demands_policy(certificate):
-        unknown.append(f"{x509.POLICY_CONSTRAINTS}, which demands a certificate policy")
-    if _maps_any_policy(certificate):
-        unknown.append(f"{x509.POLICY_MAPPINGS}, which maps any policy")
     return [reasons.PATH_CRITICAL.found(oid, subject=certificate.subject_text) for oid in unknown]
 
 
@@ -172,31 +173,12 @@ def _signs_objects(value: bytes, purpose: str, *, is_leaf: bool) -> bool:
     return purpose == x509.EKU_CODE_SIGNING and needed in der.parse(value).bits()
 
 
-def _demands_policy(certificate: x509.Certificate) -> bool:
-    """Whether it has requireExplicitPolicy (RFC 5280 clause 4.2.1.11)."""
-    extension = certificate.extensions.get(x509.POLICY_CONSTRAINTS)
-    return extension is not None and any(
-        node.tag == der.context(0, constructed=False)
-        for node in der.parse(extension.value).expect(der.SEQUENCE).children()
-    )
-
-
-def _maps_any_policy(certificate: x509.Certificate) -> bool:
-    """Whether anyPolicy is mapped from or to, which clause 6.1.4 (a) forbids."""
-    extension = certificate.extensions.get(x509.POLICY_MAPPINGS)
-    return extension is not None and any(
-        node.oid() == _ANY_POLICY
-        for pair in der.parse(extension.value).expect(der.SEQUENCE).children()
-        for node in pair.expect(der.SEQUENCE).children()
-    )
-
-
 def _leaf(certificate: x509.Certificate, oid: str, *, is_anchor: bool) -> list[Finding]:
-    """The signer's own certificate: no authority, a key for signatures, and for this purpose."""
+    """The signer's own certificate: no authority (where a purpose is asked for), a key for signatures, and for this."""
     subject = certificate.subject_text
     found = []
     constraints = certificate.basic_constraints
-    if constraints is not None and constraints.ca and not is_anchor:
+    if constraints is not None and constraints.ca and not is_anchor and oid:
         found.append(reasons.PATH_SIGNER_IS_CA.found(subject=subject))
     usage = certificate.key_usage
     wanted = {x509.DIGITAL_SIGNATURE}
@@ -214,6 +196,14 @@ def _leaf(certificate: x509.Certificate, oid: str, *, is_anchor: bool) -> list[F
     if oid and application is not None and application.isdisjoint({oid, _ANY_APPLICATION}):
         found.append(reasons.PATH_PURPOSE.found("its application policies do not name it", subject=subject))
     return found
+
+
+def _list_signer(certificate: x509.Certificate) -> list[Finding]:
+    """Who signs revocation lists: anybody whose key usage does not forbid it (clause 6.3.3 (f))."""
+    usage = certificate.key_usage
+    if usage is None or x509.CRL_SIGN in usage:
+        return []
+    return [reasons.PATH_KEY_USAGE.found("its key is not for revocation lists", subject=certificate.subject_text)]
 
 
 def _sole(certificate: x509.Certificate, purposes: Sequence[str]) -> list[Finding]:
@@ -297,3 +287,16 @@ def _names(path: Sequence[x509.Certificate]) -> list[Finding]:
         except names.TooManyError as error:
             return [reasons.PATH_BUDGET.found(str(error), subject=above.subject_text)]
     return []
+
+
+def _policies(path: Sequence[x509.Certificate], demands: Demands | None) -> list[Finding]:
+    """Certificate policies, where somebody demands one (clause 6.1.5 (g)) or maps some."""
+    if demands is None and not any(_POLICY_RULES & each.extensions.keys() for each in path):
+        return []  # nothing can fail: every path is valid under any policy or none
+    from chopmark.trust import policies  # few paths need it
+
+    try:
+        detail = policies.problem(path, demands or policies.NO_DEMANDS)
+    except MalformedError as error:
+        return [reasons.PATH_MALFORMED.found(f"policies: {error}", subject=path[0].subject_text)]
+    return [reasons.PATH_POLICY.found(detail, subject=path[0].subject_text)] if detail else []

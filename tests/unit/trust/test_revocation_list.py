@@ -178,7 +178,7 @@ THERE = "http://ca.example/shard-2.crl"
         ({"only_contains_ca_certs": True}, True, True),
         ({"only_contains_ca_certs": True}, False, False),
         ({"only_contains_attribute_certs": True}, False, False),
-        ({"indirect_crl": True}, False, False),
+        ({"indirect_crl": True}, False, True),
         ({"full_name": url(HERE)}, False, True),
         ({"full_name": [*url(THERE), *url(HERE)]}, False, True),
         ({"full_name": url(THERE)}, False, False),
@@ -201,11 +201,11 @@ def test_a_list_of_one_distribution_point_is_not_about_a_certificate_that_names_
         crl.check_scope(read(SIGNER))
 
 
-def test_a_list_about_some_reasons_is_not_complete() -> None:
+def test_a_list_about_some_reasons_covers_only_these() -> None:
     reasons = frozenset({builders.ReasonFlags.key_compromise})
     crl = Crl(revocations(ISSUER, extensions=[issuing_point(only_some_reasons=reasons, full_name=url(HERE))]))
-    assert not crl.complete
-    assert crl.missing(read(SIGNER), pki.NOW)
+    assert crl.coverage(read(with_points(HERE))) == {1}
+    assert Crl(revocations(ISSUER)).coverage(read(with_points(HERE))) == revocation_list.ALL_REASONS
 
 
 def test_a_delta_is_nothing_without_its_base() -> None:

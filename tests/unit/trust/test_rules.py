@@ -287,9 +287,9 @@ def test_an_unknown_extension_that_is_not_critical_does_not_matter(tmp_path: Pat
 
 
 @pytest.mark.parametrize("critical", [False, True])
-def test_a_demand_for_a_policy_is_refused_until_policies_are_evaluated(tmp_path: Path, *, critical: bool) -> None:
+def test_a_demand_for_a_policy_that_the_signer_does_not_have_is_refused(tmp_path: Path, *, critical: bool) -> None:
     demand = Extension(x509.POLICY_CONSTRAINTS, der.sequence(der.implicit(0, b"\x00")), critical)
-    assert codes(found(tmp_path, issuing(*material.ca_extensions(), demand)).findings) == {"path.critical_extension"}
+    assert codes(found(tmp_path, issuing(*material.ca_extensions(), demand)).findings) == {"path.policy"}
 
 
 def test_a_ban_on_mapping_policies_can_change_nothing(tmp_path: Path) -> None:
@@ -300,7 +300,7 @@ def test_a_ban_on_mapping_policies_can_change_nothing(tmp_path: Path) -> None:
 def test_any_policy_must_not_be_mapped(tmp_path: Path) -> None:
     pair = der.sequence(der.oid("1.2.3"), der.oid("2.5.29.32.0"))
     mapping = Extension(x509.POLICY_MAPPINGS, der.sequence(pair))
-    assert codes(found(tmp_path, issuing(*material.ca_extensions(), mapping)).findings) == {"path.critical_extension"}
+    assert codes(found(tmp_path, issuing(*material.ca_extensions(), mapping)).findings) == {"path.malformed"}
 
 
 @pytest.mark.parametrize(

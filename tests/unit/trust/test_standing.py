@@ -1,0 +1,319 @@
+"""What lists say together: parts by reason, deltas, lists by other keys and by other issuers."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography import x509 as builders
+
+from chopmark.envelopes import der, x509
+from chopmark.trust import revocation_list
+from chopmark.trust.standing import Inquiry, Standing
+from tests.support import pki
+from tests.unit.trust import material
+from tests.unit.trust.material import Cert, Extension, circumstances, entry, list_by_hand, make, name, purposes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from chopmark.trust.revocation_list import Crl
+
+MAY = material.day("2026-05-01")
+DAY = dt.timedelta(days=1)
+LISTS = material.ca_extensions(ca=False, usage=b"\x01\x02")
+
+
+def cert(label: str, issuer: Cert | None = None, *, key: str = "", extensions: Sequence[Extension] = ()) -> Cert:
+    return make(name(label), pki.key("p256", key or label), issuer, extensions=extensions or material.ca_extensions())
+
+
+ROOT = cert("Root")
+ISSUING = cert("Issuing", ROOT)
+OTHER = cert("Other", ROOT)
+
+
+def directory(subject: bytes) -> bytes:
+    return der.explicit(4, subject)
+
+
+def point(*, full: bytes = b"", relative: bytes = b"", reasons: bytes = b"", issuer: bytes = b"") -> bytes:
+    """A distribution point, named by a directory name or relative to the issuer."""
+    return der.sequence(
+        der.explicit(0, der.explicit(0, full)) if full else b"",
+        der.explicit(0, der.explicit(1, relative)) if relative else b"",
+        der.implicit(1, reasons) if reasons else b"",
+        der.explicit(2, issuer) if issuer else b"",
+    )
+
+
+def signer(*points: bytes, issuer: Cert = ISSUING) -> Cert:
+    more = [Extension(x509.CRL_DISTRIBUTION_POINTS, der.sequence(*points))] if points else []
+    return cert("Signer", issuer, extensions=[purposes(material.CODE), *more])
+
+
+def scope(*, full: bytes = b"", relative: bytes = b"", reasons: bytes = b"", indirect: bool = False) -> Extension:
+    """A critical issuing distribution point."""
+    value = der.sequence(
+        der.explicit(0, der.explicit(0, full)) if full else b"",
+        der.explicit(0, der.explicit(1, relative)) if relative else b"",
+        der.implicit(3, reasons) if reasons else b"",
+        der.implicit(4, b"\xff") if indirect else b"",
+    )
+    return Extension(x509.ISSUING_DISTRIBUTION_POINT, value, critical=True)
+
+
+def number(value: int, base: int | None = None) -> list[Extension]:
+    delta = [] if base is None else [Extension(x509.DELTA_CRL_INDICATOR, der.integer(base), critical=True)]
+    return [Extension(x509.CRL_NUMBER, der.integer(value)), *delta]
+
+
+def reason(code: int) -> Extension:
+    return Extension(x509.CRL_REASON, der.encode(der.ENUMERATED, bytes([code])))
+
+
+def of_issuer(subject: bytes) -> Extension:
+    return Extension(x509.CERTIFICATE_ISSUER, der.sequence(directory(subject)), critical=True)
+
+
+def entity(held: Cert) -> pki.Entity:
+    return pki.Entity(held.key, builders.load_der_x509_certificate(held.raw))
+
+
+def crl(
+    issuer: Cert,
+    *entries: bytes,
+    extensions: Sequence[Extension] = (),
+    since: dt.datetime = pki.NOW - DAY,
+    until: dt.datetime = pki.NOW + 7 * DAY,
+) -> bytes:
+    return list_by_hand(entity(issuer), entries, extensions=extensions, since=since, until=until)
+
+
+def standing(folder: Path, way: Sequence[Cert], lists: Sequence[bytes], carried: Sequence[Cert] = ()) -> Standing:
+    """What these lists say about the first certificate of a path whose last one is trusted."""
+    here = circumstances(folder, material.trusting(folder, way[-1]), revocation="require", lists=lists)
+    inquiry = Inquiry(here, [each.view for each in way], (), [each.raw for each in carried])
+    return inquiry.standing(way[0].view, way[1].view)
+
+
+def good(found: Standing) -> bool:
+    return found.entry is None and not found.problem
+
+
+def serial(held: Cert) -> bytes:
+    return held.view.serial_octets
+
+
+PLAIN = signer()
+WAY = [PLAIN, ISSUING, ROOT]
+COMPROMISE, REST = b"\x05\x60", b"\x07\x9f\x80"
+"""ReasonFlags: both compromises; everything else."""
+
+
+# Lists about some reasons
+
+
+def test_lists_about_some_reasons_have_to_cover_all_together(tmp_path: Path) -> None:
+    first = crl(ISSUING, extensions=[scope(reasons=COMPROMISE)])
+    second = crl(ISSUING, extensions=[scope(reasons=REST)], since=pki.NOW - 2 * DAY)
+    found = standing(tmp_path, WAY, [first, second])
+    assert good(found)
+    assert found.as_of == pki.NOW - 2 * DAY
+    for part in (first, second):
+        assert not good(standing(tmp_path, WAY, [part]))
+        assert standing(tmp_path, WAY, [part]).entry is None
+
+
+def test_a_list_about_some_reasons_revokes_alone(tmp_path: Path) -> None:
+    first = crl(ISSUING, entry(serial(PLAIN), MAY, reason(1)), extensions=[scope(reasons=COMPROMISE)])
+    second = crl(ISSUING, extensions=[scope(reasons=REST)])
+    for lists in ([first], [first, second]):
+        assert standing(tmp_path, WAY, lists).entry == revocation_list.Entry(MAY, 1)
+
+
+def test_a_part_that_has_ended_is_missing(tmp_path: Path) -> None:
+    first = crl(ISSUING, extensions=[scope(reasons=COMPROMISE)])
+    ended = crl(ISSUING, extensions=[scope(reasons=REST)], since=MAY, until=MAY + DAY)
+    assert standing(tmp_path, WAY, [first, ended]).problem
+
+
+def test_reasons_of_a_distribution_point_limit_what_its_list_says(tmp_path: Path) -> None:
+    here = directory(name("Here"))
+    limited = signer(point(full=here, reasons=COMPROMISE))
+    listed = crl(ISSUING, extensions=[scope(full=here)])
+    assert standing(tmp_path, [limited, ISSUING, ROOT], [listed]).problem
+    both = signer(point(full=here, reasons=COMPROMISE), point(full=directory(name("There")), reasons=REST))
+    rest = crl(ISSUING, extensions=[scope(full=directory(name("There")))])
+    assert good(standing(tmp_path, [both, ISSUING, ROOT], [listed, rest]))
+
+
+# Distribution points
+
+
+RELATIVE = der.sequence(der.oid("2.5.4.3"), der.utf8("Shard"))
+WHOLE = directory(der.sequence(der.parse(ISSUING.name).value, der.encode(der.SET, RELATIVE)))
+
+
+@pytest.mark.parametrize(
+    ("held", "listed", "expected"),
+    [
+        (point(relative=RELATIVE), scope(relative=RELATIVE), True),
+        (point(full=WHOLE), scope(relative=RELATIVE), True),
+        (point(relative=RELATIVE), scope(full=WHOLE), True),
+        (point(full=directory(name("SHARD"))), scope(full=directory(name(" shard"))), True),
+        (point(full=directory(name("Other"))), scope(relative=RELATIVE), False),
+        (point(full=directory(name("Other"))), scope(full=directory(ISSUING.name)), True),
+    ],
+)
+def test_points_are_compared_as_names(tmp_path: Path, held: bytes, listed: Extension, *, expected: bool) -> None:
+    way = [signer(held), ISSUING, ROOT]
+    assert good(standing(tmp_path, way, [crl(ISSUING, extensions=[listed])])) is expected
+
+
+# Deltas
+
+
+BASE = crl(ISSUING, extensions=number(5))
+HELD = crl(ISSUING, entry(serial(PLAIN), MAY, reason(6)), extensions=number(5))
+REMOVED = entry(serial(PLAIN), MAY, reason(8))
+
+
+def test_a_delta_revokes(tmp_path: Path) -> None:
+    delta = crl(ISSUING, entry(serial(PLAIN), MAY, reason(1)), extensions=number(6, 4))
+    assert standing(tmp_path, WAY, [BASE, delta]).entry == revocation_list.Entry(MAY, 1)
+    assert standing(tmp_path, WAY, [delta]).problem, "a delta without its base"
+
+
+def test_a_delta_takes_back_a_hold_and_nothing_else(tmp_path: Path) -> None:
+    removal = crl(ISSUING, REMOVED, extensions=number(6, 5))
+    assert good(standing(tmp_path, WAY, [HELD, removal]))
+    for code in (0, 1, 4):
+        revoked = crl(ISSUING, entry(serial(PLAIN), MAY, reason(code)), extensions=number(5))
+        assert standing(tmp_path, WAY, [revoked, removal]).entry == revocation_list.Entry(MAY, code)
+
+
+@pytest.mark.parametrize(
+    "delta",
+    [
+        crl(ISSUING, REMOVED, extensions=number(5, 4)),
+        crl(ISSUING, REMOVED, extensions=number(7, 6)),
+        crl(ISSUING, REMOVED, extensions=[*number(6, 5), scope(reasons=COMPROMISE)]),
+        crl(ISSUING, REMOVED, extensions=number(6, 5), since=MAY, until=MAY + DAY),
+        crl(OTHER, REMOVED, extensions=number(6, 5)),
+        list_by_hand(
+            pki.Entity(OTHER.key, builders.load_der_x509_certificate(ISSUING.raw)), [REMOVED], extensions=number(6, 5)
+        ),
+    ],
+)
+def test_a_delta_that_does_not_fit_takes_nothing_back(tmp_path: Path, delta: bytes) -> None:
+    assert standing(tmp_path, WAY, [HELD, delta]).entry == revocation_list.Entry(MAY, 6)
+
+
+def test_a_delta_makes_no_ended_list_fresh(tmp_path: Path) -> None:
+    ended = crl(ISSUING, extensions=number(5), since=MAY, until=MAY + DAY)
+    assert standing(tmp_path, WAY, [ended, crl(ISSUING, extensions=number(6, 5))]).problem
+
+
+# Lists by other keys of the issuer
+
+
+def with_key(issuer: Cert, *, label: str = "Issuing", key: str = "lists", extensions: Sequence[Extension] = ()) -> Cert:
+    """A certificate for signing lists alone."""
+    return cert(label, issuer, key=key, extensions=[*LISTS, *extensions])
+
+
+SECOND = with_key(ROOT)
+
+
+def test_another_key_of_the_issuer_may_sign_when_the_root_says_so(tmp_path: Path) -> None:
+    lists = [crl(SECOND), crl(ROOT)]
+    assert good(standing(tmp_path, WAY, lists, [SECOND]))
+    assert standing(tmp_path, WAY, lists).problem, "its certificate is not at hand"
+    named = [crl(SECOND, entry(serial(PLAIN), MAY)), crl(ROOT)]
+    assert standing(tmp_path, WAY, named, [SECOND]).entry == revocation_list.Entry(MAY)
+
+
+def test_the_silence_of_a_signer_whose_own_standing_is_unknown_does_not_count(tmp_path: Path) -> None:
+    assert standing(tmp_path, WAY, [crl(SECOND)], [SECOND]).problem
+    named = crl(SECOND, entry(serial(PLAIN), MAY))
+    assert standing(tmp_path, WAY, [named], [SECOND]).entry == revocation_list.Entry(MAY)
+
+
+def test_a_signer_of_lists_that_was_revoked_counts_for_nothing(tmp_path: Path) -> None:
+    found = standing(tmp_path, WAY, [crl(SECOND), crl(ROOT, entry(serial(SECOND), MAY))], [SECOND])
+    assert found.problem
+
+
+@pytest.mark.parametrize(
+    "stranger",
+    [
+        with_key(OTHER),
+        with_key(cert("Another Root")),
+        cert("Issuing", ROOT, key="lists", extensions=material.ca_extensions(ca=False, usage=b"\x07\x80")),
+        cert("Issuing", key="lists"),
+    ],
+)
+def test_a_stranger_with_the_issuers_name_may_not_sign(tmp_path: Path, stranger: Cert) -> None:
+    found = standing(tmp_path, WAY, [crl(stranger), crl(ROOT), crl(OTHER)], [stranger, OTHER])
+    assert found.entry is None
+    assert found.problem
+
+
+def test_nobody_vouches_for_themselves(tmp_path: Path) -> None:
+    # A new key that the issuer certified itself: only a list by the old key says that it was not revoked.
+    renewed = with_key(ISSUING)
+    own = crl(renewed, since=pki.NOW - DAY / 2)
+    assert standing(tmp_path, WAY, [own, crl(ROOT)], [renewed]).problem
+    assert good(standing(tmp_path, [renewed, ISSUING, ROOT], [own, crl(ISSUING), crl(ROOT)], [renewed]))
+    assert standing(tmp_path, [renewed, ISSUING, ROOT], [own, crl(ROOT)], [renewed]).problem
+
+
+# Indirect lists
+
+
+LISTER = with_key(ROOT, label="Lister")
+POINTED = signer(point(issuer=directory(LISTER.name)))
+POINTED_WAY = [POINTED, ISSUING, ROOT]
+INDIRECT = scope(indirect=True)
+
+
+def test_another_issuer_speaks_when_the_certificate_says_so(tmp_path: Path) -> None:
+    lists = [crl(LISTER, extensions=[INDIRECT]), crl(ROOT)]
+    assert good(standing(tmp_path, POINTED_WAY, lists, [LISTER]))
+    assert standing(tmp_path, WAY, lists, [LISTER]).problem, "this certificate does not say so"
+    direct = [crl(LISTER), crl(ROOT)]
+    assert standing(tmp_path, POINTED_WAY, direct, [LISTER]).problem, "this list is not an indirect one"
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        ([entry(b"\x05", MAY, of_issuer(ISSUING.name))], True),
+        ([entry(b"\x05", MAY, of_issuer(OTHER.name))], False),
+        ([entry(b"\x05", MAY, of_issuer(ISSUING.name)), entry(b"\x06", MAY, of_issuer(OTHER.name))], False),
+        ([entry(b"\x05", MAY, of_issuer(ISSUING.name)), entry(b"\x06", MAY)], True),
+        ([], False),
+    ],
+)
+def test_an_entry_is_about_the_issuer_that_stands_last_before_it(
+    tmp_path: Path, before: list[bytes], *, expected: bool
+) -> None:
+    listed = crl(LISTER, *before, entry(serial(POINTED), MAY), extensions=[INDIRECT])
+    found = standing(tmp_path, POINTED_WAY, [listed, crl(ROOT)], [LISTER])
+    assert (found.entry is not None) is expected
+
+
+def test_an_indirect_list_that_names_an_issuer_by_no_name_is_not_used(tmp_path: Path) -> None:
+    odd = Extension(x509.CERTIFICATE_ISSUER, der.sequence(der.implicit(2, b"ca.example")), critical=True)
+    listed = crl(LISTER, entry(b"\x05", MAY, odd), extensions=[INDIRECT])
+    assert standing(tmp_path, POINTED_WAY, [listed, crl(ROOT)], [LISTER]).problem
+
+
+def test_lists_that_came_along_count_too(tmp_path: Path) -> None:
+    here = circumstances(tmp_path, material.trusting(tmp_path, ROOT), revocation="require")
+    carried: list[Crl] = [revocation_list.Crl(raw) for raw in (BASE, crl(ISSUING, REMOVED, extensions=number(6, 5)))]
+    inquiry = Inquiry(here, [each.view for each in WAY], carried)
+    assert good(inquiry.standing(PLAIN.view, ISSUING.view))
