@@ -11,6 +11,8 @@ declare -A package=(
     [sbverify]=sbsigntool
     [pesign]=pesign
     [openssl]=openssl
+    [softhsm2-util]=softhsm2
+    [pkcs11-tool]=opensc
     [x86_64-w64-mingw32-gcc]=gcc-mingw-w64-x86-64-win32
     [i686-w64-mingw32-gcc]=gcc-mingw-w64-i686-win32
 )

@@ -16,11 +16,15 @@ _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):(.*)", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class KeyUri:
-    """A parsed key URI. `path` is decoded; `parameters` are the rest, such as {"padding": "pss"}."""
+    """A parsed key URI. `path` is decoded; `parameters` are the rest, such as {"padding": "pss"}.
+
+    `written` is the path as it was written, for schemes in which an encoded delimiter is not one (RFC 7512).
+    """
 
     scheme: str
     path: str
     parameters: Mapping[str, str] = field(default_factory=dict)
+    written: str = field(default="", compare=False, repr=False)
 
     def only(self, *names: str) -> None:
         """Refuse parameters that the scheme does not have, so that a misspelt one is not silently ignored."""
@@ -38,7 +42,7 @@ def parse(text: str, known: Container[str]) -> KeyUri:
     """
     match = _SCHEME.fullmatch(text)
     if match is None or (match[1] not in known and "/" in match[1]):
-        return _named("file", text, {})
+        return _named("file", text, {}, text)
     from urllib.parse import unquote  # slow to import, and a plain path needs none of it
 
     path, _, query = match[2].partition("?")
@@ -48,14 +52,14 @@ def parse(text: str, known: Container[str]) -> KeyUri:
             message = f"a key on another host: {host!r} (three slashes name a path on this one: {match[1]}:///...)"
             raise UsageError(message)
         path = "/" + rest
-    return _named(match[1], unquote(path), _parameters(query))
+    return _named(match[1], unquote(path), _parameters(query), path)
 
 
-def _named(scheme: str, path: str, parameters: Mapping[str, str]) -> KeyUri:
-    if not path or "\0" in path:
+def _named(scheme: str, path: str, parameters: Mapping[str, str], written: str) -> KeyUri:
+    if not path or ("\0" in path and scheme != "pkcs11"):  # there it is an octet of an identifier
         message = f"the key has no name: {scheme}: wants a path"
         raise UsageError(message)
-    return KeyUri(scheme, path, parameters)
+    return KeyUri(scheme, path, parameters, written)
 
 
 def _parameters(query: str) -> dict[str, str]:
