@@ -12,10 +12,10 @@ PIP_INSTALL := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-inp
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --system-certs $(ARGS) pyproject.toml
 
-.PHONY: help venv peers demo test lint format interop fuzz bench docs lock clean
+.PHONY: help venv peers demo test lint format interop conformance fuzz bench docs lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # --- set-up: each stamp lives in .venv, so that removing .venv forgets them all
 
@@ -29,6 +29,10 @@ help: ## list the targets
 .venv/.interop: .venv/.project requirements-interop.lock tools/loosen_oscrypto.py
 	@$(PIP_INSTALL) --require-hashes --only-binary :all: -r requirements-interop.lock
 	@$(BIN)/python tools/loosen_oscrypto.py
+	@touch $@
+
+.venv/.conformance: .venv/.project requirements-conformance.lock
+	@$(PIP_INSTALL) --require-hashes --only-binary :all: -r requirements-conformance.lock
 	@touch $@
 
 .venv/.fuzz: .venv/.project requirements-fuzz.lock
@@ -62,6 +66,9 @@ format: venv ## let ruff mend what it can
 interop: .venv/.interop peers ## cross-check with real peers (installs them)
 	$(BIN)/pytest -n $(JOBS) tests/interop $(ARGS)
 
+conformance: .venv/.conformance ## standard test suites against the path engine
+	$(BIN)/python tests/conformance/pkits.py
+
 fuzz: .venv/.fuzz ## a short atheris and hypothesis run over every parser
 	$(BIN)/python tests/fuzz/run.py --seconds $(FUZZ_SECONDS) $(ARGS)
 
@@ -74,6 +81,7 @@ docs: venv ## render the generated documentation and check it
 lock: venv ## renew the lock files (ARGS=--upgrade for newer versions)
 	$(LOCK) --extra demo --extra dev --extra pkcs11 --output-file requirements.lock
 	$(LOCK) --constraint requirements.lock --extra interop --output-file requirements-interop.lock
+	$(LOCK) --constraint requirements.lock --extra conformance --output-file requirements-conformance.lock
 	$(LOCK) --constraint requirements.lock --extra fuzz --output-file requirements-fuzz.lock
 	@! grep -nE '://|index-url|find-links|file:' requirements*.lock
 
