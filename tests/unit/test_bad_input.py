@@ -457,7 +457,8 @@ def test_an_interrupted_sign_leaves_whole_files(desk: Desk, tmp_path: Path, numb
         for path in paths:
             path.write_bytes(content)
         process = desk.start("sign", "-j", jobs, *desk.signing, *paths, start_new_session=True)
-        time.sleep(0.15 + 0.5 * chance.random())
+        started(process)
+        time.sleep(0.3 * chance.random())
         process.send_signal(number)
         _, error = process.communicate(timeout=30)
         assert process.returncode in ({130, 0} if number is signal.SIGINT else {-number, 0})
@@ -476,6 +477,18 @@ def test_an_interrupted_sign_leaves_whole_files(desk: Desk, tmp_path: Path, numb
     done = [path for path in paths if path.read_bytes() != content]
     if done:
         assert desk.verify(*done).status == 0
+
+
+def started(process: subprocess.Popen[str]) -> None:
+    """Wait until it is Python no longer, but chopmark: until then an interrupt is answered by the interpreter."""
+    for _ in range(600):
+        with contextlib.suppress(OSError):
+            if "cryptography" in Path(f"/proc/{process.pid}/maps").read_text(errors="replace"):
+                return
+        if process.poll() is not None:
+            return
+        time.sleep(0.005)
+    pytest.fail("it did not start")
 
 
 def gone(session: int) -> None:
