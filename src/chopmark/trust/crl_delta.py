@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from chopmark.core.errors import MalformedError
 from chopmark.envelopes import x509
 from chopmark.trust import revocation_list
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def fitting(base: Crl, deltas: Iterable[Crl]) -> Iterator[Crl]:
-    """The deltas that can be added to a complete list and are newer, the newest first. Raises DerError."""
+    """The deltas that can be added to a complete list and are newer, the newest first."""
     numbered = [(delta.number, delta) for delta in deltas if _fits(base, delta)]
     for _, delta in sorted(numbered, key=lambda pair: pair[0] or 0, reverse=True):
         yield delta
@@ -25,7 +26,10 @@ def _fits(base: Crl, delta: Crl) -> bool:
         return False
     if _identifier(base) != _identifier(delta):
         return False
-    number, since, newest = base.number, delta.base_number, delta.number
+    try:
+        number, since, newest = base.number, delta.base_number, delta.number
+    except MalformedError:
+        return False  # anybody can put such a list beside a signature: it must not spoil the complete one
     return number is not None and since is not None and newest is not None and since <= number < newest
 
 

@@ -116,6 +116,8 @@ class Crl:
         point = fields.optional(der.context(0))
         flags = [fields.optional(der.context(number, constructed=False)) for number in (1, 2, 3, 4, 5)]
         fields.done()
+        if point is None and flags == [None] * len(flags):
+            raise der.DerError("an issuing distribution point that says nothing")  # clause 5.2.5 forbids it
         users, authorities, some, indirect, attributes = flags
         reasons = der.parse(some.retagged(der.BIT_STRING)).bits() if some is not None else None
         return Scope(point, _flag(users), _flag(authorities), _flag(attributes), reasons, _flag(indirect))

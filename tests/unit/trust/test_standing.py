@@ -203,6 +203,9 @@ def test_a_delta_takes_back_a_hold_and_nothing_else(tmp_path: Path) -> None:
         crl(ISSUING, REMOVED, extensions=[*number(6, 5), scope(reasons=COMPROMISE)]),
         crl(ISSUING, REMOVED, extensions=number(6, 5), since=MAY, until=MAY + DAY),
         crl(OTHER, REMOVED, extensions=number(6, 5)),
+        crl(ISSUING, REMOVED, extensions=[Extension(x509.CRL_NUMBER, b"junk"), number(6, 5)[1]]),
+        crl(ISSUING, REMOVED, extensions=[number(6, 5)[0], Extension(x509.DELTA_CRL_INDICATOR, b"", critical=True)]),
+        crl(ISSUING, REMOVED, extensions=[number(6, 5)[1]]),
         list_by_hand(
             pki.Entity(OTHER.key, builders.load_der_x509_certificate(ISSUING.raw)), [REMOVED], extensions=number(6, 5)
         ),
@@ -215,6 +218,26 @@ def test_a_delta_that_does_not_fit_takes_nothing_back(tmp_path: Path, delta: byt
 def test_a_delta_makes_no_ended_list_fresh(tmp_path: Path) -> None:
     ended = crl(ISSUING, extensions=number(5), since=MAY, until=MAY + DAY)
     assert standing(tmp_path, WAY, [ended, crl(ISSUING, extensions=number(6, 5))]).problem
+
+
+JUNK = [b"", b"\x30\x00", b"\x30\x02\xa0\x00", b"\x30\x03\xa2\x01\x00", b"\x30\x80", b"\xff" * 9]
+
+
+@pytest.mark.parametrize("junk", JUNK)
+@pytest.mark.parametrize("oid", [x509.ISSUING_DISTRIBUTION_POINT, x509.DELTA_CRL_INDICATOR])
+def test_a_list_full_of_junk_does_not_hide_another(tmp_path: Path, oid: str, junk: bytes) -> None:
+    listed = crl(ISSUING, entry(serial(PLAIN), MAY), extensions=number(5), since=pki.NOW - 2 * DAY)
+    odd = crl(ISSUING, extensions=[Extension(oid, junk, critical=True)])
+    assert standing(tmp_path, WAY, [listed, odd]).entry == revocation_list.Entry(MAY)
+    assert not standing(tmp_path, WAY, [odd]).entry
+
+
+@pytest.mark.parametrize("junk", JUNK)
+def test_distribution_points_that_cannot_be_read_leave_the_standing_open(tmp_path: Path, junk: bytes) -> None:
+    held = cert("Signer", ISSUING, extensions=[purposes(material.CODE), Extension(x509.CRL_DISTRIBUTION_POINTS, junk)])
+    found = standing(tmp_path, [held, ISSUING, ROOT], [crl(ISSUING, extensions=[scope(reasons=COMPROMISE)])])
+    assert found.entry is None
+    assert found.problem
 
 
 # Lists by other keys of the issuer
