@@ -260,6 +260,25 @@ verify(signer, b"afterwards")
         assert hsm.python(code, hsm.uri("build", f"object={kind}", module=library(proxy))).split() == ["0"] * 3
 
 
+def test_processes_that_begin_at_the_same_time_do_not_disturb_each_other(spare: Hsm) -> None:
+    """Without taking turns a fourth of them finds no token, for SoftHSM rewrites its file at each login."""
+    code = """
+for round in range(15):
+    children = []
+    for _ in range(4):
+        child = os.fork()
+        if not child:
+            try:
+                verify(signer, b"data")
+                os._exit(0)
+            finally:
+                os._exit(1)
+        children.append(child)
+    print(*[os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children])
+"""
+    assert spare.python(code, spare.uri("spare", "object=p256")).split() == ["0"] * 60
+
+
 def test_certificates_come_with_the_key_in_order(hsm: Hsm) -> None:
     found = hsm.python("print(*[raw.hex() for raw in signer.certificates])", hsm.uri("build", "object=p256")).split()
     assert len(found) == 2
@@ -331,6 +350,29 @@ print("BACK")
 """
     said = spare.python(code, spare.uri("spare", "object=p256")).splitlines()
     assert [line[:6] for line in said if line.startswith(("GONE", "BACK"))] == ["GONE 3", "GONE 3", "BACK"], said
+
+
+def test_two_keys_of_one_token_in_one_process(hsm: Hsm) -> None:
+    code = """
+from concurrent.futures import ThreadPoolExecutor
+other = keys.open_key(sys.argv[2])
+for one in (signer, other, signer, other):
+    verify(one, b"data")
+with ThreadPoolExecutor(4) as pool:
+    for _ in pool.map(lambda number: verify((signer, other)[number % 2], b"%d" % number), range(100)):
+        pass
+signer.close()  # logs out all that this process has with the token
+verify(other, b"data")
+print("both")
+"""
+    said = hsm.python(code, hsm.uri("build", "object=p256"), hsm.uri("build", "object=rsa"))
+    assert said == "both\n"
+
+
+def test_without_a_module_it_is_the_one_that_the_system_has(hsm: Hsm, tmp_path: Path) -> None:
+    [script] = copies(tmp_path, ["script.sh"])
+    hsm.chopmark("sign", "--key", "pkcs11:token=build;object=p256?pin-source=env:TOKEN_PIN", script)
+    hsm.verified(script)
 
 
 def test_a_key_that_wants_its_pin_with_every_signature(spare: Hsm, tmp_path: Path) -> None:

@@ -103,6 +103,11 @@ class TokenSession:
             self._open()
 
     def _open(self) -> None:
+        # One process at a time: while one logs in, SoftHSM rewrites the token's file, and others see no token.
+        with self._gate.locked():
+            self._open_alone()
+
+    def _open_alone(self) -> None:
         self._library = _library(self._path)
         token = self._token(self._library)
         self.name = f"token {token.label or token.slot.slot_id!s}"
@@ -211,6 +216,7 @@ class _PinGate:
     def __init__(self) -> None:
         self._descriptor = os.memfd_create("chopmark-pin")
         os.write(self._descriptor, b"\0")
+        self._depth = 0
 
     def __del__(self) -> None:
         with suppress(OSError, AttributeError):
@@ -218,14 +224,18 @@ class _PinGate:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """A record lock belongs to a process and ends with it."""
+        """A record lock belongs to a process and ends with it; threads are kept apart by the session."""
         import fcntl
 
-        fcntl.lockf(self._descriptor, fcntl.LOCK_EX)
+        if not self._depth:
+            fcntl.lockf(self._descriptor, fcntl.LOCK_EX)
+        self._depth += 1
         try:
             yield
         finally:
-            fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
+            self._depth -= 1
+            if not self._depth:
+                fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
 
     @property
     def refused(self) -> bool:

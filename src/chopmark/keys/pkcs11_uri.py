@@ -36,6 +36,9 @@ _MODULE_FOLDERS = (
     "/usr/local/lib",
 )
 """Where distributions and vendors put modules."""
+_PROXY = "p11-kit-proxy"
+_PROXY_LIBRARY = ("libp11-kit.so.0",)
+"""What the proxy is a link to; some distributions leave the link to a development package."""
 _SLOT_MAX = 2**64 - 1
 
 
@@ -139,12 +142,12 @@ def module(uri: TokenUri) -> str:
             message = f"pkcs11: there is no module {uri.module_path}"
             raise UsageError(message)
         return uri.module_path
-    name = uri.module_name or "p11-kit-proxy"
+    name = uri.module_name or _PROXY
     if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._+-]*", name):
         message = "pkcs11: module-name is a bare name, such as softhsm2; module-path takes a path"
         raise UsageError(message)
     for folder in _MODULE_FOLDERS:
-        for file in (f"{name}.so", f"lib{name}.so"):
+        for file in (f"{name}.so", f"lib{name}.so", *(() if uri.module_name else _PROXY_LIBRARY)):
             path = os.path.join(folder.format(machine=os.uname().machine), file)
             if os.path.isfile(path):
                 return path
