@@ -62,7 +62,7 @@ def leaf(
     yield _answer(reasons.SERIAL, _serial_fault(certificate))
     yield _answer(reasons.VALIDITY, _validity_fault(certificate, profile))
     yield _answer(reasons.VALIDITY_NESTED, _nesting_fault(certificate, issuer, profile))
-    yield from _key(certificate.spki, _RSA_LEAF)
+    yield from _key(certificate.spki, _RSA_LEAF, public=profile.public)
     yield from _names(certificate, issuer)
     yield _answer(reasons.SIGNATURE, _signature_fault(certificate))
     yield _answer(reasons.PURPOSE, _purpose_fault(certificate, issuer, profile))
@@ -83,7 +83,7 @@ def authority(
     yield _answer(
         reasons.VALIDITY, "" if certificate.not_after <= latest else f"a CA for more than {profile.months} months"
     )
-    yield from _key(certificate.spki, _RSA_CA)
+    yield from _key(certificate.spki, _RSA_CA, public=True)
     yield _answer(reasons.NAME, "; ".join(names.faults(names.parts(certificate.subject))))
     yield _answer(reasons.SIGNATURE, _signature_fault(certificate))
     if issuer is not None:
@@ -122,7 +122,8 @@ def _nesting_fault(certificate: x509.Certificate, issuer: x509.Certificate, prof
     return ""
 
 
-def _key(spki: bytes, rsa_bits: int) -> Iterator[Finding]:
+def _key(spki: bytes, rsa_bits: int, *, public: bool) -> Iterator[Finding]:
+    """The CSBR know RSA and three curves; nobody forbids Ed25519 to a certificate that they do not bind."""
     try:
         kind, size = algorithms.key_kind(spki), algorithms.key_size(spki)
         quality = weak_keys.fault(spki)
@@ -130,7 +131,7 @@ def _key(spki: bytes, rsa_bits: int) -> Iterator[Finding]:
         yield _answer(reasons.KEY_SIZE, str(error))
         return
     curve = der.parse(spki).children()[0].children()[-1].oid() if kind == "ec" else ""
-    good = size >= rsa_bits if kind == "rsa" else curve in _CURVES
+    good = size >= rsa_bits if kind == "rsa" else curve in _CURVES or (kind == "ed25519" and not public)
     yield _answer(reasons.KEY_SIZE, "" if good else f"a key of {_kind_text(kind, size, curve)}")
     yield _answer(reasons.KEY_QUALITY, quality)
 

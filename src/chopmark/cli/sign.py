@@ -38,7 +38,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--timestamp", action="append", metavar="URL", help="RFC 3161 authority; may be repeated: the next on failure"
     )
-    parser.add_argument("--digest", choices=digest.SIGNING_ALGORITHMS, help="digest algorithm (default sha256)")
+    parser.add_argument("--digest", choices=digest.SIGNING_ALGORITHMS, help="default sha256; Ed25519: sha512")
     parser.add_argument("--append", action="store_true", help="keep the signatures there are, add this one")
     parser.add_argument("--page-hashes", action="store_true", help="a digest for each page as well (PE only)")
     parser.add_argument("--description", default="", metavar="TEXT", help="what the program is (PE, PowerShell)")
@@ -60,7 +60,9 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def add_key_arguments(parser: ArgumentParser) -> None:
     """The options that name a key and its certificates."""
-    parser.add_argument("--key", metavar="URI", help="file:PATH (PEM or DER) or pkcs12:PATH; a plain path is a file")
+    parser.add_argument(
+        "--key", metavar="URI", help="file:PATH (PEM or DER), pkcs12:PATH or pkcs11:TOKEN; a plain path is a file"
+    )
     parser.add_argument(
         "--cert", action="append", metavar="F", help="certificates, the signer's first; may be repeated"
     )
@@ -141,7 +143,7 @@ def _request(args: Namespace, attached: bytes, connections: ExitStack) -> sign.S
         signer=signer,
         certificates=certificates or signer.certificates,
         signing_time=clock.parse(args.signing_time) if args.signing_time else clock.now(),
-        options=_options(args),
+        options=_options(args, signer.algorithm),
         stamper=_stamper(args, connections),
         format_name=args.format,
     )
@@ -149,9 +151,10 @@ def _request(args: Namespace, attached: bytes, connections: ExitStack) -> sign.S
     return request
 
 
-def _options(args: Namespace) -> SealOptions:
+def _options(args: Namespace, key_algorithm: str = "") -> SealOptions:
+    usual = "sha512" if key_algorithm == "ed25519" else "sha256"  # RFC 8419 clause 3.1
     return SealOptions(
-        digest_algorithm=text(setting(args.digest, "sign", "digest", default="sha256"), "digest"),
+        digest_algorithm=text(setting(args.digest, "sign", "digest", default=usual), "digest"),
         description=args.description,
         url=args.url,
         page_hashes=args.page_hashes,

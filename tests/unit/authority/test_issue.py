@@ -114,11 +114,17 @@ def brainpool() -> bytes:
 
 @pytest.mark.parametrize(
     "key",
-    [spki("rsa1024"), spki("rsa2048"), spki("ed25519"), explicit_curve(), brainpool(), der.sequence(), der.null()],
+    [spki("rsa1024"), spki("rsa2048"), explicit_curve(), brainpool(), der.sequence(), der.null()],
 )
 @pytest.mark.parametrize("profile", ["code-signing", "internal"])
 def test_keys_that_are_not(key: bytes, profile: str, authority: Authority) -> None:
     assert refused(authority, order(profile, key=key)) == {reasons.KEY_SIZE.code}
+
+
+def test_ed25519_is_for_certificates_that_the_requirements_do_not_bind(authority: Authority) -> None:
+    key = spki("ed25519")
+    assert refused(authority, order(key=key)) == {reasons.KEY_SIZE.code}
+    assert x509.certificate(authority.issue(order("internal", key=key)).certificate).spki == key
 
 
 @pytest.mark.parametrize(
