@@ -31,13 +31,15 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_new_passphrase(new)
     new.add_argument("--force", action="store_true", help="overwrite the file, and lose the key in it")
     show = actions.add_parser("show", help="kind, size and fingerprint of a key")
-    show.add_argument("key", metavar="URI", help="file:PATH or pkcs12:PATH; a plain path is a file")
+    show.add_argument("key", metavar="URI", help="file:PATH, pkcs12:PATH or pkcs11:TOKEN; a plain path is a file")
     show.add_argument("--passphrase", metavar="SRC", help="where to get it: prompt (default), fd:N, env:NAME")
     what = show.add_mutually_exclusive_group()
     what.add_argument("--json", action="store_true", help="as one JSON object")
     what.add_argument("--public", action="store_true", help="the public key alone, as PEM")
     csr = actions.add_parser("csr", help="make a certification request (PKCS #10)")
-    csr.add_argument("--key", required=True, metavar="URI", help="file:PATH or pkcs12:PATH; a plain path is a file")
+    csr.add_argument(
+        "--key", required=True, metavar="URI", help="file:PATH, pkcs12:PATH or pkcs11:TOKEN; a plain path is a file"
+    )
     csr.add_argument("--passphrase", metavar="SRC", help="where to get it: prompt (default), fd:N, env:NAME")
     csr.add_argument("--subject", required=True, metavar="NAME", help="such as 'CN=Example Ltd, O=Example Ltd, C=GB'")
     csr.add_argument("--digest", choices=digest.SIGNING_ALGORITHMS, default="sha256", help="default sha256")
