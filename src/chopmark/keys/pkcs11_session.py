@@ -12,6 +12,7 @@ from chopmark.keys import pkcs11_uri
 from chopmark.keys.errors import PassphraseError, UnusableKeyError
 
 if TYPE_CHECKING:
+    import threading
     from collections.abc import Callable, Iterator
 
     import pkcs11
@@ -26,6 +27,7 @@ INSTALL_HINT = "keys in tokens need the package python-pkcs11: pip install 'chop
 
 _libraries: dict[str, tuple[int, Library]] = {}
 """Modules by path, with the process that initialised them."""
+_turns: dict[int, threading.RLock] = {}
 _open_sessions: weakref.WeakSet[TokenSession] = weakref.WeakSet()
 _inherited: list[object] = []
 """What the parent process had open: it must not be finalised here, where its handles mean something else or nothing."""
@@ -36,17 +38,14 @@ class TokenSession:
 
     def __init__(self, uri: TokenUri, passphrase: Passphrase) -> None:
         """Find the token, log in, find the key. Raises UsageError (PassphraseError among them), UnavailableError."""
-        import threading
-
         self._uri = uri
         self._passphrase: Passphrase = pkcs11_uri.pin_of(uri, passphrase)
         self._path = pkcs11_uri.module(uri)
         self._gate = _PinGate()
-        self._lock = threading.RLock()
         self._pin = bytearray()
         self._serial: bytes | None = None
         _open_sessions.add(self)
-        with _explained("the token"):
+        with _turn(), _explained("the token"):
             self._open()
 
     def use(self, work: Callable[[TokenSession], Result]) -> Result:
@@ -56,9 +55,10 @@ class TokenSession:
         """
         from pkcs11 import PKCS11Error
 
-        if os.getpid() != self._pid:
-            self._after_fork()
-        with self._lock, _explained(self.name):
+        with _turn(), _explained(self.name):
+            if os.getpid() != self._pid:  # handles of the parent mean nothing here
+                _inherited.extend((self.session, self.key))
+                self._open()
             try:
                 return work(self)
             except PKCS11Error as error:
@@ -85,22 +85,14 @@ class TokenSession:
         self._pin[:] = bytes(len(self._pin))
         self._pin.clear()
         if os.getpid() == self._pid:
-            self._release()
+            with _turn():
+                self._release()
 
     def _release(self) -> None:
         from pkcs11 import PKCS11Error
 
         with suppress(PKCS11Error):
             self.session.close()
-
-    def _after_fork(self) -> None:
-        """Handles of the parent mean nothing here, and another of its threads may have held the lock."""
-        import threading
-
-        _inherited.extend((self.session, self.key, self._lock))
-        self._lock = threading.RLock()
-        with self._lock, _explained(self.name):
-            self._open()
 
     def _open(self) -> None:
         # One process at a time: while one logs in, SoftHSM rewrites the token's file, and others see no token.
@@ -224,7 +216,7 @@ class _PinGate:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """A record lock belongs to a process and ends with it; threads are kept apart by the session."""
+        """A record lock belongs to a process and ends with it; threads are kept apart by their turn."""
         import fcntl
 
         if not self._depth:
@@ -243,6 +235,16 @@ class _PinGate:
 
     def refuse(self) -> None:
         os.pwrite(self._descriptor, b"\1", 0)
+
+
+def _turn() -> threading.RLock:
+    """What a thread holds while it calls a module: python-pkcs11 tells them that there are no other threads.
+
+    One for each process, because in the parent some thread may hold it when a child is forked.
+    """
+    import threading
+
+    return _turns.get(os.getpid()) or _turns.setdefault(os.getpid(), threading.RLock())
 
 
 def _library(path: str) -> Library:
