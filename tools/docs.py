@@ -1,8 +1,8 @@
 """Render the reference pages that come from the code, or with --check tell which of them are out of date.
 
 docs/reference/reasons.md comes from the catalogue of reason codes, docs/reference/formats.md from the formats found by
-discovery, docs/reference/commands.md from the command line's own help, docs/adr/README.md from the records. Links between
-pages are checked as well.
+discovery, docs/reference/commands.md from the command line's own help, docs/adr/README.md from the records. Links
+between pages are checked as well.
 """
 
 from __future__ import annotations
