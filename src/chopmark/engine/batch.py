@@ -21,6 +21,10 @@ _NUMBER = 4
 """Bytes of a group's number, and of the length of an answer."""
 
 
+_COLLECT_AFTER = 20_000
+"""Objects made and not yet gone before the collector looks for those that nobody needs."""
+
+
 class WorkerError(ChopmarkError):
     """A worker process died; what it was doing has no answer."""
 
@@ -43,7 +47,10 @@ def run(paths: Sequence[str], work: Callable[[str], Result], jobs: int) -> Itera
     Raises WorkerError when a process dies.
     """
     if len(paths) > 1:
-        gc.freeze()  # what is loaded by now stays, and must not be copied by the collector in every fork
+        # What is loaded by now stays, and must not be copied by the collector in every fork. Hardly anything that is
+        # made for a file is left when it is done, so looking for it can wait for many of them.
+        gc.freeze()
+        gc.set_threshold(_COLLECT_AFTER)
         gc.enable()
     if jobs <= 1 or len(paths) <= 1:
         return map(work, paths)
