@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from chopmark.envelopes.authenticode.envelope import AuthenticodeEnvelope
+from chopmark.envelopes.authenticode.indirect import claimed
 from chopmark.envelopes.authenticode.oids import (
     SPC_CAB_DATA,
     SPC_PE_IMAGE_DATA,
@@ -20,6 +21,7 @@ __all__ = [
     "SPC_PE_IMAGE_DATA",
     "SPC_SIPINFO",
     "AuthenticodeEnvelope",
+    "claimed",
     "nest",
     "pe_content",
     "read",

@@ -38,6 +38,22 @@ class IndirectData(NamedTuple):
     sip: str = ""
 
 
+def claimed(raw: bytes) -> IndirectData:
+    """What a DER ContentInfo with an Authenticode SignedData says of a file, without a look at anything else in it.
+
+    Raises DerError, UnsupportedError.
+    """
+    signed = der.parse(raw).fields()
+    signed.take()
+    fields = signed.take(der.context(0)).only_child().fields()
+    fields.take(der.INTEGER)
+    fields.take(der.SET)
+    content = fields.take().fields()
+    content.take()
+    inside = content.take(der.context(0)).only_child()
+    return read(inside.octets() if inside.tag == der.OCTET_STRING else inside.raw)
+
+
 def read(content: bytes) -> IndirectData:
     """Read the DER of an SpcIndirectDataContent. Raises DerError, UnsupportedError for an unknown digest algorithm."""
     fields = der.parse(content).fields()

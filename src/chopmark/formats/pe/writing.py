@@ -45,7 +45,7 @@ def embed(artifact: Artifact, envelope: bytes, options: SealOptions) -> Patch:
     RefusedError when the envelope was made for another file or the result would not verify, MalformedError.
     """
     image = _refuse_unsignable(artifact)
-    made = authenticode.read(envelope)[0]
+    made = authenticode.claimed(envelope)
     gathered = digesting.gathered(artifact, made.digest_algorithm, page_hashes=made.page_hashes is not None)
     if made.data_type != authenticode.SPC_PE_IMAGE_DATA or made.digest != gathered.digests[made.digest_algorithm]:
         raise RefusedError("this signature was made for another file")
