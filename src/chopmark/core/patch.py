@@ -73,7 +73,8 @@ def apply(patch: Patch, artifact: Artifact, target: str | None = None, *, settle
 
 def settle(paths: Iterable[str]) -> None:
     """Flush the folders of files that were replaced: from then on the new names survive a power failure too."""
-    for folder in {os.path.dirname(os.path.realpath(path)) for path in paths}:
+    named = {os.path.dirname(os.path.realpath(path) if os.path.islink(path) else path) for path in paths}
+    for folder in {os.path.realpath(folder) for folder in named}:
         # The files are replaced, whatever happens here; not every folder may be opened or flushed.
         with contextlib.suppress(OSError):
             descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

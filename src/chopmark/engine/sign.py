@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from chopmark.core import clock
 from chopmark.core import digest as digests
 from chopmark.core import patch as patches
-from chopmark.core.contracts import Prepares, SealOptions
+from chopmark.core.contracts import SealOptions
 from chopmark.core.errors import MalformedError, RefusedError, UsageError
 from chopmark.core.finding import Outcome
 from chopmark.core.reasons import CATALOG
@@ -18,6 +18,7 @@ from chopmark.envelopes import cms, pem, timestamp, x509
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Callable
 
     from chopmark.core.artifact import Artifact
     from chopmark.core.contracts import Content, Format, Signer, Stamper
@@ -112,7 +113,7 @@ def attach_envelope(artifact: Artifact, envelope: bytes, options: SealOptions, f
     Raises RefusedError when it was made for another, or its signature does not hold.
     """
     format_ = identify.identify(artifact, format_name)
-    prepared = format_.prepare(artifact, options) if isinstance(format_, Prepares) else artifact
+    prepared = _prepared(format_, artifact, options)
     signed = Signed(format_, envelope, format_.embed(prepared, envelope, options), prepared)
     _must_hold(signed)
     return signed
@@ -149,10 +150,16 @@ def stripped(artifact: Artifact, format_name: str = "") -> tuple[Format, Patch] 
     return format_, format_.strip(artifact)
 
 
+def _prepared(format_: Format, artifact: Artifact, options: SealOptions) -> Artifact:
+    """As a format that Prepares wants it; asking the protocol itself would take longer than reading the headers."""
+    prepare: Callable[[Artifact, SealOptions], Artifact] | None = getattr(format_, "prepare", None)
+    return prepare(artifact, options) if prepare else artifact
+
+
 def _content(artifact: Artifact, request: SignRequest) -> tuple[Format, Artifact, Content]:
     format_ = identify.identify(artifact, request.format_name)
     options = request.options
-    prepared = format_.prepare(artifact, options) if isinstance(format_, Prepares) else artifact
+    prepared = _prepared(format_, artifact, options)
     [payload] = format_.digest(prepared, [format_.recipe(prepared, options)])
     return format_, prepared, format_.content(prepared, payload, options)
 
