@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Sequence
 
     from chopmark.core.artifact import Artifact
     from chopmark.core.patch import Patch
@@ -44,7 +44,6 @@ class SealOptions:
     page_hashes: bool = False
     append: bool = False
     variant: str = ""
-    extra: Mapping[str, str] = field(default_factory=dict)
 
 
 @runtime_checkable

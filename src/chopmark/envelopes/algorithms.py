@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
 from chopmark.core import limits
 from chopmark.core.errors import MalformedError
@@ -347,11 +347,6 @@ def identifiers_for_key(spki: bytes, digest: str) -> list[bytes]:
     else:
         kinds = ("ec",) if isinstance(key, ec.EllipticCurvePublicKey) else ("rsa", "rsa-pss")
     return [_signing_identifier(kind, digest) for kind in kinds]
-
-
-def prehashed(digest: str) -> utils.Prehashed:
-    """For keys that are handed a digest instead of the data."""
-    return utils.Prehashed(_HASHES[digest])
 
 
 def hash_algorithm(digest: str) -> hashes.HashAlgorithm:

@@ -99,18 +99,6 @@ class HttpFetcher:
         return client
 
 
-class Offline:
-    """A Fetcher that fetches nothing."""
-
-    def get(self, url: str, limit: int = 0) -> bytes:  # noqa: ARG002 - the contract's shape
-        """Raises UnavailableError."""
-        raise UnavailableError(f"{url}: not fetched, because the network is off")
-
-    def post(self, url: str, body: bytes, content_type: str, limit: int = 0) -> bytes:  # noqa: ARG002 - likewise
-        """Raises UnavailableError."""
-        raise UnavailableError(f"{url}: not asked, because the network is off")
-
-
 def _plain(error: Exception) -> str:
     """What went wrong, without the numbers that only programs know by heart."""
     text = str(error) or type(error).__name__

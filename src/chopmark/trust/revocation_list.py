@@ -180,12 +180,6 @@ class Crl:
             return f"its signature: {error}"
         return ""
 
-    def check_scope(self, certificate: x509.Certificate) -> None:
-        """Check that it is about this certificate, and not a delta. Raises UnusableError, DerError."""
-        if self.is_delta:
-            raise UnusableError("it is a delta CRL, which is nothing without its base")
-        self.coverage(certificate)
-
     def coverage(self, certificate: x509.Certificate) -> frozenset[int]:
         """For which reasons it would name this certificate (clause 6.3.3 (b) and (d)).
 

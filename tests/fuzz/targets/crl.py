@@ -44,6 +44,6 @@ def ask(revocations: revocation_list.Crl) -> None:
     for entity in (world.signer, world.issuing):
         certificate = x509.certificate(entity.der)
         probing.clearly(lambda certificate=certificate: revocations.check_signature(certificate))  # type: ignore[misc]
-        probing.clearly(lambda certificate=certificate: revocations.check_scope(certificate))  # type: ignore[misc]
+        probing.clearly(lambda certificate=certificate: revocations.coverage(certificate))  # type: ignore[misc]
         probing.clearly(lambda certificate=certificate: revocations.find(certificate))  # type: ignore[misc]
         probing.clearly(lambda certificate=certificate: revocations.missing(certificate, pki.NOW))  # type: ignore[misc]

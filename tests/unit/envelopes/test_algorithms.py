@@ -6,7 +6,6 @@ import pytest
 from asn1crypto import algos as oracle
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -251,15 +250,6 @@ def test_a_digest_without_its_algorithm_is_recognised_and_no_other() -> None:
     plain = parsed(der.sequence(der.oid(algorithms.RSA_ENCRYPTION)))
     with pytest.raises(algorithms.BadSignatureError):
         algorithms.verify(spki, plain, signature, DATA, "sha1")
-
-
-def test_keys_that_are_handed_a_digest() -> None:
-    key = material.private_key("p256")
-    prehashed = algorithms.prehashed("sha256")
-    assert isinstance(prehashed, Prehashed)
-    signature = key.sign(digests.of(DATA, "sha256"), ec.ECDSA(prehashed))
-    algorithm = parsed(der.sequence(der.oid("1.2.840.10045.4.3.2")))
-    assert algorithms.verify(material.public_der(key), algorithm, signature, DATA) == "sha256"
 
 
 @given(st.binary(max_size=80), st.sampled_from(material.KINDS))

@@ -287,10 +287,3 @@ def test_a_forked_process_opens_its_own_connection(fetcher: http.HttpFetcher) ->
         child.start()
         assert queue.get() == b"body"
         child.join()
-
-
-def test_offline_fetches_nothing() -> None:
-    with pytest.raises(UnavailableError):
-        http.Offline().get("http://127.0.0.1/")
-    with pytest.raises(UnavailableError):
-        http.Offline().post("http://127.0.0.1/", b"", "text/plain")

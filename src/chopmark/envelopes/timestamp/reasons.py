@@ -109,10 +109,3 @@ BARE_DIGEST = Reason(
     "The old time stamp's RSA signature holds the digest without naming its algorithm, as Symantec's do.",
     cites="PKCS #1 1.5 clause 10.1",
 )
-TIME_MISSING = Reason(
-    "timestamp.time_missing",
-    NO,
-    "The countersignature does not say when it was made.",
-    _STAMP_ANEW,
-    "RFC 5652 clause 11.3",
-)
