@@ -13,6 +13,12 @@ declare -A package=(
     [openssl]=openssl
     [softhsm2-util]=softhsm2
     [pkcs11-tool]=opensc
+    [ocsptool]=gnutls-bin
+    [certtool]=gnutls-bin
+    [swtpm]=swtpm
+    [tpm2_createprimary]=tpm2-tools
+    [ssh-agent]=openssh-client
+    [pg_ctlcluster]=postgresql
     [x86_64-w64-mingw32-gcc]=gcc-mingw-w64-x86-64-win32
     [i686-w64-mingw32-gcc]=gcc-mingw-w64-i686-win32
 )
