@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 from sqlalchemy import insert
 
 from chopmark import keys
-from chopmark.authority import certificates, crl, lint, profiles, reasons, revocation
+from chopmark.authority import certificates, configuration, crl, lint, profiles, reasons, revocation
 from chopmark.authority.database import Database
 from chopmark.authority.register import Issuer, Record, Register, serial_text
 from chopmark.authority.schema import crls
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from chopmark.core.contracts import Signer
     from chopmark.core.finding import Finding
 
-DATABASE = "authority.sqlite3"
 KEYS = "keys"
 PUBLIC = "public"
 FOLDER_KEY = "folder:"
@@ -99,12 +98,12 @@ class Authority:
         clock: Callable[[], dt.datetime] = clocks.now,
     ) -> Self:
         """Open the authority in a folder; its keys are opened when they are needed. Raises UsageError without one."""
-        path = os.path.join(folder, DATABASE)
-        if not os.path.isfile(path):
-            message = f"{folder}: there is no authority (chopmark ca init makes one)"
-            raise UsageError(message)
-        database = Database(path)
-        database.require_version()
+        database = Database(configuration.require(folder).place(folder))
+        try:
+            database.require_current()
+        except BaseException:
+            database.close()
+            raise
         return cls(folder, database, passphrase, clock)
 
     def issuers(self) -> list[Issuer]:

@@ -12,9 +12,10 @@ from urllib.parse import urlsplit
 
 from chopmark import keys
 from chopmark.authority import certificates, lint, profiles
-from chopmark.authority.ca import DATABASE, FOLDER_KEY, KEYS, PUBLIC, Authority
+from chopmark.authority.ca import FOLDER_KEY, KEYS, PUBLIC, Authority
 from chopmark.authority.certificates import Place
-from chopmark.authority.database import Database
+from chopmark.authority.configuration import Configuration
+from chopmark.authority.database import Database, DatabaseError, postgresql_url
 from chopmark.authority.register import AUTHORITY_PROFILE, Issuer, Record, Register, serial_text
 from chopmark.core import clock as clocks
 from chopmark.core import patch
@@ -37,7 +38,8 @@ class Setup:
 
     `name` is the organisation, from which the CAs take theirs; `url` the HTTP address under which `crl/` and `aia/`
     will be served, as every certificate says; `kind` the keys, one of KINDS; `not_before` backdates everything, for
-    tests; `rounds` is as in `keys.generate.encode`.
+    tests; `rounds` is as in `keys.generate.encode`; `database` the URL of an empty database for the register, which is
+    a file in the folder otherwise.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Setup:
     country: str = ""
     not_before: dt.datetime | None = None
     rounds: int = 0
+    database: str = ""
 
     def base(self) -> str:
         """The URL with a slash at its end. Raises UsageError for one that cannot stand in a certificate."""
@@ -71,6 +74,8 @@ class Setup:
         if self.kind not in KINDS:
             message = f"a CA's key is one of {', '.join(KINDS)}, not {self.kind!r}"
             raise UsageError(message)
+        if self.database:
+            postgresql_url(self.database)
 
 
 def found(
@@ -91,8 +96,10 @@ def found(
     if os.path.lexists(folder) and not (os.path.isdir(folder) and not os.listdir(folder)):
         message = f"{folder}: there is something already; a new authority needs a new folder"
         raise UsageError(message)
-    with _prepared(folder) as temporary:
-        _build(temporary, setup, passphrase, root_passphrase or passphrase, clock)
+    configuration = Configuration(setup.database)
+    with _prepared(folder) as temporary, _register(configuration.place(temporary)) as database:
+        configuration.write(temporary)
+        _build(temporary, database, setup, passphrase, root_passphrase or passphrase, clock)
         try:
             os.rename(temporary, folder)  # over an empty folder, or none
         except OSError as error:
@@ -117,8 +124,24 @@ def _prepared(folder: str) -> Iterator[str]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def _register(place: str) -> Iterator[Database]:
+    """A new database, which is left empty again when nothing comes of it."""
+    database = Database(place)
+    database.create()
+    try:
+        yield database
+    except BaseException:
+        with contextlib.suppress(DatabaseError):
+            database.drop()
+        raise
+    finally:
+        database.close()
+
+
 def _build(
     folder: str,
+    database: Database,
     setup: Setup,
     passphrase: keys.Passphrase,
     root_passphrase: keys.Passphrase,
@@ -132,11 +155,10 @@ def _build(
         generate.store(os.path.join(folder, KEYS, f"{role}.pem"), generate.encode(key, secret, rounds=setup.rounds))
         signers[role] = SoftwareSigner(key)
         members.append(_member(setup, role, signers, members, clock().replace(microsecond=0)))
-    database = Database(os.path.join(folder, DATABASE))
-    database.create()
     facts = {"name": setup.name, "url": setup.base()}
     now = clock().replace(microsecond=0)
-    Register(database).found(facts, members, [_record(member, members[0].name) for member in members[1:]], now)
+    below = [_record(member, members[0].name) for member in members[1:]]
+    members = Register(database).found(facts, members, below, now)
     with _Founder(folder, database, signers, members, clock) as authority:
         for member in members:
             patch.write_file(authority.certificate_path(member.name), member.certificate.raw)

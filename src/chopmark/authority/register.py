@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import and_, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from sqlalchemy import ColumnElement, Select
-    from sqlalchemy.engine import Connection, Row
+    from sqlalchemy.engine import Connection, CursorResult, Row
 
     from chopmark.authority.database import Database
 
@@ -113,15 +113,20 @@ class Register:
         with self._database.reading() as connection:
             return connection.scalar(select(settings.c.value).where(settings.c.name == name)) or ""
 
-    def found(self, facts: dict[str, str], members: list[Issuer], below: list[Record], now: dt.datetime) -> None:
-        """Enter a new authority: its facts, its CAs, and the certificates of those below the root."""
+    def found(
+        self, facts: dict[str, str], members: list[Issuer], below: list[Record], now: dt.datetime
+    ) -> list[Issuer]:
+        """Enter a new authority: its facts, its CAs, and the certificates of those below the root.
+
+        Returns the CAs with the numbers that they have from now on.
+        """
+        entered = []
         with self._database.writing() as connection:
             for name, value in facts.items():
                 connection.execute(insert(settings).values(name=name, value=value))
             for member in members:
-                connection.execute(
+                result = connection.execute(
                     insert(issuers).values(
-                        id=member.id,
                         name=member.name,
                         role=member.role,
                         certificate=member.certificate.raw,
@@ -131,8 +136,9 @@ class Register:
                         created=now,
                     )
                 )
-                _log(connection, now, "found", member.id, serial_text(member.certificate.serial), member.name)
-            by_name = {member.name: member.id for member in members}
+                entered.append(member._replace(id=_number(result)))
+                _log(connection, now, "found", entered[-1].id, serial_text(member.certificate.serial), member.name)
+            by_name = {member.name: member.id for member in entered}
             for record in below:
                 values = {
                     "issuer": by_name[record.issuer],
@@ -147,6 +153,7 @@ class Register:
                     "certificate": record.certificate,
                 }
                 connection.execute(insert(certificates).values(values))
+        return entered
 
     def issuers(self) -> list[Issuer]:
         """Every CA, the root first."""
@@ -185,7 +192,7 @@ class Register:
             except IntegrityError:
                 message = f"the serial number {values['serial']} exists already: the source of random numbers is broken"
                 raise RefusedError(message) from None
-            return int(result.inserted_primary_key[0]) if result.inserted_primary_key else 0
+            return _number(result)
 
     def complete(self, row: int, issuer: Issuer, certificate: x509.Certificate, now: dt.datetime) -> None:
         """Enter the certificate itself; when this returns, it may be handed out."""
@@ -322,6 +329,11 @@ class Revocation(NamedTuple):
     revoked: dt.datetime
     reason: int
     invalidity: dt.datetime | None = None
+
+
+def _number(inserted: CursorResult[Any]) -> int:
+    """The number that the database gave a new row."""
+    return int(inserted.inserted_primary_key[0]) if inserted.inserted_primary_key else 0
 
 
 def _records() -> Select[tuple[object, ...]]:

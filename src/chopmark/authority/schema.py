@@ -13,6 +13,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    PrimaryKeyConstraint,
     String,
     Table,
     Text,
@@ -22,9 +23,6 @@ from sqlalchemy import (
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Dialect
-
-VERSION = "1"
-"""Of the schema; a database of another version is refused."""
 
 
 class Moment(TypeDecorator[dt.datetime]):
@@ -45,7 +43,9 @@ class Moment(TypeDecorator[dt.datetime]):
 
     def process_result_value(self, value: dt.datetime | None, dialect: Dialect) -> dt.datetime | None:  # noqa: ARG002
         """To Python."""
-        return None if value is None else value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value
+        if value is None:
+            return None
+        return value.replace(tzinfo=dt.UTC) if value.tzinfo is None else value.astimezone(dt.UTC)
 
 
 metadata = MetaData(
@@ -57,10 +57,18 @@ metadata = MetaData(
     }
 )
 
+revision = Table(
+    "alembic_version",
+    metadata,
+    Column("version_num", String(32), nullable=False),
+    PrimaryKeyConstraint("version_num", name="alembic_version_pkc"),
+)
+"""Which revision the schema is at, as Alembic keeps it; see authority.migrations."""
+
 settings = Table(
     "settings", metadata, Column("name", String(64), primary_key=True), Column("value", Text, nullable=False)
 )
-"""Facts about the authority itself: the version of the schema, its name."""
+"""Facts about the authority itself: its name, its address."""
 
 issuers = Table(
     "issuers",

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING, TextIO
 
 from chopmark.cli import ca_show, output
@@ -62,12 +63,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     listing.add_argument("--profile", choices=(*PROFILES, "authority"), default="", help="only those")
     listing.add_argument("--subject", default="", metavar="TEXT", help="only those whose name contains it")
     listing.add_argument("--json", action="store_true", help="one JSON object a line")
+    upgrade = actions.add_parser("upgrade", help="bring the database of an earlier chopmark up to date")
     show = actions.add_parser("show", help="show a certificate and what was done with it, or the authority itself")
     show.add_argument("certificate", nargs="?", metavar="SERIAL|FILE", help="serial number, or certificate")
     shape = show.add_mutually_exclusive_group()
     shape.add_argument("--json", action="store_true", help="as one JSON object")
     shape.add_argument("--pem", action="store_true", help="the certificate alone, as PEM (the root without SERIAL)")
-    for action in (revoke, release, listing, show):
+    for action in (revoke, release, listing, show, upgrade):
         add_folder(action)
     add_folder(crl)
     crl.add_argument("--passphrase", metavar="SRC", help="of the CA's key")
@@ -81,6 +83,7 @@ def _init_arguments(parser: ArgumentParser) -> None:
         "--type", choices=("rsa-4096", "p256", "p384", "p521"), default="rsa-4096", help="keys of the CAs"
     )
     add_new_passphrase(parser)
+    parser.add_argument("--database", default="", metavar="URL", help="PostgreSQL (default: a file in the folder)")
     parser.add_argument("--root-passphrase", metavar="SRC", help="another one for the root's key")
     parser.add_argument("--no-trust", action="store_true", help="do not put the root into the trust store corp")
     add_folder(parser)
@@ -126,7 +129,7 @@ def opened(args: Namespace) -> Authority:
 def run(args: Namespace) -> int:
     """Do what was asked."""
     output.prepare()
-    actions = {"init": _init, "issue": _issue, "revoke": _revoke, "release": _release, "crl": _crl}
+    actions = {"init": _init, "issue": _issue, "revoke": _revoke, "release": _release, "crl": _crl, "upgrade": _upgrade}
     if args.action in actions:
         return actions[args.action](args)
     with opened(args) as authority:
@@ -140,7 +143,7 @@ def _init(args: Namespace) -> int:
     from chopmark.authority import founding
 
     where = folder(args)
-    setup = founding.Setup(args.name, args.url, args.type, args.country)
+    setup = founding.Setup(args.name, args.url, args.type, args.country, database=args.database)
     setup.check()  # before anybody is asked for a passphrase
     secret = new_passphrase("the authority's keys", args.passphrase, unprotected=args.no_passphrase)
     root_secret = secret
@@ -313,4 +316,22 @@ def _crl(args: Namespace) -> int:
                 f"           number {published.number}, {published.entries} revoked, "
                 f"next by {clock.show(published.next_update)}"
             )
+    return 0
+
+
+def _upgrade(args: Namespace) -> int:
+    from chopmark.authority import configuration, upgrading
+    from chopmark.authority.database import Database
+
+    where = folder(args)
+    database = Database(configuration.require(where).place(where))
+    with closing(database):
+        done = upgrading.upgrade(database)
+    if done.before == done.after:
+        print(f"unchanged  {output.clean(database.place)}")
+    else:
+        print(f"upgraded   {output.clean(database.place)}")
+        print(f"           schema {done.before} to {done.after}")
+    if done.backup:
+        print(f"before     {output.clean(done.backup)}")
     return 0

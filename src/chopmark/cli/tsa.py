@@ -102,12 +102,13 @@ def _authority(args: Namespace) -> TimeStampAuthority:
 
 
 def _serve(args: Namespace) -> int:
-    from chopmark.authority.ca import DATABASE, Authority
+    from chopmark.authority import configuration
+    from chopmark.authority.ca import Authority
     from chopmark.server import http, routes
 
     authority = _authority(args)
     served = routes.time_stamps(authority)
-    if os.path.isfile(os.path.join(folder(args), DATABASE)):
+    if configuration.exists(folder(args)):
         with Authority.open(folder(args)) as ca:
             served |= routes.published(ca)
     told = threading.Event()

@@ -49,6 +49,10 @@ RSA_BITS_DATED = 1024
 KEY_FILE_MAX = MIB
 """A file with a private key and the certificates beside it."""
 
+# Settings
+SETTINGS_MAX = 64 * KIB
+"""A settings file of an authority."""
+
 # Text formats
 SCRIPT_MAX = 16 * MIB
 """A script or PowerShell file: read whole, so bounded."""

@@ -11,7 +11,8 @@ import time
 from typing import TYPE_CHECKING
 
 from chopmark.authority import founding
-from chopmark.authority.ca import DATABASE, Authority
+from chopmark.authority.ca import Authority
+from chopmark.authority.configuration import DATABASE
 from chopmark.envelopes import x509
 from tests.unit.authority.conftest import order
 

@@ -1,0 +1,243 @@
+"""An authority whose register is in PostgreSQL, on a real server."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from sqlalchemy import text
+
+from chopmark.authority import founding, migrations, schema, upgrading
+from chopmark.authority.ca import Authority
+from chopmark.authority.configuration import Configuration
+from chopmark.authority.database import Database, DatabaseError
+from chopmark.core.errors import UsageError
+from tests.support.postgres import Server
+from tests.support.schemas import described
+from tests.unit.authority.conftest import order
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.interop
+
+_ROUNDS = 30
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    place = Path(tempfile.mkdtemp(prefix="chopmark-pg-"))
+    place.chmod(0o755)  # the server's own user has to reach its folder
+    try:
+        with Server(place / "pg") as running:
+            yield running
+    finally:
+        shutil.rmtree(place)
+
+
+@pytest.fixture
+def database(server: Server) -> Iterator[Database]:
+    """A new database with the tables of an authority."""
+    with closing(Database(server.database())) as new:
+        new.create()
+        yield new
+
+
+def made(tmp_path: Path, url: str) -> str:
+    folder = str(tmp_path / "ca")
+    founding.found(folder, founding.Setup("Example Ltd", "http://pki.example.com", "p256", database=url)).close()
+    return folder
+
+
+def test_the_life_of_an_authority(server: Server, tmp_path: Path) -> None:
+    folder = made(tmp_path, server.database())
+    assert not (Path(folder) / "authority.sqlite3").exists()
+    with Authority.open(folder) as authority:
+        first, second = (authority.issue(order("internal")).serial for _ in range(2))
+        authority.revoke(first, "keyCompromise")
+        published = authority.publish("code-signing")
+        assert (published.number, published.entries) == (2, 1)
+        now = authority.clock()
+        assert [record.serial for record in authority.register.search(now, status="revoked")] == [first]
+        assert [record.serial for record in authority.register.search(now, subject="eXaMpLe", status="valid")][
+            -1
+        ] == second
+        record = authority.register.find(first[:8])
+        assert record.not_before.utcoffset() is not None
+        assert not record.not_before.utcoffset()
+        assert [event.action for event in authority.register.history(first)] == ["issue", "revoke"]
+
+
+def test_times_are_utc_wherever_the_server_is(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = made(tmp_path, server.database())
+    with Authority.open(folder) as authority:
+        issued = authority.issue(order("internal"))
+        there = authority.register.find(issued.serial).not_before
+    monkeypatch.setenv("PGTZ", "Asia/Kathmandu")
+    with Authority.open(folder) as authority:
+        again = authority.register.find(issued.serial).not_before
+    assert (again.isoformat(), again.utcoffset()) == (there.isoformat(), there.utcoffset())
+
+
+def test_the_command_line_takes_the_url(server: Server, tmp_path: Path) -> None:
+    url, home = server.database(), {**os.environ, "CHOPMARK_HOME": str(tmp_path / "home")}
+
+    def chopmark(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "chopmark", *arguments]
+        return subprocess.run(command, env=home, cwd=tmp_path, capture_output=True, text=True, check=False)
+
+    init = ("ca", "init", "--name", "Example", "--url", "http://pki.example.com/", "--type", "p256", "--no-passphrase")
+    done = chopmark(*init, "--database", url)
+    assert done.returncode == 0, done.stderr
+    assert chopmark("ca", "list").stdout.count("Example") >= 2
+    assert chopmark("ca", "upgrade").stdout.startswith("unchanged")
+    again = chopmark(*init, "--database", url, "--ca", "other")
+    assert (again.returncode, again.stderr.count("\n")) == (2, 1)
+    assert not (tmp_path / "other").exists()
+
+
+def test_founding_that_fails_leaves_the_database_empty(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = server.database()
+
+    def broken(*_: object, **__: object) -> None:
+        raise UsageError("no more")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Authority, "publish", broken)
+        with pytest.raises(UsageError, match="no more"):
+            made(tmp_path, url)
+    assert made(tmp_path, url)
+
+
+def test_an_upgraded_database_is_like_a_new_one(server: Server, database: Database) -> None:
+    old = Database(server.database())
+    with old.writing() as connection:  # the baseline, as it was before there were revisions
+        schema.revision.create(connection)
+        upgrading.migrate(connection, migrations.BASELINE)
+        connection.execute(schema.settings.insert().values(name="schema", value="1"))
+        schema.revision.drop(connection)
+    with pytest.raises(DatabaseError, match="chopmark ca upgrade"):
+        old.require_current()
+    assert upgrading.upgrade(old) == (migrations.EARLIER, migrations.head(), "")
+    with closing(old), database.reading() as one, old.reading() as other:
+        assert described(other) == described(one)
+        assert set(described(one)) == set(schema.metadata.tables)
+
+
+def test_a_connection_that_was_lost_is_replaced(server: Server, tmp_path: Path) -> None:
+    folder = made(tmp_path, server.database())
+    with Authority.open(folder) as authority:
+        first = authority.issue(order("internal")).serial
+        server.stop()
+        with pytest.raises(DatabaseError) as lost:
+            authority.issue(order("internal"))
+        assert "\n" not in str(lost.value)
+        server.start()
+        second = authority.issue(order("internal")).serial
+        assert {first, second} <= {record.serial for record in authority.register.search(authority.clock())}
+
+
+def test_a_connection_that_is_lost_in_a_transaction_changes_nothing(server: Server, database: Database) -> None:
+    def write() -> None:
+        with database.writing() as connection:
+            connection.execute(schema.settings.insert().values(name="name", value="lost"))
+            server.stop()
+            server.start()
+            connection.execute(schema.settings.insert().values(name="url", value="lost"))
+
+    with pytest.raises(DatabaseError):
+        write()
+    with database.reading() as connection:
+        assert connection.execute(schema.settings.select()).all() == []
+
+
+def test_a_reader_sees_one_moment_and_does_not_write(database: Database) -> None:
+    with database.reading() as before:
+        assert before.execute(schema.settings.select()).all() == []
+        with database.writing() as connection:
+            connection.execute(schema.settings.insert().values(name="name", value="later"))
+        assert before.execute(schema.settings.select()).all() == []
+    with pytest.raises(DatabaseError, match="read-only"), database.reading() as connection:
+        connection.execute(schema.settings.insert().values(name="url", value="never"))
+
+
+def test_one_writer_at_a_time(database: Database) -> None:
+    """Read, wait, write: without the lock two of them would read the same number."""
+    url = database.place
+    with database.writing() as connection:
+        connection.execute(schema.settings.insert().values(name="count", value="0"))
+    context = multiprocessing.get_context("fork")
+    database.close()
+    workers = [context.Process(target=_count, args=(url, 25)) for _ in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    with database.reading() as connection:
+        assert connection.scalar(text("SELECT value FROM settings WHERE name = 'count'")) == "100"
+
+
+def _count(url: str, times: int) -> None:
+    database = Database(url)
+    for _ in range(times):
+        with database.writing() as connection:
+            seen = int(connection.scalar(text("SELECT value FROM settings WHERE name = 'count'")) or 0)
+            time.sleep(0.002)
+            connection.execute(schema.settings.update().values(value=str(seen + 1)))
+
+
+def _issue_and_tell(folder: str, pipe: int) -> None:
+    with Authority.open(folder) as authority:
+        for number in range(10**6):
+            issued = authority.issue(order("internal"))
+            os.write(pipe, f"{issued.serial}\n".encode())
+            if number % 3 == 2:
+                authority.revoke(issued.serial, "superseded")
+                authority.publish("code-signing")
+
+
+def test_killed_at_any_moment(server: Server, tmp_path: Path) -> None:
+    """What was handed out is in the register, no number comes twice, and the next process just goes on."""
+    folder = made(tmp_path, server.database())
+    luck = random.Random(1045)  # noqa: S311 - moments, not secrets
+    handed_out: list[str] = []
+    context = multiprocessing.get_context("fork")
+    for _ in range(_ROUNDS):
+        reading, writing = os.pipe()
+        workers = [context.Process(target=_issue_and_tell, args=(folder, writing)) for _ in range(2)]
+        for worker in workers:
+            worker.start()
+        os.close(writing)
+        with os.fdopen(reading) as told:
+            first = told.readline()
+            time.sleep(luck.uniform(0.0, 0.1))
+            for worker in workers:
+                os.kill(worker.pid or 0, signal.SIGKILL)
+                worker.join()
+            handed_out += [line for line in (first + told.read()).splitlines(keepends=True) if line.endswith("\n")]
+    serials = [line.strip() for line in handed_out]
+    assert len(serials) == len(set(serials)) >= _ROUNDS
+    with Authority.open(folder) as authority:
+        records = {record.serial: record for record in authority.register.search(authority.clock(), profile="internal")}
+        assert set(serials) <= {serial for serial, record in records.items() if record.certificate}
+        published = authority.publish("code-signing")
+        assert published.entries == sum(record.revoked is not None for record in records.values())
+
+
+def test_a_folder_that_names_another_database_is_refused(server: Server, tmp_path: Path) -> None:
+    Configuration(server.database()).write(str(tmp_path))
+    with pytest.raises(DatabaseError, match="no authority"):
+        Authority.open(str(tmp_path))
