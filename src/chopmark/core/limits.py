@@ -94,6 +94,14 @@ RSA_1024_SUNSET = dt.datetime(2014, 1, 1, tzinfo=dt.UTC)
 CRL_MAX = 128 * MIB
 CRLS_KEPT_MAX = 64 * MIB
 """Bytes of fetched CRLs kept in memory."""
+CRL_INDEX_MIN = 256 * KIB
+"""A CRL from this size on has its index kept on disk."""
+CRL_INDEX_HEAD_MAX = 2 * MIB
+"""The digests in an index of a CRL; CRL_MAX and its entries need less."""
+CRL_INDEXES_MAX = 32
+"""Indexes of CRLs on disk; the oldest go first."""
+CRL_BLOCKS_KEPT_MAX = 32
+"""Blocks of a CRL, or of its index, that are kept in memory."""
 CRL_SIGNERS_MAX = 8
 """Certificates that are tried as the signer of one CRL, besides the issuer's."""
 CRL_SIGNER_DEPTH_MAX = 3

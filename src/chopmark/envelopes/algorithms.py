@@ -244,7 +244,7 @@ def key_size(spki: bytes) -> int:
 
 
 def verify(
-    spki: bytes, algorithm: SignatureAlgorithm, signature: bytes, data: bytes, digest: str | None = None
+    spki: bytes, algorithm: SignatureAlgorithm, signature: bytes, data: bytes | memoryview, digest: str | None = None
 ) -> str | None:
     """Check a signature over `data`; return the name of the digest it rests on (None for Ed25519).
 

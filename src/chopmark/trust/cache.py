@@ -34,7 +34,7 @@ class FetchCache:
     def kept(self, url: str, younger: dt.timedelta | None = None) -> bytes | None:
         """What is on disk for a URL; `younger` passes over what was fetched longer ago."""
         try:
-            with open(self._path(url), "rb") as file:
+            with open(self.path(url), "rb") as file:
                 age = time.time() - os.fstat(file.fileno()).st_mtime
                 if younger is not None and age > younger.total_seconds():
                     return None
@@ -61,8 +61,9 @@ class FetchCache:
 
         with contextlib.suppress(OSError, ChopmarkError):
             os.makedirs(self._folder, mode=0o700, exist_ok=True)
-            write_file(self._path(url), body, 0o600)
+            write_file(self.path(url), body, 0o600)
         return body
 
-    def _path(self, url: str) -> str:
+    def path(self, url: str) -> str:
+        """The file for a URL, whether it is there or not."""
         return os.path.join(self._folder, hashlib.sha256(url.encode("utf-8", "surrogateescape")).hexdigest())

@@ -11,6 +11,7 @@ from chopmark.core.errors import InputError, MalformedError, UnavailableError, U
 from chopmark.envelopes import pem
 from chopmark.trust import source
 from chopmark.trust.cache import FetchCache
+from chopmark.trust.crl_index import Indexes
 from chopmark.trust.revocation_list import Crl
 
 if TYPE_CHECKING:
@@ -33,13 +34,14 @@ class CrlSource:
 
         `cache` is a folder, the user's own by default; without `fetcher` nothing is fetched.
         """
+        folder = cache if cache is not None else os.path.join(places.cache(), "crls")
+        self._indexes = Indexes(os.path.join(folder, "indexes"))
         self._lists: dict[object, list[Crl]] = {}
         self._files: dict[str, tuple[Crl, ...]] = {}
         for path in files:
             for each in source.crl_files(path) if os.path.isdir(path) else [path]:
                 for crl in self.read_file(each):
                     self._lists.setdefault(crl.issuer_key, []).append(crl)
-        folder = cache if cache is not None else os.path.join(places.cache(), "crls")
         self._cache = FetchCache(folder, fetcher, limits.CRL_MAX)
         self._published: dict[str, Crl | None] = {}
         self._kept_size = 0
@@ -51,7 +53,8 @@ class CrlSource:
     def read_file(self, path: str) -> tuple[Crl, ...]:
         """The lists in one file, which is read once. Raises UsageError."""
         if path not in self._files:
-            self._files[path] = tuple(_read(path))
+            kept = self._kept(path)
+            self._files[path] = (kept,) if kept is not None else tuple(_read(path, self._indexes))
         return self._files[path]
 
     def published(self, certificate: x509.Certificate, at: dt.datetime) -> Iterator[tuple[Crl | None, str]]:
@@ -72,12 +75,13 @@ class CrlSource:
     def _fresh(self, url: str, at: dt.datetime) -> Crl:
         """Raises UnavailableError; a list that is not fresh is in `_published` then."""
         if url not in self._published:
-            self._remember(url, _crl(self._cache.kept(url) or b""))
+            kept = self._kept(self._cache.path(url))
+            self._remember(url, kept or _crl(self._cache.kept(url) or b"", self._indexes))
         crl = self._published[url]
         if crl is not None and crl.next_update is not None and at <= crl.next_update:
             return crl
         body = self._cache.fetch(url, lambda data: _crl(data) is not None)
-        fetched = _crl(body)
+        fetched = _crl(body, self._indexes)
         if fetched is None:
             raise UnavailableError(f"{url}: not a CRL")
         # An older list than the one that is there already must not take its place.
@@ -86,8 +90,18 @@ class CrlSource:
             return fetched
         return crl
 
+    def _kept(self, path: str) -> Crl | None:
+        """The list in a file, if its index is on disk: then it need not be read."""
+        kept = self._indexes.open(path)
+        if kept is None:
+            return None
+        try:
+            return Crl(kept.raw, kept=kept, indexes=self._indexes)
+        except MalformedError:
+            return None
+
     def _remember(self, url: str, crl: Crl | None) -> None:
-        size = len(crl.raw) if crl else 0
+        size = crl.size if crl else 0
         if self._kept_size + size > limits.CRLS_KEPT_MAX:
             self._published.clear()
             self._kept_size = 0
@@ -95,28 +109,28 @@ class CrlSource:
         self._kept_size += size
 
 
-def parse(data: bytes) -> list[Crl]:
-    """The lists in PEM or DER. Raises MalformedError."""
+def parse(data: bytes, indexes: Indexes | None = None) -> list[Crl]:
+    """The lists in PEM or DER; only one in DER is worth an index on disk. Raises MalformedError."""
     if b"-----BEGIN " not in data:
-        return [Crl(data)]
+        return [Crl(data, indexes=indexes)]
     found = [Crl(block.der) for block in pem.blocks(data) if block.label in pem.CRL]
     if not found:
         raise MalformedError("there is no CRL in it")
     return found
 
 
-def _read(path: str) -> list[Crl]:
+def _read(path: str, indexes: Indexes) -> list[Crl]:
     try:
-        return parse(read_small(path, 2 * limits.CRL_MAX))
+        return parse(read_small(path, 2 * limits.CRL_MAX), indexes)
     except InputError as error:
         raise UsageError(str(error)) from None
     except MalformedError as error:
         raise UsageError(f"{path}: {error}") from None
 
 
-def _crl(data: bytes) -> Crl | None:
+def _crl(data: bytes, indexes: Indexes | None = None) -> Crl | None:
     """A fetched list; RFC 5280 clause 4.2.1.13 wants DER, some publish PEM."""
     try:
-        return parse(data)[0]
+        return parse(data, indexes)[0]
     except MalformedError:
         return None

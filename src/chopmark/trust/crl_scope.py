@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.envelopes import der, x509
-from chopmark.trust import revocation_list
+from chopmark.trust import crl_entries, revocation_list
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -31,6 +31,8 @@ def coverage(crl: Crl, scope: Scope, certificate: x509.Certificate) -> frozenset
     """For which reasons a list with this scope would name a certificate. Raises UnusableError for none; DerError."""
     if scope.attributes_only:
         raise revocation_list.UnusableError("it is about attribute certificates")
+    if (scope.users_only or scope.authorities_only) and certificate.version == 1:
+        raise revocation_list.UnusableError("it is about one kind of certificate, and one of version 1 has none")
     constraints = certificate.basic_constraints
     authority = constraints is not None and constraints.ca
     if scope.users_only and authority:
@@ -80,29 +82,26 @@ def other_issuers(certificate: x509.Certificate) -> list[object]:
     return [issuer for point in points(certificate) for issuer in point.issuers]
 
 
-def entries_of(entries: der.Node, issuer: object, certificate: x509.Certificate) -> Iterator[der.Node]:
+def entries_of(
+    entries: der.Node, index: crl_entries.Index, issuer: object, certificate: x509.Certificate
+) -> Iterator[der.Node]:
     """The entries about a certificate in an indirect list; each issuer stands until the next (clause 5.3.3)."""
     wanted = x509.name_key(certificate.issuer)
-    number = _magnitude(certificate.serial_octets)
-    for entry in entries.each():
-        fields = entry.fields()
-        serial = fields.take(der.INTEGER)
-        fields.take()
-        block = fields.optional(der.SEQUENCE)
-        if block is not None:
-            extension = x509.extensions(block).get(x509.CERTIFICATE_ISSUER)
-            if extension is not None:
-                names = _directories(der.parse(extension.value).expect(der.SEQUENCE).children())
-                if len(names) != 1:
-                    raise der.DerError("an entry by another issuer without one name")
-                issuer = x509.name_key(names[0])
-        if issuer == wanted and _magnitude(serial.value) == number:
+    number = crl_entries.magnitude(certificate.serial_octets)
+    for offset in index.offsets(certificate.serial_octets):
+        entry = crl_entries.entry_at(entries, offset)
+        if crl_entries.magnitude(crl_entries.serial_of(entry)) != number:
+            continue
+        mark = index.mark(offset)
+        named = issuer if mark is None else _issuer_at(entries, mark)
+        if named == wanted:
             yield entry
 
 
-def _magnitude(octets: bytes) -> bytes:
-    """A serial number as both signs write it (see Crl.find)."""
-    return octets.lstrip(b"\0")
+def _issuer_at(entries: der.Node, offset: int) -> object:
+    """The issuer that an entry names, as x509.name_key. Raises DerError."""
+    _, extensions = revocation_list.entry_fields(crl_entries.entry_at(entries, offset))
+    return crl_entries.issuer_named(extensions[x509.CERTIFICATE_ISSUER])
 
 
 def _names(point: der.Node, issuer: bytes) -> frozenset[object]:

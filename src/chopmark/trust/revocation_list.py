@@ -7,12 +7,16 @@ from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core import clock, digest, limits
-from chopmark.core.errors import MalformedError
+from chopmark.core.artifact import read_small
+from chopmark.core.errors import InputError, MalformedError
 from chopmark.envelopes import algorithms, der, x509
+from chopmark.trust import crl_entries
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterator
+
+    from chopmark.trust.crl_index import Indexes, Kept
 
 UNSPECIFIED, KEY_COMPROMISE, CA_COMPROMISE, AFFILIATION_CHANGED, SUPERSEDED, CESSATION_OF_OPERATION = range(6)
 CERTIFICATE_HOLD, REMOVE_FROM_CRL, PRIVILEGE_WITHDRAWN, AA_COMPROMISE = 6, 8, 9, 10
@@ -36,13 +40,6 @@ FRESHEST_CRL = "2.5.29.46"
 _LIST_EXTENSIONS = frozenset(
     {x509.AUTHORITY_KEY_ID, x509.CRL_NUMBER, x509.ISSUING_DISTRIBUTION_POINT, x509.DELTA_CRL_INDICATOR}
 )
-_ENTRY_EXTENSIONS = frozenset({x509.CRL_REASON, x509.INVALIDITY_DATE})
-_CRITICAL = b"\x01\x01\xff\x04"
-"""TRUE, and the OCTET STRING that follows it in a critical extension."""
-
-
-_LONG = 0x80
-"""From here on, the octet after the tag says how long the length is, not how long the value."""
 
 
 class UnusableError(MalformedError):
@@ -77,10 +74,13 @@ class Scope(NamedTuple):
 
 
 class Crl:
-    """One list. Its frame is read at once, entries when a serial number is looked up; the signature when asked."""
+    """One list. Its frame is read at once, entries when a serial number is looked up; the signature when asked.
 
-    def __init__(self, raw: bytes) -> None:
-        """Read a DER CRL. Raises MalformedError."""
+    `raw` is its DER; of a list that is `kept` with its index on disk only what is needed is read (crl_index).
+    """
+
+    def __init__(self, raw: bytes, *, kept: Kept | None = None, indexes: Indexes | None = None) -> None:
+        """Read a DER CRL; its index goes to `indexes` if it is large. Raises MalformedError."""
         if len(raw) > limits.CRL_MAX:
             raise der.DerError(f"a CRL of {len(raw)} bytes; {limits.CRL_MAX} are the limit")
         outer = der.parse(raw).fields()
@@ -93,6 +93,7 @@ class Crl:
         version = fields.optional(der.INTEGER)
         if version is not None and version.integer() != 1:
             raise der.DerError("a CRL of an unknown version")
+        self._extensible = version is not None
         if fields.take(der.SEQUENCE).raw != self._algorithm:
             raise der.DerError("the signature algorithm inside the CRL differs from the one outside")
         self.issuer = fields.take(der.SEQUENCE).raw
@@ -101,10 +102,18 @@ class Crl:
         following = fields.optional(der.UTC_TIME, der.GENERALIZED_TIME)
         self.next_update = following.time() if following else None
         self._entries = fields.optional(der.SEQUENCE)
+        if self._entries is not None and self._entries.body == self._entries.end:
+            raise der.DerError("an empty list of entries, which has to be left out")  # clause 5.1.2.6
         block = fields.optional(der.context(0))
         fields.done()
+        if block is not None and not self._extensible:
+            raise der.DerError("extensions in a CRL of version 1")
         self.extensions = x509.extensions(block.only_child()) if block else {}
         self._verified: dict[bytes, str] = {}
+        self._kept = kept
+        self._indexes = indexes
+        self._signed_by: bytes | None = None
+        self._signer: x509.Certificate | None = None
 
     @cached_property
     def scope(self) -> Scope | None:
@@ -142,6 +151,11 @@ class Crl:
         return der.parse(extension.value).expect(der.INTEGER).integer() if extension else None
 
     @property
+    def size(self) -> int:
+        """Bytes of it that are in memory."""
+        return 0 if self._kept is not None else len(self.raw)
+
+    @property
     def partition(self) -> bytes:
         """What tells it from the other lists of its issuer, in DER."""
         extension = self.extensions.get(x509.ISSUING_DISTRIBUTION_POINT)
@@ -162,6 +176,7 @@ class Crl:
             self._verified[issuer.raw] = problem
         if problem:
             raise UnusableError(problem)
+        self._signer = issuer
 
     def _problem(self, issuer: x509.Certificate) -> str:
         usage = issuer.key_usage
@@ -174,11 +189,20 @@ class Crl:
             late = self.this_update >= limits.SHA1_SUNSET
             if strength is digest.Strength.BROKEN or (strength is digest.Strength.DATED and late):
                 return f"it is signed over {name}"
+        key = hashlib.sha256(issuer.spki).digest()
+        if self._kept is not None and self._kept.signed_by == key:
+            return ""
         try:
-            algorithms.verify(issuer.spki, algorithm, self._signature, self._tbs.raw)
+            algorithms.verify(issuer.spki, algorithm, self._signature, self._to_be_signed())
         except MalformedError as error:
             return f"its signature: {error}"
+        self._signed_by = key
         return ""
+
+    def _to_be_signed(self) -> bytes | memoryview:
+        """What the signature is over, not copied if it lies in memory."""
+        whole = self.raw if self._kept is None else self.raw[:]
+        return memoryview(whole)[self._tbs.start : self._tbs.end]
 
     def coverage(self, certificate: x509.Certificate) -> frozenset[int]:
         """For which reasons it would name this certificate (clause 6.3.3 (b) and (d)).
@@ -212,76 +236,64 @@ class Crl:
     def find(self, certificate: x509.Certificate) -> Entry | None:
         """The entry that revokes a certificate, the earliest if there are several; None when it is not named.
 
-        Raises MalformedError when an entry has a critical extension that is not evaluated: the list must not be used
-        then, whomever that entry is about (clause 5.3).
+        Raises MalformedError when an entry is not what it should be, or has a critical extension that is not evaluated:
+        the list must not be used then, whomever that entry is about (clause 5.3).
         """
+        try:
+            return self._found(certificate)
+        except crl_entries.TamperedError:
+            return self._anew.find(certificate)
+
+    @cached_property
+    def _anew(self) -> Crl:
+        """The same list, read and checked without its index, which does not hold. Raises MalformedError."""
+        if self._kept is None or self._signer is None:
+            raise UnusableError("its index does not hold")
+        try:
+            again = Crl(read_small(self._kept.path, limits.CRL_MAX), indexes=self._indexes)
+        except InputError as error:
+            raise UnusableError(str(error)) from None
+        if (again.issuer, again.this_update, again.extensions) != (self.issuer, self.this_update, self.extensions):
+            raise UnusableError("it became another list while it was being used")
+        again.check_signature(self._signer)
+        return again
+
+    def _found(self, certificate: x509.Certificate) -> Entry | None:
         if self._entries is None:
             return None
-        if self._trouble:
-            raise UnusableError(self._trouble)
+        index = self._index
+        if index.trouble:
+            raise UnusableError(index.trouble)
         if self.scope is not None and self.scope.indirect:
             from chopmark.trust import crl_scope
 
-            nodes = crl_scope.entries_of(self._entries, self.issuer_key, certificate)
+            nodes = crl_scope.entries_of(self._entries, index, self.issuer_key, certificate)
         else:
-            nodes = self._named(certificate.serial_octets)
+            nodes = self._named(self._entries, index, certificate.serial_octets)
         found = [_entry(node, delta=self.is_delta) for node in nodes]
         return min(found, key=lambda entry: entry.effective) if found else None
 
     @cached_property
-    def _trouble(self) -> str:
-        """Why the list must not be used because of one of its entries; empty when it may."""
-        node = self._entries
-        if node is None or node.buffer.find(_CRITICAL, node.body, node.end) < 0:
-            return ""
-        try:
-            indirect = self.scope is not None and self.scope.indirect
-            known = _ENTRY_EXTENSIONS | {x509.CERTIFICATE_ISSUER} if indirect else _ENTRY_EXTENSIONS
-            for each in node.each():
-                if each.buffer.find(_CRITICAL, each.body, each.end) >= 0:
-                    _, extensions = entry_fields(each)
-                    for oid, extension in extensions.items():
-                        if extension.critical and oid not in known:
-                            return f"an entry has a critical extension that is not evaluated ({oid})"
-        except der.DerError as error:
-            return str(error)
-        return ""
+    def _index(self) -> crl_entries.Index:
+        """Where its entries are. It is kept only for a list whose signature was checked: nobody else's is worth it."""
+        if self._kept is not None:
+            return self._kept.entries
+        if self._entries is None:
+            return crl_entries.Index(())
+        indirect = self.scope is not None and self.scope.indirect
+        made = crl_entries.index(self._entries, indirect=indirect, extensible=self._extensible)
+        if self._indexes is not None and self._signed_by is not None:
+            self._indexes.keep(self.raw, made, self._signed_by)
+        return made
 
-    def _named(self, serial: bytes) -> Iterator[der.Node]:
-        """The entries with this serial number.
-
-        The bytes of the number are searched for first. Where they are found, the entries are walked from the first one
-        on, so that bytes in the middle of something else are not taken for an entry. A number with its highest bit
-        set is also found under the other sign, and one with needless zeros without them: some authorities write it
-        both ways.
-        """
-        node = self._entries
-        if node is None:
-            return
-        magnitude = serial.lstrip(b"\0") or b"\0"
-        for octets in {serial, magnitude, b"\0" + magnitude}:
-            yield from _starting_with(node, der.encode(der.INTEGER, octets))
-
-
-def _starting_with(block: der.Node, octets: bytes) -> Iterator[der.Node]:
-    """The elements of a list whose value begins with these bytes."""
-    buffer, end, start = block.buffer, block.end, block.body
-    wanted = buffer.find(octets, start, end)
-    while wanted >= 0 and start < end:
-        # Only headers are looked at, and by hand: there may be a million of them.
-        length = buffer[start + 1] if start + 1 < end else _LONG
-        if length < _LONG:
-            body, following = start + 2, start + 2 + length
-        else:
-            node = der.Node(buffer, start, end)
-            body, following = node.body, node.end
-        if following > end:
-            raise der.DerError("an entry that is cut off")
-        if following > wanted:
-            if body == wanted:
-                yield der.Node(buffer, start, end)
-            wanted = buffer.find(octets, following, end)
-        start = following
+    @staticmethod
+    def _named(block: der.Node, index: crl_entries.Index, serial: bytes) -> Iterator[der.Node]:
+        """The entries with this serial number, also when somebody wrote it with the other sign."""
+        wanted = crl_entries.magnitude(serial)
+        for offset in index.offsets(serial):
+            entry = crl_entries.entry_at(block, offset)
+            if crl_entries.magnitude(crl_entries.serial_of(entry)) == wanted:
+                yield entry
 
 
 def _flag(node: der.Node | None) -> bool:
