@@ -13,6 +13,7 @@ from sqlalchemy import insert
 from chopmark import keys
 from chopmark.authority import certificates, configuration, crl, lint, profiles, reasons, revocation
 from chopmark.authority.database import Database
+from chopmark.authority.log import journal
 from chopmark.authority.register import Issuer, Record, Register, serial_text
 from chopmark.authority.schema import crls
 from chopmark.core import clock as clocks
@@ -262,8 +263,7 @@ class Authority:
             raw = crl.build(
                 issuer.certificate, signer, entries, number=number, this_update=this_update, next_update=next_update
             )
-            path = self.crl_path(issuer.name)
-            patch.write_file(path, raw)
+            sha256 = hashlib.sha256(raw).hexdigest()
             connection.execute(
                 insert(crls).values(
                     issuer=issuer.id,
@@ -271,9 +271,21 @@ class Authority:
                     this_update=this_update,
                     next_update=next_update,
                     entries=len(entries),
-                    sha256=hashlib.sha256(raw).hexdigest(),
+                    sha256=sha256,
                 )
             )
+            journal.record(
+                connection,
+                this_update,
+                "crl",
+                issuer.id,
+                number=number,
+                entries=len(entries),
+                crl_sha256=sha256,
+                next_update=clocks.show(next_update),
+            )
+            path = self.crl_path(issuer.name)
+            patch.write_file(path, raw)
         return Published(path, raw, number, this_update, next_update, len(entries))
 
     # Life

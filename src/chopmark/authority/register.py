@@ -11,6 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from chopmark.authority import crl, profiles
 from chopmark.authority.certificates import Place
+from chopmark.authority.log.journal import record as _log
 from chopmark.authority.schema import certificates, crls, events, issuers, settings
 from chopmark.core.errors import RefusedError, UsageError
 from chopmark.envelopes import x509
@@ -137,7 +138,16 @@ class Register:
                     )
                 )
                 entered.append(member._replace(id=_number(result)))
-                _log(connection, now, "found", entered[-1].id, serial_text(member.certificate.serial), member.name)
+                serial = serial_text(member.certificate.serial)
+                _log(
+                    connection,
+                    now,
+                    "found",
+                    entered[-1].id,
+                    serial,
+                    member.name,
+                    certificate_sha256=member.certificate.sha256,
+                )
             by_name = {member.name: member.id for member in entered}
             for record in below:
                 values = {
@@ -203,7 +213,15 @@ class Register:
                 .where(certificates.c.id == row, certificates.c.certificate.is_(None))
                 .values(certificate=certificate.raw, issued=now)
             )
-            _log(connection, now, "issue", issuer.id, serial, certificate.subject_text)
+            _log(
+                connection,
+                now,
+                "issue",
+                issuer.id,
+                serial,
+                certificate.subject_text,
+                certificate_sha256=certificate.sha256,
+            )
 
     def compromised(self, key_sha256: str) -> bool:
         """Whether a certificate for this key was revoked because the key was compromised."""
@@ -374,7 +392,3 @@ def _status_clause(status: str, now: dt.datetime) -> ColumnElement[bool]:
         message = f"unknown status {status!r}: one of {', '.join(STATUSES)}"
         raise UsageError(message)
     return clauses[status]
-
-
-def _log(connection: Connection, at: dt.datetime, action: str, issuer: int | None, serial: str, detail: str) -> None:
-    connection.execute(insert(events).values(at=at, action=action, issuer=issuer, serial=serial, detail=detail))

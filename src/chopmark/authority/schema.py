@@ -135,3 +135,22 @@ events = Table(
     Index(None, "serial"),
 )
 """What was done, in order; never changed."""
+
+log_entries = Table(
+    "log_entries",
+    metadata,
+    Column("number", Integer, primary_key=True, autoincrement=False),  # from 0 on, without a gap
+    Column("event", ForeignKey(events.c.id), nullable=False, unique=True),
+    Column("entry", LargeBinary, nullable=False),
+)
+"""What the transparency log says of each event; never changed."""
+
+log_checkpoints = Table(
+    "log_checkpoints",
+    metadata,
+    Column("size", Integer, primary_key=True, autoincrement=False),
+    Column("root", LargeBinary, nullable=False),
+    Column("note", LargeBinary, nullable=False),
+    Column("at", Moment, nullable=False),
+)
+"""Every checkpoint that the log signed: there is one for each size, so that it can never say two things."""

@@ -111,6 +111,19 @@ CRL_RETENTION = dt.timedelta(days=3653)
 CLOCK_SKEW = dt.timedelta(minutes=5)
 """How far the clocks of others may be ahead of ours."""
 
+# Logs
+NOTE_MAX = 128 * KIB
+"""A signed note; sixteen signatures, also the largest of today's, are well under it."""
+NOTE_SIGNATURES_MAX = 32
+LOG_ENTRY_MAX = 65_535
+"""One entry of a log: its length has two bytes (C2SP tlog-tiles)."""
+LOG_SIZE_MAX = 2**63 - 1
+"""Entries of a log."""
+LOG_PROOF_MAX = 256 * KIB
+"""A proof from a log, with the entry and the checkpoint in it."""
+LOG_TILES_KEPT_MAX = 1024
+"""Tiles kept while proofs are made, about 20 KiB each."""
+
 # Network
 HTTP_TIMEOUT = 10.0
 """From the first look-up of the name to the last byte, redirects included."""

@@ -1,0 +1,77 @@
+"""Tiles and entry bundles: the tree and the entries of a log as files that never change (C2SP tlog-tiles)."""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, NamedTuple
+
+from chopmark.core import limits
+from chopmark.core.errors import MalformedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+WIDTH = 256
+"""Hashes of a full tile, entries of a full bundle."""
+HEIGHT = 8
+ENTRIES = -1
+"""The level of entry bundles, which are as wide as the tiles of level 0."""
+BUNDLE_MAX = WIDTH * (limits.LOG_ENTRY_MAX + 2)
+
+
+class Tile(NamedTuple):
+    """A tile of hashes, or a bundle of entries where `level` is ENTRIES: its place, and how full it is."""
+
+    level: int
+    number: int
+    width: int = WIDTH
+
+    @property
+    def path(self) -> str:
+        """Below the log's prefix (clauses "Merkle Tree" and "Log entries")."""
+        level = "entries" if self.level == ENTRIES else str(self.level)
+        thousands, rest = divmod(self.number, 1000)
+        parts = [f"{rest:03}"]
+        while thousands:
+            thousands, rest = divmod(thousands, 1000)
+            parts.insert(0, f"x{rest:03}")
+        partial = "" if self.width == WIDTH else f".p/{self.width}"
+        return f"tile/{level}/{'/'.join(parts)}{partial}"
+
+
+def count(level: int, size: int) -> int:
+    """How many hashes a tree of `size` entries has at a level of tiles; entries themselves for ENTRIES."""
+    return size >> HEIGHT * max(level, 0)
+
+
+def tile(level: int, index: int, size: int) -> Tile:
+    """The tile in a tree of `size` entries, as full as it is there. It must have a hash at least."""
+    return Tile(level, index, min(WIDTH, count(level, size) - index * WIDTH))
+
+
+def between(old: int, new: int) -> Iterator[Tile]:
+    """The tiles and bundles that a tree has when it has grown from `old` to `new` entries, and had not before."""
+    level = ENTRIES
+    while count(level, new):
+        if count(level, new) > count(level, old):
+            for index in range(count(level, old) // WIDTH, -(-count(level, new) // WIDTH)):
+                yield tile(level, index, new)
+        level += 1
+
+
+def bundle(entries: Iterable[bytes]) -> bytes:
+    """Entries as a bundle has them: each behind its length (clause "Log entries")."""
+    return b"".join(part for entry in entries for part in (struct.pack(">H", len(entry)), entry))
+
+
+def entries(raw: bytes) -> list[bytes]:
+    """The entries of a bundle. Raises MalformedError."""
+    found: list[bytes] = []
+    at = 0
+    while at < len(raw):
+        end = at + 2 + int.from_bytes(raw[at : at + 2], "big")
+        if at + 2 > len(raw) or end > len(raw) or len(found) == WIDTH:
+            raise MalformedError("a bundle of entries that is cut off, or too long")
+        found.append(raw[at + 2 : end])
+        at = end
+    return found
