@@ -114,7 +114,7 @@ def _serve(args: Namespace) -> int:
     told = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: told.set())
-    log = http.quiet if args.quiet else _log
+    log = None if args.quiet else _log
     with http.serve(served, args.host, args.port, log) as url:
         print(f"listening on {url}", flush=True)
         print(f"time stamps by {output.clean(authority.certificate.subject_text)}", file=sys.stderr)

@@ -133,11 +133,33 @@ HTTP_REDIRECTS_MAX = 3
 HTTP_BODY_MAX = 32 * MIB
 
 # Serving
-SERVER_CONNECTIONS_MAX = 64
-"""Connections served at the same time; the next one is told to come back."""
+SERVER_CONNECTIONS_MAX = 2048
+"""Connections of one process at the same time; the next one is told to come back."""
+SERVER_LINE_MAX = 8 * KIB
+"""A request line; an OCSP request by GET is some hundred octets long."""
+SERVER_HEAD_MAX = 16 * KIB
+"""A request line and header fields."""
+SERVER_FIELDS_MAX = 100
+SERVER_BODY_MAX = 64 * KIB
+SERVER_HEAD_KEPT_MAX = KIB
+"""A head whose meaning is remembered, and how many of them are."""
+SERVER_HEADS_KEPT_MAX = 4096
 SERVER_REQUEST_SECONDS = 30.0
 """From its first byte until it is answered, however slowly it comes in."""
 SERVER_IDLE_SECONDS = 10.0
-"""Between requests, and between the bytes of one."""
+"""Between requests, and between the bytes of one; also for SERVER_PROGRESS bytes of an answer to be taken."""
+SERVER_PROGRESS = 64 * KIB
+SERVER_LINGER_SECONDS = 2.0
+"""For a client that was refused to read why, while what it still sends is thrown away."""
 SERVER_STOP_SECONDS = 5.0
 """For requests under way when the server is told to stop."""
+SERVER_GRACE_SECONDS = 0.5
+"""For a connection without a request when the server is told to stop: what is on its way is still answered."""
+SERVER_PIPELINE_MAX = 16
+"""Pipelined requests that are answered before the other connections have their turn."""
+SERVER_FILE_READ_MAX = 64 * KIB
+"""A file that is kept in memory while it does not change; longer ones go from the disk to the network."""
+SERVER_THREADS = 8
+"""Threads of one process for answers that have to wait, for a key or a database."""
+SERVER_WAITING_MAX = 256
+"""Requests of one process that wait for such a thread."""
