@@ -83,10 +83,14 @@ def verified(signer: Signer, data: bytes, digest: str) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where the issuer's CRL and certificate can be fetched, as its certificates say; empty when they do not."""
+    """Where the issuer's CRL and certificate can be fetched, and who answers OCSP, as its certificates say.
+
+    Empty where they do not.
+    """
 
     crl_url: str
     certificate_url: str
+    ocsp_url: str = ""
 
 
 def leaf_extensions(profile: Profile, spki: bytes, issuer_key_id: bytes, place: Place) -> tuple[bytes, ...]:
@@ -120,5 +124,17 @@ def authority_extensions(
 
 def _places(place: Place) -> tuple[bytes, ...]:
     crl = (extensions.crl_distribution_points(place.crl_url),) if place.crl_url else ()
-    issuer = (extensions.authority_information_access(place.certificate_url),) if place.certificate_url else ()
-    return (*crl, *issuer)
+    named = place.certificate_url or place.ocsp_url
+    access = (extensions.authority_information_access(place.certificate_url, place.ocsp_url),) if named else ()
+    return (*crl, *access)
+
+
+def responder_extensions(spki: bytes, issuer_key_id: bytes) -> tuple[bytes, ...]:
+    """Those of a delegated OCSP responder (RFC 6960 clause 4.2.2.2): for that alone, and not itself asked about."""
+    return (
+        extensions.authority_key_id(issuer_key_id),
+        extensions.subject_key_id(spki),
+        extensions.key_usage((x509.DIGITAL_SIGNATURE,)),
+        extensions.extended_key_usage((x509.EKU_OCSP_SIGNING,), critical=False),
+        extensions.ocsp_no_check(),
+    )

@@ -55,10 +55,16 @@ def crl_distribution_points(url: str) -> bytes:
     return extension(x509.CRL_DISTRIBUTION_POINTS, der.sequence(der.sequence(der.explicit(0, full_name))))
 
 
-def authority_information_access(issuer_url: str) -> bytes:
-    """Where the issuer's certificate is (clause 4.2.2.1)."""
-    description = der.sequence(der.oid(x509.ACCESS_CA_ISSUERS), _uri(issuer_url))
-    return extension(x509.AUTHORITY_INFORMATION_ACCESS, der.sequence(description))
+def authority_information_access(issuer_url: str, ocsp_url: str = "") -> bytes:
+    """Where the issuer's certificate is, and who answers about its certificates (clause 4.2.2.1)."""
+    places = ((x509.ACCESS_OCSP, ocsp_url), (x509.ACCESS_CA_ISSUERS, issuer_url))
+    descriptions = [der.sequence(der.oid(method), _uri(url)) for method, url in places if url]
+    return extension(x509.AUTHORITY_INFORMATION_ACCESS, der.sequence(*descriptions))
+
+
+def ocsp_no_check() -> bytes:
+    """Nobody need ask whether this responder's certificate was revoked (RFC 6960 clause 4.2.2.2.1)."""
+    return extension(x509.OCSP_NO_CHECK, der.null())
 
 
 def certificate_policies(policies: Sequence[str]) -> bytes:

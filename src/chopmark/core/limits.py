@@ -123,6 +123,17 @@ LOG_PROOF_MAX = 256 * KIB
 """A proof from a log, with the entry and the checkpoint in it."""
 LOG_TILES_KEPT_MAX = 1024
 """Tiles kept while proofs are made, about 20 KiB each."""
+# OCSP
+OCSP_REQUEST_MAX = 16 * KIB
+OCSP_ASKED_MAX = 64
+"""Certificates that one request may ask about."""
+OCSP_NONCE_MAX = 128
+"""Octets (RFC 9654 clause 2.1)."""
+OCSP_RESPONSE_MAX = 256 * KIB
+OCSP_SINGLES_MAX = 1024
+"""Certificates that one response may be about; some answer about a whole batch."""
+OCSP_CERTIFICATES_MAX = 8
+"""Certificates in one response."""
 
 # Network
 HTTP_TIMEOUT = 10.0
