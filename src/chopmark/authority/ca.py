@@ -16,6 +16,7 @@ from chopmark.authority.database import Database
 from chopmark.authority.log import journal
 from chopmark.authority.register import Issuer, Record, Register, serial_text
 from chopmark.authority.schema import crls
+from chopmark.authority.status import Statuses
 from chopmark.core import clock as clocks
 from chopmark.core import patch
 from chopmark.core.errors import MalformedError, RefusedError, UsageError
@@ -287,6 +288,12 @@ class Authority:
             path = self.crl_path(issuer.name)
             patch.write_file(path, raw)
         return Published(path, raw, number, this_update, next_update, len(entries))
+
+    # Answering
+
+    def statuses(self) -> Statuses:
+        """What the register says, for a responder; whoever asked for it closes it."""
+        return Statuses(self._database)
 
     # Life
 

@@ -29,6 +29,7 @@ _LEAF_EXTENSIONS = frozenset(
         x509.CERTIFICATE_POLICIES,
         x509.CRL_DISTRIBUTION_POINTS,
         x509.AUTHORITY_INFORMATION_ACCESS,
+        x509.OCSP_NO_CHECK,
     )
 )
 _RSA_LEAF, _RSA_CA = 3072, 4096
@@ -162,6 +163,8 @@ def _purpose_fault(certificate: x509.Certificate, issuer: x509.Certificate, prof
         return f"the purposes are {certificate.extended_key_usage}"
     if profile.stamps and not certificate.extensions[x509.EXTENDED_KEY_USAGE].critical:
         return "time stamping is not critical"
+    if profile.name == profiles.OCSP_RESPONDER:
+        return ""  # what a CA is for says nothing about who answers for it (RFC 6960 clause 4.2.2.2)
     if issuer.extended_key_usage is None or not set(profile.purposes) <= set(issuer.extended_key_usage):
         return "the CA is for another purpose"
     return ""

@@ -19,6 +19,7 @@ POLICY_TIME_STAMPING = "2.23.140.1.4.2"
 ROOT = "root"
 CODE_SIGNING = "code-signing"
 TIME_STAMPING = "time-stamping"
+OCSP_RESPONDER = "ocsp-responder"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +68,8 @@ PROFILES = {
             None,
             public=False,
         ),
+        # Any CA issues it, for its own responder and nobody else: authority.ocsp_delegates.
+        Profile(OCSP_RESPONDER, "OCSP responses", "", (x509.EKU_OCSP_SIGNING,), (), 30, 366, None, public=False),
     )
 }
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from sqlalchemy import and_, func, insert, or_, select, update
+from sqlalchemy import and_, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
 from chopmark.authority import crl, profiles
@@ -33,6 +33,10 @@ AUTHORITY_PROFILE = "authority"
 
 _RETENTION_MONTHS = 120
 """How long after its expiry a certificate stays on the CRL (CSBR 7.2)."""
+
+OCSP_URL = "ocsp_url"
+"""The fact that says where OCSP is answered; certificates name it from then on."""
+_OCSP_URL = select(settings.c.value).where(settings.c.name == OCSP_URL)
 
 _PREFIX_MIN = 6
 _COMPROMISED = (crl.REASONS["keyCompromise"], crl.REASONS["cACompromise"])
@@ -114,6 +118,14 @@ class Register:
         with self._database.reading() as connection:
             return connection.scalar(select(settings.c.value).where(settings.c.name == name)) or ""
 
+    def set_ocsp_url(self, url: str, now: dt.datetime) -> None:
+        """From now on certificates say that OCSP is answered there; empty: they say nothing."""
+        with self._database.writing() as connection:
+            connection.execute(delete(settings).where(settings.c.name == OCSP_URL))
+            if url:
+                connection.execute(insert(settings).values(name=OCSP_URL, value=url))
+            _log(connection, now, "ocsp", None, "", url)
+
     def found(
         self, facts: dict[str, str], members: list[Issuer], below: list[Record], now: dt.datetime
     ) -> list[Issuer]:
@@ -169,6 +181,7 @@ class Register:
         """Every CA, the root first."""
         with self._database.reading() as connection:
             rows = connection.execute(select(issuers).order_by(issuers.c.id)).all()
+            responder = connection.scalar(_OCSP_URL) or ""
         return [
             Issuer(
                 row.id,
@@ -176,7 +189,7 @@ class Register:
                 row.role,
                 x509.certificate(row.certificate),
                 row.key,
-                Place(row.crl_url, row.certificate_url),
+                Place(row.crl_url, row.certificate_url, responder),
             )
             for row in rows
         ]

@@ -134,6 +134,12 @@ OCSP_SINGLES_MAX = 1024
 """Certificates that one response may be about; some answer about a whole batch."""
 OCSP_CERTIFICATES_MAX = 8
 """Certificates in one response."""
+OCSP_CHANGES_MAX = 1024
+"""Changes of the register that a responder looks at one by one; after more, it looks every certificate up again."""
+OCSP_RECHECK_SECONDS = 1.0
+"""How often a responder asks a database that does not tell by itself whether something changed."""
+OCSP_CACHE_SIZE = 64 * MIB
+"""Bytes of answers that a responder keeps in memory."""
 
 # Network
 HTTP_TIMEOUT = 10.0

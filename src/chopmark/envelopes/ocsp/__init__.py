@@ -1,8 +1,16 @@
 """The Online Certificate Status Protocol: requests and responses (RFC 6960, RFC 5019, RFC 9654), read and written."""
 
-from chopmark.envelopes.ocsp.asking import Request, read_request, request, request_path
+from chopmark.envelopes.ocsp.asking import Asked, Request, read_request, request, request_path
 from chopmark.envelopes.ocsp.certid import CertId, for_certificate
-from chopmark.envelopes.ocsp.extensions import ARCHIVE_CUTOFF, BASIC, NONCE, REQUEST_TYPE, RESPONSE_TYPE
+from chopmark.envelopes.ocsp.extensions import (
+    BASIC,
+    NONCE,
+    REQUEST_TYPE,
+    RESPONSE_TYPE,
+    archive_cutoff,
+    invalidity_date,
+    nonce,
+)
 from chopmark.envelopes.ocsp.reading import (
     GOOD,
     INTERNAL_ERROR,
@@ -22,7 +30,6 @@ from chopmark.envelopes.ocsp.reading import (
 from chopmark.envelopes.ocsp.writing import failure, response, response_data, single
 
 __all__ = [
-    "ARCHIVE_CUTOFF",
     "BASIC",
     "GOOD",
     "INTERNAL_ERROR",
@@ -37,13 +44,17 @@ __all__ = [
     "TRY_LATER",
     "UNAUTHORIZED",
     "UNKNOWN",
+    "Asked",
     "Basic",
     "CertId",
     "Request",
     "Response",
     "Single",
+    "archive_cutoff",
     "failure",
     "for_certificate",
+    "invalidity_date",
+    "nonce",
     "read_request",
     "read_response",
     "request",

@@ -1,0 +1,40 @@
+"""OCSP: requests to the responder, and responses from anybody."""
+
+from collections.abc import Iterable
+
+from chopmark.authority import ocsp_http
+from chopmark.envelopes import ocsp, x509
+from chopmark.envelopes.ocsp import writing
+from tests.support import pki, probing
+
+WORLD = pki.world()
+CERTIFICATE, ISSUER = x509.certificate(WORLD.signer.der), x509.certificate(WORLD.issuing.der)
+
+
+def seeds() -> Iterable[bytes]:
+    identity = ocsp.for_certificate(CERTIFICATE, ISSUER)
+    request = ocsp.request([identity, identity], b"nonce")
+    yield request
+    yield ocsp.request_path(request).encode()
+    more = [ocsp.archive_cutoff(pki.SINCE), ocsp.invalidity_date(pki.SINCE)]
+    singles = [
+        writing.single(identity.encoded(), status, pki.NOW, pki.UNTIL, more)
+        for status in (*writing.UNREVOKED.values(), writing.revoked(pki.NOW, 1))
+    ]
+    data = writing.response_data(bytes(20), pki.NOW, singles, b"nonce")
+    algorithm = CERTIFICATE.signature_algorithm_raw
+    yield writing.response(data, algorithm, WORLD.issuing.sign(data, "sha256"), [ISSUER.raw])
+    yield writing.failure(ocsp.TRY_LATER)
+
+
+def run(data: bytes) -> None:
+    probing.clearly(lambda: ocsp.read_request(data))
+    probing.clearly(lambda: examine(ocsp.read_response(data)))
+    asked = ocsp_http.in_path(data.decode("latin-1"))
+    assert isinstance(asked, bytes) or asked.status in (400, 414)
+
+
+def examine(response: ocsp.Response) -> None:
+    probing.look_at(response)
+    for single in response.basic.singles if response.basic else ():
+        probing.look_at(single)
