@@ -29,7 +29,6 @@ _LEAF_EXTENSIONS = frozenset(
         x509.CERTIFICATE_POLICIES,
         x509.CRL_DISTRIBUTION_POINTS,
         x509.AUTHORITY_INFORMATION_ACCESS,
-        x509.OCSP_NO_CHECK,
     )
 )
 _RSA_LEAF, _RSA_CA = 3072, 4096
@@ -69,7 +68,8 @@ def leaf(
     yield _answer(reasons.PURPOSE, _purpose_fault(certificate, issuer, profile))
     yield _answer(reasons.KEY_USAGE, _usage_fault(certificate))
     yield _answer(reasons.KEY_IDENTIFIERS, _identifier_fault(certificate, issuer))
-    unknown = sorted(set(certificate.extensions) - _LEAF_EXTENSIONS)
+    own = {x509.OCSP_NO_CHECK} if profile.name == profiles.OCSP_RESPONDER else set()
+    unknown = sorted(set(certificate.extensions) - _LEAF_EXTENSIONS - own)
     yield _answer(reasons.EXTENSIONS, ", ".join(unknown))
     if profile.public:
         yield from _public(certificate, profile, now)

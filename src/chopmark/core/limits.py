@@ -123,6 +123,7 @@ LOG_PROOF_MAX = 256 * KIB
 """A proof from a log, with the entry and the checkpoint in it."""
 LOG_TILES_KEPT_MAX = 1024
 """Tiles kept while proofs are made, about 20 KiB each."""
+
 # OCSP
 OCSP_REQUEST_MAX = 16 * KIB
 OCSP_ASKED_MAX = 64
