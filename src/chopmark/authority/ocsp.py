@@ -154,12 +154,12 @@ class Responder:
         """Whose certificates are asked about. One response has one signer, so they must all be of one CA."""
         found = [self._issuers.get(each.cert_id.issuer) for each in request.asked]
         if None in found and time.monotonic() > self._issuers_again:  # a CA may be new
-            self._issuers_again = time.monotonic() + limits.OCSP_RECHECK_SECONDS
             self._issuers = {
                 (algorithm, *certid.issuer_hashes(each.certificate.subject, each.certificate.spki, algorithm)): each
                 for each in self._authority.issuers()
                 for algorithm in certid.DIGESTS
             }
+            self._issuers_again = time.monotonic() + limits.OCSP_RECHECK_SECONDS
             found = [self._issuers.get(each.cert_id.issuer) for each in request.asked]
         first = found[0]
         return first if first is not None and all(each is not None and each.id == first.id for each in found) else None
