@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack, closing, suppress
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chopmark.cli import output
 from chopmark.cli.settings import setting, text, words
@@ -69,8 +68,7 @@ def add_key_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--passphrase", metavar="SRC", help="where the key's passphrase is: prompt, fd:N, env:NAME")
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(NamedTuple):
     """What became of one file: what to print, or the error and its exit status."""
 
     path: str
@@ -243,8 +241,7 @@ def _to_be_signed(name: str) -> bytes:
         raise UsageError(message) from None
 
 
-@dataclass(frozen=True, slots=True)
-class _Elsewhere:
+class _Elsewhere(NamedTuple):
     """A key that is not here: all that is known of it is its certificate."""
 
     algorithm: str

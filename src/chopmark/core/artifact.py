@@ -71,10 +71,12 @@ class BytesView:
 class FileView:
     """A regular file through one descriptor, which this object owns."""
 
-    def __init__(self, descriptor: int, name: str) -> None:
+    def __init__(self, descriptor: int, name: str, state: os.stat_result | None = None) -> None:
+        """Take the descriptor; `state` is what fstat says of it, where that is known."""
         self.descriptor = descriptor
         self._name = name
-        self._opened = os.fstat(descriptor)
+        self._opened = state or os.fstat(descriptor)
+        self._whole: bytes | None = None
 
     @property
     def size(self) -> int:
@@ -82,10 +84,23 @@ class FileView:
         return self._opened.st_size
 
     def read(self, offset: int, length: int) -> bytes:
-        """Read with pread until the range is full; raises UnreadableError when the medium fails or the file shrank."""
+        """Read with pread until the range is full; raises UnreadableError when the medium fails or the file shrank.
+
+        A small file (READ_WHOLE_MAX) is read whole the first time.
+        """
         length = min(length, self.size - offset)
         if offset < 0 or length <= 0:
             return b""
+        whole = self.whole()
+        return self._read(offset, length) if whole is None else whole[offset : offset + length]
+
+    def whole(self) -> bytes | None:
+        """All bytes of a small file, the same object each time; None for a large one. Raises UnreadableError."""
+        if self._whole is None and self.size <= limits.READ_WHOLE_MAX:
+            self._whole = self._read(0, self.size)
+        return self._whole
+
+    def _read(self, offset: int, length: int) -> bytes:
         try:
             data = os.pread(self.descriptor, length, offset)
             while len(data) < length:
@@ -109,6 +124,19 @@ class FileView:
     def close(self) -> None:
         """Give the descriptor back."""
         os.close(self.descriptor)
+
+
+def pieces(view: View, offset: int, end: int) -> Iterator[bytes | memoryview]:
+    """The bytes of [offset, end) in pieces of at most READ_CHUNK, not copied where they are in memory."""
+    whole = view.whole() if isinstance(view, FileView) else None
+    if whole is not None:
+        if offset < min(end, len(whole)):
+            yield memoryview(whole)[offset:end]
+        return
+    while offset < end:
+        piece = view.read(offset, min(limits.READ_CHUNK, end - offset))
+        offset += len(piece)
+        yield piece
 
 
 class Artifact:
@@ -146,7 +174,7 @@ class Artifact:
         except UnreadableError:
             os.close(descriptor)
             raise
-        return cls(name, FileView(descriptor, name), Identity(state.st_dev, state.st_ino))
+        return cls(name, FileView(descriptor, name, state), Identity(state.st_dev, state.st_ino))
 
     @classmethod
     def from_bytes(cls, data: bytes, name: str = "memory", companions: dict[str, bytes] | None = None) -> Self:
@@ -177,10 +205,7 @@ class Artifact:
     def chunks(self, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         """The bytes of a range (all from `offset` on by default), in pieces of at most READ_CHUNK."""
         end = self.view.size if length is None else min(offset + length, self.view.size)
-        while offset < end:
-            piece = self.view.read(offset, min(limits.READ_CHUNK, end - offset))
-            offset += len(piece)
-            yield piece
+        return map(bytes, pieces(self.view, offset, end))
 
     def close(self) -> None:
         """Close the file, if there is one."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -13,8 +12,7 @@ if TYPE_CHECKING:
     from chopmark.core.seal import Payload, Recipe, Seal
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(NamedTuple):
     """What an envelope is to be made over.
 
     `content_type` is the dotted object identifier of what is signed; `body` its DER when it travels inside the
@@ -29,8 +27,7 @@ class Content:
     attributes: tuple[tuple[str, bytes], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class SealOptions:
+class SealOptions(NamedTuple):
     """What a person may ask of a new signature, as far as a format cares.
 
     `description` and `url` are shown by some systems at a prompt; `page_hashes` asks for per-page digests;

@@ -6,15 +6,17 @@ import hashlib
 from enum import Enum
 from typing import TYPE_CHECKING, NamedTuple
 
-from chopmark.core import limits
+from chopmark.core.artifact import pieces
 from chopmark.core.errors import MalformedError
 from chopmark.core.seal import Payload, Range
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from chopmark.core.artifact import View
     from chopmark.core.seal import Recipe
+
+    Tap = Callable[[int, bytes | memoryview], None]
 
 
 class Strength(Enum):
@@ -62,10 +64,11 @@ def of(data: bytes, algorithm: str) -> bytes:
     return hashlib.new(algorithm, data, usedforsecurity=False).digest()
 
 
-def hash_ranges(view: View, recipes: Sequence[Recipe]) -> list[Payload]:
+def hash_ranges(view: View, recipes: Sequence[Recipe], taps: Sequence[Tap] = ()) -> list[Payload]:
     """Compute recipes that hash ranges as they are, reading each distinct list of ranges once.
 
-    Raises MalformedError when a range lies outside the artifact.
+    `taps` are shown what is read, each piece with its offset. Raises MalformedError when a range lies outside the
+    artifact.
     """
     by_ranges: dict[tuple[Range | bytes, ...], dict[str, bytes]] = {}
     lengths: dict[tuple[Range | bytes, ...], int] = {}
@@ -73,24 +76,27 @@ def hash_ranges(view: View, recipes: Sequence[Recipe]) -> list[Payload]:
         names = dict.fromkeys(recipe.algorithm for recipe in recipes if recipe.ranges == ranges)
         hashers = [hashlib.new(name, usedforsecurity=False) for name in names]
         lengths[ranges] = 0
-        for piece in _pieces(view, ranges):
+        for offset, piece in _located(view, ranges):
             lengths[ranges] += len(piece)
             for hasher in hashers:
                 hasher.update(piece)
+            if offset is not None:
+                for tap in taps:
+                    tap(offset, piece)
         by_ranges[ranges] = {name: hasher.digest() for name, hasher in zip(names, hashers, strict=True)}
     return [Payload(recipe, by_ranges[recipe.ranges][recipe.algorithm], lengths[recipe.ranges]) for recipe in recipes]
 
 
-def _pieces(view: View, ranges: Iterable[Range | bytes]) -> Iterator[bytes]:
+def _located(view: View, ranges: Iterable[Range | bytes]) -> Iterator[tuple[int | None, bytes | memoryview]]:
+    """The pieces of ranges and where they stand; bytes that are in no file stand nowhere."""
     for part in ranges:
         if isinstance(part, bytes):
-            yield part
+            yield None, part
             continue
         offset, end = part.offset, part.offset + part.length
         if offset < 0 or end < offset or end > view.size:
             message = f"range {offset}+{part.length} lies outside of {view.size} bytes"
             raise MalformedError(message)
-        while offset < end:
-            piece = view.read(offset, min(limits.READ_CHUNK, end - offset))
+        for piece in pieces(view, offset, end):
+            yield offset, piece
             offset += len(piece)
-            yield piece

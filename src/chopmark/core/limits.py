@@ -13,6 +13,8 @@ MIB = 1024 * KIB
 # Reading
 READ_CHUNK = MIB
 """One read; memory stays a small multiple of this however large the artifact is."""
+READ_WHOLE_MAX = 256 * KIB
+"""A file that is read whole at once and kept while it is open: looking here and there takes as many reads."""
 DETECT_HEAD = 4 * KIB
 """What a format sees of a file when it is asked whether this is its own."""
 

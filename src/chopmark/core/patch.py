@@ -7,7 +7,9 @@ import errno
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from chopmark.core import limits
 from chopmark.core.artifact import FileView, Identity
+from chopmark.core.artifact import pieces as pieces_of
 from chopmark.core.errors import ChopmarkError, InputError
 
 if TYPE_CHECKING:
@@ -30,6 +32,10 @@ class Patch(NamedTuple):
     def render(self, artifact: Artifact) -> bytes:
         """The new content in memory, for small artifacts and tests; empty for a removal."""
         return b"".join(_rendered(artifact, self.pieces or ()))
+
+
+_TOGETHER_MAX = 64
+"""Pieces in one write; systems take at least 1024 (IOV_MAX)."""
 
 
 class WriteError(ChopmarkError):
@@ -55,7 +61,7 @@ def apply(patch: Patch, artifact: Artifact, target: str | None = None, *, settle
     mean another file.
     """
     named = target if target is not None else artifact.name + patch.companion
-    path = os.path.realpath(named)
+    path = _followed(named)
     try:
         if patch.pieces is None:
             with contextlib.suppress(FileNotFoundError):
@@ -73,7 +79,7 @@ def apply(patch: Patch, artifact: Artifact, target: str | None = None, *, settle
 
 def settle(paths: Iterable[str]) -> None:
     """Flush the folders of files that were replaced: from then on the new names survive a power failure too."""
-    named = {os.path.dirname(os.path.realpath(path) if os.path.islink(path) else path) for path in paths}
+    named = {os.path.dirname(_followed(path)) for path in paths}
     for folder in {os.path.realpath(folder) for folder in named}:
         # The files are replaced, whatever happens here; not every folder may be opened or flushed.
         with contextlib.suppress(OSError):
@@ -86,11 +92,11 @@ def settle(paths: Iterable[str]) -> None:
 
 def write_file(path: str, data: bytes, mode: int = 0o644) -> None:
     """Create or replace a small file atomically. Raises WriteError, and then nothing changed."""
-    path = os.path.realpath(path)
+    path = _followed(path)
     try:
         with _beside(path) as (descriptor, commit):
             os.fchmod(descriptor, mode)
-            _write(descriptor, data)
+            _write(descriptor, [data])
             commit()
     except OSError as error:
         message = f"{path}: not written ({os.strerror(error.errno or 0)})"
@@ -102,8 +108,7 @@ def _replace(
     path: str, artifact: Artifact, pieces: Iterable[Range | bytes], *, in_place: bool, permissions: int
 ) -> None:
     with _beside(path) as (descriptor, commit):
-        for piece in _rendered(artifact, pieces):
-            _write(descriptor, piece)
+        _write(descriptor, _rendered(artifact, pieces))
         if os.path.exists(path):
             _copy_attributes(path, descriptor)
         elif isinstance(artifact.view, FileView):
@@ -114,6 +119,11 @@ def _replace(
         commit()
 
 
+def _followed(path: str) -> str:
+    """The file that a path means in the end: only the last name matters, the system follows links in folders itself."""
+    return os.path.realpath(path) if os.path.islink(path) else path
+
+
 def _identity(path: str) -> Identity | None:
     try:
         state = os.stat(path)
@@ -122,18 +132,39 @@ def _identity(path: str) -> Identity | None:
     return Identity(state.st_dev, state.st_ino)
 
 
-def _rendered(artifact: Artifact, pieces: Iterable[Range | bytes]) -> Iterator[bytes]:
+def _rendered(artifact: Artifact, pieces: Iterable[Range | bytes]) -> Iterator[bytes | memoryview]:
     for piece in pieces:
         if isinstance(piece, bytes):
             yield piece
         else:
-            yield from artifact.chunks(piece.offset, piece.length)
+            yield from pieces_of(artifact.view, piece.offset, min(piece.offset + piece.length, artifact.view.size))
 
 
-def _write(descriptor: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
+def _write(descriptor: int, pieces: Iterable[bytes | memoryview]) -> None:
+    """Write pieces one behind the other, several at once: most are a few octets between long ones."""
+    waiting: list[memoryview] = []
+    size = 0
+    for piece in pieces:
+        waiting.append(memoryview(piece))
+        size += len(piece)
+        if size >= limits.READ_CHUNK or len(waiting) == _TOGETHER_MAX:
+            _write_all(descriptor, waiting)
+            waiting, size = [], 0
+    _write_all(descriptor, waiting)
+
+
+def _write_all(descriptor: int, waiting: list[memoryview]) -> None:
+    left = sum(map(len, waiting))
+    while left:
+        written = os.writev(descriptor, waiting)
+        left -= written
+        while left and written:
+            first = waiting[0]
+            if written < len(first):
+                waiting[0] = first[written:]
+                break
+            written -= len(first)
+            del waiting[0]
 
 
 @contextlib.contextmanager

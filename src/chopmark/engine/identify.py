@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cache
+from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
 
 from chopmark.core import discovery
 from chopmark.core.errors import MalformedError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from chopmark.core.artifact import Artifact
     from chopmark.core.contracts import Format
 
@@ -18,9 +22,11 @@ class AmbiguousError(MalformedError):
     """Two formats are equally certain that the artifact is theirs."""
 
 
-def formats() -> dict[str, Format]:
+@cache
+def formats() -> Mapping[str, Format]:
     """Every format there is, by name."""
-    return {format_.name: cast("Format", format_) for format_ in discovery.exported(ROOM, "FORMAT").values()}
+    found = {format_.name: cast("Format", format_) for format_ in discovery.exported(ROOM, "FORMAT").values()}
+    return MappingProxyType(found)
 
 
 def identify(artifact: Artifact, name: str = "") -> Format:
@@ -31,9 +37,13 @@ def identify(artifact: Artifact, name: str = "") -> Format:
     if name and (format_ := known(name)):
         return format_
     head = artifact.head()
-    certainty = {format_: format_.detect(head, artifact.name) for format_ in formats().values()}
-    best = max(certainty.values())
-    winners = [format_ for format_, certain in certainty.items() if certain == best]
+    best, winners = 0, []
+    for format_ in formats().values():
+        certainty = format_.detect(head, artifact.name)
+        if certainty > best:
+            best, winners = certainty, [format_]
+        elif certainty == best:
+            winners.append(format_)
     if best == 0 or len(winners) != 1:
         message = " and ".join(sorted(format_.title for format_ in winners)) if best else "nothing known"
         raise AmbiguousError(message)

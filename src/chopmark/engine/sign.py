@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core import clock
 from chopmark.core import digest as digests
@@ -27,8 +26,7 @@ if TYPE_CHECKING:
 _STAMP_ATTRIBUTES = {"authenticode": timestamp.MICROSOFT_ATTRIBUTE, "cms": timestamp.RFC3161_ATTRIBUTE}
 
 
-@dataclass(frozen=True, slots=True)
-class SignRequest:
+class SignRequest(NamedTuple):
     """How to sign: who, with which certificates (DER, the signer's first), what options, when, stamped by whom.
 
     `signing_time` goes into the signature as the signer's own word and is what the certificate's validity is held
@@ -38,13 +36,12 @@ class SignRequest:
     signer: Signer
     certificates: tuple[bytes, ...]
     signing_time: dt.datetime
-    options: SealOptions = field(default_factory=SealOptions)
+    options: SealOptions = SealOptions()
     stamper: Stamper | None = None
     format_name: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Signed:
+class Signed(NamedTuple):
     """What signing came to: the format, the envelope that was put in, and the patch that puts it there."""
 
     format: Format

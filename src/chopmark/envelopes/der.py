@@ -405,6 +405,7 @@ def generalized_time(moment: dt.datetime) -> bytes:
     return encode(GENERALIZED_TIME, f"{moment.year:04}{moment:%m%d%H%M%S}{fraction}Z".encode())
 
 
+@lru_cache(maxsize=8)  # many signatures at one time
 def time(moment: dt.datetime) -> bytes:
     """A Time as RFC 5280 writes it: UTCTime through 2049, GeneralizedTime after; whole seconds."""
     moment = moment.astimezone(dt.UTC).replace(microsecond=0)

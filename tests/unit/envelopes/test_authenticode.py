@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
 from asn1crypto import cms as oracle
 from hypothesis import given
@@ -34,13 +32,13 @@ def signature(content: Content | None = None) -> bytes:
 
 
 def with_body(body: bytes) -> bytes:
-    return signature(replace(image_content(), body=body))
+    return signature(image_content()._replace(body=body))
 
 
 def with_attribute(oid: str, value: bytes) -> bytes:
     content = image_content()
     kept = tuple(pair for pair in content.attributes if pair[0] != oid)
-    return signature(replace(content, attributes=(*kept, (oid, value))))
+    return signature(content._replace(attributes=(*kept, (oid, value))))
 
 
 def outer(raw: bytes) -> authenticode.AuthenticodeEnvelope:
@@ -125,10 +123,10 @@ def test_dotnet_wraps_the_content_and_is_understood() -> None:
 def test_the_file_and_the_signature_must_rest_on_the_same_digest() -> None:
     other = digests.of(b"an image", "sha384")
     inner = authenticode.pe_content("sha384", other, page_hashes=None, options=PLAIN)
-    raw = signature(replace(inner, digest_algorithm="sha256"))
+    raw = signature(inner._replace(digest_algorithm="sha256"))
     assert against(raw) == {reasons.DIGESTS_DIFFER.code}
     weak = authenticode.pe_content("sha1", digests.of(b"an image", "sha1"), page_hashes=None, options=PLAIN)
-    proof = outer(signature(replace(weak, digest_algorithm="sha256"))).check([])
+    proof = outer(signature(weak._replace(digest_algorithm="sha256"))).check([])
     assert proof.digest_algorithm == "sha1"
     assert not proof.intact
 
@@ -227,9 +225,9 @@ def test_other_links_say_nothing_about_pages() -> None:
 def test_other_content_is_no_authenticode() -> None:
     for content_type in ("1.2.840.113549.1.7.1", "1.3.6.1.4.1.311.10.1"):
         with pytest.raises(MalformedError):
-            authenticode.read(signature(replace(image_content(), content_type=content_type)))
+            authenticode.read(signature(image_content()._replace(content_type=content_type)))
     with pytest.raises(MalformedError):
-        authenticode.read(signature(replace(image_content(), body=None)))
+        authenticode.read(signature(image_content()._replace(body=None)))
 
 
 OPUS = der.sequence

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from chopmark.core.digest import ALGORITHMS
@@ -154,6 +155,7 @@ def _decoded(raw: bytes, encoding: str) -> str:
 # Writing
 
 
+@lru_cache(maxsize=1)  # mostly the same for many files
 def image_data(page_hashes: PageHashes | None) -> bytes:
     """SpcPeImageData: with page hashes, or with the text that stands in for the file since they were invented."""
     if page_hashes is None:
@@ -179,6 +181,7 @@ def write(data_type: str, value: bytes, algorithm: str, digest: bytes) -> bytes:
     )
 
 
+@lru_cache(maxsize=8)
 def opus_info_der(name: str, url: str) -> bytes:
     """SpcSpOpusInfo, its parts left out when empty. Raises UsageError for a link that is not ASCII."""
     parts = []

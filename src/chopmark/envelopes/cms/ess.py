@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from chopmark.core import digest
@@ -61,6 +62,7 @@ def _same_issuer_and_serial(node: der.Node, certificate: x509.Certificate) -> bo
     return any(name.tag == _DIRECTORY_NAME and x509.name_key(name.only_child().raw) == issuer for name in names)
 
 
+@lru_cache(maxsize=8)  # many files by one signer
 def attribute(certificate: x509.Certificate, algorithm: str) -> bytes:
     """The value of a SigningCertificateV2 that names this certificate, with issuer and serial number."""
     identifier = () if algorithm == "sha256" else (der.sequence(der.oid(algorithms.OID_BY_DIGEST[algorithm])),)

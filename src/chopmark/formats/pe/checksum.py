@@ -17,7 +17,7 @@ class WordSum:
     def __init__(self, value: int = 0) -> None:
         self.value = value
 
-    def feed(self, offset: int, piece: bytes) -> None:
+    def feed(self, offset: int, piece: bytes | memoryview) -> None:
         """Add the bytes that stand at `offset`.
 
         Since 2**16 is 1 modulo 65535, a number made of many bytes has the same remainder as the sum of their words.

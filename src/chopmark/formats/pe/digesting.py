@@ -13,9 +13,10 @@ from chopmark.formats.pe import pages, table
 from chopmark.formats.pe.checksum import WordSum
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from chopmark.core.artifact import Artifact, View
+    from chopmark.core.artifact import Artifact
+    from chopmark.core.digest import Tap
 
 
 class Gathered:
@@ -67,11 +68,11 @@ def digest(artifact: Artifact, recipes: Sequence[Recipe]) -> list[Payload]:
     leading = plain or [Recipe(pages.ALGORITHM, image.covered())]
     same = [recipe for recipe in leading if recipe.ranges == leading[0].ranges]
     collectors = {algorithm: pages.Pages(artifact.view, image, algorithm) for algorithm in wanted}
-    feeds: list[Callable[[int, bytes], None]] = [collector.feed for collector in collectors.values()]
+    taps: list[Tap] = [collector.feed for collector in collectors.values()]
     word_sum = WordSum()
     if gathered is not None:
-        feeds.append(word_sum.feed)
-    payloads = hash_ranges(_Tap(artifact.view, feeds), same)
+        taps.append(word_sum.feed)
+    payloads = hash_ranges(artifact.view, same, taps)
     payloads += hash_ranges(artifact.view, [recipe for recipe in plain if recipe not in same])
     tables = {algorithm: collector.table() for algorithm, collector in collectors.items()}
     if gathered is not None:
@@ -92,27 +93,3 @@ def gathered(artifact: Artifact, algorithm: str, *, page_hashes: bool) -> Gather
         digest(artifact, [recipe(artifact, algorithm, page_hashes=page_hashes)])
         known = _TO_BE_SIGNED[artifact]
     return known
-
-
-class _Tap:
-    """A view that shows others what is read through it."""
-
-    def __init__(self, view: View, feeds: Sequence[Callable[[int, bytes], None]]) -> None:
-        self._view = view
-        self._feeds = feeds
-
-    @property
-    def size(self) -> int:
-        """Length in bytes."""
-        return self._view.size
-
-    def read(self, offset: int, length: int) -> bytes:
-        """Read, and show it to all."""
-        piece = self._view.read(offset, length)
-        for feed in self._feeds:
-            feed(offset, piece)
-        return piece
-
-    def changed(self) -> bool:
-        """Ask the view itself."""
-        return self._view.changed()

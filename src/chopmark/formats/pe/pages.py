@@ -85,7 +85,7 @@ class Pages:
         self._begun: Hash | None = None
         self._begun_at = 0
 
-    def feed(self, offset: int, piece: bytes) -> None:
+    def feed(self, offset: int, piece: bytes | memoryview) -> None:
         """Take the next piece of the file, which starts at `offset`."""
         view, end = memoryview(piece), offset + len(piece)
         while self._current < len(self._spans) and self._position < end:

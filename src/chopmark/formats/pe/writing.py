@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
+from weakref import WeakSet
 
 from chopmark.core import limits
 from chopmark.core.errors import RefusedError
@@ -14,12 +15,14 @@ from chopmark.formats.pe import checksum, digesting, layout, reasons, table
 from chopmark.formats.pe import image as images
 
 if TYPE_CHECKING:
-    from chopmark.core.artifact import Artifact
+    from chopmark.core.artifact import Artifact, View
     from chopmark.core.contracts import Content, SealOptions
     from chopmark.core.seal import Payload, Recipe
     from chopmark.formats.pe.image import Image
 
 _SIZE_MAX = 0xFFFFFFFF
+_SIGNABLE: WeakSet[View] = WeakSet()
+"""Open files that can be signed. Only a cache: what is not in it is looked at again."""
 
 
 def recipe(artifact: Artifact, options: SealOptions) -> Recipe:
@@ -76,8 +79,15 @@ def strip(artifact: Artifact) -> Patch:
 
 
 def _refuse_unsignable(artifact: Artifact) -> Image:
-    """The image, if a signature in it would verify."""
+    """The image, if a signature in it would verify; looked at once for each open file."""
     image = images.read(artifact.view)
+    if artifact.view not in _SIGNABLE:
+        _refuse_unfit(image)
+        _SIGNABLE.add(artifact.view)
+    return image
+
+
+def _refuse_unfit(image: Image) -> None:
     if image.directory is None:
         raise RefusedError("the headers have no room for a signature (data directory 4)")
     if image.signed:
@@ -86,7 +96,6 @@ def _refuse_unsignable(artifact: Artifact) -> Image:
     for finding in layout.check(image):
         if finding.outcome is Outcome.NO:
             raise RefusedError(f"a signature would not hold here: {finding.detail}")
-    return image
 
 
 def _refuse_trailing(image: Image) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib.util
 import struct
 import tracemalloc
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -155,7 +154,7 @@ def test_early_pesign_named_another_kind_and_firmware_never_looked() -> None:
     honest = signing.content(FIRMWARE)
     assert honest.body is not None
     named = honest.body.replace(bytes.fromhex("060a2b06010401823702010f"), bytes.fromhex("060a2b060104018237020115"))
-    made = probing.envelope(replace(honest, body=named))
+    made = probing.envelope(honest._replace(body=named))
     grafted = signing.with_table(signing.signed(FIRMWARE), table.entry(made))
     assert signing.against(grafted) == set()
     assert reasons.SUBJECT_UNUSUAL.code in signing.codes(grafted)
