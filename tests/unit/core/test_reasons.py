@@ -27,7 +27,7 @@ def modules() -> list[str]:
     return [
         info.name
         for info in pkgutil.walk_packages(chopmark.__path__, "chopmark.")
-        if not info.name.endswith("__main__")
+        if not info.name.endswith(("__main__", "migrations.env"))  # these two act when they are imported
     ]
 
 
