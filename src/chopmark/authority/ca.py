@@ -11,10 +11,21 @@ from typing import TYPE_CHECKING, Self
 from sqlalchemy import insert
 
 from chopmark import keys
-from chopmark.authority import certificates, configuration, crl, lint, profiles, reasons, revocation
+from chopmark.authority import (
+    certificates,
+    configuration,
+    crl,
+    custom_profiles,
+    lint,
+    profiles,
+    reasons,
+    revocation,
+    weak_keys,
+)
 from chopmark.authority.database import Database
+from chopmark.authority.lineage import Lineage
 from chopmark.authority.log import journal
-from chopmark.authority.register import Issuer, Record, Register, serial_text
+from chopmark.authority.register import RETENTION_MONTHS, Issuer, Record, Register, serial_text
 from chopmark.authority.schema import crls
 from chopmark.authority.status import Statuses
 from chopmark.core import clock as clocks
@@ -32,6 +43,8 @@ if TYPE_CHECKING:
 
 KEYS = "keys"
 PUBLIC = "public"
+BLOCKED_KEYS = "blocked-keys"
+"""A folder with lists of keys for which nothing is issued (weak_keys.Blocklist)."""
 FOLDER_KEY = "folder:"
 """In front of the name of a key file in the authority's own folder, where other keys have a URI."""
 
@@ -41,7 +54,8 @@ class Order:
     """What certificate is wanted: under which profile, for whom (attributes as `names.parse` gives them), which key.
 
     `days` is the validity from now on, the profile's own when None. `not_before` and `not_after` fix it instead, under
-    internal profiles alone.
+    internal profiles alone. `issuer` names the CA, by default the newest for this profile; `predecessor` is the
+    register's number of the certificate that is renewed.
     """
 
     profile: str
@@ -50,11 +64,16 @@ class Order:
     days: int | None = None
     not_before: dt.datetime | None = None
     not_after: dt.datetime | None = None
+    issuer: str = ""
+    predecessor: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Issued:
-    """A new certificate in DER, those above it without the root, and the rules that were checked."""
+    """A new certificate in DER, those above it without the root, and the rules that were checked.
+
+    The chain also has the certificates by which an older root vouches for a newer one.
+    """
 
     certificate: bytes
     chain: tuple[bytes, ...]
@@ -87,6 +106,8 @@ class Authority:
         self.folder = folder
         self.clock = clock
         self.register = Register(database)
+        self.lineage = Lineage(database)
+        self.profiles = custom_profiles.load(folder)
         self._database = database
         self._passphrase = passphrase
         self._signers: dict[int, Signer] = {}
@@ -120,14 +141,39 @@ class Authority:
             raise UsageError(message)
         return found[name]
 
+    def active(self, role: str) -> Issuer:
+        """The newest CA of this role that is not retired. Raises UsageError."""
+        found = [issuer for issuer in self.issuers() if issuer.role == role and not issuer.retired]
+        if not found:
+            message = f"the authority has no {role} CA that issues: `chopmark ca add {role}` makes one"
+            raise UsageError(message)
+        return found[-1]
+
     @property
     def root(self) -> bytes:
-        """The root certificate in DER."""
-        return self.issuer(profiles.ROOT).certificate.raw
+        """The newest root certificate in DER."""
+        return self.active(profiles.ROOT).certificate.raw
 
     def chain(self, name: str) -> tuple[bytes, ...]:
-        """The certificates from a CA up to the root, without the root, in DER."""
-        return () if name == profiles.ROOT else (self.issuer(name).certificate.raw,)
+        """The certificates from a CA up to its root, without the root, in DER; then those of others for these CAs."""
+        by_key = {issuer.certificate.subject_key_id: issuer for issuer in self.issuers()}
+        path = [self.issuer(name)]
+        while path[-1].role != profiles.ROOT:
+            path.append(by_key[path[-1].certificate.authority_key_id])
+        numbers = {issuer.id for issuer in path}
+        crosses = [cross.certificate.raw for cross in self.lineage.crosses() if cross.issuer in numbers]
+        return (*(issuer.certificate.raw for issuer in path[:-1]), *crosses)
+
+    def profile(self, name: str) -> profiles.Profile:
+        """A profile of chopmark or of this authority's own file. Raises UsageError."""
+        if name not in self.profiles:
+            message = f"unknown profile {name!r}: one of {', '.join(self.profiles)}"
+            raise UsageError(message)
+        return self.profiles[name]
+
+    def public(self, profile: str) -> bool:
+        """Whether the CSBR hold for certificates of a profile; for CAs, and where a profile is gone, they do."""
+        return profile not in self.profiles or self.profiles[profile].public
 
     # Issuing
 
@@ -137,19 +183,30 @@ class Authority:
         Its serial number is in the register before it is signed, and the certificate itself before it is returned: no
         crash loses one that somebody has. Raises IssueRefusedError with what was checked when it would break a rule.
         """
-        profile = profiles.named(order.profile)
-        issuer = self.issuer(profile.issuer)
+        profile = self.profile(order.profile)
+        issuer = self._issuer_for(profile, order.issuer)
         now = self.clock().replace(microsecond=0)
         draft = self._draft(order, profile, issuer, now)
         signer = self.signer(issuer)
         unsigned = draft.unsigned(signer)
-        findings = lint.require(
-            (*lint.leaf(unsigned, issuer.certificate, profile, now), *self._key_findings(unsigned.key_sha256))
-        )
-        row = self.register.reserve(issuer, unsigned, profile.name, now)
+        findings = lint.require((*lint.leaf(unsigned, issuer.certificate, profile, now), *self._key_findings(unsigned)))
+        row = self.register.reserve(issuer, unsigned, profile.name, now, order.predecessor)
         certificate = x509.Certificate(draft.sign(signer))
         self.register.complete(row, issuer, certificate, now)
         return Issued(certificate.raw, self.chain(issuer.name), serial_text(draft.serial), findings)
+
+    def _issuer_for(self, profile: profiles.Profile, name: str) -> Issuer:
+        if not profile.issuer:
+            message = f"certificates under the profile {profile.name} are not ordered: the authority makes its own"
+            raise UsageError(message)
+        if not name:
+            return self.active(profile.issuer)
+        issuer = self.issuer(name)
+        if issuer.role != profile.issuer or issuer.retired:
+            why = "is retired" if issuer.retired else f"is for {issuer.role}"
+            message = f"the CA {name} {why}; the profile {profile.name} wants one for {profile.issuer}"
+            raise UsageError(message)
+        return issuer
 
     def _draft(self, order: Order, profile: profiles.Profile, issuer: Issuer, now: dt.datetime) -> certificates.Draft:
         not_before, not_after = _validity(order, profile, issuer, now)
@@ -171,7 +228,9 @@ class Authority:
             certificates.leaf_extensions(profile, order.spki, key_id, issuer.place),
         )
 
-    def _key_findings(self, key_sha256: str) -> list[Finding]:
+    def _key_findings(self, certificate: x509.Certificate) -> list[Finding]:
+        key_sha256 = certificate.key_sha256
+        listed = certificate.spki in weak_keys.Blocklist(os.path.join(self.folder, BLOCKED_KEYS))
         own = key_sha256 in {issuer.certificate.key_sha256 for issuer in self.issuers()}
         known = self.register.compromised(key_sha256)
         return [
@@ -179,6 +238,7 @@ class Authority:
             reasons.KEY_COMPROMISED.found(
                 "the key was revoked as compromised" if known else "", outcome=_outcome(known)
             ),
+            reasons.KEY_BLOCKED.found("the key is among the blocked ones" if listed else "", outcome=_outcome(listed)),
         ]
 
     def signer(self, issuer: Issuer) -> Signer:
@@ -193,6 +253,10 @@ class Authority:
                 raise RefusedError(message)
             self._signers[issuer.id] = signer
         return self._signers[issuer.id]
+
+    def adopt(self, issuer: Issuer, signer: Signer) -> None:
+        """Keep the key of a CA that has just been made, so that nobody is asked for its passphrase again."""
+        self._signers[issuer.id] = signer
 
     # Revoking
 
@@ -210,7 +274,9 @@ class Authority:
         """
         record = self.register.find(serial)
         now = self.clock().replace(microsecond=0)
-        change = revocation.decide(record, crl.reason_number(reason), now=now, at=at, invalidity=invalidity)
+        change = revocation.decide(
+            record, crl.reason_number(reason), now=now, at=at, invalidity=invalidity, public=self.public(record.profile)
+        )
         self.register.revoke(record, change, now)
         return self.register.find(record.serial)
 
@@ -232,6 +298,17 @@ class Authority:
     def certificate_path(self, name: str) -> str:
         """Where a CA's certificate is published, in DER."""
         return os.path.join(self.folder, PUBLIC, "aia", f"{name}.cer")
+
+    def publishing(self) -> list[str]:
+        """The CAs below a root whose CRLs are wanted: a retired one's until its last certificate is forgotten."""
+        now = self.clock()
+        return [issuer.name for issuer in self.issuers() if issuer.role != profiles.ROOT and self._wanted(issuer, now)]
+
+    def _wanted(self, issuer: Issuer, now: dt.datetime) -> bool:
+        if issuer.retired is None:
+            return True
+        ends = self.lineage.ends(issuer)
+        return ends is not None and profiles.months_after(ends, RETENTION_MONTHS) >= now
 
     def publish(self, name: str, *, days: int | None = None) -> Published:
         """Sign a CA's CRL as of now and put it in its place, atomically.

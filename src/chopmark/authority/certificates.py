@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from chopmark.authority import extensions
+from chopmark.authority.profiles import ROOT
 from chopmark.core.errors import RefusedError
 from chopmark.envelopes import algorithms, der, x509
 
@@ -98,10 +99,12 @@ def leaf_extensions(profile: Profile, spki: bytes, issuer_key_id: bytes, place: 
     return (
         extensions.authority_key_id(issuer_key_id),
         extensions.subject_key_id(spki),
-        extensions.key_usage((x509.DIGITAL_SIGNATURE,)),
+        extensions.key_usage(profile.usage),
         extensions.extended_key_usage(profile.purposes, critical=profile.stamps),
+        *((extensions.basic_constraints(ca=False),) if profile.constraints else ()),
         *((extensions.certificate_policies(profile.policies),) if profile.policies else ()),
         *_places(place),
+        *(extensions.extension(oid, value) for oid, value in profile.more),
     )
 
 
@@ -109,17 +112,42 @@ def authority_extensions(
     profile: AuthorityProfile, spki: bytes, issuer_key_id: bytes, place: Place
 ) -> tuple[bytes, ...]:
     """Those of a root (CSBR 7.1.2.1: no purposes, no policies) or of a CA below it (7.1.2.2)."""
-    usage = extensions.key_usage((x509.KEY_CERT_SIGN, x509.CRL_SIGN))
-    own = (extensions.authority_key_id(issuer_key_id), extensions.subject_key_id(spki), usage)
-    if not profile.purposes:
-        return (*own, extensions.basic_constraints(ca=True))
+    if profile.role == ROOT:
+        return crossing_extensions(Crossing(), x509.subject_key_identifier(spki), issuer_key_id, Place("", ""))
+    granted = Crossing(profile.purposes, profile.policies, 0)
+    return crossing_extensions(granted, x509.subject_key_identifier(spki), issuer_key_id, place)
+
+
+@dataclass(frozen=True, slots=True)
+class Crossing:
+    """What one CA grants another: purposes and policies (none: every one), how many CAs below it, and which names.
+
+    `permitted` and `excluded` are GeneralNames in DER (RFC 5280 clause 4.2.1.10).
+    """
+
+    purposes: tuple[str, ...] = ()
+    policies: tuple[str, ...] = ()
+    path_length: int | None = None
+    permitted: tuple[bytes, ...] = ()
+    excluded: tuple[bytes, ...] = ()
+
+
+def crossing_extensions(granted: Crossing, key_id: bytes, issuer_key_id: bytes, place: Place) -> tuple[bytes, ...]:
+    """The extensions of a CA certificate with what is granted."""
     return (
-        *own,
-        extensions.basic_constraints(ca=True, path_length=0),
-        extensions.extended_key_usage(profile.purposes, critical=False),
-        extensions.certificate_policies(profile.policies),
+        extensions.authority_key_id(issuer_key_id),
+        extensions.key_id(key_id),
+        extensions.key_usage((x509.KEY_CERT_SIGN, x509.CRL_SIGN)),
+        extensions.basic_constraints(ca=True, path_length=granted.path_length),
+        *((extensions.extended_key_usage(granted.purposes, critical=False),) if granted.purposes else ()),
+        *((extensions.certificate_policies(granted.policies),) if granted.policies else ()),
+        *((extensions.name_constraints(granted.permitted, granted.excluded),) if _constrained(granted) else ()),
         *_places(place),
     )
+
+
+def _constrained(granted: Crossing) -> bool:
+    return bool(granted.permitted or granted.excluded)
 
 
 def _places(place: Place) -> tuple[bytes, ...]:

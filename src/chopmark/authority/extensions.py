@@ -41,7 +41,12 @@ def extended_key_usage(purposes: Sequence[str], *, critical: bool) -> bytes:
 
 def subject_key_id(spki: bytes) -> bytes:
     """SubjectKeyIdentifier by method 1 of clause 4.2.1.2."""
-    return extension(x509.SUBJECT_KEY_ID, der.octet_string(x509.subject_key_identifier(spki)))
+    return key_id(x509.subject_key_identifier(spki))
+
+
+def key_id(identifier: bytes) -> bytes:
+    """SubjectKeyIdentifier with a value that is known already."""
+    return extension(x509.SUBJECT_KEY_ID, der.octet_string(identifier))
 
 
 def authority_key_id(issuer: bytes) -> bytes:
@@ -70,6 +75,26 @@ def ocsp_no_check() -> bytes:
 def certificate_policies(policies: Sequence[str]) -> bytes:
     """Policies without qualifiers (clause 4.2.1.4)."""
     return extension(x509.CERTIFICATE_POLICIES, der.sequence(*(der.sequence(der.oid(oid)) for oid in policies)))
+
+
+def name_constraints(permitted: Sequence[bytes], excluded: Sequence[bytes] = ()) -> bytes:
+    """NameConstraints, critical, over GeneralNames (clause 4.2.1.10)."""
+    parts = [
+        der.explicit(number, *(der.sequence(name) for name in names))
+        for number, names in enumerate((permitted, excluded))
+        if names
+    ]
+    return extension(x509.NAME_CONSTRAINTS, der.sequence(*parts), critical=True)
+
+
+def directory_name(name: bytes) -> bytes:
+    """A GeneralName that is a Name (DER)."""
+    return der.explicit(4, name)
+
+
+def text_name(number: int, text: str) -> bytes:
+    """A GeneralName that is text: 1 e-mail, 2 DNS, 6 URI."""
+    return der.implicit(number, text.encode("ascii"))
 
 
 def crl_number(number: int) -> bytes:

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from chopmark import keys
-from chopmark.authority import certificates, lint, profiles
+from chopmark.authority import members, profiles
 from chopmark.authority.ca import FOLDER_KEY, KEYS, PUBLIC, Authority
-from chopmark.authority.certificates import Place
 from chopmark.authority.configuration import Configuration
 from chopmark.authority.database import Database, DatabaseError, postgresql_url
+from chopmark.authority.hierarchy import KINDS
 from chopmark.authority.register import AUTHORITY_PROFILE, Issuer, Record, Register, serial_text
 from chopmark.core import clock as clocks
 from chopmark.core import patch
 from chopmark.core.errors import UsageError
-from chopmark.envelopes import names, x509
+from chopmark.envelopes import x509
 from chopmark.keys import generate
 from chopmark.keys.software import SoftwareSigner
 
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterator
 
-KINDS = ("rsa-4096", "p256", "p384", "p521")
-"""The keys that a CA may have (CSBR 6.1.5.1)."""
+_FOUNDED = tuple(profile for profile in profiles.AUTHORITIES.values() if profile.founded)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,15 +60,12 @@ class Setup:
 
     def subject(self, profile: profiles.AuthorityProfile) -> bytes:
         """The Name of one of its CAs. Raises UsageError for what cannot stand in a certificate."""
-        parts = [("O", self.name), ("CN", f"{self.name} {profile.title}")]
-        if self.country:
-            parts.append(("C", self.country.upper()))
-        return names.encode(names.ordered(parts))
+        return members.subject(self.name, profile.title, self.country)
 
     def check(self) -> None:
         """Raise UsageError for what no authority can be made of."""
         self.base()
-        for profile in profiles.AUTHORITIES.values():
+        for profile in _FOUNDED:
             self.subject(profile)
         if self.kind not in KINDS:
             message = f"a CA's key is one of {', '.join(KINDS)}, not {self.kind!r}"
@@ -147,20 +143,20 @@ def _build(
     root_passphrase: keys.Passphrase,
     clock: Callable[[], dt.datetime],
 ) -> None:
-    members: list[Issuer] = []
+    made: list[Issuer] = []
     signers: dict[str, SoftwareSigner] = {}
-    for role in profiles.AUTHORITIES:
+    for role in (profile.role for profile in _FOUNDED):
         secret = (root_passphrase if role == profiles.ROOT else passphrase)(f"the {role} CA's new key")
         key = generate.new(setup.kind)
         generate.store(os.path.join(folder, KEYS, f"{role}.pem"), generate.encode(key, secret, rounds=setup.rounds))
         signers[role] = SoftwareSigner(key)
-        members.append(_member(setup, role, signers, members, clock().replace(microsecond=0)))
+        made.append(_member(setup, role, signers, made, clock().replace(microsecond=0)))
     facts = {"name": setup.name, "url": setup.base()}
     now = clock().replace(microsecond=0)
-    below = [_record(member, members[0].name) for member in members[1:]]
-    members = Register(database).found(facts, members, below, now)
-    with _Founder(folder, database, signers, members, clock) as authority:
-        for member in members:
+    below = [_record(member, made[0].name) for member in made[1:]]
+    made = Register(database).found(facts, made, below, now)
+    with _Founder(folder, database, signers, made, clock) as authority:
+        for member in made:
             patch.write_file(authority.certificate_path(member.name), member.certificate.raw)
             authority.publish(member.name)
 
@@ -181,34 +177,16 @@ class _Founder(Authority):
 
 
 def _member(
-    setup: Setup, role: str, signers: dict[str, SoftwareSigner], members: list[Issuer], now: dt.datetime
+    setup: Setup, role: str, signers: dict[str, SoftwareSigner], known: list[Issuer], now: dt.datetime
 ) -> Issuer:
     """A CA's certificate: the root signs itself and the others."""
     profile = profiles.AUTHORITIES[role]
-    base = setup.base()
-    issuer = members[0] if members else None
+    issuer = known[0] if known else None
     signer, above = signers[role], signers[issuer.role if issuer else role]
-    name = setup.subject(profile)
     since = (setup.not_before or now).replace(microsecond=0)
-    until = profiles.last_second(since, months=profile.months)
-    draft = certificates.Draft(
-        certificates.new_serial(),
-        issuer.certificate.subject if issuer else name,
-        name,
-        signer.public_key,
-        since,
-        min(until, issuer.certificate.not_after) if issuer else until,
-        certificates.authority_extensions(
-            profile,
-            signer.public_key,
-            x509.subject_key_identifier(above.public_key),
-            issuer.place if issuer else Place("", ""),
-        ),
-    )
-    lint.require(lint.authority(draft.unsigned(above), issuer.certificate if issuer else None, profile))
+    draft = members.member(profile, setup.subject(profile), signer.public_key, issuer, above, since)
     certificate = x509.Certificate(draft.sign(above))
-    place = Place(f"{base}crl/{role}.crl", f"{base}aia/{role}.cer")
-    return Issuer(len(members) + 1, role, role, certificate, f"{FOLDER_KEY}{role}.pem", place)
+    return Issuer(len(known) + 1, role, role, certificate, f"{FOLDER_KEY}{role}.pem", members.place(setup.base(), role))
 
 
 def _record(member: Issuer, issuer: str) -> Record:

@@ -31,7 +31,7 @@ STATUSES = ("valid", "expired", "future", "revoked", "suspended", "unfinished")
 AUTHORITY_PROFILE = "authority"
 """The profile of CA certificates in the register."""
 
-_RETENTION_MONTHS = 120
+RETENTION_MONTHS = 120
 """How long after its expiry a certificate stays on the CRL (CSBR 7.2)."""
 
 OCSP_URL = "ocsp_url"
@@ -51,6 +51,7 @@ class Issuer(NamedTuple):
     certificate: x509.Certificate
     key: str
     place: Place
+    retired: dt.datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +72,7 @@ class Record:
     recorded: dt.datetime | None
     reason: int | None
     invalidity: dt.datetime | None
+    predecessor: int | None = None
 
     def status(self, now: dt.datetime) -> str:
         """One of STATUSES."""
@@ -190,14 +192,23 @@ class Register:
                 x509.certificate(row.certificate),
                 row.key,
                 Place(row.crl_url, row.certificate_url, responder),
+                row.retired,
             )
             for row in rows
         ]
 
-    def reserve(self, issuer: Issuer, certificate: x509.Certificate, profile: str, now: dt.datetime) -> int:
+    def reserve(
+        self,
+        issuer: Issuer,
+        certificate: x509.Certificate,
+        profile: str,
+        now: dt.datetime,
+        predecessor: int | None = None,
+    ) -> int:
         """Enter a certificate that is about to be signed, so that its number is taken; the row's number.
 
-        Raises RefusedError when the serial number exists already.
+        `predecessor` is the row of the certificate that it renews. Raises RefusedError when the serial number exists
+        already.
         """
         values = {
             "issuer": issuer.id,
@@ -208,6 +219,7 @@ class Register:
             "not_before": certificate.not_before,
             "not_after": certificate.not_after,
             "reserved": now,
+            "predecessor": predecessor,
         }
         with self._database.writing() as connection:
             try:
@@ -327,7 +339,7 @@ class Register:
             .where(
                 columns.issuer == issuer.id,
                 columns.revoked.is_not(None),
-                columns.not_after >= profiles.months_after(at, -_RETENTION_MONTHS),
+                columns.not_after >= profiles.months_after(at, -RETENTION_MONTHS),
             )
             .order_by(columns.revoked, columns.id)
         )
@@ -387,6 +399,7 @@ def _record(row: Row[tuple[object, ...]]) -> Record:
         recorded=row.recorded,
         reason=row.reason,
         invalidity=row.invalidity,
+        predecessor=row.predecessor,
     )
 
 

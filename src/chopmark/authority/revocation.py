@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chopmark.authority import crl, profiles
+from chopmark.authority import crl
 from chopmark.authority.register import AUTHORITY_PROFILE, Record, Revocation
 from chopmark.core import clock
 from chopmark.core.errors import RefusedError
@@ -22,16 +22,16 @@ def decide(
     now: dt.datetime,
     at: dt.datetime | None = None,
     invalidity: dt.datetime | None = None,
+    public: bool = True,
 ) -> Revocation:
     """What to enter for a revocation.
 
     `at` is the date that the CRL gives (default: now, or the date it was first revoked); it may lie in the past, from
     when on signatures are not to be believed. `invalidity` is when the key became suspect. Under the CSBR both must be
-    the same (7.2.1), so that one stands for the other. Raises RefusedError.
+    the same (7.2.2), so that one stands for the other; `public` says whether they hold. Raises RefusedError.
     """
-    fault = _record_fault(record, reason)
+    fault = _record_fault(record, reason, public=public)
     if not fault:
-        public = _public(record)
         first = record.revoked
         if at is None:
             at = first or (invalidity if public and invalidity else now)
@@ -40,22 +40,17 @@ def decide(
         at, invalidity = at.replace(microsecond=0), invalidity and invalidity.replace(microsecond=0)
         fault = _date_fault(record, at, invalidity, now)
         if not fault and public and invalidity not in (None, at):
-            fault = "the invalidity date must be the revocation date (CSBR 7.2.1), which may lie in the past"
+            fault = "the invalidity date must be the revocation date (CSBR 7.2.2), which may lie in the past"
         if not fault:
             return Revocation(at, reason, invalidity)
     message = f"{record.serial}: {fault}; nothing was changed"
     raise RefusedError(message)
 
 
-def _public(record: Record) -> bool:
-    """Whether the CSBR hold for it; CA certificates included."""
-    return record.profile == AUTHORITY_PROFILE or profiles.named(record.profile).public
-
-
-def _record_fault(record: Record, reason: int) -> str:
+def _record_fault(record: Record, reason: int, *, public: bool) -> str:
     if record.certificate is None:
         return "this serial number was reserved, but no certificate was ever issued under it"
-    if reason == crl.HOLD and _public(record):
+    if reason == crl.HOLD and public:
         return "it cannot be suspended, only revoked (CSBR 4.9.13)"
     if reason == _CA_COMPROMISE and record.profile != AUTHORITY_PROFILE:
         return "cACompromise is for certificates of a CA: say keyCompromise"

@@ -82,8 +82,9 @@ issuers = Table(
     Column("certificate_url", Text, nullable=False),
     Column("crl_number", Integer, nullable=False, default=0),  # the last one reserved, published or not
     Column("created", Moment, nullable=False),
+    Column("retired", Moment),  # issues nothing since then; its CRLs go on
 )
-"""The CAs of this authority."""
+"""The CAs of this authority: one for each key. A CA whose key is rolled over is a new one, with a new name."""
 
 certificates = Table(
     "certificates",
@@ -105,9 +106,13 @@ certificates = Table(
     Column("recorded", Moment),
     Column("reason", Integer),
     Column("invalidity", Moment),
+    Column("predecessor", ForeignKey("certificates.id")),  # the one that it renews
     UniqueConstraint("issuer", "serial"),
     Index(None, "key_sha256"),
     Index(None, "not_after"),
+    Index(None, "serial"),
+    Index(None, "predecessor"),
+    Index(None, "subject"),
 )
 """Every serial number ever reserved, and what became of it."""
 
@@ -122,6 +127,35 @@ crls = Table(
     Column("sha256", String(64), nullable=False),
 )
 """Every CRL that was published; the lists themselves are files."""
+
+crosses = Table(
+    "crosses",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("issuer", ForeignKey(issuers.c.id), nullable=False),  # the CA whose key is certified
+    Column("name", String(130), nullable=False, unique=True),  # of the file under which it is published
+    Column("certificate", LargeBinary, nullable=False),
+    Column("created", Moment, nullable=False),
+)
+"""Certificates for the keys of this authority's CAs from others than the CA above: of ours, or of somebody else."""
+
+approvers = Table(
+    "approvers",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("certificate", LargeBinary, nullable=False),
+    Column("added", Moment, nullable=False),
+)
+"""Who may approve a ceremony, each by a certificate whose key is what counts."""
+
+ceremonies = Table(
+    "ceremonies",
+    metadata,
+    Column("plan_sha256", String(64), primary_key=True),
+    Column("begun", Moment, nullable=False),
+    Column("transcript_sha256", String(64)),  # NULL until it has ended
+)
+"""Every ceremony that was begun: a plan is carried out once."""
 
 events = Table(
     "events",

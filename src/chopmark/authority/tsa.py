@@ -187,7 +187,7 @@ def create(
     Raises UsageError when there is one already and `replace` is not set, or when the profile is not for time stamps.
     """
     path = os.path.join(authority.folder, FILE)
-    if not profiles.named(order.profile).stamps:
+    if not authority.profile(order.profile).stamps:
         message = f"the profile {order.profile} is not for time stamping"
         raise UsageError(message)
     if os.path.lexists(path) and not replace:

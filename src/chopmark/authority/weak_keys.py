@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import os
+import re
 from math import gcd, isqrt, prod
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from chopmark.core import limits
+from chopmark.core.artifact import read_small
+from chopmark.core.errors import UsageError
 from chopmark.envelopes import algorithms
 
 _FERMAT_STEPS = 100
@@ -20,13 +26,22 @@ ROCA_PRIMES = (11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 1
 _ROCA_POWERS = {prime: frozenset(pow(65537, power, prime) for power in range(prime)) for prime in ROCA_PRIMES}
 
 
-def fault(spki: bytes) -> str:
-    """What is wrong with a public key, or the empty string. Raises UnsupportedError for keys that are none."""
+def exponent(spki: bytes) -> int | None:
+    """The public exponent of an RSA key, None for others. Raises UnsupportedError."""
+    key = algorithms.public_key(spki)
+    return key.public_numbers().e if isinstance(key, rsa.RSAPublicKey) else None
+
+
+def fault(spki: bytes, *, usual: bool = True) -> str:
+    """What is wrong with a public key, or the empty string. Raises UnsupportedError for keys that are none.
+
+    `usual` also refuses exponents outside of the range that SHOULD be kept (CSBR 6.1.6).
+    """
     key = algorithms.public_key(spki)
     if not isinstance(key, rsa.RSAPublicKey):
         return ""  # loading it has checked that the point is on the curve
     numbers = key.public_numbers()
-    if numbers.e % 2 == 0 or not 2**16 < numbers.e < 2**256:
+    if numbers.e % 2 == 0 or (usual and not 2**16 < numbers.e < 2**256):
         return f"the public exponent {numbers.e} is even or not between 2^16 + 1 and 2^256 - 1"
     if numbers.n % 2 == 0 or gcd(numbers.n, _SMALL_PRODUCT) != 1:
         return "the modulus has a small factor"
@@ -44,3 +59,39 @@ def _is_square(number: int) -> bool:
 def _fermat(modulus: int) -> bool:
     root = isqrt(modulus) + 1
     return any(_is_square((root + step) ** 2 - modulus) for step in range(_FERMAT_STEPS))
+
+
+class Blocklist:
+    """Keys that are known to be bad, from files in a folder: one a line, `#` begins a comment.
+
+    A line is the SHA-256 of a SubjectPublicKeyInfo (64 hexadecimal digits), or what Debian's openssl-blacklist has for
+    an RSA key (20 digits: the end of the SHA-1 of the line `Modulus=...` that `openssl rsa -modulus` prints), so that
+    its lists of keys with predictable random numbers (CVE-2008-0166) can be put there as they are.
+    """
+
+    def __init__(self, folder: str) -> None:
+        """Read every file of the folder, if there is one. Raises UsageError for a line that is neither."""
+        self._known: set[str] = set()
+        names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+        for name in names:
+            path = os.path.join(folder, name)
+            text = read_small(path, limits.BLOCKED_KEYS_MAX).decode("utf-8", "replace")
+            for number, line in enumerate(text.splitlines(), 1):
+                entry = line.partition("#")[0].strip().lower()
+                if entry and not re.fullmatch("[0-9a-f]{64}|[0-9a-f]{20}", entry):
+                    message = f"{path}:{number}: neither a SHA-256 of a key nor an entry of openssl-blacklist"
+                    raise UsageError(message)
+                self._known.add(entry)
+
+    def __contains__(self, spki: object) -> bool:
+        """Whether a key (DER of SubjectPublicKeyInfo) is listed."""
+        return isinstance(spki, bytes) and not self._known.isdisjoint(_names_of(spki))
+
+
+def _names_of(spki: bytes) -> set[str]:
+    names = {hashlib.sha256(spki).hexdigest()}
+    key = algorithms.public_key(spki)
+    if isinstance(key, rsa.RSAPublicKey):
+        modulus = f"Modulus={key.public_numbers().n:X}\n".encode()
+        names.add(hashlib.sha1(modulus, usedforsecurity=False).hexdigest()[20:])
+    return names

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from chopmark.authority.ca import Authority, Issued, Order
     from chopmark.keys.passphrase import Passphrase
 
-PROFILES = ("code-signing", "ev-code-signing", "time-stamping", "internal", "internal-time-stamping")
 REASONS = (
     "unspecified",
     "keyCompromise",
@@ -37,7 +36,6 @@ REASONS = (
     "certificateHold",
     "privilegeWithdrawn",
 )
-ISSUERS = ("root", "code-signing", "time-stamping")
 STATUSES = ("valid", "expired", "future", "revoked", "suspended", "unfinished")
 
 
@@ -54,13 +52,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     release = actions.add_parser("release", help="end a suspension (certificateHold)")
     release.add_argument("certificate", metavar="SERIAL|FILE", help="serial number (or its beginning), or certificate")
     crl = actions.add_parser("crl", help="sign and publish the list of revoked certificates")
-    crl.add_argument("--issuer", action="append", choices=ISSUERS, help="default: the two CAs below the root")
+    crl.add_argument("--issuer", action="append", metavar="CA", help="default: every CA below a root")
     crl.add_argument("--days", type=int, metavar="N", help="until the next one is due (default 7)")
     crl.add_argument("-o", "--out", metavar="F", help="write it there too (one --issuer)")
     crl.add_argument("--pem", action="store_true", help="--out as PEM")
     listing = actions.add_parser("list", help="list certificates")
     listing.add_argument("--status", choices=STATUSES, default="", help="only those")
-    listing.add_argument("--profile", choices=(*PROFILES, "authority"), default="", help="only those")
+    listing.add_argument("--profile", default="", metavar="P", help="only those (CA certificates: authority)")
     listing.add_argument("--subject", default="", metavar="TEXT", help="only those whose name contains it")
     listing.add_argument("--json", action="store_true", help="one JSON object a line")
     upgrade = actions.add_parser("upgrade", help="bring the database of an earlier chopmark up to date")
@@ -90,7 +88,7 @@ def _init_arguments(parser: ArgumentParser) -> None:
 
 
 def _issue_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--profile", choices=PROFILES, default="code-signing", help="default code-signing")
+    parser.add_argument("--profile", default="code-signing", metavar="P", help="default code-signing")
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--key", metavar="URI", help="a private key, of which the certificate has the public half")
     source.add_argument("--csr", metavar="F", help="a certification request (PKCS #10)")
@@ -227,7 +225,7 @@ def _order(args: Namespace, spki: bytes, subject: list[tuple[str, str]]) -> Orde
         message = "whom is it for? give --subject NAME"
         raise UsageError(message)
     times = [clock.parse(time) if time else None for time in (args.not_before, args.not_after)]
-    return Order(args.profile, subject, spki, args.days, *times)
+    return Order(args.profile, subject, spki, args.days, times[0], times[1])
 
 
 def _given_key(args: Namespace) -> tuple[bytes, list[tuple[str, str]]]:
@@ -302,12 +300,11 @@ def _crl(args: Namespace) -> int:
     from chopmark.core import patch
     from chopmark.envelopes import pem
 
-    names = args.issuer or [name for name in ISSUERS if name != "root"]
-    if args.out and len(names) != 1:
+    if args.out and len(args.issuer or ()) != 1:
         message = "--out goes with one --issuer"
         raise UsageError(message)
     with opened(args) as authority:
-        for name in names:
+        for name in args.issuer or authority.publishing():
             published = authority.publish(name, days=args.days)
             if args.out:
                 patch.write_file(args.out, pem.encode("X509 CRL", published.raw) if args.pem else published.raw)

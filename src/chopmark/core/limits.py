@@ -55,6 +55,27 @@ KEY_FILE_MAX = MIB
 SETTINGS_MAX = 64 * KIB
 """A settings file of an authority."""
 
+# The authority
+PROFILES_FILE_MAX = 256 * KIB
+"""A file of an authority's own profiles."""
+PROFILES_MAX = 200
+BLOCKED_KEYS_MAX = 64 * MIB
+"""A file of keys that are known to be bad; Debian's lists have some ten thousand lines each."""
+CEREMONY_MAX = 256 * KIB
+"""A plan for a ceremony, or an approval of one."""
+CEREMONY_STEPS_MAX = 50
+APPROVERS_MAX = 50
+SEARCH_PAGE_MAX = 100_000
+"""Certificates that one search answers; the next page begins behind the last of them."""
+BACKUP_FILES_MAX = 100_000
+"""Files in a backup besides the tables."""
+BACKUP_LINE_MAX = 64 * MIB
+"""One row of a table in a backup."""
+CRL_NUMBERS_SKIPPED = 1_000_000
+"""How far CRL numbers jump ahead when an authority is restored: more than it can have used since the backup."""
+LINT_FILE_MAX = 32 * MIB
+"""A file of certificates or CRLs that is looked at by the linter."""
+
 # Text formats
 SCRIPT_MAX = 16 * MIB
 """A script or PowerShell file: read whole, so bounded."""

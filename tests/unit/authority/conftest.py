@@ -71,4 +71,4 @@ def order(
     days: int | None = None,
     **times: dt.datetime,
 ) -> Order:
-    return Order(profile, subject, key or spki(), days, **times)
+    return Order(profile, subject, key or spki(), days, times.get("not_before"), times.get("not_after"))

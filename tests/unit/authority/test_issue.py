@@ -139,7 +139,7 @@ def test_ed25519_is_for_certificates_that_the_requirements_do_not_bind(authority
         (order(subject=SUBJECT[:2] + SUBJECT[3:]), reasons.NAME_COMPLETE),
         (order(subject=SUBJECT[:3]), reasons.NAME_COMPLETE),
         (order("ev-code-signing", SUBJECT), reasons.NAME_COMPLETE),
-        (order("ev-code-signing", (*EV[:-1], ("businessCategory", "Start-up"))), reasons.NAME_COMPLETE),
+        (order("ev-code-signing", (*EV[:-1], ("businessCategory", "Start-up"))), reasons.NAME_CATEGORY),
         (order("time-stamping", (("O", "Example Ltd"),)), reasons.NAME_COMPLETE),
         (order(subject=(*SUBJECT, ("DC", "example"))), reasons.NAME_ALLOWED),
         (order(subject=()), reasons.NAME),
@@ -172,7 +172,7 @@ def test_an_internal_certificate_may_lie_in_the_past(authority: Authority) -> No
     certificate = x509.certificate(issued.certificate)
     assert (certificate.not_before, certificate.not_after) == (since, until)
     assert authority.register.find(issued.serial).status(NOW) == "expired"
-    assert refused(authority, order("internal", not_before=until, not_after=since)) == {reasons.VALIDITY.code}
+    assert refused(authority, order("internal", not_before=until, not_after=since)) == {reasons.TIMES.code}
 
 
 @pytest.mark.parametrize("profile", ["code-signing", "ev-code-signing", "time-stamping"])

@@ -125,12 +125,17 @@ def test_a_good_one() -> None:
         ({"issuer": None}, reasons.ISSUER_PLACE),
         ({"issuer": issuer_at("https://x/y.cer")}, reasons.ISSUER_PLACE),
         ({"more": pki.Extension(other.SubjectAlternativeName([other.DNSName("example.com")]))}, reasons.EXTENSIONS),
-        ({"more": pki.Extension(other.BasicConstraints(ca=True, path_length=None), critical=True)}, reasons.EXTENSIONS),
+        ({"more": pki.Extension(other.BasicConstraints(ca=False, path_length=None))}, reasons.EXTENSIONS),
         ({"more": pki.Extension(other.OCSPNoCheck())}, reasons.EXTENSIONS),
     ],
 )
 def test_one_wrong_extension(change: dict[str, pki.Extension | None], reason: Reason) -> None:
     assert faults(changed=change) == {reason.code}
+
+
+def test_a_signer_that_claims_to_be_a_ca() -> None:
+    claim = pki.Extension(other.BasicConstraints(ca=True, path_length=None), critical=True)
+    assert faults(changed={"more": claim}) == {reasons.BASIC_CONSTRAINTS.code, reasons.EXTENSIONS.code}
 
 
 def test_times() -> None:
@@ -180,4 +185,4 @@ def test_time_stamping_is_critical() -> None:
 def test_every_rule_cites_its_clause() -> None:
     rules = [value for value in vars(reasons).values() if isinstance(value, Reason)]
     assert len(rules) > 15
-    assert all(rule.cites and rule.code.startswith("issue.") for rule in rules)
+    assert all(rule.cites and rule.code.startswith(("lint.", "issue.")) for rule in rules)

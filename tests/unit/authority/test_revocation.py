@@ -45,6 +45,10 @@ def record(
     )
 
 
+def public(of: Record) -> bool:
+    return of.profile != "internal"
+
+
 @pytest.mark.parametrize(
     ("before", "reason", "at", "invalidity", "after"),
     [
@@ -76,7 +80,7 @@ def record(
 def test_what_is_entered(
     before: Record, reason: int, at: dt.datetime | None, invalidity: dt.datetime | None, after: Revocation
 ) -> None:
-    assert revocation.decide(before, reason, now=NOW, at=at, invalidity=invalidity) == after
+    assert revocation.decide(before, reason, now=NOW, at=at, invalidity=invalidity, public=public(before)) == after
 
 
 @pytest.mark.parametrize(
@@ -90,7 +94,7 @@ def test_what_is_entered(
         (record("code-signing"), HOLD, None, None, "4.9.13"),
         (record("time-stamping"), HOLD, None, None, "4.9.13"),
         (record("authority"), HOLD, None, None, "4.9.13"),
-        (record("code-signing"), COMPROMISE, NOW, NOW - DAY, "7.2.1"),
+        (record("code-signing"), COMPROMISE, NOW, NOW - DAY, "7.2.2"),
         (record(revoked=NOW - DAY, reason=0), 0, NOW, None, "moved back"),
         (record(revoked=NOW - DAY, reason=0), HOLD, None, None, "suspension"),
         (record(revoked=NOW - DAY, reason=HOLD), HOLD, None, None, "suspension"),
@@ -100,7 +104,7 @@ def test_what_is_refused(
     before: Record, reason: int, at: dt.datetime | None, invalidity: dt.datetime | None, said: str
 ) -> None:
     with pytest.raises(RefusedError, match=said):
-        revocation.decide(before, reason, now=NOW, at=at, invalidity=invalidity)
+        revocation.decide(before, reason, now=NOW, at=at, invalidity=invalidity, public=public(before))
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography import x509 as other
 
-from chopmark.authority import crl, founding, profiles, register
+from chopmark.authority import crl, hierarchy, register
 from chopmark.cli import ca as verb
 from chopmark.cli import main
 from chopmark.envelopes import pem, pkcs10, x509
@@ -50,11 +50,9 @@ def issue(*arguments: str, out: str = "signer.crt") -> str:
 
 
 def test_what_is_offered_is_what_there_is() -> None:
-    assert tuple(profiles.PROFILES) == verb.PROFILES
     assert tuple(crl.REASONS) == verb.REASONS
-    assert tuple(profiles.AUTHORITIES) == verb.ISSUERS
     assert register.STATUSES == verb.STATUSES
-    assert set(founding.KINDS) < set(generate.KINDS)
+    assert set(hierarchy.KINDS) < set(generate.KINDS)
 
 
 def test_init(made: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -270,7 +268,7 @@ class TestLook:
         assert main(["ca", "show", "--json"]) == 0
         facts = json.loads(capsys.readouterr().out)
         assert (facts["name"], facts["url"]) == ("Example Ltd", "http://pki.example.com/")
-        assert [issuer["name"] for issuer in facts["issuers"]] == list(verb.ISSUERS)
+        assert [issuer["name"] for issuer in facts["issuers"]] == ["root", "code-signing", "time-stamping"]
         assert {issuer["crl_number"] for issuer in facts["issuers"]} == {1}
 
 
