@@ -208,6 +208,7 @@ def _signed(artifact: Artifact, args: Namespace, request: sign.SignRequest | Non
         target = args.output or artifact.name + TO_BE_SIGNED
         patches.write_file(target, draft.to_be_signed)
         return facts | {
+            "status": "prepared",
             "format": format_.name,
             "written": target,
             "digest_algorithm": draft.digest_algorithm,
@@ -218,7 +219,7 @@ def _signed(artifact: Artifact, args: Namespace, request: sign.SignRequest | Non
     else:
         signed = sign.sign(artifact, request)
     written = sign.write(artifact, signed, args.output, settled=False)
-    facts |= {"format": signed.format.name, "written": written}
+    facts |= {"status": "signed", "format": signed.format.name, "written": written}
     if request:
         facts |= _by(request)
     return facts
@@ -269,7 +270,7 @@ def _show(outcome: Outcome, args: Namespace) -> None:
     if args.json:
         import json  # only for this shape
 
-        print(json.dumps(outcome.facts or {"path": outcome.path, "error": outcome.error}))
+        print(json.dumps(outcome.facts or {"path": outcome.path, "status": "failed", "error": outcome.error}))
         return
     if outcome.error:
         output.complain(outcome.error)

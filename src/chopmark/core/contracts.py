@@ -49,13 +49,15 @@ class Format(Protocol):
 
     A package in chopmark/formats exports one as `FORMAT`; it is found by discovery. `name` is the word on the command
     line, `title` the one for people, `suffixes` the usual extensions (with the dot, lower case), `envelope` the name of
-    the envelope its signatures are made in.
+    the envelope its signatures are made in, `options` the fields of SealOptions that mean something here (all formats
+    heed `digest_algorithm` and `append`).
     """
 
     name: str
     title: str
     suffixes: tuple[str, ...]
     envelope: str
+    options: tuple[str, ...]
 
     def detect(self, head: bytes, name: str) -> int:
         """How certain it is that this is its own: 0 not at all .. 9 beyond doubt; `head` is the first bytes."""

@@ -24,6 +24,10 @@ if TYPE_CHECKING:
     from chopmark.core.patch import Patch
 
 _STAMP_ATTRIBUTES = {"authenticode": timestamp.MICROSOFT_ATTRIBUTE, "cms": timestamp.RFC3161_ATTRIBUTE}
+_PARTICULAR = {
+    name: usual for name, usual in SealOptions._field_defaults.items() if name not in ("digest_algorithm", "append")
+}
+"""The options that only some formats heed, and what they are when nobody asks."""
 
 
 class SignRequest(NamedTuple):
@@ -109,7 +113,7 @@ def attach_envelope(artifact: Artifact, envelope: bytes, options: SealOptions, f
 
     Raises RefusedError when it was made for another, or its signature does not hold.
     """
-    format_ = identify.identify(artifact, format_name)
+    format_ = _heeding(identify.identify(artifact, format_name), options)
     prepared = _prepared(format_, artifact, options)
     signed = Signed(format_, envelope, format_.embed(prepared, envelope, options), prepared)
     _must_hold(signed)
@@ -153,9 +157,18 @@ def _prepared(format_: Format, artifact: Artifact, options: SealOptions) -> Arti
     return prepare(artifact, options) if prepare else artifact
 
 
+def _heeding(format_: Format, options: SealOptions) -> Format:
+    """The format, if it can do all that is asked of it: what it would pass over in silence is refused."""
+    for name, usual in _PARTICULAR.items():
+        if getattr(options, name) != usual and name not in format_.options:
+            message = f"--{name.replace('_', '-')} means nothing here: this is a {format_.title}"
+            raise UsageError(message)
+    return format_
+
+
 def _content(artifact: Artifact, request: SignRequest) -> tuple[Format, Artifact, Content]:
-    format_ = identify.identify(artifact, request.format_name)
     options = request.options
+    format_ = _heeding(identify.identify(artifact, request.format_name), options)
     prepared = _prepared(format_, artifact, options)
     [payload] = format_.digest(prepared, [format_.recipe(prepared, options)])
     return format_, prepared, format_.content(prepared, payload, options)

@@ -84,8 +84,29 @@ def test_json_is_a_line_for_each_file(desk: Desk) -> None:
     good, bad = map(json.loads, desk.out.splitlines())
     assert (good["path"], good["format"], good["written"]) == (str(path), "pe", str(path))
     assert (good["digest_algorithm"], good["time_stamp"]) == ("sha256", False)
-    assert set(bad) == {"path", "error"}
+    assert (good["status"], bad["status"]) == ("signed", "failed")
+    assert set(bad) == {"path", "status", "error"}
     assert desk.err == ""
+
+
+@pytest.mark.parametrize(
+    ("kind", "option"),
+    [
+        ("script", ("--page-hashes",)),
+        ("script", ("--description", "a script")),
+        ("powershell", ("--page-hashes",)),
+        ("pe", ("--variant", "pem")),
+        ("detached", ("--variant", "pme")),
+        ("detached", ("--url", "https://example.org/")),
+    ],
+)
+def test_an_option_that_means_nothing_is_refused(desk: Desk, kind: str, option: tuple[str, ...]) -> None:
+    path = desk.sample(kind)
+    before = path.read_bytes()
+    assert desk.run("sign", path, *desk.by_signer, *option, "--format", kind) == 2
+    assert desk.out == ""
+    assert path.read_bytes() == before
+    assert not path.with_name(path.name + ".p7s").exists()
 
 
 def test_output_leaves_the_file_alone(desk: Desk) -> None:

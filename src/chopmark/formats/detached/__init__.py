@@ -20,6 +20,7 @@ class DetachedFormat:
     title = "file with a detached signature"
     suffixes: tuple[str, ...] = ()
     envelope = "cms"
+    options: tuple[str, ...] = ("variant",)
     companion = ".p7s"
 
     def detect(self, head: bytes, name: str) -> int:  # noqa: ARG002 - the contract
@@ -48,7 +49,7 @@ class DetachedFormat:
         """Detached data."""
         from chopmark.formats.detached import sealing
 
-        return sealing.content(payload)
+        return sealing.content(payload, options)
 
     def embed(self, artifact: Artifact, envelope: bytes, options: SealOptions) -> Patch:
         """The companion: DER, or PEM with `options.variant` "pem"; with `options.append` one signer more."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chopmark.core.contracts import Content
-from chopmark.core.errors import BrokenError, MalformedError, RefusedError
+from chopmark.core.errors import BrokenError, MalformedError, RefusedError, UsageError
 from chopmark.core.patch import Patch
 from chopmark.core.seal import Claim, Range, Recipe, Seal
 from chopmark.envelopes import cms
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 _DATA = "1.2.840.113549.1.7.1"
 """id-data (RFC 5652 clause 4)."""
+_LABELS = {"": "", "der": "", "pem": companion.PEM_LABEL}
 
 
 def seals(artifact: Artifact) -> Iterator[Seal]:
@@ -45,8 +46,9 @@ def seals(artifact: Artifact) -> Iterator[Seal]:
         )
 
 
-def content(payload: Payload) -> Content:
-    """Detached data."""
+def content(payload: Payload, options: SealOptions) -> Content:
+    """Detached data. Raises UsageError for a variant that there is not, before anything is signed."""
+    _label(options)
     return Content(_DATA, payload.recipe.algorithm, payload.value)
 
 
@@ -55,7 +57,7 @@ def embed(artifact: Artifact, envelope: bytes, options: SealOptions) -> Patch:
     signed = cms.read(envelope, allow_ber=True)
     if signed.content_type != _DATA:
         raise RefusedError(f"a signature over {signed.content_type} is none over a file")
-    label = companion.PEM_LABEL if options.variant.lower() == "pem" else ""
+    label = _label(options)
     beside = artifact.companion(companion.SUFFIX)
     if options.append and beside is not None:
         from chopmark.envelopes.cms import merging
@@ -72,6 +74,13 @@ def embed(artifact: Artifact, envelope: bytes, options: SealOptions) -> Patch:
 def strip() -> Patch:
     """No companion."""
     return Patch(None, companion.SUFFIX)
+
+
+def _label(options: SealOptions) -> str:
+    """What the companion's PEM says it is; empty for DER. Raises UsageError for a variant that there is not."""
+    if options.variant.lower() not in _LABELS:
+        raise UsageError(f"a detached signature is der or pem, not {options.variant}")
+    return _LABELS[options.variant.lower()]
 
 
 def _content_findings(signed: cms.SignedData) -> Iterator[Finding]:

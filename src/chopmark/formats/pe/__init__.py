@@ -29,6 +29,7 @@ class PeFormat:
         *(".efi", ".pyd", ".node"),
     )
     envelope = "authenticode"
+    options: tuple[str, ...] = ("description", "url", "page_hashes")
 
     def detect(self, head: bytes, name: str) -> int:  # noqa: ARG002 - the content says it all
         """MZ, and PE where e_lfanew points; a little less certain when that is behind the head."""

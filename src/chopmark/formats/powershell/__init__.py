@@ -27,6 +27,7 @@ class PowerShellFormat:
     title = "PowerShell file"
     suffixes = tuple(kinds.STYLES)
     envelope = "authenticode"
+    options: tuple[str, ...] = ("description", "url", "variant")
 
     def detect(self, head: bytes, name: str) -> int:
         """By name and text; `pwsh` in the first line settles it, a signature block alone makes it likely."""

@@ -29,6 +29,7 @@ class ScriptFormat:
     title = "script"
     suffixes = tuple(languages.BY_SUFFIX)
     envelope = "cms"
+    options: tuple[str, ...] = ()
 
     def detect(self, head: bytes, name: str) -> int:
         """By the interpreter in the first line, else by the name, if the beginning is text."""
