@@ -112,6 +112,8 @@ SHA1_STAMP_SUNSET = dt.datetime(2022, 4, 30, tzinfo=dt.UTC)
 """The same for time-stamp tokens (CSBR 1.2.2, on clause 7.1.3.2.1)."""
 RSA_1024_SUNSET = dt.datetime(2014, 1, 1, tzinfo=dt.UTC)
 """RSA moduli under 2048 bits may not sign any more after 2013 (NIST SP 800-131A r2 clause 3)."""
+DSA_SUNSET = dt.datetime(2024, 2, 3, tzinfo=dt.UTC)
+"""DSA keys may not sign any more since FIPS 186-4 was withdrawn (FIPS 186-5 of 2023, announcement 13)."""
 
 # Revocation
 CRL_MAX = 128 * MIB

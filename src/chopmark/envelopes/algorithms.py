@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, padding, rsa
 
 from chopmark.core import limits
 from chopmark.core.errors import MalformedError
 from chopmark.envelopes import der
+from chopmark.envelopes import dsa as dsa_keys
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -66,6 +67,7 @@ _ECDSA_WITH = {
 _PLAIN: tuple[tuple[str, Mapping[str, str | None]], ...] = (
     ("rsa", _RSA_WITH),
     ("ecdsa", _ECDSA_WITH),
+    ("dsa", dsa_keys.SIGNED_WITH),
     ("rsa", {RSA_ENCRYPTION: None}),
     ("by-key", DIGEST_OIDS),  # some signers put the digest's own identifier here
 )
@@ -107,7 +109,7 @@ class BadSignatureError(MalformedError):
 class SignatureAlgorithm(NamedTuple):
     """A parsed signature AlgorithmIdentifier.
 
-    `kind` is rsa, rsa-pss, ecdsa or ed25519, or by-key where the identifier names nothing but a digest; `digest` is
+    `kind` is rsa, rsa-pss, ecdsa, dsa or ed25519, or by-key where the identifier names nothing but a digest; `digest` is
     None where it does not say (rsaEncryption in CMS); `mask_digest` and `salt_length` (bytes) are those of PSS.
     """
 
@@ -209,6 +211,8 @@ def public_key(spki: bytes) -> Any:  # noqa: ANN401 - one of cryptography's key 
             elif identifier.optional(der.SEQUENCE) is None:  # of PSS; verify() holds the key to them
                 identifier.done()
             return _rsa_key(bits)
+        if kind == dsa_keys.KEY:
+            return dsa_keys.load(identifier, bits)
     except (ValueError, UnsupportedAlgorithm, der.DerError) as error:
         raise UnsupportedError(f"a public key that cannot be loaded ({error})") from None
     raise UnsupportedError(f"an unknown kind of public key {kind}")
@@ -264,6 +268,10 @@ def verify(
             if algorithm.kind not in ("ecdsa", "by-key"):
                 raise UnsupportedError(f"an {algorithm.kind} signature with an elliptic-curve key")
             key.verify(signature, data, ec.ECDSA(_HASHES[digest]))
+        elif isinstance(key, dsa.DSAPublicKey):
+            if algorithm.kind not in ("dsa", "by-key"):
+                raise UnsupportedError(f"an {algorithm.kind} signature with a DSA key")
+            key.verify(signature, data, _HASHES[digest])
         else:
             key.verify(signature, data, _rsa_padding(spki, algorithm), _HASHES[digest])
     except InvalidSignature:
@@ -341,11 +349,8 @@ def _signing_identifier(kind: str, digest: str) -> bytes:
 
 def identifiers_for_key(spki: bytes, digest: str) -> list[bytes]:
     """The signature AlgorithmIdentifiers that a key may have signed under, the usual one first."""
-    key = public_key(spki)
-    if isinstance(key, ed25519.Ed25519PublicKey):
-        kinds: tuple[str, ...] = ("ed25519",)
-    else:
-        kinds = ("ec",) if isinstance(key, ec.EllipticCurvePublicKey) else ("rsa", "rsa-pss")
+    kind = key_kind(spki)
+    kinds = ("rsa", "rsa-pss") if kind == "rsa" else (kind,)
     return [_signing_identifier(kind, digest) for kind in kinds]
 
 
@@ -355,8 +360,10 @@ def hash_algorithm(digest: str) -> hashes.HashAlgorithm:
 
 
 def key_kind(spki: bytes) -> str:
-    """What `Signer.algorithm` is for a public key: rsa, ec or ed25519. Raises UnsupportedError."""
+    """What `Signer.algorithm` is for a public key: rsa, ec or ed25519. Raises UnsupportedError, also for DSA."""
     key = public_key(spki)
+    if isinstance(key, dsa.DSAPublicKey):
+        raise UnsupportedError("a DSA key, with which nothing is signed any more (FIPS 186-5)")
     if isinstance(key, rsa.RSAPublicKey):
         return "rsa"
     return "ed25519" if isinstance(key, ed25519.Ed25519PublicKey) else "ec"

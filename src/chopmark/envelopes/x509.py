@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 from functools import cached_property, lru_cache, wraps
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
 from chopmark.core import limits
 from chopmark.core.signer import SignerId
@@ -183,6 +184,16 @@ class Certificate:
     def verify_signed_by(self, issuer_spki: bytes) -> str | None:
         """Check the signature with an issuer's key; the digest it rests on. Raises BadSignature-/UnsupportedError."""
         return algorithms.verify(issuer_spki, self.signature_algorithm, self.signature, self.tbs)
+
+    def with_key(self, spki: bytes) -> Self:
+        """The same certificate as its path reads it, where its key takes parameters from the issuer's.
+
+        Everything else stays, fingerprints as well.
+        """
+        twin = copy.copy(self)
+        twin.key_sha256 = self.key_sha256
+        twin.spki = spki
+        return twin
 
     def _node(self, oid: str) -> der.Node | None:
         extension = self.extensions.get(oid)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from chopmark.core import clock, limits
 from chopmark.core.errors import MalformedError
 from chopmark.core.finding import Finding, Outcome
-from chopmark.envelopes import algorithms, x509
+from chopmark.envelopes import algorithms, dsa, x509
 from chopmark.trust import reasons, rules
 
 if TYPE_CHECKING:
@@ -192,7 +192,9 @@ class _Search:
         return [each for each in _read(raws) if x509.name_key(each.subject) == name]
 
     def _check(self, certificate: x509.Certificate, issuer: x509.Certificate) -> Finding | None:
-        """What is wrong with the issuer's signature on a certificate."""
+        """What is wrong with the issuer's signature on a certificate; nothing yet if the key is not complete."""
+        if dsa.inherits(issuer.spki):
+            return None  # by a key above; _complete looks at it once that is known
         self._checks_left -= 1
         if self._checks_left < 0:
             self._exhausted = f"{limits.SIGNATURE_CHECKS_MAX} signatures"
@@ -200,8 +202,23 @@ class _Search:
         small = len(certificate.raw) + len(issuer.spki) <= limits.CERTIFICATE_KEPT_MAX
         return (_known_problem if small else _signature_problem)(certificate.raw, issuer.spki)
 
-    def _judge(self, way: Sequence[x509.Certificate], anchor: Anchor) -> None:
+    def _complete(self, way: Sequence[x509.Certificate]) -> tuple[list[x509.Certificate], Finding | None]:
+        """Fill in parameters of DSA keys from the keys above (clause 6.1.4 (e) and (f)), and check what had to wait."""
+        whole = list(way)
+        for position in range(len(way) - 2, -1, -1):
+            each, above = whole[position], whole[position + 1]
+            if dsa.inherits(each.spki):
+                whole[position] = each.with_key(dsa.completed(each.spki, above.spki))
+            if dsa.inherits(way[position + 1].spki) and (problem := self._check(each, above)) is not None:
+                return whole, problem
+        return whole, None
+
+    def _judge(self, found: Sequence[x509.Certificate], anchor: Anchor) -> None:
         """Apply all rules to a whole way."""
+        way, problem = self._complete(found)
+        if problem is not None:
+            self._fail(_BROKEN, way, problem)
+            return
         findings = rules.examine(way, anchor, self._oid, self._moment, self._demands)
         problems = _problems(findings)
         if not problems:

@@ -193,7 +193,7 @@ PATH_DATED_DIGEST = Reason(
 PATH_WEAK_KEY = Reason(
     "path.weak_key",
     NO,
-    "A key on the way is too short: others can compute it.",
+    "A key on the way is too short, or of a kind that was given up (DSA): others may come to sign with it.",
     _RENEW,
     "NIST SP 800-131A r2 clause 3",
     _SUBVERTED,
@@ -201,7 +201,7 @@ PATH_WEAK_KEY = Reason(
 PATH_DATED_KEY = Reason(
     "path.dated_key",
     INFO,
-    "A key on the way is short by now, but was not at a trusted time, or is that of a root that is still trusted.",
+    "A key on the way would not do any more, but did at a trusted time, or is that of a root that is still trusted.",
     cites="NIST SP 800-131A r2 clause 3",
 )
 PATH_BUDGET = Reason(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, rsa
 
 from chopmark.core import clock, digest, limits
 from chopmark.core.errors import MalformedError
@@ -141,7 +141,7 @@ def _digest(certificate: x509.Certificate, moment: Moment) -> list[Finding]:
 
 
 def _key(certificate: x509.Certificate, moment: Moment, *, is_anchor: bool) -> list[Finding]:
-    """The length of a key. That of an old root is for its store to judge, which has means to end its trust in it."""
+    """The length of a key, and DSA. An old root is for its store to judge, which has means to end its trust in it."""
     subject = certificate.subject_text
     try:
         key = algorithms.public_key(certificate.spki)
@@ -149,11 +149,13 @@ def _key(certificate: x509.Certificate, moment: Moment, *, is_anchor: bool) -> l
         return [reasons.PATH_WEAK_KEY.found(str(error), subject=subject)]
     except algorithms.UnsupportedError as error:
         return [reasons.PATH_UNSUPPORTED.found(str(error), subject=subject)]
-    if not isinstance(key, rsa.RSAPublicKey) or key.key_size >= limits.RSA_BITS_MIN:
+    is_dsa = isinstance(key, dsa.DSAPublicKey)
+    if not is_dsa and (not isinstance(key, rsa.RSAPublicKey) or key.key_size >= limits.RSA_BITS_MIN):
         return []
-    dated = key.key_size >= limits.RSA_BITS_DATED and (is_anchor or moment.surely_before(limits.RSA_1024_SUNSET))
+    sunset = limits.RSA_1024_SUNSET if key.key_size < limits.RSA_BITS_MIN else limits.DSA_SUNSET
+    dated = key.key_size >= limits.RSA_BITS_DATED and (is_anchor or moment.surely_before(sunset))
     reason = reasons.PATH_DATED_KEY if dated else reasons.PATH_WEAK_KEY
-    return [reason.found(f"RSA of {key.key_size} bits", subject=subject)]
+    return [reason.found(f"{'DSA' if is_dsa else 'RSA'} of {key.key_size} bits", subject=subject)]
 
 
 def _critical(certificate: x509.Certificate, purpose: str, *, is_leaf: bool) -> list[Finding]:
