@@ -26,14 +26,12 @@ KINDS = (FALSE_ACCEPT, FALSE_REJECT, SKIPPED, HANG, ERROR)
 class Case(NamedTuple):
     """What is to be judged: its name in the suite, whether it is good, and how the engine is asked.
 
-    `judge` says whether it is accepted, and why not; `skip` is a reason not to ask at all.
+    `judge` says whether it is accepted, and why not.
     """
 
     name: str
     accept: bool
     judge: Callable[[], tuple[bool, str]]
-    skip: str = ""
-
 
 class Outcome(NamedTuple):
     """A case that is not simply right: what became of it, and why."""
@@ -52,8 +50,6 @@ def _too_long(number: int, frame: FrameType | None) -> None:  # noqa: ARG001 - t
 
 
 def _judged(case: Case) -> Outcome | None:
-    if case.skip:
-        return Outcome(case.name, SKIPPED, case.skip)
     signal.alarm(SECONDS)
     try:
         accepted, why = case.judge()
@@ -71,18 +67,18 @@ def _judged(case: Case) -> Outcome | None:
 def run(name: str, cases: Iterable[Case], known: Mapping[str, tuple[str, str]]) -> bool:
     """Judge all cases, print the line, keep the rest in the report; whether only what is known differs.
 
-    `known` are the differences on purpose: the kind, and the reason for it. One of them that does not show any more
-    is as wrong as a new one, so that the list stays true.
+    `known` are the differences on purpose: the kind (SKIPPED: not asked), and the reason for it. One of them that
+    does not show any more is as wrong as a new one, so that the list stays true.
     """
     signal.signal(signal.SIGALRM, _too_long)
     count, outcomes = 0, []
     for case in cases:
         count += 1
-        outcome = _judged(case)
+        kind, reason = known.get(case.name, ("", ""))
+        outcome = Outcome(case.name, SKIPPED, "") if kind == SKIPPED else _judged(case)
         if outcome is not None:
-            kind, reason = known.get(case.name, ("", ""))
-            explained = f"{reason}; {outcome.reason}".rstrip("; ") if outcome.result == kind else outcome.reason
-            outcomes.append(outcome._replace(reason=explained))
+            said = [reason, outcome.reason] if outcome.result == kind else [outcome.reason]
+            outcomes.append(outcome._replace(reason="; ".join(filter(None, said))))
     numbers = {kind: sum(each.result == kind for each in outcomes) for kind in KINDS}
     sys.stdout.write(
         f"{name} {count} cases: {count - len(outcomes)} right, {numbers[FALSE_ACCEPT]} false accepts, "
@@ -90,7 +86,7 @@ def run(name: str, cases: Iterable[Case], known: Mapping[str, tuple[str, str]]) 
         f"{numbers[ERROR]} errors\n"
     )
     _record(name, outcomes)
-    found = {each.case: each.result for each in outcomes if each.result != SKIPPED}
+    found = {each.case: each.result for each in outcomes}
     wanted = {case: kind for case, (kind, _) in known.items()}
     for case in sorted(found.keys() | wanted.keys()):
         if found.get(case) != wanted.get(case):

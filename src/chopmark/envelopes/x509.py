@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
 from chopmark.core import limits
 from chopmark.core.signer import SignerId
-from chopmark.envelopes import algorithms, der
+from chopmark.envelopes import algorithms, der, stringprep
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -70,6 +70,9 @@ _ATTRIBUTES = {
     "1.3.6.1.4.1.311.60.2.1.3": "jurisdictionC",
 }
 
+_OPAQUE = "\0"
+"""Begins the key of a value that is no comparable string; no prepared string has this character."""
+
 
 class Extension(NamedTuple):
     """An extension: whether it must be understood, and the DER inside its OCTET STRING."""
@@ -126,6 +129,11 @@ class Certificate:
     def serial(self) -> int:
         """The serial number, as the certificate has it (some are negative, against RFC 5280 clause 4.1.2.2)."""
         return int.from_bytes(self.serial_octets, "big", signed=True)
+
+    @property
+    def last_moment(self) -> dt.datetime:
+        """The end of the second notAfter, which belongs to the validity (RFC 5280 clause 4.1.2.5)."""
+        return self.not_after.replace(microsecond=999_999)
 
     @cached_property
     def sha256(self) -> str:
@@ -348,7 +356,10 @@ def _escaped(text: str) -> str:
 
 @remembered(1024, limits.NAME_KEPT_MAX)
 def name_key(raw: bytes) -> tuple[tuple[tuple[str, str], ...], ...]:
-    """What two Names are compared by: case and runs of white space do not count (RFC 5280 clause 7.1)."""
+    """What two Names are compared by (RFC 5280 clause 7.1): case, spaces and the type of string do not count.
+
+    A value that cannot be compared as a string (`is_opaque`) stands for its own DER.
+    """
     key = []
     for relative in der.parse(raw).expect(der.SEQUENCE).children():
         pairs = []
@@ -357,12 +368,17 @@ def name_key(raw: bytes) -> tuple[tuple[tuple[str, str], ...], ...]:
             oid = fields.take().oid()
             value = fields.take()
             try:
-                text = " ".join(value.text().casefold().split())
-            except der.DerError:
-                text = "#" + value.raw.hex()
+                text = stringprep.prepare(value.text())
+            except (der.DerError, stringprep.ProhibitedError):
+                text = _OPAQUE + value.raw.hex()
             pairs.append((oid, text))
         key.append(tuple(sorted(pairs)))
     return tuple(key)
+
+
+def is_opaque(text: str) -> bool:
+    """Whether a value in a `name_key` is no string that can be compared."""
+    return text.startswith(_OPAQUE)
 
 
 def subject_key_identifier(spki: bytes) -> bytes:

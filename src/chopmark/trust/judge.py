@@ -82,13 +82,13 @@ def _moment(proof: Proof, chosen: stamps.Chosen, context: Context) -> tuple[Mome
 def _validity(leaf: x509.Certificate, signed_at: dt.datetime | None, context: Context) -> list[Finding]:
     """What the signer's validity says about the time stamp, and the time of the check about lifetime signing."""
     found = []
-    if signed_at is not None and not leaf.not_before <= signed_at <= leaf.not_after:
+    if signed_at is not None and not leaf.not_before <= signed_at <= leaf.last_moment:
         detail = f"stamped {clock.show(signed_at)}, valid {clock.show(leaf.not_before)} to {clock.show(leaf.not_after)}"
         found.append(reasons.STAMP_OUTSIDE.found(detail))
     try:
         purposes = leaf.extended_key_usage or ()
     except MalformedError:
         return found  # the path says so
-    if x509.EKU_LIFETIME_SIGNING in purposes and context.at > leaf.not_after:
+    if x509.EKU_LIFETIME_SIGNING in purposes and context.at > leaf.last_moment:
         found.append(reasons.PATH_LIFETIME.found(f"valid until {clock.show(leaf.not_after)}"))
     return found

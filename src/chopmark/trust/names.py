@@ -1,7 +1,8 @@
-"""Name constraints (RFC 5280 clause 4.2.1.10): which names an authority may give out."""
+"""Name constraints (RFC 5280 clause 4.2.1.10): which names an authority may give out, and what names must look like."""
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from chopmark.core import limits
@@ -9,14 +10,31 @@ from chopmark.core.errors import ChopmarkError
 from chopmark.envelopes import der, x509
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
+_OTHER = der.context(0)
 _MAIL = der.context(1, constructed=False)
 _DNS = der.context(2, constructed=False)
+_X400 = der.context(3)
 _DIRECTORY = der.context(4)
+_EDI_PARTY = der.context(5)
 _URI = der.context(6, constructed=False)
 _ADDRESS = der.context(7, constructed=False)
+_REGISTERED = der.context(8, constructed=False)
+_FORMS = frozenset({_OTHER, _MAIL, _DNS, _X400, _DIRECTORY, _EDI_PARTY, _URI, _ADDRESS, _REGISTERED})
 _MAIL_ATTRIBUTE = "1.2.840.113549.1.9.1"
+_UTF8_MAILBOX = der.oid("1.3.6.1.5.5.7.8.9")
+"""SmtpUTF8Mailbox, an e-mail address among the other names (RFC 9598)."""
+
+_HOST_MAX = 253
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?", re.ASCII)
+"""The preferred name syntax of RFC 1034 clause 3.5, with RFC 1123 clause 2.1."""
+_ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_LOCAL = re.compile(rf"{_ATOM}(?:\.{_ATOM})*|\"(?:[ !#-\[\]-~]|\\[ -~])*\"", re.ASCII)
+"""The local part of a mailbox (RFC 5321 clause 4.1.2)."""
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[\w.~:/?#\[\]@!$&'()*+,;=%-]+", re.ASCII)
+"""A URI with its scheme (RFC 3986 clause 3)."""
 
 
 class TooManyError(ChopmarkError):
@@ -31,10 +49,10 @@ class General(NamedTuple):
 
 
 class Subtrees(NamedTuple):
-    """The constraints of one certificate."""
+    """The constraints of one certificate: the bases by their form."""
 
-    permitted: tuple[General, ...]
-    excluded: tuple[General, ...]
+    permitted: Mapping[int, tuple[der.Node, ...]]
+    excluded: Mapping[int, tuple[der.Node, ...]]
 
 
 class Budget:
@@ -65,15 +83,17 @@ def subtrees(certificate: x509.Certificate) -> Subtrees | None:
 
 
 def names_of(certificate: x509.Certificate) -> list[General]:
-    """Every name of the subject: its distinguished name, the alternative names, or else its e-mail addresses."""
+    """Every name of the subject: its distinguished name, the alternative names, or else its e-mail addresses.
+
+    Raises DerError.
+    """
     found = []
     subject = der.parse(certificate.subject)
     if subject.end > subject.body:
         found.append(General(_DIRECTORY, subject))
     extension = certificate.extensions.get(x509.SUBJECT_ALT_NAME)
     if extension is not None:
-        found += map(_general, der.parse(extension.value).expect(der.SEQUENCE).children())
-        return found
+        return found + alternative_names(extension)
     for relative in subject.children():
         for pair in relative.children():
             fields = pair.fields()
@@ -82,37 +102,71 @@ def names_of(certificate: x509.Certificate) -> list[General]:
     return found
 
 
+def alternative_names(extension: x509.Extension) -> list[General]:
+    """The names in a subject's alternative names. Raises DerError."""
+    return [general(node) for node in der.parse(extension.value).expect(der.SEQUENCE).children()]
+
+
+def general(node: der.Node) -> General:
+    """A general name; one of a directory is tagged explicitly, all others implicitly. Raises DerError."""
+    if node.tag not in _FORMS:
+        raise der.DerError(f"a name of an unknown form (tag {node.tag:#04x})")
+    return General(node.tag, node.only_child() if node.tag == _DIRECTORY else node)
+
+
+def fault(name: General) -> str:
+    """What is wrong with how a name is written (clause 4.2.1.6); empty for nothing. Raises DerError."""
+    check = _SYNTAX.get(name.form)
+    if check is not None and not check(name.node):
+        return f"{_shown(name)} is not written as such a name has to be"
+    return ""
+
+
 def violation(names: Iterable[General], constraints: Subtrees, budget: Budget) -> str:
-    """What is wrong with the first name that the constraints do not allow; empty when all are fine. Raises DerError."""
+    """What is wrong with the first name that the constraints do not allow; empty when all are fine.
+
+    A name that cannot be compared is not allowed. Raises DerError, TooManyError.
+    """
     for name in names:
-        permitted = [base for base in constraints.permitted if base.form == name.form]
-        excluded = [base for base in constraints.excluded if base.form == name.form]
+        permitted = constraints.permitted.get(name.form, ())
+        excluded = constraints.excluded.get(name.form, ())
+        if name.form == _OTHER and _constrains(constraints, _MAIL) and _UTF8_MAILBOX in name.node.value:
+            return "an internationalised e-mail address, which chopmark does not compare"
         if not permitted and not excluded:
             continue
-        within = _FORMS.get(name.form)
+        within = _COMPARED.get(name.form)
         if within is None:
             return "a form of name that chopmark does not compare"
+        if problem := fault(name):
+            return problem
         budget.spend(len(permitted) + len(excluded))
-        if any(within(name.node, base.node, excluding=True) for base in excluded):
+        if any(within(name.node, base, excluding=True) for base in excluded):
             return f"{_shown(name)} is excluded"
-        if permitted and not any(within(name.node, base.node, excluding=False) for base in permitted):
+        if permitted and not any(within(name.node, base, excluding=False) for base in permitted):
             return f"{_shown(name)} is not permitted"
     return ""
 
 
-def _bases(block: der.Node | None) -> tuple[General, ...]:
-    found = []
-    for tree in block.children() if block else ():
+def _constrains(constraints: Subtrees, form: int) -> bool:
+    return form in constraints.permitted or form in constraints.excluded
+
+
+def _bases(block: der.Node | None) -> dict[int, tuple[der.Node, ...]]:
+    found: dict[int, list[der.Node]] = {}
+    if block is None:
+        return {}
+    trees = block.children()
+    if not trees:
+        raise der.DerError("a list of subtrees that is empty")
+    for tree in trees:
         fields = tree.fields()
-        base = fields.take()
+        base = general(fields.take())
         fields.done()
-        found.append(_general(base))
-    return tuple(found)
-
-
-def _general(node: der.Node) -> General:
-    """A directory name is tagged explicitly, all others implicitly."""
-    return General(node.tag, node.only_child() if node.tag == _DIRECTORY else node)
+        check = _BASES.get(base.form)
+        if check is not None and not check(base.node):
+            raise der.DerError(f"{_shown(base)} is no subtree of names")
+        found.setdefault(base.form, []).append(base.node)
+    return {form: tuple(nodes) for form, nodes in found.items()}
 
 
 def _shown(name: General) -> str:
@@ -123,21 +177,114 @@ def _shown(name: General) -> str:
     return ascii(name.node.value.decode("latin-1"))
 
 
-def _in_directory(name: der.Node, base: der.Node, *, excluding: bool) -> bool:  # noqa: ARG001 - every form is asked alike
-    """Whether the base is the beginning of the name."""
+# How names are written
+
+
+def _is_host(text: str) -> bool:
+    return len(text) <= _HOST_MAX and _HOST.fullmatch(text) is not None
+
+
+def _dns_name(node: der.Node) -> bool:
+    """A host, or a wildcard for the whole of the first label."""
+    return _is_host(_octets(node).removeprefix("*."))
+
+
+def _mailbox(node: der.Node) -> bool:
+    local, at, host = _octets(node).rpartition("@")
+    literal = host.startswith("[") and host.endswith("]")
+    return bool(at) and _LOCAL.fullmatch(local) is not None and (literal or _is_host(host))
+
+
+def _uri(node: der.Node) -> bool:
+    return _ABSOLUTE.fullmatch(_octets(node)) is not None
+
+
+def _address(node: der.Node) -> bool:
+    return node.end - node.body in (4, 16)
+
+
+def _distinguished(node: der.Node) -> bool:
+    return x509.name_key(node.raw) is not None
+
+
+def _identifier(node: der.Node) -> bool:
+    return bool(der.parse(node.retagged(der.OBJECT_IDENTIFIER)).oid())
+
+
+def _typed(node: der.Node) -> bool:
+    """The type of another name, and its value."""
+    fields = node.fields(_OTHER)
+    typed = fields.take().oid() and fields.take(der.context(0)).only_child()
+    fields.done()
+    return bool(typed)
+
+
+_SYNTAX: dict[int, Callable[[der.Node], bool]] = {
+    _OTHER: _typed,
+    _MAIL: _mailbox,
+    _DNS: _dns_name,
+    _DIRECTORY: _distinguished,
+    _URI: _uri,
+    _ADDRESS: _address,
+    _REGISTERED: _identifier,
+}
+
+
+def _domain_base(node: der.Node) -> bool:
+    """A host with all below it; with a dot in front, which is not in the standard but in use, what is below it alone."""
+    text = _octets(node)
+    return not text or _is_host(text.removeprefix("."))
+
+
+def _mail_base(node: der.Node) -> bool:
+    return _mailbox(node) if b"@" in node.value else _domain_base(node)
+
+
+def _network_base(node: der.Node) -> bool:
+    """An address and a mask whose ones stand in front, of four or sixteen bytes each."""
+    octets = node.value
+    if len(octets) not in (8, 32):
+        return False
+    inverted = int.from_bytes(octets[len(octets) // 2 :], "big") ^ ((1 << 4 * len(octets)) - 1)
+    return not inverted & (inverted + 1)
+
+
+_BASES: dict[int, Callable[[der.Node], bool]] = {
+    _MAIL: _mail_base,
+    _DNS: _domain_base,
+    _DIRECTORY: _distinguished,
+    _URI: _domain_base,
+    _ADDRESS: _network_base,
+}
+
+
+# Whether one lies within the other
+
+
+def _in_directory(name: der.Node, base: der.Node, *, excluding: bool) -> bool:
+    """Whether the base is the beginning of the name; what is undefined is within when excluding."""
     outer, inner = x509.name_key(base.raw), x509.name_key(name.raw)
-    return inner[: len(outer)] == outer
+    if inner[: len(outer)] == outer:
+        return True
+    return excluding and len(inner) >= len(outer) and all(map(_may_equal, outer, inner))
+
+
+def _may_equal(one: tuple[tuple[str, str], ...], other: tuple[tuple[str, str], ...]) -> bool:
+    """Whether two relative names are the same as far as they can be compared."""
+    return len(one) == len(other) and all(
+        kind == same and (mine == others or x509.is_opaque(mine) or x509.is_opaque(others))
+        for (kind, mine), (same, others) in zip(one, other, strict=True)
+    )
 
 
 def _in_domain(name: der.Node, base: der.Node, *, excluding: bool) -> bool:
     """Whether labels were added to the left of the base, if any. A wildcard is excluded when any of its names is."""
-    host, domain = _text(name), _text(base)
-    host, domain = host.removesuffix("."), domain.removesuffix(".")
+    host, domain = _text(name).removesuffix("."), _text(base).removesuffix(".")
     if not domain:
         return True
     if excluding and host.startswith("*.") and (domain == host[2:] or _is_direct_child(domain, host[2:])):
         return True
-    if domain.startswith("."):  # not in the standard, but in use: below it alone
+    if domain.startswith("."):
         return host.endswith(domain)
     return host == domain or host.endswith("." + domain)
 
@@ -148,9 +295,7 @@ def _is_direct_child(domain: str, parent: str) -> bool:
 
 def _in_mailboxes(name: der.Node, base: der.Node, *, excluding: bool) -> bool:  # noqa: ARG001 - every form is asked alike
     """One mailbox, all at a host, or all below a domain."""
-    local, at, host = _octets(name).rpartition("@")
-    if not at:
-        raise der.DerError("an e-mail address without @")
+    local, _, host = _octets(name).rpartition("@")
     wanted_local, at, wanted = _octets(base).rpartition("@")
     if at:
         return local == wanted_local and host.lower() == wanted.lower()
@@ -158,14 +303,13 @@ def _in_mailboxes(name: der.Node, base: der.Node, *, excluding: bool) -> bool:  
 
 
 def _in_hosts(name: der.Node, base: der.Node, *, excluding: bool) -> bool:
-    """The host part of a URI. One without a host fits no permission and every exclusion."""
+    """The host part of a URI. One without a host name fits no permission and every exclusion."""
     _, separator, rest = _text(name).partition("://")
     authority = rest.partition("/")[0].partition("?")[0].partition("#")[0]
-    host = authority.rpartition("@")[2]
-    host = host.partition(":")[0] if not host.startswith("[") else ""
-    if not separator or not host or host.replace(".", "").isdigit():
+    host = authority.rpartition("@")[2].partition(":")[0]
+    if not separator or not _is_host(host) or host.replace(".", "").isdigit():
         return excluding
-    return _at_host(host, _text(base))
+    return _at_host(host.removesuffix("."), _text(base).removesuffix("."))
 
 
 def _at_host(host: str, base: str) -> bool:
@@ -173,17 +317,12 @@ def _at_host(host: str, base: str) -> bool:
 
 
 def _in_network(name: der.Node, base: der.Node, *, excluding: bool) -> bool:  # noqa: ARG001 - every form is asked alike
-    """An address and mask, of four or sixteen bytes each."""
+    """An address in a network of the same version."""
     address, network = name.value, base.value
-    if len(network) not in (8, 32) or len(address) not in (4, 16):
-        raise der.DerError("an IP address or network of a wrong length")
     half = len(network) // 2
     if len(address) != half:
         return False
     mask = int.from_bytes(network[half:], "big")
-    inverted = mask ^ ((1 << 8 * half) - 1)
-    if inverted & (inverted + 1):
-        raise der.DerError("an IP network whose mask has holes")
     return (int.from_bytes(address, "big") ^ int.from_bytes(network[:half], "big")) & mask == 0
 
 
@@ -205,7 +344,7 @@ class _Within(Protocol):
     def __call__(self, name: der.Node, base: der.Node, *, excluding: bool) -> bool: ...
 
 
-_FORMS: dict[int, _Within] = {
+_COMPARED: dict[int, _Within] = {
     _DIRECTORY: _in_directory,
     _DNS: _in_domain,
     _MAIL: _in_mailboxes,

@@ -168,6 +168,14 @@ PATH_NAME = Reason(
     "RFC 5280 clause 4.2.1.10",
     _ROOT,
 )
+PATH_PROFILE = Reason(
+    "path.profile",
+    NO,
+    "A certificate on the way is not made as an authority has to make it.",
+    _REISSUE,
+    "RFC 5280 clause 4",
+    _SUBVERTED,
+)
 PATH_POLICY = Reason(
     "path.policy",
     NO,

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, rsa
 from chopmark.core import clock, digest, limits
 from chopmark.core.errors import MalformedError
 from chopmark.envelopes import algorithms, der, x509
-from chopmark.trust import names, reasons
+from chopmark.trust import names, profile, reasons
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -93,7 +93,7 @@ def usable_issuer(certificate: x509.Certificate, moment: Moment) -> bool:
         and constraints.ca
         and (usage is None or x509.KEY_CERT_SIGN in usage)
         and moment.reached(certificate.not_before)
-        and not moment.after(certificate.not_after)
+        and not moment.after(certificate.last_moment)
     )
 
 
@@ -106,6 +106,7 @@ def _each(path: Sequence[x509.Certificate], position: int, oid: str, moment: Mom
     if not is_anchor:
         found += _digest(certificate, moment)
     found += _key(certificate, moment, is_anchor=is_anchor)
+    found += profile.check(certificate, is_leaf=is_leaf, is_anchor=is_anchor)
     found += _critical(certificate, oid, is_leaf=is_leaf)
     if not is_leaf:
         found += _authority(certificate, "" if oid == CRL_SIGNING else oid, is_anchor=is_anchor)
@@ -122,7 +123,7 @@ def _validity(certificate: x509.Certificate, moment: Moment) -> list[Finding]:
     subject = certificate.subject_text
     if moment.before(certificate.not_before):
         return [reasons.PATH_NOT_YET_VALID.found(f"valid from {clock.show(certificate.not_before)}", subject=subject)]
-    if moment.after(certificate.not_after):
+    if moment.after(certificate.last_moment):
         return [reasons.PATH_EXPIRED.found(f"valid until {clock.show(certificate.not_after)}", subject=subject)]
     return []
 
@@ -141,7 +142,7 @@ def _digest(certificate: x509.Certificate, moment: Moment) -> list[Finding]:
 
 
 def _key(certificate: x509.Certificate, moment: Moment, *, is_anchor: bool) -> list[Finding]:
-    """The length of a key, and DSA. An old root is for its store to judge, which has means to end its trust in it."""
+    """The length of a key, and DSA. A short key of a root is for its store to judge, which can end its trust in it."""
     subject = certificate.subject_text
     try:
         key = algorithms.public_key(certificate.spki)
@@ -153,7 +154,8 @@ def _key(certificate: x509.Certificate, moment: Moment, *, is_anchor: bool) -> l
     if not is_dsa and (not isinstance(key, rsa.RSAPublicKey) or key.key_size >= limits.RSA_BITS_MIN):
         return []
     sunset = limits.RSA_1024_SUNSET if key.key_size < limits.RSA_BITS_MIN else limits.DSA_SUNSET
-    dated = key.key_size >= limits.RSA_BITS_DATED and (is_anchor or moment.surely_before(sunset))
+    vouched = is_anchor and not is_dsa
+    dated = key.key_size >= limits.RSA_BITS_DATED and (vouched or moment.surely_before(sunset))
     reason = reasons.PATH_DATED_KEY if dated else reasons.PATH_WEAK_KEY
     return [reason.found(f"{'DSA' if is_dsa else 'RSA'} of {key.key_size} bits", subject=subject)]
 
@@ -271,6 +273,7 @@ def _lengths(path: Sequence[x509.Certificate]) -> list[Finding]:
 def _names(path: Sequence[x509.Certificate]) -> list[Finding]:
     """Name constraints of every authority, its anchor's too, on all below it (clause 6.1.3 (b) and (c))."""
     budget = names.Budget()
+    known: dict[int, list[names.General]] = {}
     for position in range(len(path) - 1, 0, -1):
         above = path[position]
         try:
@@ -281,7 +284,9 @@ def _names(path: Sequence[x509.Certificate]) -> list[Finding]:
                 below = path[lower]
                 if lower and below.self_issued:
                     continue
-                detail = names.violation(names.names_of(below), constraints, budget)
+                if lower not in known:
+                    known[lower] = names.names_of(below)
+                detail = names.violation(known[lower], constraints, budget)
                 if detail:
                     return [reasons.PATH_NAME.found(detail, subject=below.subject_text)]
         except MalformedError as error:

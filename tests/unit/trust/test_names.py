@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ipaddress
-import re
 
 import pytest
 from hypothesis import given, settings
@@ -155,11 +154,14 @@ def test_a_type_that_is_not_compared_is_refused(form: int) -> None:
 @pytest.mark.parametrize(
     ("name", "base"),
     [
-        (mail("nobody"), mail("example.com")),
         (dns("\xe4.example.com"), dns("example.com")),
         (address("192.0.2.7"), der.implicit(7, b"\xc0\x00\x02\x00")),
         (address("192.0.2.7"), der.implicit(7, b"\xc0\x00\x02\x00\xff\x00\xff\x00")),
-        (der.implicit(7, b"\xc0\x00\x02"), network("192.0.2.0/24")),
+        (dns("x.example.com"), dns("*.example.com")),
+        (dns("x.example.com"), dns("..example.com")),
+        (mail("me@example.com"), mail("a@b@example.com")),
+        (uri("http://example.com/"), uri("http://example.com/")),
+        (dns("x"), der.encode(0x89, b"x")),
     ],
 )
 def test_what_cannot_be_compared_is_malformed(name: bytes, base: bytes) -> None:
@@ -179,8 +181,51 @@ def test_an_empty_subject_is_no_name() -> None:
     assert permitted(b"", directory(prefix(1)))
 
 
+@pytest.mark.parametrize(
+    ("name", "base"),
+    [
+        (mail("nobody"), mail("example.com")),
+        (mail("one@two@example.com"), mail("example.com")),
+        (mail("me@.example.com"), mail("example.com")),
+        (dns(".example.com"), dns("example.com")),
+        (dns("a..example.com"), dns("example.com")),
+        (dns("a_b.example.com"), dns("example.com")),
+        (dns("a.*.example.com"), dns("example.com")),
+        (dns(""), dns("")),
+        (uri("//example.com"), uri("example.com")),
+        (uri("http://exam%70le.com/"), uri("example.com")),
+        (uri("http://example.com\\@other.com/"), uri("example.com")),
+        (der.implicit(7, b"\xc0\x00\x02"), network("192.0.2.0/24")),
+    ],
+)
+def test_a_name_that_is_not_written_as_it_has_to_be_is_never_allowed(name: bytes, base: bytes) -> None:
+    assert not permitted(name, base)
+    assert excluded(name, base)
+
+
+def test_an_internationalised_mailbox_does_not_slip_through_constraints_of_mailboxes() -> None:
+    mailbox = der.sequence(der.oid("1.3.6.1.5.5.7.8.9"), der.explicit(0, der.utf8("\xfc@example.com")))
+    other = der.encode(der.context(0), der.parse(mailbox).value)
+    assert not permitted(other, mail("example.com"))
+    assert excluded(other, mail("elsewhere.com"))
+    assert permitted(other, dns("example.com"))
+
+
+@pytest.mark.parametrize("text", ["Example\ufffdMint", "Example\ue000Mint", "Example\U0001f4a9Mint"])
+def test_a_name_that_cannot_be_compared_is_within_what_is_excluded_and_nothing_else(text: str) -> None:
+    strange = material.name("Somebody", text)
+    assert not permitted(directory(strange), directory(prefix(1)))
+    assert excluded(directory(strange), directory(prefix(1)))
+    alone = der.sequence(der.parse(strange).children()[0].raw)
+    assert permitted(directory(strange), directory(alone)), "the same bytes are the same name"
+
+
+_LABELS = st.lists(st.sampled_from(("a", "b", "ab", "a-b")), min_size=1, max_size=4).map(".".join)
+
+
 @given(
-    st.from_regex(re.compile(r"[a-c.*]{0,8}", re.ASCII), fullmatch=True), st.from_regex(r"[a-c.]{0,8}", fullmatch=True)
+    st.tuples(st.sampled_from(("", "*.")), _LABELS, st.sampled_from(("", "."))).map("".join),
+    st.one_of(st.just(""), st.tuples(st.sampled_from(("", ".")), _LABELS).map("".join)),
 )
 @settings(max_examples=150)
 def test_a_host_is_within_what_ends_like_it_at_a_dot(host: str, domain: str) -> None:
