@@ -68,7 +68,7 @@ interop: .venv/.interop peers ## cross-check with real peers (installs them)
 	$(BIN)/pytest -n $(JOBS) tests/interop $(ARGS)
 
 conformance: .venv/.conformance ## standard test suites against the path engine
-	$(BIN)/python tests/conformance/pkits.py
+	$(BIN)/python tests/conformance/run.py $(ARGS)
 
 fuzz: .venv/.fuzz ## a short atheris and hypothesis run over every parser
 	$(BIN)/python tests/fuzz/run.py --seconds $(FUZZ_SECONDS) $(ARGS)

@@ -13,7 +13,7 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import tempfile
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -101,7 +101,9 @@ class Building(NamedTuple):
         while ahead:
             here = ahead.pop()
             seen.add(here)
-            ahead += [to for start, to in self.graph if start == here and (start, to) not in self.bad and to not in seen]
+            ahead += [
+                to for start, to in self.graph if start == here and (start, to) not in self.bad and to not in seen
+            ]
         return self.target in seen
 
     def certificates(self) -> tuple[Cert, list[Cert], Cert]:
@@ -132,7 +134,13 @@ class Building(NamedTuple):
         elif reason == "deprecated crypto":
             digest = "sha1"
         return make(
-            _name(subject), _key(subject), _root(issuer), extensions=extensions, since=NOW - DAY, until=until, digest=digest
+            _name(subject),
+            _key(subject),
+            _root(issuer),
+            extensions=extensions,
+            since=NOW - DAY,
+            until=until,
+            digest=digest,
         )
 
 
@@ -212,7 +220,11 @@ class Constrained(NamedTuple):
     def certificates(self) -> tuple[Cert, list[Cert], Cert]:
         """The leaf, two authorities above it, and the anchor."""
         issuing = _issuing(self.permitted_host, self.permitted_address, self.excluded_host, self.excluded_address)
-        return _host(self, issuing), [issuing, _local_root(), _root("bettertls_trust_root")], _root("bettertls_trust_root")
+        return (
+            _host(self, issuing),
+            [issuing, _local_root(), _root("bettertls_trust_root")],
+            _root("bettertls_trust_root"),
+        )
 
 
 def _violated(name: int, permitted: int, excluded: int) -> bool:
@@ -274,7 +286,7 @@ def _constrained() -> Iterator[Constrained]:
     values = (NONE, VALID, INVALID)
     for by_address, common_is_address in itertools.product((False, True), repeat=2):
         for combination in itertools.product(values, repeat=7):
-            yield Constrained(by_address, common_is_address, *combination)
+            yield Constrained(by_address, common_is_address, *combination)  # type: ignore[arg-type] # seven numbers
     schemes = (b"", b"http://", b"https://", b"spiffe://", b"unspec://")
     for tag in _NAMES_TAGS:
         for scheme in schemes:
@@ -339,5 +351,5 @@ def run() -> bool:
     """All cases; whether every verdict is right."""
     with tempfile.TemporaryDirectory() as folder:
         judge = _Judge(Path(folder)).judge
-        found = (suite.Case(each.name, each.accept, lambda each=each: judge(each)) for each in settled())
+        found = (suite.Case(each.name, each.accept, partial(judge, each)) for each in settled())
         return suite.run("BetterTLS", found, {})

@@ -17,6 +17,7 @@ import lzma
 import os
 import sys
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -80,7 +81,7 @@ def cases(found: list[dict[str, Any]], folder: Path) -> Iterator[suite.Case]:
     for number, case in enumerate(found):
         place = folder / str(number)
         accept = case["expected_result"] == "SUCCESS"
-        yield suite.Case(case["id"], accept, lambda case=case, place=place: _judge(case, place))
+        yield suite.Case(case["id"], accept, partial(_judge, case, place))
 
 
 def _judge(case: dict[str, Any], folder: Path) -> tuple[bool, str]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import datetime as dt
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -117,7 +118,7 @@ def _readable(path: Path) -> bool:
 
 def _asked(material: _Material) -> Iterator[suite.Case]:
     for case in cases():
-        yield suite.Case(case.number, case.accept, lambda case=case: material.judge(case))
+        yield suite.Case(case.number, case.accept, partial(material.judge, case))
 
 
 def run() -> bool:

@@ -33,6 +33,7 @@ class Case(NamedTuple):
     accept: bool
     judge: Callable[[], tuple[bool, str]]
 
+
 class Outcome(NamedTuple):
     """A case that is not simply right: what became of it, and why."""
 
@@ -88,9 +89,9 @@ def run(name: str, cases: Iterable[Case], known: Mapping[str, tuple[str, str]]) 
     _record(name, outcomes)
     found = {each.case: each.result for each in outcomes}
     wanted = {case: kind for case, (kind, _) in known.items()}
-    for case in sorted(found.keys() | wanted.keys()):
-        if found.get(case) != wanted.get(case):
-            sys.stdout.write(f"  {case}: {found.get(case, 'right')}, expected {wanted.get(case, 'right')}\n")
+    for each in sorted(found.keys() | wanted.keys()):
+        if found.get(each) != wanted.get(each):
+            sys.stdout.write(f"  {each}: {found.get(each, 'right')}, expected {wanted.get(each, 'right')}\n")
     return found == wanted
 
 
@@ -98,7 +99,7 @@ def _record(name: str, outcomes: Iterable[Outcome]) -> None:
     """Put a suite's outcomes into the report, beside those of the others."""
     REPORT.parent.mkdir(exist_ok=True)
     try:
-        report = json.loads(REPORT.read_text())
+        report: dict[str, list[dict[str, str]]] = json.loads(REPORT.read_text())
     except (OSError, ValueError):
         report = {}
     report[name] = [each._asdict() for each in outcomes]

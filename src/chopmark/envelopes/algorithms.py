@@ -109,8 +109,8 @@ class BadSignatureError(MalformedError):
 class SignatureAlgorithm(NamedTuple):
     """A parsed signature AlgorithmIdentifier.
 
-    `kind` is rsa, rsa-pss, ecdsa, dsa or ed25519, or by-key where the identifier names nothing but a digest; `digest` is
-    None where it does not say (rsaEncryption in CMS); `mask_digest` and `salt_length` (bytes) are those of PSS.
+    `kind` is rsa, rsa-pss, ecdsa, dsa or ed25519, or by-key where the identifier names nothing but a digest; `digest`
+    is None where it does not say (rsaEncryption in CMS); `mask_digest` and `salt_length` (bytes) are those of PSS.
     """
 
     kind: str

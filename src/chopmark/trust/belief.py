@@ -49,12 +49,22 @@ def believe(leaf: x509.Certificate, carried: Carried, purpose: str, moment: Mome
 
 def _believe(leaf: x509.Certificate, carried: Carried, purpose: str, moment: Moment, context: Context) -> Belief:
     material = path.Material(context.store, carried.certificates, context.issuers, context.demands)
-    way = path.find(leaf, purpose_oid(purpose), moment, material)
-    if not way.trusted:
-        return Belief(way, way.findings)
-    # Only now: whoever is not trusted must not make us fetch from addresses of their choice.
-    stamp = purpose == "time-stamping"
-    found = revocation.check(
-        way.certificates, moment, context, carried.crls, certificates=carried.certificates, stamp=stamp
-    )
-    return Belief(way, (*way.findings, *found))
+    asked: dict[tuple[x509.Certificate, ...], list[Finding]] = {}
+
+    def settles(way: path.Path) -> bool:
+        """Ask about revocation; another way can help when an authority is concerned, but not the signer itself."""
+        # Only now: whoever is not trusted must not make us fetch from addresses of their choice.
+        found = revocation.check(
+            way.certificates,
+            moment,
+            context,
+            carried.crls,
+            certificates=carried.certificates,
+            stamp=purpose == "time-stamping",
+        )
+        asked[way.certificates] = found
+        problems = [each.subject for each in found if each.outcome in (Outcome.NO, Outcome.UNKNOWN)]
+        return not problems or leaf.subject_text in problems
+
+    way = path.find(leaf, purpose_oid(purpose), moment, material, settles)
+    return Belief(way, (*way.findings, *asked.get(way.certificates, ())))

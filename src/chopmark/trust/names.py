@@ -231,7 +231,7 @@ _SYNTAX: dict[int, Callable[[der.Node], bool]] = {
 
 
 def _domain_base(node: der.Node) -> bool:
-    """A host with all below it; with a dot in front, which is not in the standard but in use, what is below it alone."""
+    """A host with all below it; with a dot in front (not in the standard, but in use) what is below it alone."""
     text = _octets(node)
     return not text or _is_host(text.removeprefix("."))
 

@@ -18,7 +18,7 @@ from chopmark.envelopes import algorithms, dsa, x509
 from chopmark.trust import reasons, rules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from chopmark.trust.anchors import Anchor
     from chopmark.trust.issuers import IssuerSource
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from chopmark.trust.store import Store
 
 # How far a way came; of two that failed, the one that came further says why.
-_NO_ISSUER, _UNTRUSTED, _UNAVAILABLE, _BROKEN, _WHOLE = range(5)
+_NO_ISSUER, _UNTRUSTED, _UNAVAILABLE, _BROKEN, _WHOLE, _UNSETTLED = range(6)
 
 
 class Path(NamedTuple):
@@ -55,21 +55,36 @@ class Material(NamedTuple):
     demands: Demands | None = None
 
 
-def find(leaf: x509.Certificate, oid: str, moment: Moment, material: Material) -> Path:
+def _anything(way: Path) -> bool:  # noqa: ARG001 - the shape of what settles a way
+    return True
+
+
+def find(
+    leaf: x509.Certificate,
+    oid: str,
+    moment: Moment,
+    material: Material,
+    settles: Callable[[Path], bool] = _anything,
+) -> Path:
     """The best way from `leaf` to an anchor for the purpose `oid` (dotted; empty: any) at a moment.
 
-    Never raises for what certificates contain: a way that is not good has findings that say why.
+    A way that obeys all rules is the answer if `settles` says so; otherwise others are tried, and it is the answer if
+    none of them is better. Never raises for what certificates contain: a way that is not good has findings that say
+    why.
     """
     if not _readable(leaf):
         return Path((leaf,), None, (reasons.PATH_MALFORMED.found("one of its names or identifiers cannot be read"),))
-    return _Search(leaf, oid, moment, material).run()
+    return _Search(leaf, oid, moment, material, settles).run()
 
 
 class _Search:
     """One search, with what it may still spend."""
 
-    def __init__(self, leaf: x509.Certificate, oid: str, moment: Moment, material: Material) -> None:
+    def __init__(
+        self, leaf: x509.Certificate, oid: str, moment: Moment, material: Material, settles: Callable[[Path], bool]
+    ) -> None:
         self._leaf = leaf
+        self._settles = settles
         self._oid = oid
         self._moment = moment
         self._store = material.store
@@ -91,7 +106,7 @@ class _Search:
         if self._good is not None:
             return self._good
         best = self._best_path
-        if not self._exhausted:
+        if not self._exhausted or self._best[0] == _UNSETTLED:
             return best
         # What was not looked at could have been good: nothing found so far is a reason to refuse.
         so_far = ", ".join(dict.fromkeys(finding.code for finding in _problems(best.findings)))
@@ -223,7 +238,11 @@ class _Search:
         problems = _problems(findings)
         if not problems:
             trusted = reasons.PATH_TRUSTED.found(_shown(way, anchor), subject=way[0].subject_text)
-            self._good = Path(tuple(way), anchor, (trusted, *findings))
+            good = Path(tuple(way), anchor, (trusted, *findings))
+            if self._settles(good):
+                self._good = good
+            else:
+                self._note((_UNSETTLED, 0), good)
             return
         self._note((_WHOLE, -len(problems)), Path(tuple(way), anchor, tuple(findings)))
 

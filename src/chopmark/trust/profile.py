@@ -58,11 +58,8 @@ def _below_a_root(certificate: x509.Certificate, *, is_leaf: bool) -> Iterator[t
     authority = constraints is not None and constraints.ca
     if not authority and x509.NAME_CONSTRAINTS in certificate.extensions:
         yield "only an authority constrains names", "4.2.1.10"
-    if usage is not None:
-        if not usage:
-            yield "a key usage must name some", "4.2.1.3"
-        if is_leaf and x509.KEY_CERT_SIGN in usage and not authority:
-            yield "only an authority's key is for certificates", "4.2.1.9"
+    if is_leaf and usage is not None and x509.KEY_CERT_SIGN in usage and not authority:
+        yield "only an authority's key is for certificates", "4.2.1.9"
     if constraints is not None and constraints.path_length is not None:
         if constraints.path_length < 0:
             yield "a path length must not be negative", "4.2.1.9"

@@ -231,6 +231,9 @@ class Crl:
             return f"the CRL is from {clock.show(self.this_update)}, later than the time asked about"
         if self.this_update - certificate.not_after > limits.CRL_RETENTION:
             return "the certificate expired so long ago that the CRL need not name it any more"
+        number = self.extensions.get(x509.CRL_NUMBER)
+        if number is not None and number.critical:  # clause 5.2.3; whom it names is revoked all the same
+            return "the CRL marks its number critical, as no authority may"
         return ""
 
     def find(self, certificate: x509.Certificate) -> Entry | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cryptography import x509 as builders
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, padding, rsa
 
 from chopmark.core.errors import UnavailableError
 from chopmark.core.finding import Outcome
@@ -134,9 +134,11 @@ def make(
     return Cert(der.sequence(tbs, _identifier(signing_key, digest), der.bit_string(signature)), key, subject)
 
 
-def signed(data: bytes, key: pki.Key, digest: str) -> bytes:
+def signed(data: bytes, key: pki.Key | dsa.DSAPrivateKey, digest: str) -> bytes:
     if isinstance(key, rsa.RSAPrivateKey):
         return key.sign(data, padding.PKCS1v15(), _DIGESTS[digest][1])
+    if isinstance(key, dsa.DSAPrivateKey):
+        return key.sign(data, _DIGESTS[digest][1])
     if isinstance(key, ec.EllipticCurvePrivateKey):
         return key.sign(data, ec.ECDSA(_DIGESTS[digest][1], deterministic_signing=True))
     return key.sign(data)
@@ -154,9 +156,11 @@ def own_curve(key: pki.Key) -> bytes:
     return der.sequence(der.sequence(der.oid("1.2.840.10045.2.1"), parameters), der.bit_string(point))
 
 
-def _identifier(key: pki.Key, digest: str) -> bytes:
+def _identifier(key: pki.Key | dsa.DSAPrivateKey, digest: str) -> bytes:
     if isinstance(key, rsa.RSAPrivateKey):
         return der.sequence(der.oid(_DIGESTS[digest][0]), der.null())
+    if isinstance(key, dsa.DSAPrivateKey):
+        return der.sequence(der.oid({"sha1": "1.2.840.10040.4.3", "sha256": "2.16.840.1.101.3.4.3.2"}[digest]))
     if isinstance(key, ed25519.Ed25519PrivateKey):
         return der.sequence(der.oid("1.3.101.112"))
     return der.sequence(der.oid(_ECDSA_SHA256 if digest == "sha256" else "1.2.840.10045.4.1"))
