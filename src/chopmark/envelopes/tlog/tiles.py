@@ -64,13 +64,13 @@ def bundle(entries: Iterable[bytes]) -> bytes:
     return b"".join(part for entry in entries for part in (struct.pack(">H", len(entry)), entry))
 
 
-def entries(raw: bytes) -> list[bytes]:
-    """The entries of a bundle. Raises MalformedError."""
+def entries(raw: bytes, *, most: int = WIDTH) -> list[bytes]:
+    """The entries of a bundle, `most` of them at most. Raises MalformedError."""
     found: list[bytes] = []
     at = 0
     while at < len(raw):
         end = at + 2 + int.from_bytes(raw[at : at + 2], "big")
-        if at + 2 > len(raw) or end > len(raw) or len(found) == WIDTH:
+        if at + 2 > len(raw) or end > len(raw) or len(found) == most:
             raise MalformedError("a bundle of entries that is cut off, or too long")
         found.append(raw[at + 2 : end])
         at = end
