@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 from sqlalchemy import insert
@@ -25,6 +25,7 @@ from chopmark.authority import (
 from chopmark.authority.database import Database
 from chopmark.authority.lineage import Lineage
 from chopmark.authority.log import journal
+from chopmark.authority.log.keeping import Keeper, Remembered
 from chopmark.authority.register import RETENTION_MONTHS, Issuer, Record, Register, serial_text
 from chopmark.authority.schema import crls
 from chopmark.authority.status import Statuses
@@ -83,7 +84,7 @@ class Issued:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """A CRL as published: where, its number, its times, how many entries."""
+    """A CRL as published: where, its number, its times, how many entries; and whether the log has it."""
 
     path: str
     raw: bytes
@@ -91,6 +92,7 @@ class Published:
     this_update: dt.datetime
     next_update: dt.datetime
     entries: int
+    logged: Finding | None = None
 
 
 class Authority:
@@ -109,7 +111,8 @@ class Authority:
         self.lineage = Lineage(database)
         self.profiles = custom_profiles.load(folder)
         self._database = database
-        self._passphrase = passphrase
+        self._passphrase = Remembered(passphrase)
+        self.log = Keeper(folder, database, self._passphrase, clock)
         self._signers: dict[int, Signer] = {}
 
     @classmethod
@@ -193,6 +196,7 @@ class Authority:
         row = self.register.reserve(issuer, unsigned, profile.name, now, order.predecessor)
         certificate = x509.Certificate(draft.sign(signer))
         self.register.complete(row, issuer, certificate, now)
+        findings = (*findings, self.log.follow())
         return Issued(certificate.raw, self.chain(issuer.name), serial_text(draft.serial), findings)
 
     def _issuer_for(self, profile: profiles.Profile, name: str) -> Issuer:
@@ -278,6 +282,7 @@ class Authority:
             record, crl.reason_number(reason), now=now, at=at, invalidity=invalidity, public=self.public(record.profile)
         )
         self.register.revoke(record, change, now)
+        self.log.follow()
         return self.register.find(record.serial)
 
     def release(self, serial: str) -> Record:
@@ -287,6 +292,7 @@ class Authority:
             message = f"{record.serial}: it is not suspended, and nothing else can be undone"
             raise RefusedError(message)
         self.register.release(record, self.clock().replace(microsecond=0))
+        self.log.follow()
         return self.register.find(record.serial)
 
     # Publishing
@@ -326,7 +332,7 @@ class Authority:
         while True:
             number = self.register.reserve_crl_number(issuer)
             if published := self._publish(issuer, signer, number, days):
-                return published
+                return replace(published, logged=self.log.follow())
 
     def _publish(self, issuer: Issuer, signer: Signer, number: int, days: int) -> Published | None:
         """None when somebody has published one with a higher number meanwhile."""

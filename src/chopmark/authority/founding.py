@@ -16,6 +16,7 @@ from chopmark.authority.ca import FOLDER_KEY, KEYS, PUBLIC, Authority
 from chopmark.authority.configuration import Configuration
 from chopmark.authority.database import Database, DatabaseError, postgresql_url
 from chopmark.authority.hierarchy import KINDS
+from chopmark.authority.log import keeping
 from chopmark.authority.register import AUTHORITY_PROFILE, Issuer, Record, Register, serial_text
 from chopmark.core import clock as clocks
 from chopmark.core import patch
@@ -159,6 +160,12 @@ def _build(
         for member in made:
             patch.write_file(authority.certificate_path(member.name), member.certificate.raw)
             authority.publish(member.name)
+        log_key = generate.new("ed25519")
+        secret = passphrase("the log's new key")
+        path = os.path.join(folder, KEYS, keeping.KEY_FILE)
+        generate.store(path, generate.encode(log_key, secret, rounds=setup.rounds))
+        uri = f"{keeping.FOLDER_KEY}{keeping.KEY_FILE}"
+        authority.log.begin(keeping.origin(setup.base()), uri, SoftwareSigner(log_key))
 
 
 class _Founder(Authority):

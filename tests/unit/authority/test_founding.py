@@ -68,7 +68,7 @@ def test_only_its_owner_reads_the_folder(authority: Authority, tmp_path: Path) -
     assert authority.folder == str(folder)
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     keys = list((folder / "keys").iterdir())
-    assert len(keys) == 3
+    assert len(keys) == 4
     assert all(stat.S_IMODE(key.stat().st_mode) == 0o600 for key in keys)
     assert [path.name for path in tmp_path.iterdir()] == ["ca"]
 

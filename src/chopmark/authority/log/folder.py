@@ -90,7 +90,11 @@ class FolderLog(logs.Log):
                 old = self._recovered()
                 numbers += range(old.size, old.size + len(batch))
                 self._begin(old, batch)
-                self._finish(old, batch)
+                try:
+                    self._finish(old, batch)
+                except LogForkError:  # nothing was signed, and nothing of this is to be tried again
+                    self._forget()
+                    raise
         return numbers
 
     def recover(self) -> None:
