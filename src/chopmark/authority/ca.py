@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import hashlib
 import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
-
-from sqlalchemy import insert
 
 from chopmark import keys
 from chopmark.authority import (
@@ -22,23 +18,23 @@ from chopmark.authority import (
     revocation,
     weak_keys,
 )
+from chopmark.authority.crl_publisher import Publisher, Wanted
 from chopmark.authority.database import Database
 from chopmark.authority.lineage import Lineage
-from chopmark.authority.log import journal
 from chopmark.authority.log.keeping import Keeper, Remembered
 from chopmark.authority.register import RETENTION_MONTHS, Issuer, Record, Register, serial_text
-from chopmark.authority.schema import crls
 from chopmark.authority.status import Statuses
 from chopmark.core import clock as clocks
-from chopmark.core import patch
 from chopmark.core.errors import MalformedError, RefusedError, UsageError
 from chopmark.core.finding import Outcome
 from chopmark.envelopes import algorithms, names, x509
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable, Sequence
     from types import TracebackType
 
+    from chopmark.authority.crl_publisher import Due, ListFile, Published
     from chopmark.core.contracts import Signer
     from chopmark.core.finding import Finding
 
@@ -82,19 +78,6 @@ class Issued:
     findings: tuple[Finding, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Published:
-    """A CRL as published: where, its number, its times, how many entries; and whether the log has it."""
-
-    path: str
-    raw: bytes
-    number: int
-    this_update: dt.datetime
-    next_update: dt.datetime
-    entries: int
-    logged: Finding | None = None
-
-
 class Authority:
     """A CA in a folder: a database, its keys, and what it publishes. Made by `founding.found`, opened by `open`.
 
@@ -114,6 +97,7 @@ class Authority:
         self._passphrase = Remembered(passphrase)
         self.log = Keeper(folder, database, self._passphrase, clock)
         self._signers: dict[int, Signer] = {}
+        self._publisher = Publisher(os.path.join(folder, PUBLIC, "crl"), database, self.register, clock)
 
     @classmethod
     def open(
@@ -222,14 +206,15 @@ class Authority:
         except MalformedError as error:
             raise lint.IssueRefusedError([reasons.KEY_SIZE.found(str(error))]) from None
         key_id = issuer.certificate.subject_key_id or b""
+        serial = certificates.new_serial()
         return certificates.Draft(
-            certificates.new_serial(),
+            serial,
             issuer.certificate.subject,
             names.encode(subject),
             order.spki,
             not_before,
             not_after,
-            certificates.leaf_extensions(profile, order.spki, key_id, issuer.place),
+            certificates.leaf_extensions(profile, order.spki, key_id, issuer.place_of(serial)),
         )
 
     def _key_findings(self, certificate: x509.Certificate) -> list[Finding]:
@@ -307,8 +292,11 @@ class Authority:
 
     def publishing(self) -> list[str]:
         """The CAs below a root whose CRLs are wanted: a retired one's until its last certificate is forgotten."""
+        return [issuer.name for issuer in self._publishing() if issuer.role != profiles.ROOT]
+
+    def _publishing(self) -> list[Issuer]:
         now = self.clock()
-        return [issuer.name for issuer in self.issuers() if issuer.role != profiles.ROOT and self._wanted(issuer, now)]
+        return [issuer for issuer in self.issuers() if self._wanted(issuer, now)]
 
     def _wanted(self, issuer: Issuer, now: dt.datetime) -> bool:
         if issuer.retired is None:
@@ -316,61 +304,24 @@ class Authority:
         ends = self.lineage.ends(issuer)
         return ends is not None and profiles.months_after(ends, RETENTION_MONTHS) >= now
 
-    def publish(self, name: str, *, days: int | None = None) -> Published:
-        """Sign a CA's CRL as of now and put it in its place, atomically.
+    def publish(self, name: str, wanted: Wanted | None = None, *, days: int | None = None) -> Published:
+        """Sign a CA's lists as of now and put them in their places, atomically (see `crl_publisher`).
 
         Numbers only grow, whatever happens: one that was reserved is never used again. Raises UsageError for a period
         that is not allowed (CSBR 4.9.7).
         """
         issuer = self.issuer(name)
-        kind = profiles.AUTHORITIES[issuer.role]
-        days = kind.crl_days if days is None else days
-        if not 0 < days <= kind.crl_days_max:
-            message = f"a CRL of the {name} CA is good for 1 to {kind.crl_days_max} days (CSBR 4.9.7), not {days}"
-            raise UsageError(message)
-        signer = self.signer(issuer)
-        while True:
-            number = self.register.reserve_crl_number(issuer)
-            if published := self._publish(issuer, signer, number, days):
-                return replace(published, logged=self.log.follow())
+        published = self._publisher.publish(issuer, self.signer(issuer), wanted or Wanted(days=days))
+        return replace(published, logged=self.log.follow())
 
-    def _publish(self, issuer: Issuer, signer: Signer, number: int, days: int) -> Published | None:
-        """None when somebody has published one with a higher number meanwhile."""
-        # The right to write is held from reading to publishing, so that no older list can follow a newer one.
-        with self._database.writing() as connection:
-            latest = self.register.latest_crl(issuer)
-            if latest is not None and latest.number > number:
-                return None
-            this_update = self.clock().replace(microsecond=0)
-            next_update = this_update + dt.timedelta(days=days)
-            entries = list(self.register.revoked(connection, issuer, this_update))
-            raw = crl.build(
-                issuer.certificate, signer, entries, number=number, this_update=this_update, next_update=next_update
-            )
-            sha256 = hashlib.sha256(raw).hexdigest()
-            connection.execute(
-                insert(crls).values(
-                    issuer=issuer.id,
-                    number=number,
-                    this_update=this_update,
-                    next_update=next_update,
-                    entries=len(entries),
-                    sha256=sha256,
-                )
-            )
-            journal.record(
-                connection,
-                this_update,
-                "crl",
-                issuer.id,
-                number=number,
-                entries=len(entries),
-                crl_sha256=sha256,
-                next_update=clocks.show(next_update),
-            )
-            path = self.crl_path(issuer.name)
-            patch.write_file(path, raw)
-        return Published(path, raw, number, this_update, next_update, len(entries))
+    def published(self, name: str) -> tuple[ListFile, ...]:
+        """The lists of a CA that are published now."""
+        return self._publisher.current(self.issuer(name))
+
+    def due(self, now: dt.datetime) -> list[Due]:
+        """What has to be published at this time, of all CAs whose lists are wanted."""
+        found = (self._publisher.due(issuer, now) for issuer in self._publishing())
+        return [due for due in found if due is not None]
 
     # Answering
 

@@ -86,12 +86,13 @@ def verified(signer: Signer, data: bytes, digest: str) -> bytes:
 class Place:
     """Where the issuer's CRL and certificate can be fetched, and who answers OCSP, as its certificates say.
 
-    Empty where they do not.
+    Empty where they do not. `delta_url` is that of the delta to the CRL.
     """
 
     crl_url: str
     certificate_url: str
     ocsp_url: str = ""
+    delta_url: str = ""
 
 
 def leaf_extensions(profile: Profile, spki: bytes, issuer_key_id: bytes, place: Place) -> tuple[bytes, ...]:
@@ -154,7 +155,8 @@ def _places(place: Place) -> tuple[bytes, ...]:
     crl = (extensions.crl_distribution_points(place.crl_url),) if place.crl_url else ()
     named = place.certificate_url or place.ocsp_url
     access = (extensions.authority_information_access(place.certificate_url, place.ocsp_url),) if named else ()
-    return (*crl, *access)
+    delta = (extensions.freshest_crl(place.delta_url),) if place.delta_url else ()
+    return (*crl, *access, *delta)
 
 
 def responder_extensions(spki: bytes, issuer_key_id: bytes) -> tuple[bytes, ...]:

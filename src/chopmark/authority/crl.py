@@ -1,10 +1,12 @@
 """Certificate revocation lists (RFC 5280 clause 5), written as DER in one pass.
 
-Size is bounded by memory alone; time is linear in the number of entries.
+Entries are encoded one by one into a buffer, and copied once to stand between what comes before and after them: a list
+of a million takes twice its own size in memory and time that is linear in the number of entries.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.authority import extensions
@@ -14,7 +16,7 @@ from chopmark.envelopes import algorithms, der
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from chopmark.core.contracts import Signer
     from chopmark.envelopes import x509
@@ -34,22 +36,37 @@ REASONS = {
 HOLD = REASONS["certificateHold"]
 REASON_NAMES = {number: name for name, number in REASONS.items()}
 
+REMOVE = 8
+"""removeFromCRL, in delta lists alone: the suspension that the complete list tells of has ended."""
 
-class Entry(NamedTuple):
-    """A revoked certificate: when, why (a number of REASONS), and since when its key is not to be believed."""
+_SHORT = 0x80
+"""From this length on, DER needs more than one octet to say it."""
 
-    serial: int
-    revoked: dt.datetime
-    reason: int = 0
-    invalidity: dt.datetime | None = None
 
-    def encoded(self) -> bytes:
-        """Its DER. The reason `unspecified` is left out, as clause 5.3.1 wants it."""
-        parts = [extensions.reason_code(self.reason)] if self.reason else []
-        if self.invalidity is not None:
-            parts.append(extensions.invalidity_date(self.invalidity))
-        block = (der.sequence(*parts),) if parts else ()
-        return der.sequence(der.integer(self.serial), der.time(self.revoked), *block)
+def entry(serial: str, revoked: dt.datetime, reason: int, invalidity: dt.datetime | None = None) -> bytes:
+    """The DER of an entry: which certificate (hexadecimal), since when it is revoked, and why (of REASONS, or REMOVE).
+
+    `invalidity` is since when its key is not to be believed. The reason `unspecified` is left out, as clause 5.3.1
+    wants it.
+    """
+    octets = bytes.fromhex(serial)
+    sign = b"\0" if octets[0] & 0x80 else b""
+    content = bytes((der.INTEGER, len(octets) + len(sign))) + sign + octets + _time(revoked)
+    if reason or invalidity is not None:
+        content += _details(reason, invalidity)
+    return bytes((der.SEQUENCE, len(content))) + content if len(content) < _SHORT else der.sequence(content)
+
+
+# Many are revoked at the same moment, and most for the same reason.
+_time = lru_cache(maxsize=4096)(der.time)
+
+
+@lru_cache(maxsize=4096)
+def _details(reason: int, invalidity: dt.datetime | None) -> bytes:
+    parts = [extensions.reason_code(reason)] if reason else []
+    if invalidity is not None:
+        parts.append(extensions.invalidity_date(invalidity))
+    return der.sequence(*parts)
 
 
 def reason_number(name: str) -> int:
@@ -62,28 +79,49 @@ def reason_number(name: str) -> int:
     raise UsageError(message)
 
 
-def build(
-    issuer: x509.Certificate,
-    signer: Signer,
-    entries: Iterable[Entry],
-    *,
-    number: int,
-    this_update: dt.datetime,
-    next_update: dt.datetime,
-) -> bytes:
-    """A full CRL, version 2, with its number and the issuer's key identifier, in DER."""
+class Frame(NamedTuple):
+    """What a list says besides its entries.
+
+    `base` is the number of the complete list that a delta is added to, None for a complete list; `url` is that of a
+    list about a part of the certificates (clause 5.2.5), empty for one about all; `freshest` is where a complete list
+    says its delta is, empty when there is none.
+    """
+
+    number: int
+    this_update: dt.datetime
+    next_update: dt.datetime
+    base: int | None = None
+    url: str = ""
+    freshest: str = ""
+
+    def extensions(self, issuer_key_id: bytes) -> bytes:
+        """Its extensions (clauses 5.2.1 to 5.2.6)."""
+        return der.sequence(
+            extensions.authority_key_id(issuer_key_id),
+            extensions.crl_number(self.number),
+            *((extensions.delta_crl_indicator(self.base),) if self.base is not None else ()),
+            *((extensions.issuing_distribution_point(self.url),) if self.url else ()),
+            *((extensions.freshest_crl(self.freshest),) if self.freshest else ()),
+        )
+
+
+def write(
+    issuer: x509.Certificate, signer: Signer, entries: Sequence[bytes | bytearray], frame: Frame
+) -> tuple[bytes, ...]:
+    """A signed list, version 2, in DER and in pieces; `entries` are encoded ones, any number in each piece.
+
+    Raises what the key raises.
+    """
     digest = digest_for(signer.public_key)
     algorithm = algorithms.signature_identifier(signer, digest)
-    listed = b"".join(entry.encoded() for entry in entries)
-    block = der.sequence(extensions.authority_key_id(issuer.subject_key_id or b""), extensions.crl_number(number))
-    to_be_signed = der.sequence(
-        der.integer(1),
-        algorithm,
-        issuer.subject,
-        der.time(this_update),
-        der.time(next_update),
-        # An empty list is left out altogether (clause 5.1.2.6).
-        *((der.sequence(listed),) if listed else ()),
-        der.explicit(0, block),
+    before = b"".join(
+        (der.integer(1), algorithm, issuer.subject, der.time(frame.this_update), der.time(frame.next_update))
     )
-    return der.sequence(to_be_signed, algorithm, der.bit_string(verified(signer, to_be_signed, digest)))
+    size = sum(map(len, entries))
+    if size:  # an empty list is left out altogether (clause 5.1.2.6)
+        before += der.header(der.SEQUENCE, size)
+    after = der.explicit(0, frame.extensions(issuer.subject_key_id or b""))
+    opening = der.header(der.SEQUENCE, len(before) + size + len(after))
+    to_be_signed = b"".join((opening, before, *entries, after))
+    closing = algorithm + der.bit_string(verified(signer, to_be_signed, digest))
+    return der.header(der.SEQUENCE, len(to_be_signed) + len(closing)), to_be_signed, closing

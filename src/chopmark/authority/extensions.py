@@ -56,8 +56,12 @@ def authority_key_id(issuer: bytes) -> bytes:
 
 def crl_distribution_points(url: str) -> bytes:
     """One distribution point with one URL (clause 4.2.1.13)."""
-    full_name = der.explicit(0, _uri(url))
-    return extension(x509.CRL_DISTRIBUTION_POINTS, der.sequence(der.sequence(der.explicit(0, full_name))))
+    return extension(x509.CRL_DISTRIBUTION_POINTS, _points(url))
+
+
+def freshest_crl(url: str) -> bytes:
+    """Where the delta of a list is, in a certificate (clause 4.2.1.15) or in the list itself (clause 5.2.6)."""
+    return extension(x509.FRESHEST_CRL, _points(url))
 
 
 def authority_information_access(issuer_url: str, ocsp_url: str = "") -> bytes:
@@ -102,6 +106,17 @@ def crl_number(number: int) -> bytes:
     return extension(x509.CRL_NUMBER, der.integer(number))
 
 
+def delta_crl_indicator(base: int) -> bytes:
+    """DeltaCRLIndicator, critical: the number of the complete list that the delta is added to (clause 5.2.4)."""
+    return extension(x509.DELTA_CRL_INDICATOR, der.integer(base), critical=True)
+
+
+def issuing_distribution_point(url: str) -> bytes:
+    """IssuingDistributionPoint, critical, of a list about the user certificates that name this URL (clause 5.2.5)."""
+    point = der.explicit(0, der.explicit(0, _uri(url)))
+    return extension(x509.ISSUING_DISTRIBUTION_POINT, der.sequence(point, der.implicit(1, b"\xff")), critical=True)
+
+
 def reason_code(reason: int) -> bytes:
     """ReasonCode of a CRL entry (clause 5.3.1)."""
     return extension(x509.CRL_REASON, der.encode(der.ENUMERATED, bytes((reason,))))
@@ -110,6 +125,11 @@ def reason_code(reason: int) -> bytes:
 def invalidity_date(moment: dt.datetime) -> bytes:
     """InvalidityDate of a CRL entry (clause 5.3.2), whole seconds."""
     return extension(x509.INVALIDITY_DATE, der.generalized_time(moment.replace(microsecond=0)))
+
+
+def _points(url: str) -> bytes:
+    """CRLDistributionPoints: one point with one URL."""
+    return der.sequence(der.sequence(der.explicit(0, der.explicit(0, _uri(url)))))
 
 
 def _uri(url: str) -> bytes:

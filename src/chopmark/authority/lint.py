@@ -34,6 +34,7 @@ _ALWAYS = frozenset(
         x509.CERTIFICATE_POLICIES,
         x509.CRL_DISTRIBUTION_POINTS,
         x509.AUTHORITY_INFORMATION_ACCESS,
+        x509.FRESHEST_CRL,
     )
 )
 _WORST = (Outcome.NO, Outcome.UNKNOWN, Outcome.INFO, Outcome.OK)

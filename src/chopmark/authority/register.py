@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from sqlalchemy import and_, delete, func, insert, or_, select, update
 from sqlalchemy.exc import IntegrityError
 
-from chopmark.authority import crl, profiles
+from chopmark.authority import crl, crl_files
 from chopmark.authority.certificates import Place
 from chopmark.authority.log.journal import record as _log
 from chopmark.authority.schema import certificates, crls, events, issuers, settings
+from chopmark.core import clock
 from chopmark.core.errors import RefusedError, UsageError
 from chopmark.envelopes import x509
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from sqlalchemy import ColumnElement, Select
     from sqlalchemy.engine import Connection, CursorResult, Row
@@ -43,7 +44,10 @@ _COMPROMISED = (crl.REASONS["keyCompromise"], crl.REASONS["cACompromise"])
 
 
 class Issuer(NamedTuple):
-    """A CA of this authority: its name in the register, its role, its certificate, where its key is."""
+    """A CA of this authority: its name in the register, its role, its certificate, where its key is.
+
+    New certificates are spread over `shards` lists (0: one list), and name a delta list when there are `deltas`.
+    """
 
     id: int
     name: str
@@ -52,6 +56,19 @@ class Issuer(NamedTuple):
     key: str
     place: Place
     retired: dt.datetime | None = None
+    shards: int = 0
+    deltas: bool = False
+
+    def shard(self, serial: int) -> int:
+        """The list that a new certificate belongs to: one of `shards`, 0 when there are none."""
+        return serial % self.shards + 1 if self.shards else 0
+
+    def place_of(self, serial: int) -> Place:
+        """What a new certificate says about where its list, its delta list and its issuer's certificate are."""
+        shard = self.shard(serial)
+        whole = self.place.crl_url
+        delta = crl_files.url(whole, shard, delta=True) if self.deltas else ""
+        return replace(self.place, crl_url=crl_files.url(whole, shard), delta_url=delta)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,13 +102,21 @@ class Record:
         return "future" if now < self.not_before else "valid"
 
 
-class LatestCrl(NamedTuple):
-    """The CRL that a CA published last."""
+class PublishedCrl(NamedTuple):
+    """A publication: its number, until when its lists hold, entries and SHA-256 of the list about all certificates.
+
+    `base` is the number of the complete lists when only deltas were published, else None; `shards` how many further
+    lists there are; `delta_next_update` until when its deltas hold, None without.
+    """
 
     number: int
     this_update: dt.datetime
     next_update: dt.datetime
     entries: int
+    sha256: str
+    base: int | None = None
+    shards: int = 0
+    delta_next_update: dt.datetime | None = None
 
 
 class Event(NamedTuple):
@@ -148,6 +173,8 @@ class Register:
                         key=member.key,
                         crl_url=member.place.crl_url,
                         certificate_url=member.place.certificate_url,
+                        shards=member.shards,
+                        deltas=member.deltas,
                         created=now,
                     )
                 )
@@ -193,6 +220,8 @@ class Register:
                 row.key,
                 Place(row.crl_url, row.certificate_url, responder),
                 row.retired,
+                row.shards,
+                row.deltas,
             )
             for row in rows
         ]
@@ -218,6 +247,7 @@ class Register:
             "key_sha256": certificate.key_sha256,
             "not_before": certificate.not_before,
             "not_after": certificate.not_after,
+            "shard": issuer.shard(certificate.serial),
             "reserved": now,
             "predecessor": predecessor,
         }
@@ -318,46 +348,50 @@ class Register:
             columns.reason.is_(None) if record.reason is None else columns.reason == record.reason,
         )
         with self._database.writing() as connection:
-            if connection.execute(update(certificates).where(as_read).values(values)).rowcount != 1:
+            issuer = connection.scalar(select(columns.issuer).where(columns.id == record.id))
+            # A list with a higher number than this is the first that can show the change.
+            number = connection.scalar(select(issuers.c.crl_number).where(issuers.c.id == issuer))
+            change = update(certificates).where(as_read).values({**values, "changed": number})
+            if connection.execute(change).rowcount != 1:
                 message = f"{record.serial}: somebody else changed its status just now; look again"
                 raise RefusedError(message)
-            issuer = connection.scalar(select(columns.issuer).where(columns.id == record.id))
             _log(connection, now, action, issuer, record.serial, detail)
 
-    def reserve_crl_number(self, issuer: Issuer) -> int:
-        """The next CRL number, which nobody gets again, published or not."""
+    def reserve_crl_number(self, issuer: Issuer, *, above: int = 0) -> int:
+        """The next CRL number, which nobody gets again, published or not; higher than `above` in any case."""
         row = issuers.c.id == issuer.id
         with self._database.writing() as connection:
-            connection.execute(update(issuers).where(row).values(crl_number=issuers.c.crl_number + 1))
-            return int(connection.execute(select(issuers.c.crl_number).where(row)).scalar_one())
+            last = int(connection.execute(select(issuers.c.crl_number).where(row)).scalar_one())
+            number = max(last, above) + 1
+            connection.execute(update(issuers).where(row).values(crl_number=number))
+        return number
 
-    def revoked(self, connection: Connection, issuer: Issuer, at: dt.datetime) -> Iterator[crl.Entry]:
-        """What belongs on the issuer's CRL: everything revoked, until ten years after it expired."""
-        columns = certificates.c
-        query = (
-            select(columns.serial, columns.revoked, columns.reason, columns.invalidity)
-            .where(
-                columns.issuer == issuer.id,
-                columns.revoked.is_not(None),
-                columns.not_after >= profiles.months_after(at, -RETENTION_MONTHS),
-            )
-            .order_by(columns.revoked, columns.id)
-        )
-        for row in connection.execute(query):
-            yield crl.Entry(int(row.serial, 16), row.revoked, row.reason, row.invalidity)
-
-    def latest_crl(self, issuer: Issuer) -> LatestCrl | None:
-        """The CRL published last; None before the first."""
+    def latest_crl(self, issuer: Issuer, *, deltas: bool = False) -> PublishedCrl | None:
+        """The complete lists published last, or with `deltas` whatever was; None before the first."""
         columns = crls.c
-        query = (
-            select(columns.number, columns.this_update, columns.next_update, columns.entries)
-            .where(columns.issuer == issuer.id)
-            .order_by(columns.number.desc())
-            .limit(1)
-        )
+        query = select(*(columns[name] for name in PublishedCrl._fields)).where(columns.issuer == issuer.id)
+        if not deltas:
+            query = query.where(columns.base.is_(None))
         with self._database.reading() as connection:
-            row = connection.execute(query).one_or_none()
-        return LatestCrl(*row) if row else None
+            row = connection.execute(query.order_by(columns.number.desc()).limit(1)).one_or_none()
+        return PublishedCrl(*row) if row else None
+
+    def enter_crl(self, connection: Connection, issuer: Issuer, published: PublishedCrl) -> bool:
+        """Enter lists that are put in place in the same transaction, and how the CA goes on.
+
+        False, and nothing is changed, when a number was reserved after theirs: what that one says may be newer.
+        """
+        row = issuers.c.id == issuer.id
+        if connection.scalar(select(issuers.c.crl_number).where(row)) != published.number:
+            return False
+        connection.execute(update(issuers).where(row).values(shards=issuer.shards, deltas=issuer.deltas))
+        connection.execute(insert(crls).values(issuer=issuer.id, **published._asdict()))
+        facts = {"entries": published.entries, "crl_sha256": published.sha256}
+        if published.base is not None:
+            facts["base"] = published.base
+        until = clock.show(published.next_update)
+        _log(connection, published.this_update, "crl", issuer.id, number=published.number, next_update=until, **facts)
+        return True
 
     def history(self, serial: str) -> list[Event]:
         """What was done with a certificate."""

@@ -6,6 +6,7 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 from sqlalchemy import (
+    Boolean,
     Column,
     DateTime,
     ForeignKey,
@@ -19,6 +20,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     UniqueConstraint,
+    false,
 )
 
 if TYPE_CHECKING:
@@ -83,6 +85,9 @@ issuers = Table(
     Column("crl_number", Integer, nullable=False, default=0),  # the last one reserved, published or not
     Column("created", Moment, nullable=False),
     Column("retired", Moment),  # issues nothing since then; its CRLs go on
+    # Over how many lists new certificates are spread (0: one list), and whether they say where the delta list is.
+    Column("shards", Integer, nullable=False, default=0, server_default="0"),
+    Column("deltas", Boolean, nullable=False, default=False, server_default=false()),
 )
 """The CAs of this authority: one for each key. A CA whose key is rolled over is a new one, with a new name."""
 
@@ -107,12 +112,29 @@ certificates = Table(
     Column("reason", Integer),
     Column("invalidity", Moment),
     Column("predecessor", ForeignKey("certificates.id")),  # the one that it renews
+    # The list that it belongs to, 0 for the one about all; and the CRL number that its status last changed after.
+    Column("shard", Integer, nullable=False, default=0, server_default="0"),
+    Column("changed", Integer),
     UniqueConstraint("issuer", "serial"),
     Index(None, "key_sha256"),
     Index(None, "not_after"),
     Index(None, "serial"),
     Index(None, "predecessor"),
     Index(None, "subject"),
+)
+# All that a CRL says, so that a million entries are read without their certificates; and what a delta says.
+Index(
+    "ix_certificates_revoked",
+    *(certificates.c[name] for name in ("issuer", "shard", "revoked", "serial", "reason", "invalidity", "not_after")),
+    sqlite_where=certificates.c.revoked.is_not(None),
+    postgresql_where=certificates.c.revoked.is_not(None),
+)
+Index(
+    "ix_certificates_changed",
+    certificates.c.issuer,
+    certificates.c.changed,
+    sqlite_where=certificates.c.changed.is_not(None),
+    postgresql_where=certificates.c.changed.is_not(None),
 )
 """Every serial number ever reserved, and what became of it."""
 
@@ -125,6 +147,11 @@ crls = Table(
     Column("next_update", Moment, nullable=False),
     Column("entries", Integer, nullable=False),
     Column("sha256", String(64), nullable=False),
+    # For a publication of deltas alone the number of the complete lists they are added to, else NULL; how many shards
+    # there were; until when its deltas hold, NULL without. Entries and SHA-256 are those of the list about all.
+    Column("base", Integer),
+    Column("shards", Integer, nullable=False, default=0, server_default="0"),
+    Column("delta_next_update", Moment),
 )
 """Every CRL that was published; the lists themselves are files."""
 

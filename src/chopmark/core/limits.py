@@ -133,6 +133,12 @@ CRL_SIGNER_DEPTH_MAX = 3
 """Signers of CRLs whose standing hangs on each other."""
 CRL_RETENTION = dt.timedelta(days=3653)
 """How long a CRL must still list an expired certificate: ten years (CA/Browser code-signing requirements)."""
+CRL_SHARDS_MAX = 1024
+"""Lists that one CA's certificates are spread over."""
+CRL_TURN_SECONDS = 120.0
+"""Waiting for another process that publishes lists of the same CA."""
+CRL_PAUSE = dt.timedelta(minutes=10)
+"""After one publication, until something that was revoked since asks for the next."""
 CLOCK_SKEW = dt.timedelta(minutes=5)
 """How far the clocks of others may be ahead of ours."""
 

@@ -324,8 +324,15 @@ def encode(tag: int, *parts: bytes) -> bytes:
     length = len(value)
     if length < 0x80:
         return bytes((tag, length)) + value
+    return header(tag, length) + value
+
+
+def header(tag: int, length: int) -> bytes:
+    """Identifier and length octets of a value that is written apart from them, because it is long."""
+    if length < 0x80:
+        return bytes((tag, length))
     octets = length.to_bytes((length.bit_length() + 7) // 8, "big")
-    return bytes((tag, 0x80 | len(octets))) + octets + value
+    return bytes((tag, 0x80 | len(octets))) + octets
 
 
 def sequence(*parts: bytes) -> bytes:

@@ -51,7 +51,7 @@ def founded(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def authority(founded: Path, tmp_path: Path, clock: Clock) -> Iterator[Authority]:
     """An authority of the test's own."""
-    shutil.copytree(founded, tmp_path / "ca")
+    shutil.copytree(founded, tmp_path / "ca", symlinks=True)
     with Authority.open(str(tmp_path / "ca"), clock=clock) as opened:
         yield opened
 
