@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import inspect
@@ -29,4 +30,4 @@ def described(connection: Connection) -> dict[str, Any]:
 
 
 def _sorted(found: Any) -> list[str]:  # noqa: ANN401 - SQLAlchemy's descriptions
-    return sorted(str(sorted(item.items(), key=str)) for item in found)
+    return sorted(json.dumps(item, sort_keys=True, default=str) for item in found)

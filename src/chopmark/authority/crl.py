@@ -6,6 +6,7 @@ of a million takes twice its own size in memory and time that is linear in the n
 
 from __future__ import annotations
 
+import datetime as dt
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -15,7 +16,6 @@ from chopmark.core.errors import UsageError
 from chopmark.envelopes import algorithms, der
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Sequence
 
     from chopmark.core.contracts import Signer
@@ -39,6 +39,9 @@ REASON_NAMES = {number: name for name, number in REASONS.items()}
 REMOVE = 8
 """removeFromCRL, in delta lists alone: the suspension that the complete list tells of has ended."""
 
+_UTC_TIME_SINCE, _UTC_TIME_UNTIL = b"1950", b"2050"
+_INVALIDITY = extensions.invalidity_date(dt.datetime(2000, 1, 1, tzinfo=dt.UTC)).partition(b"2000")[0]
+"""The beginning of an InvalidityDate (clause 5.3.2): its time, always as long, is all that differs."""
 _SHORT = 0x80
 """From this length on, DER needs more than one octet to say it."""
 
@@ -50,23 +53,37 @@ def entry(serial: str, revoked: dt.datetime, reason: int, invalidity: dt.datetim
     wants it.
     """
     octets = bytes.fromhex(serial)
-    sign = b"\0" if octets[0] & 0x80 else b""
-    content = bytes((der.INTEGER, len(octets) + len(sign))) + sign + octets + _time(revoked)
-    if reason or invalidity is not None:
-        content += _details(reason, invalidity)
-    return bytes((der.SEQUENCE, len(content))) + content if len(content) < _SHORT else der.sequence(content)
-
-
-# Many are revoked at the same moment, and most for the same reason.
-_time = lru_cache(maxsize=4096)(der.time)
-
-
-@lru_cache(maxsize=4096)
-def _details(reason: int, invalidity: dt.datetime | None) -> bytes:
-    parts = [extensions.reason_code(reason)] if reason else []
+    if octets[0] & 0x80:
+        octets = b"\0" + octets
+    content = b"\x02%c%b%b" % (len(octets), octets, _time(revoked))
     if invalidity is not None:
-        parts.append(extensions.invalidity_date(invalidity))
-    return der.sequence(*parts)
+        content += der.sequence(_reason(reason), _INVALIDITY, _digits(invalidity))
+    elif reason:
+        content += _reason_alone(reason)
+    return b"\x30%c%b" % (len(content), content) if len(content) < _SHORT else der.sequence(content)
+
+
+@lru_cache(maxsize=4)
+def _time(moment: dt.datetime) -> bytes:
+    """A Time as RFC 5280 writes it. Lists have a million of them, which come in order: the last ones may come again."""
+    digits = _digits(moment)
+    return b"\x17\x0d" + digits[2:] if _UTC_TIME_SINCE <= digits[:4] < _UTC_TIME_UNTIL else b"\x18\x0f" + digits
+
+
+def _digits(moment: dt.datetime) -> bytes:
+    """The value of a GeneralizedTime in whole seconds; without a zone it is UTC."""
+    at = moment if moment.tzinfo in (None, dt.UTC) else moment.astimezone(dt.UTC)
+    return b"%04d%02d%02d%02d%02d%02dZ" % (at.year, at.month, at.day, at.hour, at.minute, at.second)
+
+
+@lru_cache
+def _reason(reason: int) -> bytes:
+    return extensions.reason_code(reason) if reason else b""
+
+
+@lru_cache
+def _reason_alone(reason: int) -> bytes:
+    return der.sequence(_reason(reason))
 
 
 def reason_number(name: str) -> int:

@@ -7,8 +7,8 @@
     public/crl/NAME.lists/12.11/                                        number 12; its complete lists are those of 11
 
 A publication is a folder, which is made whole beside the others and then takes the name `current`. Whoever reads gets
-lists of one publication, the former or the new one, and a process that dies leaves nothing but a folder that the next
-one removes.
+lists of one publication, the former or the new one; the former stays until the next, for who just opens its files.
+A process that dies leaves nothing but a folder that the next one removes.
 """
 
 from __future__ import annotations
@@ -125,18 +125,15 @@ class Shelf:
             shutil.rmtree(temporary, ignore_errors=True)
 
     def _tidy(self) -> None:
-        """Remove what was left by processes that died, and publications older than the one before the current one."""
+        """Remove what was left by processes that died, and what was published before the current publication."""
         current = self.current()
-        known = {entry: _publication(entry) for entry in os.listdir(self._lists)}
-        numbers = sorted(found for found in known.values() if found and (not current or found <= current))
-        kept = {found.folder for found in numbers[-2:]}
-        for entry in known:
-            if entry not in kept and entry not in (_LOCK, _CURRENT):
-                path = os.path.join(self._lists, entry)
-                if os.path.islink(path):
-                    os.unlink(path)
-                else:
-                    shutil.rmtree(path, ignore_errors=True)
+        kept = {_LOCK, _CURRENT, current.folder if current else ""}
+        for entry in set(os.listdir(self._lists)) - kept:
+            path = os.path.join(self._lists, entry)
+            if os.path.islink(path):
+                os.unlink(path)
+            else:
+                shutil.rmtree(path, ignore_errors=True)
 
 
 class Draft:

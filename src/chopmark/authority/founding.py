@@ -14,12 +14,13 @@ from chopmark import keys
 from chopmark.authority import members, profiles
 from chopmark.authority.ca import FOLDER_KEY, KEYS, PUBLIC, Authority
 from chopmark.authority.configuration import Configuration
+from chopmark.authority.crl_publisher import Wanted
 from chopmark.authority.database import Database, DatabaseError, postgresql_url
 from chopmark.authority.hierarchy import KINDS
 from chopmark.authority.log import keeping
 from chopmark.authority.register import AUTHORITY_PROFILE, Issuer, Record, Register, serial_text
 from chopmark.core import clock as clocks
-from chopmark.core import patch
+from chopmark.core import limits, patch
 from chopmark.core.errors import UsageError
 from chopmark.envelopes import x509
 from chopmark.keys import generate
@@ -39,7 +40,8 @@ class Setup:
     `name` is the organisation, from which the CAs take theirs; `url` the HTTP address under which `crl/` and `aia/`
     will be served, as every certificate says; `kind` the keys, one of KINDS; `not_before` backdates everything, for
     tests; `rounds` is as in `keys.generate.encode`; `database` the URL of an empty database for the register, which is
-    a file in the folder otherwise.
+    a file in the folder otherwise; `shards` how many lists code-signing certificates are spread over (0: one); `deltas`
+    whether there are delta lists.
     """
 
     name: str
@@ -49,6 +51,8 @@ class Setup:
     not_before: dt.datetime | None = None
     rounds: int = 0
     database: str = ""
+    shards: int = 0
+    deltas: bool = False
 
     def base(self) -> str:
         """The URL with a slash at its end. Raises UsageError for one that cannot stand in a certificate."""
@@ -63,11 +67,20 @@ class Setup:
         """The Name of one of its CAs. Raises UsageError for what cannot stand in a certificate."""
         return members.subject(self.name, profile.title, self.country)
 
+    def lists(self, role: str) -> Wanted:
+        """What the first publication of a CA is."""
+        if role == profiles.ROOT:
+            return Wanted()
+        return Wanted(shards=self.shards if role == profiles.CODE_SIGNING else 0, deltas=self.deltas)
+
     def check(self) -> None:
         """Raise UsageError for what no authority can be made of."""
         self.base()
         for profile in _FOUNDED:
             self.subject(profile)
+        if not 0 <= self.shards <= limits.CRL_SHARDS_MAX:
+            message = f"certificates can be spread over at most {limits.CRL_SHARDS_MAX} lists, not {self.shards}"
+            raise UsageError(message)
         if self.kind not in KINDS:
             message = f"a CA's key is one of {', '.join(KINDS)}, not {self.kind!r}"
             raise UsageError(message)
@@ -159,7 +172,7 @@ def _build(
     with _Founder(folder, database, signers, made, clock) as authority:
         for member in made:
             patch.write_file(authority.certificate_path(member.name), member.certificate.raw)
-            authority.publish(member.name)
+            authority.publish(member.name, setup.lists(member.role))
         log_key = generate.new("ed25519")
         secret = passphrase("the log's new key")
         path = os.path.join(folder, KEYS, keeping.KEY_FILE)

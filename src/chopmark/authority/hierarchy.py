@@ -11,6 +11,7 @@ from chopmark import keys
 from chopmark.authority import certificates, members, profiles
 from chopmark.authority.ca import FOLDER_KEY, KEYS, PUBLIC
 from chopmark.authority.certificates import Crossing
+from chopmark.authority.crl_publisher import Wanted
 from chopmark.authority.lineage import Cross
 from chopmark.authority.register import AUTHORITY_PROFILE, Issuer
 from chopmark.core import patch
@@ -223,8 +224,15 @@ class Hierarchy:
         made = authority.lineage.enter(Issuer(0, name, profile.role, certificate, uri, place), row, now, action)
         authority.adopt(made, signer)
         patch.write_file(authority.certificate_path(name), certificate.raw)
-        authority.publish(name)
+        authority.publish(name, self._lists_like_before(profile.role, made))
         return made
+
+    def _lists_like_before(self, role: str, made: Issuer) -> Wanted:
+        """Shards and deltas as the CA had that the new one follows; a root, and the first of its kind, has none."""
+        former = [each for each in self._authority.issuers() if each.role == role and each.name != made.name]
+        if role == profiles.ROOT or not former:
+            return Wanted()
+        return Wanted(shards=former[-1].shards, deltas=former[-1].deltas)
 
     def _new_key(self, name: str, key: NewKey) -> tuple[Signer, str]:
         """The key, which is on disk before anything is signed with it, and how the register names it."""

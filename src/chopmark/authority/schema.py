@@ -21,6 +21,7 @@ from sqlalchemy import (
     TypeDecorator,
     UniqueConstraint,
     false,
+    text,
 )
 
 if TYPE_CHECKING:
@@ -122,21 +123,22 @@ certificates = Table(
     Index(None, "predecessor"),
     Index(None, "subject"),
 )
+"""Every serial number ever reserved, and what became of it."""
+
 # All that a CRL says, so that a million entries are read without their certificates; and what a delta says.
+_REVOKED, _CHANGED = text("revoked IS NOT NULL"), text("changed IS NOT NULL")
 Index(
     "ix_certificates_revoked",
     *(certificates.c[name] for name in ("issuer", "shard", "revoked", "serial", "reason", "invalidity", "not_after")),
-    sqlite_where=certificates.c.revoked.is_not(None),
-    postgresql_where=certificates.c.revoked.is_not(None),
+    sqlite_where=_REVOKED,
+    postgresql_where=_REVOKED,
 )
 Index(
     "ix_certificates_changed",
-    certificates.c.issuer,
-    certificates.c.changed,
-    sqlite_where=certificates.c.changed.is_not(None),
-    postgresql_where=certificates.c.changed.is_not(None),
+    *(certificates.c[name] for name in ("issuer", "changed")),
+    sqlite_where=_CHANGED,
+    postgresql_where=_CHANGED,
 )
-"""Every serial number ever reserved, and what became of it."""
 
 crls = Table(
     "crls",

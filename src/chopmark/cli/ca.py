@@ -14,7 +14,7 @@ import sys
 from contextlib import closing
 from typing import TYPE_CHECKING, TextIO
 
-from chopmark.cli import ca_show, output
+from chopmark.cli import ca_crl, ca_show, output
 from chopmark.cli.key import KINDS, add_new_passphrase, new_passphrase
 from chopmark.cli.settings import setting
 from chopmark.core import clock, places
@@ -51,11 +51,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     revoke.add_argument("--invalidity-date", metavar="TIME", help="when the key became suspect (internal profiles)")
     release = actions.add_parser("release", help="end a suspension (certificateHold)")
     release.add_argument("certificate", metavar="SERIAL|FILE", help="serial number (or its beginning), or certificate")
-    crl = actions.add_parser("crl", help="sign and publish the list of revoked certificates")
-    crl.add_argument("--issuer", action="append", metavar="CA", help="default: every CA below a root")
-    crl.add_argument("--days", type=int, metavar="N", help="until the next one is due (default 7)")
-    crl.add_argument("-o", "--out", metavar="F", help="write it there too (one --issuer)")
-    crl.add_argument("--pem", action="store_true", help="--out as PEM")
+    crl = actions.add_parser("crl", help="sign and publish the lists of revoked certificates")
+    ca_crl.add_arguments(crl)
     listing = actions.add_parser("list", help="list certificates")
     listing.add_argument("--status", choices=STATUSES, default="", help="only those")
     listing.add_argument("--profile", default="", metavar="P", help="only those (CA certificates: authority)")
@@ -67,10 +64,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     shape = show.add_mutually_exclusive_group()
     shape.add_argument("--json", action="store_true", help="as one JSON object")
     shape.add_argument("--pem", action="store_true", help="the certificate alone, as PEM (the root without SERIAL)")
-    for action in (revoke, release, listing, show, upgrade):
+    for action in (revoke, release, crl, listing, show, upgrade):
         add_folder(action)
-    add_folder(crl)
-    crl.add_argument("--passphrase", metavar="SRC", help="of the CA's key")
 
 
 def _init_arguments(parser: ArgumentParser) -> None:
@@ -83,6 +78,8 @@ def _init_arguments(parser: ArgumentParser) -> None:
     add_new_passphrase(parser)
     parser.add_argument("--database", default="", metavar="URL", help="PostgreSQL (default: a file in the folder)")
     parser.add_argument("--root-passphrase", metavar="SRC", help="another one for the root's key")
+    parser.add_argument("--shards", type=int, default=0, metavar="N", help="spread certificates over N CRLs")
+    parser.add_argument("--with-deltas", action="store_true", help="publish delta CRLs, and name them in certificates")
     parser.add_argument("--no-trust", action="store_true", help="do not put the root into the trust store corp")
     add_folder(parser)
 
@@ -127,10 +124,12 @@ def opened(args: Namespace) -> Authority:
 def run(args: Namespace) -> int:
     """Do what was asked."""
     output.prepare()
-    actions = {"init": _init, "issue": _issue, "revoke": _revoke, "release": _release, "crl": _crl, "upgrade": _upgrade}
+    actions = {"init": _init, "issue": _issue, "revoke": _revoke, "release": _release, "upgrade": _upgrade}
     if args.action in actions:
         return actions[args.action](args)
     with opened(args) as authority:
+        if args.action == "crl":
+            return ca_crl.run(authority, args)
         if args.action == "list":
             return ca_show.listing(authority, args)
         return ca_show.show(authority, args, serial_of(args.certificate) if args.certificate else "")
@@ -141,7 +140,15 @@ def _init(args: Namespace) -> int:
     from chopmark.authority import founding
 
     where = folder(args)
-    setup = founding.Setup(args.name, args.url, args.type, args.country, database=args.database)
+    setup = founding.Setup(
+        args.name,
+        args.url,
+        args.type,
+        args.country,
+        database=args.database,
+        shards=args.shards,
+        deltas=args.with_deltas,
+    )
     setup.check()  # before anybody is asked for a passphrase
     secret = new_passphrase("the authority's keys", args.passphrase, unprotected=args.no_passphrase)
     root_secret = secret
@@ -293,26 +300,6 @@ def _release(args: Namespace) -> int:
         record = authority.release(serial_of(args.certificate))
     print(f"released   {record.serial}")
     print(f"           {output.clean(record.subject)}; `chopmark ca crl` publishes it")
-    return 0
-
-
-def _crl(args: Namespace) -> int:
-    from chopmark.core import patch
-    from chopmark.envelopes import pem
-
-    if args.out and len(args.issuer or ()) != 1:
-        message = "--out goes with one --issuer"
-        raise UsageError(message)
-    with opened(args) as authority:
-        for name in args.issuer or authority.publishing():
-            published = authority.publish(name, days=args.days)
-            if args.out:
-                patch.write_file(args.out, pem.encode("X509 CRL", published.raw) if args.pem else published.raw)
-            print(f"published  {output.clean(args.out or published.path)}")
-            print(
-                f"           number {published.number}, {published.entries} revoked, "
-                f"next by {clock.show(published.next_update)}"
-            )
     return 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,8 @@ def published(authority: Authority) -> dict[str, Handler]:
     routes: dict[str, Handler] = {}
     for issuer in authority.issuers():
         routes[f"/crl/{issuer.name}.crl"] = file_handler(authority.crl_path(issuer.name), CRL_TYPE)
+        for each in authority.published(issuer.name):
+            routes[f"/crl/{os.path.basename(each.path)}"] = file_handler(each.path, CRL_TYPE)
         routes[f"/aia/{issuer.name}.cer"] = file_handler(authority.certificate_path(issuer.name), CERTIFICATE_TYPE)
     return routes
 

@@ -8,16 +8,15 @@ import random
 import signal
 import sqlite3
 import time
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from chopmark.authority import founding
 from chopmark.authority.ca import Authority
 from chopmark.authority.configuration import DATABASE
+from chopmark.authority.crl_publisher import Wanted
 from chopmark.envelopes import x509
+from chopmark.trust.revocation_list import Crl
 from tests.unit.authority.conftest import order
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 _ROUNDS = 40
 
@@ -107,3 +106,77 @@ def check_register(folder: str, handed_out: list[str]) -> None:
         assert authority.issue(order("internal")).serial not in records
     leftovers = [name for name in os.listdir(folder) if name.endswith(".chopmark")]  # noqa: PTH208
     assert leftovers == []
+
+
+def publish_and_tell(folder: str, pipe: int) -> None:
+    """Revoke and publish for ever; write each number into the pipe once its lists are out."""
+    with Authority.open(folder) as authority:
+        while True:
+            authority.revoke(authority.issue(order("internal")).serial, "superseded")
+            published = authority.publish("code-signing")
+            authority.revoke(authority.issue(order("internal")).serial, "superseded")
+            delta = authority.publish("code-signing", Wanted(delta=True))
+            os.write(pipe, f"{published.number}\n{delta.number}\n".encode())
+
+
+def test_killed_while_lists_are_published(tmp_path: Path) -> None:
+    """What is out is whole, of one publication, never older than before; and no number comes twice."""
+    folder = str(tmp_path / "ca")
+    setup = founding.Setup("Example Ltd", "http://pki.example.com", "p256", shards=2, deltas=True)
+    founding.found(folder, setup).close()
+    luck = random.Random(590)  # noqa: S311 - moments, not secrets
+    context = multiprocessing.get_context("fork")
+    told: list[int] = []
+    newest = 0
+    for _ in range(_ROUNDS):
+        reading, writing = os.pipe()
+        workers = [context.Process(target=publish_and_tell, args=(folder, writing)) for _ in range(2)]
+        for worker in workers:
+            worker.start()
+        os.close(writing)
+        time.sleep(luck.uniform(0.05, 0.2))
+        for worker in workers:
+            os.kill(worker.pid or 0, signal.SIGKILL)
+            worker.join()
+        with os.fdopen(reading) as pipe:
+            told += [int(line) for line in pipe.read().splitlines(keepends=True) if line.endswith("\n")]
+        with Authority.open(folder) as authority:
+            newest = check_lists(authority, newest)
+    assert len(told) == len(set(told)) > _ROUNDS
+    assert newest >= max(told)
+    check_register_and_lists(folder)
+
+
+def check_lists(authority: Authority, before: int) -> int:
+    """The number that is out."""
+    lists = authority.published("code-signing")
+    found = {(each.shard, each.delta): Crl(Path(each.path).read_bytes()) for each in lists}
+    assert set(found) == {(shard, delta) for shard in range(3) for delta in (False, True)}
+    issuer = authority.issuer("code-signing").certificate
+    for crl in found.values():
+        crl.check_signature(issuer)
+    [complete] = {crl.number for (_, delta), crl in found.items() if not delta}
+    [newest] = {crl.number for (_, delta), crl in found.items() if delta}
+    assert complete is not None
+    assert newest is not None
+    assert max(complete, before) <= newest
+    bases = {found[shard, True].base_number for shard in range(3)}
+    assert all(base is not None and base <= complete for base in bases)
+    return newest
+
+
+def check_register_and_lists(folder: str) -> None:
+    """Everything that the register calls revoked is on the next lists."""
+    with Authority.open(folder) as authority:
+        authority.publish("code-signing")
+        revoked = authority.register.search(authority.clock(), status="revoked", profile="internal")
+        lists = {
+            each.shard: Crl(Path(each.path).read_bytes())
+            for each in authority.published("code-signing")
+            if not each.delta
+        }
+        assert len(revoked) > _ROUNDS
+        for record in revoked:
+            certificate = x509.Certificate(record.certificate or b"")
+            assert lists[0].find(certificate)
+            assert lists[certificate.serial % 2 + 1].find(certificate)

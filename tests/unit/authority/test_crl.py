@@ -5,15 +5,19 @@ from __future__ import annotations
 import datetime as dt
 import multiprocessing
 import os
+import sqlite3
 import time
+from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509 as other
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from chopmark.authority import crl, database
+from chopmark.authority import crl, crl_files, database
 from chopmark.authority.ca import Authority
+from chopmark.authority.configuration import DATABASE
 from chopmark.core import patch
 from chopmark.core.errors import ChopmarkError, UsageError
 from chopmark.envelopes import x509
@@ -120,39 +124,52 @@ def test_an_unknown_issuer(authority: Authority) -> None:
 
 
 def test_a_number_is_never_used_twice(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file is out, and then the machine dies before the register knows."""
+    """The lists are out, and then the machine dies before the register knows."""
     published: list[bytes] = []
-    write = patch.write_file
+    put = crl_files.Draft.put_in_place
 
-    def write_and_die(path: str, data: bytes, mode: int = 0o644) -> None:
-        write(path, data, mode)
-        published.append(data)
+    def put_and_die(draft: crl_files.Draft, publication: crl_files.Publication) -> None:
+        put(draft, publication)
+        published.append(Path(authority.crl_path("code-signing")).read_bytes())
         message = "power cut"
         raise ChopmarkError(message)
 
     with monkeypatch.context() as patched:
-        patched.setattr(patch, "write_file", write_and_die)
+        patched.setattr(crl_files.Draft, "put_in_place", put_and_die)
         with pytest.raises(ChopmarkError, match="power cut"):
             authority.publish("code-signing")
     assert number_of(read(published[0], authority)) == 2
     assert authority.publish("code-signing").number == 3
 
 
-def test_who_is_late_takes_a_new_number(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody else publishes between taking a number and using it."""
-    reserve = authority.register.reserve_crl_number
-    overtaken: list[int] = []
+def test_a_register_from_yesterday_goes_on_after_what_is_out(authority: Authority) -> None:
+    path = os.path.join(authority.folder, DATABASE)  # noqa: PTH118
+    with closing(sqlite3.connect(path)) as source, closing(sqlite3.connect(f"{path}.yesterday")) as copy:
+        source.backup(copy)
+    for _ in range(3):
+        authority.publish("code-signing")
+    with closing(sqlite3.connect(f"{path}.yesterday")) as source, closing(sqlite3.connect(path)) as copy:
+        source.backup(copy)
+    latest = authority.register.latest_crl(authority.issuer("code-signing"))
+    assert latest is not None
+    assert latest.number == 1
+    assert authority.publish("code-signing").number == 5
 
-    def slow(issuer: Issuer) -> int:
-        number = reserve(issuer)
-        if not overtaken:
-            overtaken.append(number)
-            overtaken.append(authority.publish("code-signing").number)
+
+def test_who_is_late_takes_a_new_number(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another machine takes a number between ours and its use: what it reads may be newer than what we did."""
+    reserve = authority.register.reserve_crl_number
+    taken: list[int] = []
+
+    def slow(issuer: Issuer, *, above: int = 0) -> int:
+        number = reserve(issuer, above=above)
+        if not taken:
+            taken.append(reserve(issuer))
         return number
 
     monkeypatch.setattr(authority.register, "reserve_crl_number", slow)
     assert authority.publish("code-signing").number == 4
-    assert overtaken == [2, 3]
+    assert taken == [3]
 
 
 def publish_some(folder: str, count: int) -> None:
@@ -176,14 +193,37 @@ def test_several_processes_publish(authority: Authority) -> None:
     assert number_of(found) == latest.number >= 31
 
 
+def test_an_entry() -> None:
+    """Every form that an entry can have, as another implementation reads it."""
+    root = pki.authority()
+    later = NOW.replace(year=2050)
+    zone = dt.timezone(dt.timedelta(hours=5))
+    made = [
+        crl.entry("01", NOW, 0),
+        crl.entry("80", NOW.replace(tzinfo=None), 4),
+        crl.entry("ff", later, 1, NOW.astimezone(zone)),
+        crl.entry("7f" + "00" * 19, NOW.replace(year=1949), 0, later),
+        crl.entry("05", NOW, crl.REMOVE),
+    ]
+    frame = crl.Frame(1, NOW, NOW + DAY, 0)
+    raw = b"".join(crl.write(x509.Certificate(root.der), root, [*made[:2], b"".join(made[2:])], frame))
+    one, two, three, four, five = other.load_der_x509_crl(raw)
+    assert [each.serial_number for each in (one, two, three, four)] == [1, 0x80, 0xFF, 0x7F << 152]
+    assert [each.revocation_date_utc for each in (one, two, three)] == [NOW, NOW, later]
+    assert len(one.extensions) == 0
+    assert four.extensions.get_extension_for_class(other.InvalidityDate).value.invalidity_date_utc == later
+    assert three.extensions.get_extension_for_class(other.InvalidityDate).value.invalidity_date_utc == NOW
+    assert five.extensions.get_extension_for_class(other.CRLReason).value.reason is other.ReasonFlags.remove_from_crl
+
+
 def test_time_is_linear_in_the_number_of_entries() -> None:
     root = pki.authority()
     issuer = x509.Certificate(root.der)
 
     def seconds(count: int) -> float:
-        entries = [crl.Entry(serial, NOW, 1, NOW) for serial in range(1, count + 1)]
         start = time.process_time()
-        raw = crl.build(issuer, root, entries, number=1, this_update=NOW, next_update=NOW + DAY)
+        entries = [crl.entry(f"{serial + 2**40:012x}", NOW, 1, NOW) for serial in range(1, count + 1)]
+        raw = b"".join(crl.write(issuer, root, entries, crl.Frame(1, NOW, NOW + DAY)))
         spent = time.process_time() - start
         assert len(other.load_der_x509_crl(raw)) == count
         return spent
