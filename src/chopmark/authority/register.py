@@ -386,11 +386,12 @@ class Register:
             return False
         connection.execute(update(issuers).where(row).values(shards=issuer.shards, deltas=issuer.deltas))
         connection.execute(insert(crls).values(issuer=issuer.id, **published._asdict()))
-        facts = {"entries": published.entries, "crl_sha256": published.sha256}
+        facts: dict[str, str | int] = {"entries": published.entries, "crl_sha256": published.sha256}
         if published.base is not None:
             facts["base"] = published.base
         until = clock.show(published.next_update)
-        _log(connection, published.this_update, "crl", issuer.id, number=published.number, next_update=until, **facts)
+        facts |= {"number": published.number, "next_update": until}
+        _log(connection, published.this_update, "crl", issuer.id, "", "", **facts)
         return True
 
     def history(self, serial: str) -> list[Event]:
