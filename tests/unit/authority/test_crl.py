@@ -239,7 +239,7 @@ def test_a_full_disk(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> N
         raise OSError(28, os.strerror(28))
 
     with monkeypatch.context() as patched:
-        patched.setattr(os, "writev", full)
+        patched.setattr(os, "write", full)
         with pytest.raises(patch.WriteError):
             authority.publish("code-signing")
     with open(authority.crl_path("code-signing"), "rb") as file:  # noqa: PTH123
