@@ -311,8 +311,12 @@ class TestFiles:
         assert {path.name for path in folder.iterdir()} == {"lock", "current", "1", "2"}
 
     def test_a_file_system_without_links(self, deltas: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
-        def refuse(*_: object) -> None:
-            raise OSError(1, "Operation not permitted")
+        link = os.link
+
+        def refuse(source: str, target: str, **options: bool) -> None:
+            if source.endswith(".crl"):
+                raise OSError(1, "Operation not permitted")
+            link(source, target, **options)
 
         monkeypatch.setattr(os, "link", refuse)
         deltas.publish(CODE, Wanted(delta=True))
