@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, mldsa, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+MlDsaKey = mldsa.MLDSA44PrivateKey | mldsa.MLDSA65PrivateKey | mldsa.MLDSA87PrivateKey
+Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | MlDsaKey
 
 SINCE = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
 UNTIL = dt.datetime(2035, 1, 1, tzinfo=dt.UTC)
@@ -28,6 +29,13 @@ NOW = dt.datetime(2026, 7, 1, 12, 0, 0, tzinfo=dt.UTC)
 """The moment at which tests sign and judge unless they are about time."""
 
 _CURVES: dict[str, type[ec.EllipticCurve]] = {"p256": ec.SECP256R1, "p384": ec.SECP384R1, "p521": ec.SECP521R1}
+_ML_DSA: dict[str, type[MlDsaKey]] = {
+    "ml-dsa-44": mldsa.MLDSA44PrivateKey,
+    "ml-dsa-65": mldsa.MLDSA65PrivateKey,
+    "ml-dsa-87": mldsa.MLDSA87PrivateKey,
+}
+_WHOLE = (ed25519.Ed25519PrivateKey, *_ML_DSA.values())
+"""Keys that sign data as it is."""
 _HASHES: dict[str, hashes.HashAlgorithm] = {
     "md5": hashes.MD5(),  # noqa: S303 - what must be refused has to be made first
     "sha1": hashes.SHA1(),  # noqa: S303 - same
@@ -41,7 +49,8 @@ _PRIMES = {1024: (178, 66), 2048: (378, 60), 3072: (290, 1160), 4096: (4154, 376
 
 @cache
 def key(kind: str, label: str = "") -> Key:
-    """The private key of this kind ("p256", "p384", "p521", "ed25519", "rsa1024" .. "rsa4096") and label.
+    """The private key of this kind ("p256", "p384", "p521", "ed25519", "ml-dsa-44" .. "ml-dsa-87", "rsa1024" ..
+    "rsa4096") and label.
 
     There is one RSA key of each size, whatever the label, because finding primes takes time.
     """
@@ -50,6 +59,8 @@ def key(kind: str, label: str = "") -> Key:
     seed = hashlib.sha512(f"chopmark test key {kind} {label}".encode()).digest()
     if kind == "ed25519":
         return ed25519.Ed25519PrivateKey.from_private_bytes(seed[:32])
+    if kind in _ML_DSA:
+        return _ML_DSA[kind].from_seed_bytes(seed[:32])
     return ec.derive_private_key(int.from_bytes(seed[:31], "big"), _CURVES[kind]())
 
 
@@ -94,7 +105,9 @@ class Entity:
     def algorithm(self) -> str:
         if isinstance(self.private_key, rsa.RSAPrivateKey):
             return "rsa"
-        return "ec" if isinstance(self.private_key, ec.EllipticCurvePrivateKey) else "ed25519"
+        if isinstance(self.private_key, ec.EllipticCurvePrivateKey):
+            return "ec"
+        return next((kind for kind, one in _ML_DSA.items() if isinstance(self.private_key, one)), "ed25519")
 
     @property
     def public_key(self) -> bytes:
@@ -117,12 +130,12 @@ class Entity:
         return (self.der, *self.issuers)
 
     def sign(self, data: bytes, digest_algorithm: str) -> bytes:
-        if isinstance(self.private_key, ed25519.Ed25519PrivateKey):
-            return self.private_key.sign(data)
         digest = _HASHES[digest_algorithm]
         if isinstance(self.private_key, rsa.RSAPrivateKey):
             return self.private_key.sign(data, padding.PKCS1v15(), digest)
-        return self.private_key.sign(data, ec.ECDSA(digest, deterministic_signing=True))
+        if isinstance(self.private_key, ec.EllipticCurvePrivateKey):
+            return self.private_key.sign(data, ec.ECDSA(digest, deterministic_signing=True))
+        return self.private_key.sign(data)
 
     def private_pem(self, passphrase: bytes | None = None) -> bytes:
         """PKCS #8, encrypted when there is a passphrase."""
@@ -188,7 +201,7 @@ def issue(
     for extension in (*identifiers, *extensions):
         builder = builder.add_extension(extension.value, extension.critical)
     elliptic = isinstance(signing_key, ec.EllipticCurvePrivateKey)
-    algorithm = None if isinstance(signing_key, ed25519.Ed25519PrivateKey) else _HASHES[digest]
+    algorithm = None if isinstance(signing_key, _WHOLE) else _HASHES[digest]
     certificate = builder.sign(signing_key, algorithm, ecdsa_deterministic=True if elliptic else None)  # type: ignore[arg-type]
     issuers = () if issuer is None or issuer.certificate.issuer == issuer.certificate.subject else issuer.certificates
     return Entity(private_key, certificate, issuers)
@@ -291,6 +304,6 @@ def crl(
             revoked = revoked.add_extension(x509.InvalidityDate(entry.invalid_since), critical=False)
         builder = builder.add_revoked_certificate(revoked.build())
     elliptic = isinstance(issuer.private_key, ec.EllipticCurvePrivateKey)
-    algorithm = None if isinstance(issuer.private_key, ed25519.Ed25519PrivateKey) else _HASHES["sha256"]
+    algorithm = None if isinstance(issuer.private_key, _WHOLE) else _HASHES["sha256"]
     made = builder.sign(issuer.private_key, algorithm, ecdsa_deterministic=True if elliptic else None)  # type: ignore[arg-type]
     return made.public_bytes(serialization.Encoding.DER)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from chopmark.core.contracts import Signer
 
-KINDS = ("rsa-3072", "rsa-4096", "p256", "p384", "p521", "ed25519")
+KINDS = ("rsa-3072", "rsa-4096", "p256", "p384", "p521", "ed25519", "ml-dsa-44", "ml-dsa-65", "ml-dsa-87")
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -140,7 +140,7 @@ def kind_text(spki: bytes) -> str:
     from chopmark.envelopes import algorithms
 
     kind, size = algorithms.key_kind(spki), algorithms.key_size(spki)
-    return {"rsa": f"RSA, {size} bits", "ec": f"P-{size}", "ed25519": "Ed25519"}[kind]
+    return {"rsa": f"RSA, {size} bits", "ec": f"P-{size}", "ed25519": "Ed25519"}.get(kind, kind.upper())
 
 
 def _fingerprint(signer: Signer) -> str:

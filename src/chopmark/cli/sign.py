@@ -37,7 +37,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--timestamp", action="append", metavar="URL", help="RFC 3161 authority; may be repeated: the next on failure"
     )
-    parser.add_argument("--digest", choices=digest.SIGNING_ALGORITHMS, help="default sha256; Ed25519: sha512")
+    parser.add_argument("--digest", choices=digest.SIGNING_ALGORITHMS, help="default sha256; Ed25519, ML-DSA: sha512")
     parser.add_argument("--append", action="store_true", help="keep the signatures there are, add this one")
     parser.add_argument("--page-hashes", action="store_true", help="a digest for each page as well (PE only)")
     parser.add_argument("--description", default="", metavar="TEXT", help="what the program is (PE, PowerShell)")
@@ -150,7 +150,9 @@ def _request(args: Namespace, attached: bytes, connections: ExitStack) -> sign.S
 
 
 def _options(args: Namespace, key_algorithm: str = "") -> SealOptions:
-    usual = "sha512" if key_algorithm == "ed25519" else "sha256"  # RFC 8419 clause 3.1
+    from chopmark.envelopes import algorithms
+
+    usual = algorithms.message_digests(key_algorithm)[0]
     return SealOptions(
         digest_algorithm=text(setting(args.digest, "sign", "digest", default=usual), "digest"),
         description=args.description,

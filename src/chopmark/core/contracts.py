@@ -93,8 +93,8 @@ class Signer(Protocol):
     """A private key that can sign, wherever it lives, with what belongs to it.
 
     `algorithm` names the kind of key and signature: "rsa" (PKCS #1 v1.5), "rsa-pss" (MGF1 and a salt as long as the
-    digest), "ec" or "ed25519"; `public_key` is DER SubjectPublicKeyInfo; `certificates` are DER, its own first if it
-    has one, then intermediates.
+    digest), "ec", "ed25519", "ml-dsa-44", "ml-dsa-65" or "ml-dsa-87"; `public_key` is DER SubjectPublicKeyInfo;
+    `certificates` are DER, its own first if it has one, then intermediates.
     """
 
     @property
@@ -110,7 +110,7 @@ class Signer(Protocol):
         """DER certificates that came with the key (a PKCS #12 has some); may be empty."""
 
     def sign(self, data: bytes, digest_algorithm: str) -> bytes:
-        """The raw signature over `data` (DER for ECDSA); the digest is ignored for Ed25519."""
+        """The raw signature over `data` (DER for ECDSA); the digest is ignored for Ed25519 and ML-DSA."""
 
 
 class Fetcher(Protocol):

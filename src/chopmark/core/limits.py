@@ -50,6 +50,8 @@ RSA_BITS_DATED = 1024
 # Keys
 KEY_FILE_MAX = MIB
 """A file with a private key and the certificates beside it."""
+PBKDF2_ROUNDS_MAX = 10_000_000
+"""Rounds for one passphrase: some seconds of work."""
 
 # Settings
 SETTINGS_MAX = 64 * KIB

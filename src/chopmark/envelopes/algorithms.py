@@ -41,6 +41,14 @@ RSASSA_PSS = "1.2.840.113549.1.1.10"
 MGF1 = "1.2.840.113549.1.1.8"
 EC_PUBLIC_KEY = "1.2.840.10045.2.1"
 ED25519 = "1.3.101.112"
+ML_DSA = {
+    "2.16.840.1.101.3.4.3.17": "ml-dsa-44",
+    "2.16.840.1.101.3.4.3.18": "ml-dsa-65",
+    "2.16.840.1.101.3.4.3.19": "ml-dsa-87",
+}
+"""ML-DSA signing the data itself, with an empty context (FIPS 204, RFC 9881): the names of `Signer.algorithm`."""
+_HASH_ML_DSA = frozenset(f"2.16.840.1.101.3.4.3.{number}" for number in (32, 33, 34))
+_ML_DSA_OIDS = {kind: oid for oid, kind in ML_DSA.items()}
 
 _RSA_WITH = {
     "1.2.840.113549.1.1.4": "md5",
@@ -109,8 +117,9 @@ class BadSignatureError(MalformedError):
 class SignatureAlgorithm(NamedTuple):
     """A parsed signature AlgorithmIdentifier.
 
-    `kind` is rsa, rsa-pss, ecdsa, dsa or ed25519, or by-key where the identifier names nothing but a digest; `digest`
-    is None where it does not say (rsaEncryption in CMS); `mask_digest` and `salt_length` (bytes) are those of PSS.
+    `kind` is rsa, rsa-pss, ecdsa, dsa, ed25519 or one of ML_DSA, or by-key where the identifier names nothing but a
+    digest; `digest` is None where it does not say (rsaEncryption in CMS); `mask_digest` and `salt_length` (bytes) are
+    those of PSS.
     """
 
     kind: str
@@ -130,9 +139,12 @@ def digest_name(identifier: der.Node) -> str:
     return name
 
 
-def digest_identifier(name: str) -> bytes:
-    """The AlgorithmIdentifier of a digest, with NULL parameters as the older verifiers want them (RFC 5754)."""
-    return der.sequence(der.oid(OID_BY_DIGEST[name]), der.null())
+def digest_identifier(name: str, key_kind: str = "") -> bytes:
+    """The AlgorithmIdentifier of a digest, with NULL parameters as the older verifiers want them (RFC 5754).
+
+    Beside the newer kinds of key they must be absent (RFC 8419 clause 3.1, RFC 9882 clause 3.3).
+    """
+    return der.sequence(der.oid(OID_BY_DIGEST[name]), b"" if key_kind in _MESSAGE_DIGESTS else der.null())
 
 
 def signature_algorithm(identifier: der.Node) -> SignatureAlgorithm:
@@ -146,9 +158,11 @@ def _signature_algorithm(raw: bytes) -> SignatureAlgorithm:
     oid = fields.take().oid()
     if oid == RSASSA_PSS:
         return _pss(fields)
-    if oid == ED25519:
-        fields.done()
-        return SignatureAlgorithm("ed25519", None)
+    if kind := ML_DSA.get(oid, "ed25519" if oid == ED25519 else ""):
+        fields.done()  # parameters are absent: RFC 8410 clause 3, RFC 9881 clause 2
+        return SignatureAlgorithm(kind, None)
+    if oid in _HASH_ML_DSA:
+        raise UnsupportedError("HashML-DSA, which certificates and CMS do not use (RFC 9881 clause 8.3)")
     if oid == EC_PUBLIC_KEY:  # some signers name the key, perhaps with its curve, instead of the signature
         if curve := fields.optional(der.OBJECT_IDENTIFIER):
             curve.oid()
@@ -205,6 +219,9 @@ def public_key(spki: bytes) -> Any:  # noqa: ANN401 - one of cryptography's key 
         if kind == ED25519:
             identifier.done()
             return ed25519.Ed25519PublicKey.from_public_bytes(bits)
+        if kind in ML_DSA:
+            identifier.done()
+            return _ml_dsa_key(ML_DSA[kind], bits)
         if kind in (RSA_ENCRYPTION, RSASSA_PSS):
             if kind == RSA_ENCRYPTION:
                 _absent_or_null(identifier)
@@ -216,6 +233,18 @@ def public_key(spki: bytes) -> Any:  # noqa: ANN401 - one of cryptography's key 
     except (ValueError, UnsupportedAlgorithm, der.DerError) as error:
         raise UnsupportedError(f"a public key that cannot be loaded ({error})") from None
     raise UnsupportedError(f"an unknown kind of public key {kind}")
+
+
+def _ml_dsa_key(kind: str, bits: bytes) -> Any:  # noqa: ANN401 - one of three classes with the same verify()
+    """The bare octets of FIPS 204 (RFC 9881 clause 4). Raises UnsupportedError where OpenSSL is older than 3.5."""
+    from cryptography.hazmat.primitives.asymmetric import mldsa  # few have such keys yet
+
+    load = {
+        "ml-dsa-44": mldsa.MLDSA44PublicKey.from_public_bytes,
+        "ml-dsa-65": mldsa.MLDSA65PublicKey.from_public_bytes,
+        "ml-dsa-87": mldsa.MLDSA87PublicKey.from_public_bytes,
+    }
+    return load[kind](bits)
 
 
 def _curve(identifier: der.Fields) -> ec.EllipticCurve:
@@ -242,24 +271,25 @@ def _rsa_key(bits: bytes) -> rsa.RSAPublicKey:
 
 
 def key_size(spki: bytes) -> int:
-    """Bits of an RSA modulus or a curve; 256 for Ed25519."""
+    """Bits of an RSA modulus or a curve; of the public key itself for Ed25519 and ML-DSA."""
     key = public_key(spki)
-    return 256 if isinstance(key, ed25519.Ed25519PublicKey) else int(key.key_size)
+    return int(key.key_size) if hasattr(key, "key_size") else 8 * len(key.public_bytes_raw())
 
 
 def verify(
     spki: bytes, algorithm: SignatureAlgorithm, signature: bytes, data: bytes | memoryview, digest: str | None = None
 ) -> str | None:
-    """Check a signature over `data`; return the name of the digest it rests on (None for Ed25519).
+    """Check a signature over `data`; return the name of the digest it rests on (None for Ed25519 and ML-DSA).
 
     `digest` fills in for identifiers that name none. Raises BadSignatureError or UnsupportedError.
     """
     key = public_key(spki)
     digest = algorithm.digest or digest
     try:
-        if isinstance(key, ed25519.Ed25519PublicKey):
-            if algorithm.kind != "ed25519":
-                raise UnsupportedError(f"an {algorithm.kind} signature with an Ed25519 key")
+        if not hasattr(key, "key_size"):  # Ed25519 and ML-DSA, which take the data as it is
+            kind = key_kind(spki)
+            if algorithm.kind != kind:
+                raise UnsupportedError(f"a signature of the kind {algorithm.kind} with a key of {kind}")
             key.verify(signature, data)
             return None
         if digest is None:
@@ -334,6 +364,8 @@ def signature_identifier(signer: Signer, digest: str) -> bytes:
 def _signing_identifier(kind: str, digest: str) -> bytes:
     if kind == "rsa":
         return der.sequence(der.oid(RSA_ENCRYPTION), der.null())
+    if kind in _ML_DSA_OIDS:
+        return der.sequence(der.oid(_ML_DSA_OIDS[kind]))
     if kind == "rsa-pss":  # the salt as long as the digest, as every signer of this kind makes it
         hash_identifier = digest_identifier(digest)
         parameters = der.sequence(
@@ -360,10 +392,34 @@ def hash_algorithm(digest: str) -> hashes.HashAlgorithm:
 
 
 def key_kind(spki: bytes) -> str:
-    """What `Signer.algorithm` is for a public key: rsa, ec or ed25519. Raises UnsupportedError, also for DSA."""
+    """What `Signer.algorithm` is for a public key: rsa, ec, ed25519 or one of ML_DSA.
+
+    Raises UnsupportedError, also for DSA.
+    """
     key = public_key(spki)
     if isinstance(key, dsa.DSAPublicKey):
         raise UnsupportedError("a DSA key, with which nothing is signed any more (FIPS 186-5)")
     if isinstance(key, rsa.RSAPublicKey):
         return "rsa"
-    return "ed25519" if isinstance(key, ed25519.Ed25519PublicKey) else "ec"
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return "ec"
+    if isinstance(key, ed25519.Ed25519PublicKey):
+        return "ed25519"
+    return ML_DSA[der.parse(spki).children()[0].children()[0].oid()]
+
+
+def message_digests(kind: str) -> tuple[str, ...]:
+    """The digests that may stand below a CMS signature of a `Signer.algorithm`, the usual one first.
+
+    For Ed25519 it is SHA-512 alone (RFC 8419 clause 3.1); below ML-DSA it must not be the weaker of the two (RFC 9882
+    clause 3.3), and SHA-512 is what everybody has. The others leave the choice to the signer.
+    """
+    return _MESSAGE_DIGESTS.get(kind, ("sha256", *(name for name in _HASHES if name != "sha256")))
+
+
+_MESSAGE_DIGESTS = {
+    "ed25519": ("sha512",),
+    "ml-dsa-44": ("sha512", "sha256", "sha384", "sha3_256", "sha3_384", "sha3_512"),
+    "ml-dsa-65": ("sha512", "sha384", "sha3_384", "sha3_512"),
+    "ml-dsa-87": ("sha512", "sha3_512"),
+}

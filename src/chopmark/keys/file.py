@@ -137,11 +137,26 @@ def _load(block: pem.Block, file: KeyFile, passphrase: Passphrase) -> PrivateKey
             return load_pem_private_key(block.text, secret, unsafe_skip_rsa_key_validation=True)
         return load_der_private_key(block.der, secret, unsafe_skip_rsa_key_validation=True)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        if (key := _ml_dsa(block, secret, file.path)) is not None:
+            return key
         if _encrypted(block):
             message = f"{file.path}: wrong passphrase (or the file is damaged)"
             raise PassphraseError(message) from None
         message = f"{file.path}: not a private key that can be loaded ({_first_line(error)})"
         raise UnusableKeyError(message) from None
+
+
+def _ml_dsa(block: pem.Block, secret: bytes | None, where: str) -> PrivateKey | None:
+    """A key of a kind whose other forms cryptography does not load."""
+    from chopmark.keys import ml_dsa, pbes2
+
+    raw: bytes | None = block.der
+    if _encrypted(block):
+        try:
+            raw = pbes2.decrypt(block.der, secret or b"")
+        except MalformedError:
+            return None
+    return ml_dsa.from_pkcs8(raw, where) if raw else None
 
 
 def _first_line(error: Exception) -> str:

@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import secrets
 from functools import partial
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.ciphers import Cipher
-from cryptography.hazmat.primitives.ciphers.algorithms import AES256
-from cryptography.hazmat.primitives.ciphers.modes import CBC
-from cryptography.hazmat.primitives.padding import PKCS7
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from chopmark.core import patch
 from chopmark.core.errors import UsageError
-from chopmark.envelopes import der, pem
+from chopmark.envelopes import pem
+from chopmark.keys import ml_dsa
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,16 +26,12 @@ KINDS: dict[str, Callable[[], PrivateKey]] = {
     "p384": partial(ec.generate_private_key, ec.SECP384R1()),
     "p521": partial(ec.generate_private_key, ec.SECP521R1()),
     "ed25519": ed25519.Ed25519PrivateKey.generate,
+    **{kind: partial(ml_dsa.new, kind) for kind in ml_dsa.CLASSES},
 }
 """What `chopmark key new --type` offers."""
 
 PBKDF2_ROUNDS = 600_000
 """HMAC-SHA-256 iterations; cryptography's own PKCS #8 encryption has 2,048, which a graphics card laughs at."""
-
-_PBES2 = "1.2.840.113549.1.5.13"
-_PBKDF2 = "1.2.840.113549.1.5.12"
-_HMAC_SHA256 = "1.2.840.113549.2.9"
-_AES256_CBC = "2.16.840.1.101.3.4.1.42"
 
 
 def new(kind: str) -> PrivateKey:
@@ -60,18 +51,9 @@ def encode(key: PrivateKey, passphrase: bytes | None, *, rounds: int = 0) -> byt
     plain = key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
     if passphrase is None:
         return pem.encode("PRIVATE KEY", plain)
-    salt, vector = secrets.token_bytes(16), secrets.token_bytes(16)
-    derived = hashlib.pbkdf2_hmac("sha256", passphrase, salt, rounds, 32)
-    padder = PKCS7(128).padder()
-    encryptor = Cipher(AES256(derived), CBC(vector)).encryptor()
-    encrypted = encryptor.update(padder.update(plain) + padder.finalize()) + encryptor.finalize()
-    derivation = der.sequence(
-        der.oid(_PBKDF2),
-        der.sequence(der.octet_string(salt), der.integer(rounds), der.sequence(der.oid(_HMAC_SHA256), der.null())),
-    )
-    scheme = der.sequence(der.oid(_AES256_CBC), der.octet_string(vector))
-    algorithm = der.sequence(der.oid(_PBES2), der.sequence(derivation, scheme))
-    return pem.encode("ENCRYPTED PRIVATE KEY", der.sequence(algorithm, der.octet_string(encrypted)))
+    from chopmark.keys import pbes2
+
+    return pem.encode("ENCRYPTED PRIVATE KEY", pbes2.encrypt(plain, passphrase, rounds))
 
 
 def store(path: str, data: bytes, *, replace: bool = False) -> None:

@@ -12,11 +12,12 @@ from chopmark.core import digest, limits
 from chopmark.core.errors import RefusedError, UsageError
 from chopmark.envelopes import algorithms, x509
 from chopmark.keys.errors import UnusableKeyError
+from chopmark.keys.ml_dsa import MlDsaKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey
+PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | MlDsaKey
 
 CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 """The curves that sign here, and what people call them."""
@@ -49,8 +50,8 @@ class SoftwareSigner:
             self.size = key.curve.key_size
             self.curve = CURVES[key.curve.name]
         else:
-            self.algorithm = "ed25519"
-            self.size = 256
+            self.algorithm = algorithms.key_kind(self.public_key)
+            self.size = algorithms.key_size(self.public_key)
         self._operations = {name: _operation(key, name, self.algorithm) for name in digest.SIGNING_ALGORITHMS}
 
     def sign(self, data: bytes, digest_algorithm: str) -> bytes:
@@ -64,11 +65,11 @@ class SoftwareSigner:
 
 
 def _operation(key: PrivateKey, name: str, algorithm: str) -> Callable[[bytes], bytes]:
-    if isinstance(key, ed25519.Ed25519PrivateKey):
-        return key.sign
-    hashed = algorithms.hash_algorithm(name)
     if isinstance(key, ec.EllipticCurvePrivateKey):
-        return partial(key.sign, signature_algorithm=ec.ECDSA(hashed))
+        return partial(key.sign, signature_algorithm=ec.ECDSA(algorithms.hash_algorithm(name)))
+    if not isinstance(key, rsa.RSAPrivateKey):
+        return key.sign  # Ed25519 and ML-DSA take the data as it is
+    hashed = algorithms.hash_algorithm(name)
     scheme: padding.AsymmetricPadding = padding.PKCS1v15()
     if algorithm == "rsa-pss":
         scheme = padding.PSS(padding.MGF1(hashed), hashed.digest_size)
@@ -76,7 +77,10 @@ def _operation(key: PrivateKey, name: str, algorithm: str) -> Callable[[bytes], 
 
 
 def checked(key: object, where: str) -> PrivateKey:
-    """The key, if it may sign: RSA from RSA_BITS_MIN bits on, P-256, P-384, P-521, Ed25519. Raises UnusableKeyError."""
+    """The key, if it may sign: RSA from RSA_BITS_MIN bits on, P-256, P-384, P-521, Ed25519, ML-DSA.
+
+    Raises UnusableKeyError.
+    """
     if isinstance(key, rsa.RSAPrivateKey):
         if not limits.RSA_BITS_MIN <= key.key_size <= limits.RSA_BITS_MAX:
             message = f"{where}: an RSA key of {key.key_size} bits; signatures need at least {limits.RSA_BITS_MIN}"
@@ -87,10 +91,11 @@ def checked(key: object, where: str) -> PrivateKey:
             message = f"{where}: a key on the curve {key.curve.name}; chopmark signs on {', '.join(CURVES.values())}"
             raise UnusableKeyError(message)
         return key
-    if isinstance(key, ed25519.Ed25519PrivateKey):
+    if isinstance(key, ed25519.Ed25519PrivateKey | MlDsaKey):
         return key
     kind = type(key).__name__.removesuffix("PrivateKey")
-    message = f"{where}: a key of a kind that chopmark does not sign with: {kind} (RSA, P-256/384/521 and Ed25519 do)"
+    can = "RSA, P-256/384/521, Ed25519 and ML-DSA do"
+    message = f"{where}: a key of a kind that chopmark does not sign with: {kind} ({can})"
     raise UnusableKeyError(message)
 
 

@@ -70,7 +70,7 @@ PATH_UNSUPPORTED = Reason(
     "path.unsupported",
     UNKNOWN,
     "A certificate on the way has a key or a signature of a kind that chopmark does not check.",
-    "Have it signed with a certificate chain of RSA, ECDSA or Ed25519 with SHA-2.",
+    "Have it signed with a certificate chain of RSA, ECDSA, Ed25519 or ML-DSA with SHA-2.",
     "RFC 5280 clause 6.1.3 (a)(1)",
 )
 PATH_MALFORMED = Reason(
@@ -267,7 +267,7 @@ STAMP_UNCHECKED = Reason(
     "timestamp.unchecked",
     UNKNOWN,
     "A time stamp on the signature is of a kind that chopmark does not check.",
-    "Have it time-stamped with RSA, ECDSA or Ed25519 and SHA-2.",
+    "Have it time-stamped with RSA, ECDSA, Ed25519 or ML-DSA and SHA-2.",
 )
 STAMP_UNTRUSTED = Reason(
     "timestamp.untrusted",

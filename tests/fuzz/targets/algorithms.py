@@ -7,10 +7,10 @@ from tests.support import pki, probing
 
 
 def seeds() -> Iterable[bytes]:
-    for kind in ("p256", "p384", "p521", "ed25519", "rsa1024"):
+    for kind in ("p256", "p384", "p521", "ed25519", "rsa1024", "ml-dsa-44", "ml-dsa-65"):
         yield pki.world(kind).signer.public_key
     for digest in ("sha256", "sha512"):
-        for kind in ("p256", "ed25519", "rsa1024"):
+        for kind in ("p256", "ed25519", "rsa1024", "ml-dsa-87"):
             yield from algorithms.identifiers_for_key(pki.world(kind).signer.public_key, digest)
 
 
@@ -23,6 +23,6 @@ def run(data: bytes) -> None:
 
 def verified(data: bytes) -> None:
     algorithm = algorithms.signature_algorithm(der.parse(data))
-    for kind in ("p256", "ed25519", "rsa1024"):
+    for kind in ("p256", "ed25519", "rsa1024", "ml-dsa-44"):
         spki = pki.world(kind).signer.public_key
         probing.clearly(lambda spki=spki: algorithms.verify(spki, algorithm, data, data, "sha256"))  # type: ignore[misc]

@@ -25,6 +25,7 @@ def test_every_kind_is_made_and_opened(kind: str, tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
     signer = keys.open_key(str(path))
     sizes = {"rsa-3072": 3072, "rsa-4096": 4096, "p256": 256, "p384": 384, "p521": 521, "ed25519": 256}
+    sizes |= {"ml-dsa-44": 8 * 1312, "ml-dsa-65": 8 * 1952, "ml-dsa-87": 8 * 2592}
     assert algorithms.key_size(signer.public_key) == sizes[kind]
 
 

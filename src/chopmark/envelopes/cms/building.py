@@ -59,7 +59,8 @@ class Draft:
         """The ContentInfo with a signature AlgorithmIdentifier and a signature that nobody has looked at."""
         content = self._content
         body = () if content.body is None else (der.explicit(0, _encapsulated(content, content.body)),)
-        digest_identifier = algorithms.digest_identifier(content.digest_algorithm)
+        kind = algorithms.key_kind(self._signer.spki)
+        digest_identifier = algorithms.digest_identifier(content.digest_algorithm, kind)
         issuer_and_serial = der.sequence(self._signer.issuer, der.encode(der.INTEGER, self._signer.serial_octets))
         signer_info = der.sequence(
             der.integer(1),
@@ -201,5 +202,6 @@ def _signer_certificate(certificates: Sequence[bytes]) -> x509.Certificate:
 def _refuse_digest(key_algorithm: str, digest_algorithm: str) -> None:
     if digest_algorithm not in digests.SIGNING_ALGORITHMS:
         raise RefusedError(f"new signatures are not made with {digest_algorithm}")
-    if key_algorithm == "ed25519" and digest_algorithm != "sha512":
-        raise RefusedError("an Ed25519 signature in CMS needs SHA-512 (RFC 8419 clause 3.1)")
+    if digest_algorithm not in (fitting := algorithms.message_digests(key_algorithm)):
+        clause = "RFC 8419 clause 3.1" if key_algorithm == "ed25519" else "RFC 9882 clause 3.3"
+        raise RefusedError(f"an {key_algorithm} signature in CMS needs {fitting[0]}, not {digest_algorithm} ({clause})")

@@ -179,8 +179,9 @@ def _check_signature(
     name = signer.digest_algorithm
     try:
         algorithm = signer.signature_algorithm
-        if (algorithm.digest or ("sha512" if algorithm.kind == "ed25519" else name)) != name:
-            findings.append(reasons.DIGEST_INCONSISTENT.found(f"{name} and {algorithm.digest or 'sha512'}"))
+        fitting = (algorithm.digest,) if algorithm.digest else algorithms.message_digests(algorithm.kind)
+        if name not in fitting:
+            findings.append(reasons.DIGEST_INCONSISTENT.found(f"{name} and {fitting[0]}"))
         used = algorithms.verify(certificate.spki, algorithm, signer.signature, signer.signed_attributes_der, name)
     except algorithms.ForbiddenKeyError as error:
         findings.append(reasons.KEY_FORBIDDEN.found(str(error)))
@@ -194,7 +195,7 @@ def _check_signature(
     except MalformedError as error:
         findings.append(reasons.SIGNATURE_UNSUPPORTED.found(str(error)))
     else:
-        findings.append(reasons.SIGNATURE_VALID.found(f"{algorithm.kind} with {used or 'sha512'}"))
+        findings.append(reasons.SIGNATURE_VALID.found(f"{algorithm.kind} with {used or name}"))
         return used or name
     return name
 

@@ -22,8 +22,8 @@ SIGNATURE_UNSUPPORTED = Reason(
     "cms.signature_unsupported",
     UNKNOWN,
     "The signature's algorithm, key or parameters are none that chopmark checks.",
-    "Have it signed with RSA, ECDSA or Ed25519 and SHA-2.",
-    "RFC 5754, RFC 8419",
+    "Have it signed with RSA, ECDSA, Ed25519 or ML-DSA and SHA-2.",
+    "RFC 5754, RFC 8419, RFC 9882",
 )
 KEY_FORBIDDEN = Reason(
     "cms.key_forbidden",

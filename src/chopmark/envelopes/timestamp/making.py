@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from chopmark.core import digest as digests
 from chopmark.core.contracts import Content
-from chopmark.envelopes import cms
+from chopmark.envelopes import algorithms, cms
 from chopmark.envelopes.cms import oids
 
 if TYPE_CHECKING:
@@ -30,7 +30,8 @@ def make_token(
     Raises RefusedError as `cms.draft` does.
     """
     body = info.encoded()
-    algorithm = "sha512" if signer.algorithm == "ed25519" else digest_algorithm
+    fitting = algorithms.message_digests(signer.algorithm)
+    algorithm = digest_algorithm if digest_algorithm in fitting else fitting[0]
     content = Content(oids.TST_INFO, algorithm, digests.of(body, algorithm), body)
     draft = cms.draft(content, signer, certificates, signing_time=info.time, include_certificates=include_certificates)
     return draft.finish(signer.sign(draft.to_be_signed, algorithm))
