@@ -27,6 +27,7 @@ from chopmark.authority.status import Statuses
 from chopmark.core import clock as clocks
 from chopmark.core.errors import MalformedError, RefusedError, UsageError
 from chopmark.core.finding import Outcome
+from chopmark.engine import keyring
 from chopmark.envelopes import algorithms, names, x509
 
 if TYPE_CHECKING:
@@ -236,7 +237,7 @@ class Authority:
             uri = issuer.key
             if uri.startswith(FOLDER_KEY):
                 uri = os.path.join(os.path.abspath(self.folder), KEYS, uri.removeprefix(FOLDER_KEY))
-            signer = keys.open_key(uri, self._passphrase)
+            signer = keyring.open_key(uri, self._passphrase)
             if signer.public_key != issuer.certificate.spki:
                 message = f"{uri}: this is not the key of {issuer.certificate.subject_text}"
                 raise RefusedError(message)

@@ -242,7 +242,9 @@ def _given_key(args: Namespace) -> tuple[bytes, list[tuple[str, str]]]:
     from chopmark.envelopes import names, pem, pkcs10, x509
 
     if args.key:
-        return keys.open_key(args.key, keys.secret(args.key_passphrase)).public_key, []
+        from chopmark.engine import keyring
+
+        return keyring.open_key(args.key, keys.secret(args.key_passphrase)).public_key, []
     path = args.csr or args.public_key
     data = _read(path)
     try:

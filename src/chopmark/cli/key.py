@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from chopmark.core.contracts import Signer
 
+KEY_HELP = "file:PATH, pkcs12:PATH, pkcs11:..., tpm2:..., ssh-agent:..., awskms:..., ...; a plain path is a file"
+_MAKERS = "pkcs11:..., tpm2:..."
 KINDS = ("rsa-3072", "rsa-4096", "p256", "p384", "p521", "ed25519", "ml-dsa-44", "ml-dsa-65", "ml-dsa-87")
 
 
@@ -26,24 +28,29 @@ def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="COMMAND")
     new = actions.add_parser("new", help="make a private key")
-    new.add_argument("--type", choices=KINDS, default="rsa-3072", help="kind of key (default rsa-3072)")
-    new.add_argument("-o", "--out", required=True, metavar="F", help="file to write, readable by you alone")
+    new.add_argument("--type", choices=(*KINDS, "rsa-2048"), default="rsa-3072", help="kind of key (default rsa-3072)")
+    new.add_argument(
+        "-o", "--out", required=True, metavar="F|URI", help=f"file to write, readable by you alone; or {_MAKERS}"
+    )
     add_new_passphrase(new)
     new.add_argument("--force", action="store_true", help="overwrite the file, and lose the key in it")
     show = actions.add_parser("show", help="kind, size and fingerprint of a key")
-    show.add_argument("key", metavar="URI", help="file:PATH, pkcs12:PATH or pkcs11:TOKEN; a plain path is a file")
+    show.add_argument("key", metavar="URI", help=KEY_HELP)
     show.add_argument("--passphrase", metavar="SRC", help="where to get it: prompt (default), fd:N, env:NAME")
     what = show.add_mutually_exclusive_group()
     what.add_argument("--json", action="store_true", help="as one JSON object")
     what.add_argument("--public", action="store_true", help="the public key alone, as PEM")
     csr = actions.add_parser("csr", help="make a certification request (PKCS #10)")
-    csr.add_argument(
-        "--key", required=True, metavar="URI", help="file:PATH, pkcs12:PATH or pkcs11:TOKEN; a plain path is a file"
-    )
+    csr.add_argument("--key", required=True, metavar="URI", help=KEY_HELP)
     csr.add_argument("--passphrase", metavar="SRC", help="where to get it: prompt (default), fd:N, env:NAME")
     csr.add_argument("--subject", required=True, metavar="NAME", help="such as 'CN=Example Ltd, O=Example Ltd, C=GB'")
-    csr.add_argument("--digest", choices=digest.SIGNING_ALGORITHMS, default="sha256", help="default sha256")
+    csr.add_argument("--digest", choices=digest.SIGNING_ALGORITHMS, help="default sha256, or what the key can")
     csr.add_argument("-o", "--out", metavar="F", help="file to write (default: standard output)")
+
+    listing = actions.add_parser("list", help="list the keys in a token or an agent")
+    listing.add_argument("place", metavar="URI", help="such as pkcs11:token=NAME, tpm2: or ssh-agent:")
+    listing.add_argument("--passphrase", metavar="SRC", help="where to get it: prompt (default), fd:N, env:NAME")
+    listing.add_argument("--json", action="store_true", help="one JSON object a line")
 
 
 def add_new_passphrase(parser: ArgumentParser, prefix: str = "") -> None:
@@ -56,10 +63,17 @@ def add_new_passphrase(parser: ArgumentParser, prefix: str = "") -> None:
 def run(args: Namespace) -> int:
     """Do what was asked."""
     output.prepare()
-    return {"new": _new, "show": _show, "csr": _csr}[args.action](args)
+    return {"new": _new, "show": _show, "csr": _csr, "list": _list}[args.action](args)
 
 
 def _new(args: Namespace) -> int:
+    from chopmark import keys
+
+    if args.out.partition(":")[0] in keys.makers():
+        return _new_elsewhere(args)
+    if args.type == "rsa-2048":
+        message = "an RSA key in a file has at least 3072 bits; 2048 is for tokens and TPMs that can do no more"
+        raise UsageError(message)
     from chopmark.keys import generate
     from chopmark.keys.software import SoftwareSigner
 
@@ -70,6 +84,41 @@ def _new(args: Namespace) -> int:
     print(f"made       {output.clean(args.out)}")
     print(f"           {kind_text(signer.public_key)}, {'encrypted' if secret else 'not encrypted'}")
     print(f"SHA-256    {_fingerprint(signer)}")
+    return 0
+
+
+def _new_elsewhere(args: Namespace) -> int:
+    """Make a key where it will stay."""
+    from chopmark import keys
+
+    def chosen(what: str) -> bytes | None:
+        return new_passphrase(what, args.passphrase, unprotected=args.no_passphrase)
+
+    if args.force:
+        message = "--force is for files: elsewhere a key has to be removed first"
+        raise UsageError(message)
+    signer = keys.new_key(args.out, args.type, keys.secret(args.passphrase), chosen)
+    print(f"made       {output.clean(args.out)}")
+    print(f"           {kind_text(signer.public_key)}")
+    print(f"SHA-256    {_fingerprint(signer)}")
+    return 0
+
+
+def _list(args: Namespace) -> int:
+    from chopmark import keys
+
+    for found in keys.list_keys(args.place, keys.secret(args.passphrase)):
+        sha256 = digest.of(found.public_key, "sha256").hex() if found.public_key else ""
+        if args.json:
+            import json
+
+            kind = kind_text(found.public_key) if found.public_key else ""
+            print(json.dumps({"key": found.uri, "name": found.kind, "kind": kind, "sha256": sha256}))
+            continue
+        print(f"key        {output.clean(found.uri)}")
+        print(f"           {output.clean(found.kind)}" + ("" if found.public_key else ", does not sign here"))
+        if sha256:
+            print(f"SHA-256    {sha256}")
     return 0
 
 
@@ -88,9 +137,10 @@ def new_passphrase(what: str, source: str | None, *, unprotected: bool) -> bytes
 
 def _show(args: Namespace) -> int:
     from chopmark import keys
+    from chopmark.engine import keyring
     from chopmark.envelopes import pem, x509
 
-    signer = keys.open_key(args.key, keys.secret(args.passphrase))
+    signer = keyring.open_key(args.key, keys.secret(args.passphrase))
     certificates = [x509.certificate(raw) for raw in signer.certificates]
     if args.public:
         print(pem.encode("PUBLIC KEY", signer.public_key).decode(), end="")
@@ -122,11 +172,13 @@ def _show(args: Namespace) -> int:
 def _csr(args: Namespace) -> int:
     from chopmark import keys
     from chopmark.core import patch
-    from chopmark.envelopes import names, pem, pkcs10
+    from chopmark.engine import keyring
+    from chopmark.envelopes import algorithms, names, pem, pkcs10
 
     subject = names.encode(names.ordered(names.parse(args.subject)))
-    signer = keys.open_key(args.key, keys.secret(args.passphrase))
-    text = pem.encode(pkcs10.LABELS[0], pkcs10.build(subject, signer, args.digest))
+    signer = keyring.open_key(args.key, keys.secret(args.passphrase))
+    name = args.digest or algorithms.usual_digest(signer)
+    text = pem.encode(pkcs10.LABELS[0], pkcs10.build(subject, signer, name))
     if args.out:
         patch.write_file(args.out, text)
         print(f"requested  {output.clean(args.out)}", file=sys.stderr)

@@ -13,6 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chopmark.cli import output
+from chopmark.cli.key import KEY_HELP
 from chopmark.cli.settings import setting, text, words
 from chopmark.cli.verify import jobs_wanted
 from chopmark.core import clock, digest, limits
@@ -59,9 +60,7 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 def add_key_arguments(parser: ArgumentParser) -> None:
     """The options that name a key and its certificates."""
-    parser.add_argument(
-        "--key", metavar="URI", help="file:PATH (PEM or DER), pkcs12:PATH or pkcs11:TOKEN; a plain path is a file"
-    )
+    parser.add_argument("--key", metavar="URI", help=KEY_HELP)
     parser.add_argument(
         "--cert", action="append", metavar="F", help="certificates, the signer's first; may be repeated"
     )
@@ -131,17 +130,18 @@ def _request(args: Namespace, attached: bytes, connections: ExitStack) -> sign.S
         signer = _Elsewhere.of(certificates, args.attach)
     else:
         from chopmark import keys  # two-step signing needs none
+        from chopmark.engine import keyring
 
         uri = text(setting(args.key, "sign", "key"), "key")
         if not uri:
             message = "no key: give --key URI, or --digest-only to sign elsewhere"
             raise UsageError(message)
-        signer = keys.open_key(uri, keys.secret(setting(args.passphrase, "sign", "passphrase")))
+        signer = keyring.open_key(uri, keys.secret(setting(args.passphrase, "sign", "passphrase")))
     request = sign.SignRequest(
         signer=signer,
         certificates=certificates or signer.certificates,
         signing_time=clock.parse(args.signing_time) if args.signing_time else clock.now(),
-        options=_options(args, signer.algorithm),
+        options=_options(args, signer),
         stamper=_stamper(args, connections),
         format_name=args.format,
     )
@@ -149,10 +149,12 @@ def _request(args: Namespace, attached: bytes, connections: ExitStack) -> sign.S
     return request
 
 
-def _options(args: Namespace, key_algorithm: str = "") -> SealOptions:
-    from chopmark.envelopes import algorithms
+def _options(args: Namespace, signer: Signer | None = None) -> SealOptions:
+    usual = "sha256"
+    if signer is not None:
+        from chopmark.envelopes import algorithms
 
-    usual = algorithms.message_digests(key_algorithm)[0]
+        usual = algorithms.usual_digest(signer)
     return SealOptions(
         digest_algorithm=text(setting(args.digest, "sign", "digest", default=usual), "digest"),
         description=args.description,

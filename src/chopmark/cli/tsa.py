@@ -88,13 +88,14 @@ def _authority(args: Namespace) -> TimeStampAuthority:
     from chopmark.authority import profiles, tsa
     from chopmark.core import limits
     from chopmark.core.artifact import read_small
+    from chopmark.engine import keyring
     from chopmark.envelopes import pem
 
     policy = tsa.policy_named(args.policy) if args.policy else profiles.POLICY_TIME_STAMPING
     secret = keys.secret(args.passphrase)
     if not args.key:
         return tsa.in_folder(folder(args), secret, policy=policy)
-    signer = keys.open_key(args.key, secret)
+    signer = keyring.open_key(args.key, secret)
     certificates = signer.certificates
     if args.cert:
         certificates = tuple(pem.certificates(read_small(args.cert, limits.KEY_FILE_MAX)))

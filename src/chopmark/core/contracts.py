@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from chopmark.core.artifact import Artifact
     from chopmark.core.patch import Patch
@@ -94,7 +94,8 @@ class Signer(Protocol):
 
     `algorithm` names the kind of key and signature: "rsa" (PKCS #1 v1.5), "rsa-pss" (MGF1 and a salt as long as the
     digest), "ec", "ed25519", "ml-dsa-44", "ml-dsa-65" or "ml-dsa-87"; `public_key` is DER SubjectPublicKeyInfo;
-    `certificates` are DER, its own first if it has one, then intermediates.
+    `certificates` are DER, its own first if it has one, then intermediates. One that cannot use every digest has an
+    attribute `digests` with the names of those it can.
     """
 
     @property
@@ -121,6 +122,37 @@ class Fetcher(Protocol):
 
     def post(self, url: str, body: bytes, content_type: str, limit: int) -> bytes:
         """The body of the answer to a POST; raises UnavailableError."""
+
+
+class HttpAnswer(NamedTuple):
+    """What a server answered: the status, the headers by lower-case name, the body."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Web(Protocol):
+    """What speaks HTTP with a service, for rooms that must not do so themselves; not for several threads at once."""
+
+    def exchange(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        limit: int,
+        timeout: float,
+        direct: bool = False,
+    ) -> HttpAnswer:
+        """The answer to one request, whatever its status; a redirect is an answer. Raises UnavailableError.
+
+        `timeout` is seconds for all of it; with `direct` no proxy is used, for addresses that mean this very machine.
+        """
+
+    def close(self) -> None:
+        """Close kept connections."""
 
 
 class Stamper(Protocol):

@@ -11,12 +11,8 @@ from typing import Any
 
 
 @cache
-def exported(package: str, attribute: str) -> dict[str, Any]:
-    """Every module of `package` that exports `attribute`, by module name; entry points of the same name added.
-
-    An installed distribution takes part by an entry point in the group `package` (such as "chopmark.formats"), whose
-    object is the exported thing itself. A name that exists already is refused with a ValueError: no silent replacement.
-    """
+def offered(package: str, attribute: str) -> dict[str, Any]:
+    """Every module of `package` that exports `attribute`, by module name."""
     room = importlib.import_module(package)
     found: dict[str, Any] = {}
     for info in pkgutil.iter_modules(room.__path__):
@@ -24,6 +20,17 @@ def exported(package: str, attribute: str) -> dict[str, Any]:
             module = importlib.import_module(f"{package}.{info.name}")
             if hasattr(module, attribute):
                 found[info.name] = getattr(module, attribute)
+    return found
+
+
+@cache
+def exported(package: str, attribute: str) -> dict[str, Any]:
+    """What the modules of `package` offer, and entry points of other distributions.
+
+    An installed distribution takes part by an entry point in the group `package` (such as "chopmark.formats"), whose
+    object is the exported thing itself. A name that exists already is refused with a ValueError: no silent replacement.
+    """
+    found = dict(offered(package, attribute))
     for name, thing in _entry_points(package):
         if name in found:
             message = f"{package}: an installed package offers {name!r}, which exists already"

@@ -52,6 +52,10 @@ KEY_FILE_MAX = MIB
 """A file with a private key and the certificates beside it."""
 PBKDF2_ROUNDS_MAX = 10_000_000
 """Rounds for one passphrase: some seconds of work."""
+AGENT_SECONDS = 60.0
+"""For one answer of an ssh agent: a person may have to confirm, or to touch something."""
+AGENT_MESSAGE_MAX = 256 * KIB
+AGENT_KEYS_MAX = 2048
 
 # Settings
 SETTINGS_MAX = 64 * KIB

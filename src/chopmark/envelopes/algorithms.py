@@ -13,6 +13,7 @@ from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, padding, rsa
 
+from chopmark.core import digest as digests
 from chopmark.core import limits
 from chopmark.core.errors import MalformedError
 from chopmark.envelopes import der
@@ -415,6 +416,13 @@ def message_digests(kind: str) -> tuple[str, ...]:
     clause 3.3), and SHA-512 is what everybody has. The others leave the choice to the signer.
     """
     return _MESSAGE_DIGESTS.get(kind, ("sha256", *(name for name in _HASHES if name != "sha256")))
+
+
+def usual_digest(signer: Signer) -> str:
+    """The digest to sign a message with when nobody says which: one that the key's kind and its keeper allow."""
+    able: tuple[str, ...] = getattr(signer, "digests", digests.SIGNING_ALGORITHMS)
+    fitting = message_digests(signer.algorithm)
+    return next((name for name in fitting if name in able), fitting[0])
 
 
 _MESSAGE_DIGESTS = {

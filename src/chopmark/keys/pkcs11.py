@@ -22,6 +22,7 @@ from chopmark.keys.software import own_first
 if TYPE_CHECKING:
     import pkcs11
 
+    from chopmark.keys import Listed
     from chopmark.keys.passphrase import Passphrase
     from chopmark.keys.uri import KeyUri
 
@@ -43,6 +44,32 @@ def open_key(uri: KeyUri, passphrase: Passphrase) -> TokenSigner:
     return TokenSigner(TokenSession(wanted, passphrase), wanted.padding)
 
 
+def make_key(uri: KeyUri, kind: str, existing: Passphrase, chosen: Passphrase) -> TokenSigner:  # noqa: ARG001 - contract
+    """Make a key pair in the token, which nobody ever gets out of it; `existing` answers the token's PIN.
+
+    Raises UsageError (UnusableKeyError, PassphraseError), UnavailableError.
+    """
+    from chopmark.keys import pkcs11_making
+
+    wanted = pkcs11_uri.read(uri)
+    made = pkcs11_making.make(wanted, kind, existing)
+    return TokenSigner(TokenSession(made, existing), wanted.padding)
+
+
+def list_keys(uri: KeyUri, passphrase: Passphrase) -> list[Listed]:
+    """The private keys on the one token that the URI names. Raises what `open_key` does."""
+    from chopmark.keys import pkcs11_listing
+
+    return pkcs11_listing.listed(uri, passphrase, _listed_spki)
+
+
+def _listed_spki(session: TokenSession, key: pkcs11.Object) -> bytes | None:
+    try:
+        return _public(session, key)[0]
+    except UnusableKeyError:
+        return None
+
+
 class TokenSigner:
     """A private key in a token as a Signer (core.contracts).
 
@@ -53,7 +80,7 @@ class TokenSigner:
     def __init__(self, session: TokenSession, padding: str = "") -> None:
         """Read what is public of the key: raises UnusableKeyError when that is not on the token."""
         self._session = session
-        self.public_key, self.certificates = session.use(_public)
+        self.public_key, self.certificates = session.use(lambda opened: _public(opened, opened.key))
         key = algorithms.public_key(self.public_key)
         if padding and not isinstance(key, rsa.RSAPublicKey):
             message = "only RSA keys have a padding"
@@ -119,11 +146,11 @@ class TokenSigner:
         return Mechanism[whole], parameter, data
 
 
-def _public(session: TokenSession) -> tuple[bytes, tuple[bytes, ...]]:
+def _public(session: TokenSession, key: pkcs11.Object) -> tuple[bytes, tuple[bytes, ...]]:
     """SubjectPublicKeyInfo, and the certificates on the token: the key's own, then those above it."""
     from pkcs11 import Attribute, ObjectClass
 
-    identifier = _attribute(session.key, Attribute.ID) or b""
+    identifier = _attribute(key, Attribute.ID) or b""
     same = session.find({Attribute.CLASS: ObjectClass.PUBLIC_KEY, Attribute.ID: identifier}) if identifier else []
     all_certificates = [
         (_attribute(found, Attribute.ID), raw)
@@ -132,12 +159,12 @@ def _public(session: TokenSession) -> tuple[bytes, tuple[bytes, ...]]:
     ]
     own = [raw for its, raw in all_certificates if identifier and its == identifier]
     try:
-        kind = session.key.key_type
+        kind = _attribute(key, Attribute.KEY_TYPE)
     except ValueError:
         message = f"{session.name}: a key of a kind of the vendor's own"
         raise UnusableKeyError(message) from None
     # RSA private keys have their public numbers with them; the others need the public key or a certificate.
-    for found in (*same, session.key):
+    for found in (*same, key):
         if spki := _spki(found, kind):
             break
     else:

@@ -36,8 +36,13 @@ _inherited: list[object] = []
 class TokenSession:
     """A session on the one token that a URI names, with the private key that it names."""
 
-    def __init__(self, uri: TokenUri, passphrase: Passphrase) -> None:
-        """Find the token, log in, find the key. Raises UsageError (PassphraseError among them), UnavailableError."""
+    def __init__(self, uri: TokenUri, passphrase: Passphrase, *, keyless: bool = False, writable: bool = False) -> None:
+        """Find the token, log in, find the key. Raises UsageError (PassphraseError among them), UnavailableError.
+
+        A `keyless` session looks for no key: it is there to list them, or where it is `writable` to make one.
+        """
+        self._keyless = keyless
+        self._writable = writable
         self._uri = uri
         self._passphrase: Passphrase = pkcs11_uri.pin_of(uri, passphrase)
         self._path = pkcs11_uri.module(uri)
@@ -57,7 +62,7 @@ class TokenSession:
 
         with _turn(), _explained(self.name):
             if os.getpid() != self._pid:  # handles of the parent mean nothing here
-                _inherited.extend((self.session, self.key))
+                _inherited.extend((self.session, getattr(self, "key", None)))
                 self._open()
             try:
                 return work(self)
@@ -71,6 +76,17 @@ class TokenSession:
     def find(self, attributes: dict[pkcs11.Attribute, object]) -> list[pkcs11.Object]:
         """Every object with these attributes; the search is used up, or the next operation would find it active."""
         return list(self.session.get_objects(attributes))
+
+    def private_keys(self) -> list[pkcs11.Object]:
+        """The private keys that the URI names, which may be all."""
+        from pkcs11 import Attribute, ObjectClass
+
+        wanted: dict[Attribute, object] = {Attribute.CLASS: ObjectClass.PRIVATE_KEY}
+        if self._uri.object is not None:
+            wanted[Attribute.LABEL] = self._uri.object
+        if self._uri.id is not None:
+            wanted[Attribute.ID] = self._uri.id
+        return self.find(wanted)
 
     def signature(self, mechanism: pkcs11.Mechanism, parameter: object, data: bytes) -> bytes:
         """What the token signs with the key."""
@@ -107,8 +123,9 @@ class TokenSession:
         self._pid = os.getpid()
         self._serial = token.serial
         self.mechanisms = token.slot.get_mechanisms()
-        self.key = self._key()
-        self._pin_each_time = _pin_each_time(self.key)
+        if not self._keyless:
+            self.key = self._key()
+            self._pin_each_time = _pin_each_time(self.key)
 
     def _token(self, library: Library) -> pkcs11.Token:
         """The one token that the URI names; after the first time, that very token."""
@@ -139,17 +156,20 @@ class TokenSession:
         """Log in, with one attempt: a token locks itself after a few wrong ones."""
         from pkcs11 import TokenFlag, UserAlreadyLoggedIn
 
+        if self._writable and token.flags & TokenFlag.WRITE_PROTECTED:
+            message = f"{self.name}: it is write-protected"
+            raise UnusableKeyError(message)
         if not token.flags & TokenFlag.LOGIN_REQUIRED:
-            return token.open()
+            return token.open(rw=self._writable)
         if token.flags & TokenFlag.USER_PIN_LOCKED:
             message = f"{self.name}: its PIN is locked after too many wrong ones; the security officer can unlock it"
             raise PassphraseError(message)
         self._ask()
         with self._one_attempt():
             try:
-                return token.open(user_pin=self._pin.decode())
+                return token.open(rw=self._writable, user_pin=self._pin.decode())
             except UserAlreadyLoggedIn:  # by another key of this process
-                return token.open()
+                return token.open(rw=self._writable)
 
     @contextmanager
     def _one_attempt(self) -> Iterator[None]:
@@ -182,12 +202,7 @@ class TokenSession:
         """The one private key that the URI names."""
         from pkcs11 import Attribute, ObjectClass, PrivateKey
 
-        wanted: dict[Attribute, object] = {Attribute.CLASS: ObjectClass.PRIVATE_KEY}
-        if self._uri.object is not None:
-            wanted[Attribute.LABEL] = self._uri.object
-        if self._uri.id is not None:
-            wanted[Attribute.ID] = self._uri.id
-        found = [key for key in self.find(wanted) if isinstance(key, PrivateKey)]
+        found = [key for key in self.private_keys() if isinstance(key, PrivateKey)]
         if len(found) == 1:
             if not hasattr(found[0], "sign"):
                 message = f"{self.name}: {_named(found[0])} may not sign (CKA_SIGN is false)"

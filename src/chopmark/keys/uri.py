@@ -35,10 +35,11 @@ class KeyUri:
                 raise UsageError(message)
 
 
-def parse(text: str, known: Container[str]) -> KeyUri:
+def parse(text: str, known: Container[str], far: Container[str] = ()) -> KeyUri:
     """Read a key URI. Without one of the known schemes in front it is a plain path, taken literally.
 
-    What looks like an unknown scheme stays one, so that the caller can say so. Raises UsageError.
+    In the schemes that are `far`, what follows `//` is somebody's address and stays in the path. What looks like an
+    unknown scheme stays one, so that the caller can say so. Raises UsageError.
     """
     match = _SCHEME.fullmatch(text)
     if match is None or (match[1] not in known and "/" in match[1]):
@@ -46,7 +47,7 @@ def parse(text: str, known: Container[str]) -> KeyUri:
     from urllib.parse import unquote  # slow to import, and a plain path needs none of it
 
     path, _, query = match[2].partition("?")
-    if path.startswith("//"):  # RFC 8089: file://host/path; the only host is this one
+    if path.startswith("//") and match[1] not in far:  # RFC 8089: file://host/path; the only host is this one
         host, slash, rest = path[2:].partition("/")
         if host not in ("", "localhost") or not slash:
             message = f"a key on another host: {host!r} (three slashes name a path on this one: {match[1]}:///...)"

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import os
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from chopmark.core import limits
+from chopmark.core.contracts import HttpAnswer
 from chopmark.core.errors import UnavailableError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     import httpx
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -18,7 +22,7 @@ _HEADERS = {"User-Agent": "chopmark", "Accept": "*/*", "Accept-Encoding": "ident
 
 
 class HttpFetcher:
-    """A core.contracts.Fetcher over httpx, which is imported with the first request.
+    """A core.contracts.Fetcher and Web over httpx, which is imported with the first request.
 
     What failed once is not asked again by the same fetcher, and nothing any more after HTTP_LOST_MAX seconds of
     failures: a thousand files may name the same dead list, or as many lists behind the same dead line. Proxies are
@@ -29,7 +33,7 @@ class HttpFetcher:
     def __init__(self, timeout: float = limits.HTTP_TIMEOUT) -> None:
         """`timeout` is seconds for a whole request, redirects and body included."""
         self._timeout = timeout
-        self._clients: dict[str, httpx.Client] = {}
+        self._clients: dict[tuple[str, bool], httpx.Client] = {}
         self._owner = os.getpid()
         self._failed: dict[str, str] = {}
         self._lost = 0.0
@@ -52,6 +56,26 @@ class HttpFetcher:
         """The body of the answer to a POST, at most `limit` bytes; redirects are refused. Raises UnavailableError."""
         return self._fetch("POST", url, limit, content=body, headers={"Content-Type": content_type})
 
+    def exchange(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str],
+        body: bytes = b"",
+        limit: int = limits.HTTP_BODY_MAX,
+        timeout: float = limits.HTTP_TIMEOUT,
+        direct: bool = False,
+    ) -> HttpAnswer:
+        """The answer to one request, whatever its status (core.contracts.Web). Raises UnavailableError."""
+        with (
+            self._attempt(url, timeout) as deadline,
+            self._client(_scheme(url), direct=direct).stream(
+                method, url, timeout=_left(url, deadline), content=body, headers=dict(headers)
+            ) as response,
+        ):
+            return HttpAnswer(response.status_code, dict(response.headers), _body(response, url, limit, deadline))
+
     def close(self) -> None:
         """Close kept connections."""
         clients, self._clients = self._clients, {}
@@ -59,20 +83,9 @@ class HttpFetcher:
             client.close()
 
     def _fetch(self, method: str, url: str, limit: int, **request: Any) -> bytes:  # noqa: ANN401 - passed on to httpx
-        import threading  # with the first request, like httpx: most checks fetch nothing
         from urllib.parse import urljoin
 
-        import httpx
-
-        if self._owner != os.getpid():  # the connections belong to the process that this one was forked from
-            self._clients, self._owner = {}, os.getpid()
-        deadline = time.monotonic() + self._timeout
-        # Reads have a timeout each, which a server that sends a header byte now and then would never meet: at the
-        # deadline the connection is closed under whoever waits for it.
-        watchdog = threading.Timer(self._timeout, self.close)
-        watchdog.daemon = True
-        watchdog.start()
-        try:
+        with self._attempt(url, self._timeout) as deadline:
             for _ in range(limits.HTTP_REDIRECTS_MAX + 1):
                 client = self._client(_scheme(url))
                 with client.stream(method, url, timeout=_left(url, deadline), **request) as response:
@@ -81,21 +94,38 @@ class HttpFetcher:
                     if method != "GET" or response.status_code not in _REDIRECTS:
                         raise UnavailableError(f"{url}: the server answered {response.status_code}")
                     url = urljoin(url, response.headers.get("Location", ""))
+        raise UnavailableError(f"{url}: more than {limits.HTTP_REDIRECTS_MAX} redirects")
+
+    @contextmanager
+    def _attempt(self, url: str, timeout: float) -> Iterator[float]:
+        """One try with an end, and whatever goes wrong in it as an UnavailableError; the deadline."""
+        import threading  # with the first request, like httpx: most checks fetch nothing
+
+        import httpx
+
+        if self._owner != os.getpid():  # the connections belong to the process that this one was forked from
+            self._clients, self._owner = {}, os.getpid()
+        # Reads have a timeout each, which a server that sends a header byte now and then would never meet: at the
+        # deadline the connection is closed under whoever waits for it.
+        watchdog = threading.Timer(timeout, self.close)
+        watchdog.daemon = True
+        watchdog.start()
+        try:
+            yield time.monotonic() + timeout
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, RuntimeError, ValueError, OSError) as error:
             raise UnavailableError(f"{url}: {_plain(error)}") from None
         finally:
             watchdog.cancel()
-        raise UnavailableError(f"{url}: more than {limits.HTTP_REDIRECTS_MAX} redirects")
 
-    def _client(self, scheme: str) -> httpx.Client:
+    def _client(self, scheme: str, *, direct: bool = False) -> httpx.Client:
         """One client for each scheme: loading the roots for TLS takes longer than fetching a list without."""
-        client = self._clients.get(scheme)
+        client = self._clients.get((scheme, direct))
         if client is None:
             import httpx
 
             verify = scheme != "http"
-            client = httpx.Client(headers=_HEADERS, follow_redirects=False, verify=verify)
-            self._clients[scheme] = client
+            client = httpx.Client(headers=_HEADERS, follow_redirects=False, verify=verify, trust_env=not direct)
+            self._clients[scheme, direct] = client
         return client
 
 

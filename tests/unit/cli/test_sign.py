@@ -165,7 +165,11 @@ def test_encrypted_keys_take_their_passphrase_from_elsewhere(
 def test_a_pkcs12_file_brings_its_certificates(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     signer, issuing = desk.world.signer, desk.world.issuing
     data = pkcs12.serialize_key_and_certificates(
-        b"signer", signer.private_key, signer.certificate, [issuing.certificate], BestAvailableEncryption(b"sesame")
+        b"signer",
+        signer.private_key,  # type: ignore[arg-type]
+        signer.certificate,
+        [issuing.certificate],
+        BestAvailableEncryption(b"sesame"),
     )
     desk.write("signer.p12", data)
     monkeypatch.setenv("KEY_PASS", "sesame")

@@ -183,11 +183,11 @@ def test_an_openssl_that_is_too_old_is_named(monkeypatch: pytest.MonkeyPatch, tm
 
     for method in ("generate", "from_seed_bytes"):
         monkeypatch.setattr(mldsa.MLDSA65PrivateKey, method, missing)
-    with pytest.raises(UnusableKeyError, match="OpenSSL 3.5"):
+    with pytest.raises(UnusableKeyError, match="with OpenSSL"):
         ml_dsa.new("ml-dsa-65")
     seed, expanded = seed_and_expanded("ml-dsa-87")
     raw = pkcs8("ml-dsa-65", der.sequence(der.octet_string(seed), der.octet_string(expanded)))
-    with pytest.raises(UnusableKeyError, match="OpenSSL 3.5"):
+    with pytest.raises(UnusableKeyError, match="with OpenSSL"):
         keys.open_key(written(tmp_path, pem.encode("PRIVATE KEY", raw)))
     monkeypatch.setattr(mldsa.MLDSA65PublicKey, "from_public_bytes", missing)
     spki = pki.world("ml-dsa-65").signer.public_key

@@ -278,7 +278,7 @@ class TestPkcs12:
         key = world.signer.private_key
         encryption = BestAvailableEncryption(passphrase) if passphrase else NoEncryption()
         chain = [world.issuing.certificate, world.root.certificate]
-        data = serialize_key_and_certificates(b"signer", key, world.signer.certificate, chain, encryption)
+        data = serialize_key_and_certificates(b"signer", key, world.signer.certificate, chain, encryption)  # type: ignore[arg-type]
         return private(tmp_path, data, "key.p12")
 
     def test_key_and_chain(self, tmp_path: Path) -> None:
