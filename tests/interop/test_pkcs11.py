@@ -407,3 +407,35 @@ def test_a_token_or_key_that_is_not_there(hsm: Hsm, tmp_path: Path) -> None:
     assert "object=p256" in " ".join(text.split())
     text = hsm.chopmark("sign", "--key", hsm.uri("build", "type=private"), script, status=2)
     assert "4 private keys match" in " ".join(text.split())
+
+
+@pytest.mark.parametrize("kind", ["rsa-2048", "rsa-3072", "p256", "p384", "p521", "ed25519"])
+def test_a_key_made_here_never_leaves_the_token_and_signs(kind: str, spare: Hsm, tmp_path: Path) -> None:
+    key = spare.uri("spare", f"object=made-{kind}")
+    assert "made " in spare.chopmark("key", "new", "--type", kind, "--out", key)
+    told = spare.tool("spare", "--list-objects", "--type", "privkey")
+    [own] = [part for part in told.split("Private Key Object") if f"made-{kind}" in part]
+    assert "never extractable" in own
+    assert re.search(r"Usage: +sign\n", own)
+    assert "there is a private key of that name" in spare.chopmark("key", "new", "--type", kind, "--out", key, status=2)
+    assert f"made-{kind}" in spare.chopmark("key", "list", spare.uri("spare", "type=private"))
+    [data] = copies(tmp_path, ["prices.csv"])
+    public, signature = tmp_path / "public.der", tmp_path / "signature"
+    code = """
+open(sys.argv[2], 'wb').write(signer.public_key)
+open(sys.argv[3], 'wb').write(signer.sign(open(sys.argv[4], 'rb').read(), 'sha256'))
+"""
+    spare.python(code, key, str(public), str(signature), str(data))
+    how = () if kind == "ed25519" else ("-digest", "sha256")
+    check = ("openssl", "pkeyutl", "-verify", "-pubin", "-keyform", "DER", "-inkey", public, "-rawin", *how)
+    spare.run(*check, "-sigfile", signature, "-in", data)
+    data.write_bytes(b"changed")
+    spare.run(*check, "-sigfile", signature, "-in", data, status=1)
+
+
+def test_a_listed_uri_opens_the_key(hsm: Hsm) -> None:
+    lines = hsm.chopmark("key", "list", "--json", hsm.uri("build", "type=private")).splitlines()
+    assert len(lines) == len(KINDS)
+    for found in map(json.loads, lines):
+        shown = json.loads(hsm.chopmark("key", "show", "--json", found["key"]))
+        assert shown["sha256"] == found["sha256"]

@@ -56,6 +56,13 @@ AGENT_SECONDS = 60.0
 """For one answer of an ssh agent: a person may have to confirm, or to touch something."""
 AGENT_MESSAGE_MAX = 256 * KIB
 AGENT_KEYS_MAX = 2048
+TPM_SECONDS = 60.0
+"""For one command of a TPM, and for its turn: making an RSA key takes some of them half a minute."""
+TPM_MESSAGE_MAX = 8 * KIB
+TPM_AUTH_MAX = 32
+"""Bytes of an auth value: a digest of the key's name algorithm."""
+TPM_HANDLES_MAX = 1024
+"""Persistent keys of a TPM that are listed."""
 
 # Settings
 SETTINGS_MAX = 64 * KIB

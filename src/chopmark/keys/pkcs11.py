@@ -146,7 +146,7 @@ class TokenSigner:
         return Mechanism[whole], parameter, data
 
 
-def _public(session: TokenSession, key: pkcs11.Object) -> tuple[bytes, tuple[bytes, ...]]:
+def _public(session: TokenSession, key: Any) -> tuple[bytes, tuple[bytes, ...]]:  # noqa: ANN401 - a key object
     """SubjectPublicKeyInfo, and the certificates on the token: the key's own, then those above it."""
     from pkcs11 import Attribute, ObjectClass
 
@@ -159,7 +159,7 @@ def _public(session: TokenSession, key: pkcs11.Object) -> tuple[bytes, tuple[byt
     ]
     own = [raw for its, raw in all_certificates if identifier and its == identifier]
     try:
-        kind = _attribute(key, Attribute.KEY_TYPE)
+        kind = key.key_type
     except ValueError:
         message = f"{session.name}: a key of a kind of the vendor's own"
         raise UnusableKeyError(message) from None

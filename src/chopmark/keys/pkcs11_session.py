@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from chopmark.core.errors import UnavailableError
 from chopmark.keys import pkcs11_uri
 from chopmark.keys.errors import PassphraseError, UnusableKeyError
+from chopmark.keys.pin_gate import PinGate
 
 if TYPE_CHECKING:
     import threading
@@ -46,7 +47,7 @@ class TokenSession:
         self._uri = uri
         self._passphrase: Passphrase = pkcs11_uri.pin_of(uri, passphrase)
         self._path = pkcs11_uri.module(uri)
-        self._gate = _PinGate()
+        self._gate = PinGate()
         self._pin = bytearray()
         self._serial: bytes | None = None
         _open_sessions.add(self)
@@ -215,41 +216,6 @@ class TokenSession:
             there = "; ".join(map(_named, self.find({Attribute.CLASS: ObjectClass.PRIVATE_KEY}))) or "none"
             message = f"{self.name}: the private key is not there (those that are: {there})"
         raise UnusableKeyError(message)
-
-
-class _PinGate:
-    """Lets one process at a time log in, and none after one was refused; shared by all that are forked from here."""
-
-    def __init__(self) -> None:
-        self._descriptor = os.memfd_create("chopmark-pin")
-        os.write(self._descriptor, b"\0")
-        self._depth = 0
-
-    def __del__(self) -> None:
-        with suppress(OSError, AttributeError):
-            os.close(self._descriptor)
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """A record lock belongs to a process and ends with it; threads are kept apart by their turn."""
-        import fcntl
-
-        if not self._depth:
-            fcntl.lockf(self._descriptor, fcntl.LOCK_EX)
-        self._depth += 1
-        try:
-            yield
-        finally:
-            self._depth -= 1
-            if not self._depth:
-                fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
-
-    @property
-    def refused(self) -> bool:
-        return os.pread(self._descriptor, 1, 0) == b"\1"
-
-    def refuse(self) -> None:
-        os.pwrite(self._descriptor, b"\1", 0)
 
 
 def _turn() -> threading.RLock:

@@ -251,7 +251,8 @@ class FakeToken:
         self.always = False
         self.answer = bytes(31) + b"\1" + bytes(31) + b"\2"
 
-    def open(self, user_pin: str | None = None) -> SimpleNamespace:
+    def open(self, user_pin: str | None = None, *, rw: bool = False) -> SimpleNamespace:
+        assert not rw, "nothing is written when a key is used"
         if self.flags & pkcs11.TokenFlag.LOGIN_REQUIRED:
             if user_pin != self.pin:
                 self.wrong += 1
@@ -444,3 +445,31 @@ def test_closing_forgets_the_pin(opened: Callable[..., Any]) -> None:
     signer = opened()
     signer.close()
     assert PIN.decode() not in repr(vars(signer._session))  # noqa: SLF001 - what must not be there cannot be asked for
+
+
+# Making and listing
+
+
+@pytest.mark.parametrize(
+    ("attributes", "kind", "told"),
+    [
+        ("token=fake", "p256", "what the new key is to be called"),
+        ("token=fake;object=new", "ml-dsa-65", "not made in tokens"),
+        ("token=fake;object=new", "p224", "not made in tokens"),
+    ],
+)
+def test_what_cannot_be_made_is_refused_before_anybody_logs_in(
+    attributes: str, kind: str, told: str, token: FakeToken, tmp_path: Path
+) -> None:
+    (tmp_path / "module.so").touch()
+    with pytest.raises(UsageError, match=told):
+        keys.new_key(f"pkcs11:{attributes}?module-path={tmp_path}/module.so", kind, lambda _: PIN)
+    assert token.logins == 0
+
+
+def test_keys_are_made_only_where_they_can_be(tmp_path: Path) -> None:
+    assert {"pkcs11", "tpm2"} <= set(keys.makers())
+    with pytest.raises(UsageError, match="pkcs11:"):
+        keys.new_key(f"file:{tmp_path}/key.pem", "p256")
+    with pytest.raises(UsageError, match="ssh-agent:"):
+        keys.list_keys("file:")
