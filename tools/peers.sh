@@ -26,6 +26,8 @@ declare -A missing=()
 for program in "${!package[@]}"; do
     command -v "$program" >/dev/null || missing[${package[$program]}]=1
 done
+# A provider of openssl's is no program.
+compgen -G '/usr/lib/*/ossl-modules/tpm2.so' >/dev/null || missing[tpm2-openssl]=1
 if [ ${#missing[@]} -gt 0 ]; then
     apt_install "peers for the interoperability tests" "${!missing[@]}"
 fi

@@ -47,9 +47,7 @@ def read(raw: bytes) -> KeyFile:
         if tagged[number] is not None:
             message = f"a TPM key with {what}, which chopmark does not evaluate"
             raise MalformedError(message)
-    empty, rsa_parent = (
-        node is not None and node.only_child().boolean() for node in (tagged[_EMPTY_AUTH], tagged[_RSA_PARENT])
-    )
+    empty, rsa_parent = (_true(tagged[number]) for number in (_EMPTY_AUTH, _RSA_PARENT))
     parent = fields.take(der.INTEGER).integer()
     public, private = (_inner(fields.take(der.OCTET_STRING).octets()) for _ in range(2))
     fields.done()
@@ -57,6 +55,11 @@ def read(raw: bytes) -> KeyFile:
         message = f"a TPM key below {parent:#x}, which is neither a hierarchy nor a persistent key"
         raise MalformedError(message)
     return KeyFile(Created(private, public), parent, empty, rsa_parent)
+
+
+def _true(node: der.Node | None) -> bool:
+    """A BOOLEAN that is there and not zero: tpm2-openssl writes 01 for true, where DER has FF."""
+    return node is not None and node.only_child().expect(der.BOOLEAN).value not in (b"", b"\0")
 
 
 def _inner(raw: bytes) -> bytes:

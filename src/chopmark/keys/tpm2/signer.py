@@ -133,29 +133,34 @@ class TpmSigner:
             message = f"{self._where.name}: this key signs {', '.join(self.digests)}, not {digest_algorithm}"
             raise RefusedError(message)
         hashed, kind = digest.of(data, digest_algorithm), wire.HASH_IDS[digest_algorithm]
-        with self._turn, self._tpm() as tpm, self._key(tpm) as handle:
-            raw = self._signed(tpm, handle, hashed, kind)
+        # Processes forked from here take turns before they open the TPM: a simulator serves whoever came first to the
+        # end, and one that waited for its turn with the way open would keep out the one whose turn it is.
+        with self._turn, self._gate.locked():
+            auth = self._asked()
+            with self._tpm() as tpm, self._key(tpm) as handle:
+                raw = self._signed(tpm, handle, hashed, kind, auth)
+        with explained(self._where.name):
             parts = wire.signature(raw, self._scheme, kind)
         if self._scheme != wire.ECDSA:
             return parts[0]
         return utils.encode_dss_signature(*(int.from_bytes(part, "big") for part in parts))
 
-    def _signed(self, tpm: Tpm, handle: int, hashed: bytes, kind: int) -> bytes:
-        if not self._auth and not self._asked():
-            return tpm.sign(handle, self._name, hashed, (self._scheme, kind), b"")
-        with self._gate.locked():
-            if self._gate.refused:
-                message = f"{self._where.name}: its auth value was refused before and is not tried again"
-                raise PassphraseError(message)
-            try:
-                return tpm.sign(handle, self._name, hashed, (self._scheme, kind), self._auth or b"")
-            except TpmError as error:
-                if error.wrong_auth:
-                    self._gate.refuse()
-                raise
+    def _signed(self, tpm: Tpm, handle: int, hashed: bytes, kind: int, auth: bytes) -> bytes:
+        try:
+            return tpm.sign(handle, self._name, hashed, (self._scheme, kind), auth)
+        except TpmError as error:
+            if error.wrong_auth:
+                self._gate.refuse()
+                if self._file and self._file.empty_auth:
+                    message = f"{self._where.name}: the file says that the key's auth value is empty, and it is not"
+                    raise PassphraseError(message) from None
+            raise
 
     def _asked(self) -> bytes:
-        """The auth value, asked for once: None from its source means an empty one."""
+        """The auth value, asked for once: None from its source means an empty one. One that was refused stays so."""
+        if self._gate.refused:
+            message = f"{self._where.name}: its auth value was refused before and is not tried again"
+            raise PassphraseError(message)
         if self._auth is None:
             self._auth = auth_value(self._passphrase(f"{self._where.name} (its auth value)"), self._where.name)
         return self._auth

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import os
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from chopmark.core import limits
 from chopmark.core.errors import UnavailableError, UsageError
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
     from typing import Self
 
 VARIABLE = "CHOPMARK_TCTI"
 _DEVICES = ("/dev/tpmrm0", "/dev/tpm0")
+Result = TypeVar("Result")
+
 _HEADER = 10
 """Octets before the parameters: tag, size, code."""
 
@@ -94,17 +97,8 @@ def chosen(parameter: str | None) -> str:
 
 
 def _device(path: str) -> int:
-    """The descriptor. /dev/tpm0, without a resource manager, serves one at a time: wait for the turn."""
-    deadline = time.monotonic() + limits.TPM_SECONDS
-    while True:
-        try:
-            return os.open(path or _DEVICES[0], os.O_RDWR | os.O_CLOEXEC)
-        except OSError as error:
-            import errno
-
-            if error.errno != errno.EBUSY or time.monotonic() > deadline:
-                raise
-            time.sleep(0.01)
+    """The descriptor. Raises OSError."""
+    return _patiently(lambda: os.open(path or _DEVICES[0], os.O_RDWR | os.O_CLOEXEC))
 
 
 def _connected(rest: str) -> socket.socket:
@@ -125,8 +119,23 @@ def _connected(rest: str) -> socket.socket:
     connection = socket(AF_UNIX if "path" in pairs else AF_INET, SOCK_STREAM)
     try:
         connection.settimeout(limits.TPM_SECONDS)
-        connection.connect(pairs["path"] if "path" in pairs else ("127.0.0.1", int(port)))
+        target = pairs["path"] if "path" in pairs else ("127.0.0.1", int(port))
+        _patiently(lambda: connection.connect(target))
     except BaseException:
         connection.close()
         raise
     return connection
+
+
+def _patiently(attempt: Callable[[], Result]) -> Result:
+    """Try until it is our turn: /dev/tpm0 and simulators serve one at a time, and say that they are busy."""
+    import errno
+
+    deadline = time.monotonic() + limits.TPM_SECONDS
+    while True:
+        try:
+            return attempt()
+        except OSError as error:
+            if error.errno not in (errno.EBUSY, errno.EAGAIN) or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
