@@ -16,6 +16,7 @@ from chopmark.authority.lineage import Cross
 from chopmark.authority.register import AUTHORITY_PROFILE, Issuer
 from chopmark.core import patch
 from chopmark.core.errors import RefusedError, UsageError
+from chopmark.engine import keyring
 from chopmark.envelopes import names, pkcs10, x509
 from chopmark.keys import generate
 from chopmark.keys.software import SoftwareSigner
@@ -237,7 +238,7 @@ class Hierarchy:
     def _new_key(self, name: str, key: NewKey) -> tuple[Signer, str]:
         """The key, which is on disk before anything is signed with it, and how the register names it."""
         if key.uri:
-            signer: Signer = keys.open_key(key.uri, key.passphrase)
+            signer = keyring.open_key(key.uri, key.passphrase)
             if signer.public_key in {issuer.certificate.spki for issuer in self._authority.issuers()}:
                 message = f"{key.uri}: this key has a CA already"
                 raise RefusedError(message)

@@ -248,9 +248,9 @@ def test_certificates_requests_and_lists_are_what_others_read(kind: str) -> None
     )
     made = other.load_der_x509_certificate(draft.sign(root))
     made.verify_directly_issued_by(root.certificate)
-    entry = crl.Entry(1234, pki.NOW - dt.timedelta(days=1))
-    listed = crl.build(x509.certificate(root.der), root, [entry], number=1, this_update=pki.NOW, next_update=pki.UNTIL)
-    read = other.load_der_x509_crl(listed)
+    entry = crl.entry("04d2", pki.NOW - dt.timedelta(days=1), 0)
+    listed = crl.write(x509.certificate(root.der), root, [entry], crl.Frame(1, pki.NOW, pki.UNTIL))
+    read = other.load_der_x509_crl(b"".join(listed))
     assert read.is_signature_valid(root.certificate.public_key())  # type: ignore[arg-type]
     assert len(read) == 1
     request = pkcs10.build(names.encode([("CN", "Signer")]), pki.world(kind).signer)
