@@ -12,10 +12,10 @@ PIP_INSTALL := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-inp
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --system-certs $(ARGS) pyproject.toml
 
-.PHONY: help venv peers demo test lint format interop conformance fuzz bench docs lock clean
+.PHONY: help venv peers demo test lint format interop conformance differential fuzz bench docs lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 # --- set-up: each stamp lives in .venv, so that removing .venv forgets them all
 
@@ -69,6 +69,9 @@ interop: .venv/.interop peers ## cross-check with real peers (installs them)
 
 conformance: .venv/.conformance ## standard test suites against the path engine
 	$(BIN)/python tests/conformance/run.py $(ARGS)
+
+differential: .venv/.interop ## random chains, judged by us and three others (ARGS="--count 5000 --seed 7")
+	$(BIN)/python -W ignore tests/interop/differential.py $(ARGS)
 
 fuzz: .venv/.fuzz ## a short atheris and hypothesis run over every parser
 	$(BIN)/python tests/fuzz/run.py --seconds $(FUZZ_SECONDS) $(ARGS)

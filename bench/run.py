@@ -20,12 +20,19 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from rich.console import Console
 from rich.table import Table
 
-from bench import big_file, crl_write, measure, signing, startup, verify_many
+from bench import big_file, crl_write, measure, path_validation, signing, startup, verify_many
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-PARTS = {"startup": startup, "verify": verify_many, "big": big_file, "sign": signing, "crl-write": crl_write}
+PARTS = {
+    "startup": startup,
+    "verify": verify_many,
+    "big": big_file,
+    "sign": signing,
+    "crl-write": crl_write,
+    "path": path_validation,
+}
 RESULTS = measure.ROOT / "bench" / "results"
 
 

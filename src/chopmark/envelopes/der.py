@@ -53,6 +53,11 @@ _INTEGER_MAX = 512
 """Bytes of an INTEGER that is asked for as a number; Python can still write out one of this size in decimal."""
 
 
+_LONG = 0x80
+"""From here on, the octet after the tag says how long the length is, not how long the value."""
+_NEW = object.__new__
+
+
 class DerError(MalformedError):
     """Bytes that are not the DER they should be."""
 
@@ -120,13 +125,21 @@ class Node:
         if not self.tag & 0x20:
             raise DerError(f"tag {self.tag:#04x} is primitive: it has no elements")
         buffer, position, end = self.buffer, self.body, self.end
-        found = []
+        found: list[Node] = []
+        most = limits.DER_ELEMENTS_MAX
         while position < end:
-            node = Node(buffer, position, end)
+            # This is where reading certificates spends its time: short values, nearly all, do not take the long way.
+            tag, length = buffer[position], buffer[position + 1] if position + 1 < end else _LONG
+            following = position + 2 + length
+            if length < _LONG and tag & 0x1F != 0x1F and following <= end:
+                node = _NEW(Node)
+                node.buffer, node.start, node.tag, node.body, node.end = buffer, position, tag, position + 2, following
+            else:
+                node = Node(buffer, position, end)
             found.append(node)
             position = node.end
-            if len(found) > limits.DER_ELEMENTS_MAX:
-                raise DerError(f"more than {limits.DER_ELEMENTS_MAX} elements")
+            if len(found) > most:
+                raise DerError(f"more than {most} elements")
         return found
 
     def each(self) -> Iterator[Node]:

@@ -316,23 +316,44 @@ def _urls(names: list[der.Node]) -> list[str]:
     return [uri for uri in uris if uri.startswith(("http://", "https://"))]
 
 
+class _Attribute(NamedTuple):
+    """An attribute of a Name: its type, its text if it is a string, and its value."""
+
+    oid: str
+    text: str | None
+    value: der.Node
+
+
+@remembered(1024, limits.NAME_KEPT_MAX)
+def _relative_names(raw: bytes) -> list[list[_Attribute]]:
+    """A Name as a list of sets of attributes. Raises DerError."""
+    return [
+        [_attribute(pair) for pair in relative.expect(der.SET).children()]
+        for relative in der.parse(raw).expect(der.SEQUENCE).children()
+    ]
+
+
+def _attribute(pair: der.Node) -> _Attribute:
+    fields = pair.fields()
+    oid = fields.take().oid()
+    value = fields.take()
+    try:
+        return _Attribute(oid, value.text(), value)
+    except der.DerError:
+        return _Attribute(oid, None, value)
+
+
 @remembered(1024, limits.NAME_KEPT_MAX)
 def name_parts(raw: bytes) -> tuple[tuple[str, str], ...]:
     """The attributes of a Name in order: (short type or dotted identifier, text). Raises DerError."""
-    parts = []
-    for relative in der.parse(raw).expect(der.SEQUENCE).children():
-        for pair in relative.expect(der.SET).children():
-            fields = pair.fields()
-            oid = fields.take().oid()
-            value = fields.take()
-            try:
-                text = value.text()
-            except der.DerError:
-                text = "#" + value.raw.hex()
-            parts.append((_ATTRIBUTES.get(oid, oid), text))
-    return tuple(parts)
+    return tuple(
+        (_ATTRIBUTES.get(oid, oid), "#" + value.raw.hex() if text is None else text)
+        for relative in _relative_names(raw)
+        for oid, text, value in relative
+    )
 
 
+@remembered(1024, limits.NAME_KEPT_MAX)
 def name_text(raw: bytes) -> str:
     """A Name for people, most particular first (RFC 4514), without control characters; cut where it is enormous."""
     shown, room = [], limits.NAME_SHOWN_MAX
@@ -361,20 +382,19 @@ def name_key(raw: bytes) -> tuple[tuple[tuple[str, str], ...], ...]:
 
     A value that cannot be compared as a string (`is_opaque`) stands for its own DER.
     """
-    key = []
-    for relative in der.parse(raw).expect(der.SEQUENCE).children():
-        pairs = []
-        for pair in relative.expect(der.SET).children():
-            fields = pair.fields()
-            oid = fields.take().oid()
-            value = fields.take()
-            try:
-                text = stringprep.prepare(value.text())
-            except (der.DerError, stringprep.ProhibitedError):
-                text = _OPAQUE + value.raw.hex()
-            pairs.append((oid, text))
-        key.append(tuple(sorted(pairs)))
-    return tuple(key)
+    return tuple(
+        tuple(sorted((oid, _compared(text, value)) for oid, text, value in relative))
+        for relative in _relative_names(raw)
+    )
+
+
+def _compared(text: str | None, value: der.Node) -> str:
+    if text is not None:
+        try:
+            return stringprep.prepare(text)
+        except stringprep.ProhibitedError:
+            pass
+    return _OPAQUE + value.raw.hex()
 
 
 def is_opaque(text: str) -> bool:

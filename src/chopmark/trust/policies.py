@@ -89,7 +89,7 @@ class _State:
 
     def enter(self, certificate: x509.Certificate, *, last: bool) -> None:
         """The level of a certificate (clause 6.1.3 (d) and (e))."""
-        policies = _policies(certificate)
+        policies = named(certificate)
         if policies is None or not self._nodes:
             self._nodes = None
             return
@@ -141,7 +141,7 @@ class _State:
             self._nodes = {policy: node for policy, node in self._nodes.items() if node.accepted}
 
 
-def _policies(certificate: x509.Certificate) -> frozenset[str] | None:
+def named(certificate: x509.Certificate) -> frozenset[str] | None:
     """The policies of a certificate, or None without the extension; qualifiers say nothing to a program."""
     extension = certificate.extensions.get(x509.CERTIFICATE_POLICIES)
     if extension is None:

@@ -7,8 +7,10 @@ taken as it is: whoever put it there knows it, and many old ones are far from th
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from chopmark.core import limits
 from chopmark.envelopes import der, x509
 from chopmark.trust import names, reasons
 
@@ -27,15 +29,24 @@ _VERSIONS = (1, 2, 3)
 _EMPTY = b"\x30\x00"
 
 
-def check(certificate: x509.Certificate, *, is_leaf: bool, is_anchor: bool) -> list[Finding]:
+def check(certificate: x509.Certificate, *, is_leaf: bool, is_anchor: bool) -> tuple[Finding, ...]:
     """A finding for each rule that a certificate of a path breaks. Raises DerError for extensions that are not DER."""
+    small = len(certificate.raw) <= limits.CERTIFICATE_KEPT_MAX
+    return (_known_breaches if small else _breaches)(certificate, is_leaf, is_anchor)
+
+
+def _breaches(certificate: x509.Certificate, is_leaf: bool, is_anchor: bool) -> tuple[Finding, ...]:  # noqa: FBT001
     broken = [*_always(certificate)]
     if not is_anchor:
         broken += _below_a_root(certificate, is_leaf=is_leaf)
-    return [
+    return tuple(
         reasons.PATH_PROFILE.found(f"{rule} (clause {clause})", subject=certificate.subject_text)
         for rule, clause in broken
-    ]
+    )
+
+
+_known_breaches = lru_cache(maxsize=1024)(_breaches)
+"""Authorities are on many paths."""
 
 
 def _always(certificate: x509.Certificate) -> Iterator[tuple[str, str]]:
@@ -69,6 +80,10 @@ def _below_a_root(certificate: x509.Certificate, *, is_leaf: bool) -> Iterator[t
         yield f"a serial number has {_SERIAL_OCTETS_MAX} octets at most", "4.1.2.2"
     if certificate.extended_key_usage == ():
         yield "an extended key usage must name some", "4.2.1.12"
+    if x509.CERTIFICATE_POLICIES in certificate.extensions:
+        from chopmark.trust import policies  # which rarely are looked at otherwise
+
+        policies.named(certificate)
     yield from _alternative_names(certificate)
     yield from _access(certificate)
 

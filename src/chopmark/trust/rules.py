@@ -101,7 +101,6 @@ def _each(path: Sequence[x509.Certificate], position: int, oid: str, moment: Mom
     """The rules about one certificate of the path."""
     certificate = path[position]
     is_leaf, is_anchor = position == 0, position == len(path) - 1
-    subject = certificate.subject_text
     found = _validity(certificate, moment)
     if not is_anchor:
         found += _digest(certificate, moment)
@@ -115,16 +114,27 @@ def _each(path: Sequence[x509.Certificate], position: int, oid: str, moment: Mom
     else:
         found += _leaf(certificate, oid, is_anchor=is_anchor)
     if certificate.version < _WITH_EXTENSIONS and certificate.extensions:
-        found.append(reasons.PATH_MALFORMED.found("extensions in a certificate of an older version", subject=subject))
+        found.append(
+            reasons.PATH_MALFORMED.found(
+                "extensions in a certificate of an older version", subject=certificate.subject_text
+            )
+        )
     return found
 
 
 def _validity(certificate: x509.Certificate, moment: Moment) -> list[Finding]:
-    subject = certificate.subject_text
     if moment.before(certificate.not_before):
-        return [reasons.PATH_NOT_YET_VALID.found(f"valid from {clock.show(certificate.not_before)}", subject=subject)]
+        return [
+            reasons.PATH_NOT_YET_VALID.found(
+                f"valid from {clock.show(certificate.not_before)}", subject=certificate.subject_text
+            )
+        ]
     if moment.after(certificate.last_moment):
-        return [reasons.PATH_EXPIRED.found(f"valid until {clock.show(certificate.not_after)}", subject=subject)]
+        return [
+            reasons.PATH_EXPIRED.found(
+                f"valid until {clock.show(certificate.not_after)}", subject=certificate.subject_text
+            )
+        ]
     return []
 
 
@@ -143,13 +153,12 @@ def _digest(certificate: x509.Certificate, moment: Moment) -> list[Finding]:
 
 def _key(certificate: x509.Certificate, moment: Moment, *, is_anchor: bool) -> list[Finding]:
     """The length of a key, and DSA. A short key of a root is for its store to judge, which can end its trust in it."""
-    subject = certificate.subject_text
     try:
         key = algorithms.public_key(certificate.spki)
     except algorithms.ForbiddenKeyError as error:
-        return [reasons.PATH_WEAK_KEY.found(str(error), subject=subject)]
+        return [reasons.PATH_WEAK_KEY.found(str(error), subject=certificate.subject_text)]
     except algorithms.UnsupportedError as error:
-        return [reasons.PATH_UNSUPPORTED.found(str(error), subject=subject)]
+        return [reasons.PATH_UNSUPPORTED.found(str(error), subject=certificate.subject_text)]
     is_dsa = isinstance(key, dsa.DSAPublicKey)
     if not is_dsa and (not isinstance(key, rsa.RSAPublicKey) or key.key_size >= limits.RSA_BITS_MIN):
         return []
@@ -157,7 +166,7 @@ def _key(certificate: x509.Certificate, moment: Moment, *, is_anchor: bool) -> l
     vouched = is_anchor and not is_dsa
     dated = key.key_size >= limits.RSA_BITS_DATED and (vouched or moment.surely_before(sunset))
     reason = reasons.PATH_DATED_KEY if dated else reasons.PATH_WEAK_KEY
-    return [reason.found(f"{'DSA' if is_dsa else 'RSA'} of {key.key_size} bits", subject=subject)]
+    return [reason.found(f"{'DSA' if is_dsa else 'RSA'} of {key.key_size} bits", subject=certificate.subject_text)]
 
 
 def _critical(certificate: x509.Certificate, purpose: str, *, is_leaf: bool) -> list[Finding]:
@@ -179,26 +188,29 @@ def _signs_objects(value: bytes, purpose: str, *, is_leaf: bool) -> bool:
 
 def _leaf(certificate: x509.Certificate, oid: str, *, is_anchor: bool) -> list[Finding]:
     """The signer's own certificate: no authority (where a purpose is asked for), a key for signatures, and for this."""
-    subject = certificate.subject_text
     found = []
     constraints = certificate.basic_constraints
     if constraints is not None and constraints.ca and not is_anchor and oid:
-        found.append(reasons.PATH_SIGNER_IS_CA.found(subject=subject))
+        found.append(reasons.PATH_SIGNER_IS_CA.found(subject=certificate.subject_text))
     usage = certificate.key_usage
     wanted = {x509.DIGITAL_SIGNATURE}
     if oid == x509.EKU_TIME_STAMPING:  # RFC 5280 clause 4.2.1.12
         wanted.add(x509.NON_REPUDIATION)
     if usage is not None and usage.isdisjoint(wanted):
-        found.append(reasons.PATH_KEY_USAGE.found("its key is not for digital signatures", subject=subject))
+        found.append(
+            reasons.PATH_KEY_USAGE.found("its key is not for digital signatures", subject=certificate.subject_text)
+        )
     purposes = certificate.extended_key_usage
     if oid and (purposes is None or oid not in purposes):
         shown = ", ".join(purposes) if purposes else "none named"
-        found.append(reasons.PATH_PURPOSE.found(f"for {shown}", subject=subject))
+        found.append(reasons.PATH_PURPOSE.found(f"for {shown}", subject=certificate.subject_text))
     elif oid == x509.EKU_TIME_STAMPING and purposes is not None:
         found += _sole(certificate, purposes)
     application = _application_purposes(certificate)
     if oid and application is not None and application.isdisjoint({oid, _ANY_APPLICATION}):
-        found.append(reasons.PATH_PURPOSE.found("its application policies do not name it", subject=subject))
+        found.append(
+            reasons.PATH_PURPOSE.found("its application policies do not name it", subject=certificate.subject_text)
+        )
     return found
 
 
@@ -228,20 +240,23 @@ def _authority(certificate: x509.Certificate, oid: str, *, is_anchor: bool) -> l
 
     An anchor of the old kind, without basic constraints, was made one by whoever put it into the store.
     """
-    subject = certificate.subject_text
     found = []
     constraints = certificate.basic_constraints
     if (constraints is None and not is_anchor) or (constraints is not None and not constraints.ca):
-        found.append(reasons.PATH_NOT_CA.found(subject=subject))
+        found.append(reasons.PATH_NOT_CA.found(subject=certificate.subject_text))
     usage = certificate.key_usage
     if usage is not None and x509.KEY_CERT_SIGN not in usage:
-        found.append(reasons.PATH_KEY_USAGE.found("its key is not for certificates", subject=subject))
+        found.append(reasons.PATH_KEY_USAGE.found("its key is not for certificates", subject=certificate.subject_text))
     purposes = certificate.extended_key_usage
     if oid and purposes is not None and oid not in purposes and x509.EKU_ANY not in purposes:
-        found.append(reasons.PATH_PURPOSE_ABOVE.found(f"for {', '.join(purposes)}", subject=subject))
+        found.append(reasons.PATH_PURPOSE_ABOVE.found(f"for {', '.join(purposes)}", subject=certificate.subject_text))
     application = _application_purposes(certificate)
     if oid and application is not None and application.isdisjoint({oid, _ANY_APPLICATION}):
-        found.append(reasons.PATH_PURPOSE_ABOVE.found("its application policies do not name it", subject=subject))
+        found.append(
+            reasons.PATH_PURPOSE_ABOVE.found(
+                "its application policies do not name it", subject=certificate.subject_text
+            )
+        )
     return found
 
 

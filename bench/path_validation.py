@@ -1,0 +1,250 @@
+"""Validating a path of three certificates with two revocation lists, beside pyhanko-certvalidator and cryptography.
+
+Two cases, in both of which the answer itself was never given before:
+- a signer that nobody has seen, of an authority that everybody knows: store, authority and lists are at hand and have
+  been read, as when many files are checked. Each has a signing time of its own, as files have, which for
+  pyhanko-certvalidator is part of the context, so that it needs a new one each time (over objects that it has parsed).
+- nothing was ever seen: each validation has a hierarchy of its own, read from its bytes. Four signatures have to be
+  checked in each (two certificates, two lists); checking them and nothing else is what no engine can go below.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import gc
+import itertools
+import time
+from functools import partial
+from typing import TYPE_CHECKING, NamedTuple
+
+from cryptography import x509 as builders
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509 import verification
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from bench.measure import Row, row, side_by_side
+from chopmark.core import places
+from chopmark.envelopes import x509
+from chopmark.trust import context, store
+from chopmark.trust.belief import Carried, believe
+from chopmark.trust.crl import CrlSource
+from chopmark.trust.moment import Moment
+from tests.support import pki
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+COUNT = 100
+"""Validations in one round."""
+SECOND = dt.timedelta(seconds=1)
+OURS_KNOWN, THEIRS_KNOWN = "new signer, two CRLs", "pyhanko-certvalidator, new signer, two CRLs"
+OURS, THEIRS = "all new, two CRLs", "pyhanko-certvalidator, all new, two CRLs"
+OURS_BARE, RUST = "all new, no CRLs", "cryptography's verifier, all new, no CRLs"
+RUST_LISTS = "cryptography's verifier, all new, CRLs by hand"
+LIMIT = "four signatures alone"
+
+
+class Hierarchy(NamedTuple):
+    """A root, the DER of what is below it and of the lists, and a store that trusts the root."""
+
+    root: builders.Certificate
+    leaf: bytes
+    issuing: bytes
+    lists: tuple[bytes, bytes]
+    trusted: store.Store
+    authority: pki.Entity
+
+    def another(self, number: int) -> bytes:
+        """A signer of the same authority (DER)."""
+        return pki.leaf(self.authority, f"Bench Other {number}").der
+
+
+def hierarchies(folder: Path) -> Iterator[Hierarchy]:
+    """Ever new ones, with keys of P-256."""
+    for number in itertools.count():
+        root = pki.authority(f"Bench Root {number}")
+        issuing = pki.authority(f"Bench Issuing {number}", issuer=root, path_length=0)
+        alternative = builders.SubjectAlternativeName([builders.DNSName("signer.example")])  # cryptography wants one
+        signer = pki.leaf(issuing, f"Bench Signer {number}", more=[pki.Extension(alternative)])
+        path = folder / f"{number}.pem"
+        path.write_bytes(root.pem)
+        trusted = store.load([str(path)])
+        lists = (pki.crl(root), pki.crl(issuing))
+        yield Hierarchy(root.certificate, signer.der, issuing.der, lists, trusted, issuing)
+
+
+def ours(leaf: bytes, number: int, carried: Carried, here: context.Context) -> None:
+    """One validation by chopmark."""
+    moment = Moment(pki.NOW - number * SECOND)
+    belief = believe(x509.certificate(leaf), carried, "code-signing", moment, here)
+    assert belief.path.trusted
+    assert not belief.against
+
+
+def all_new(each: Hierarchy, mode: str) -> None:
+    """One validation by chopmark of what was never seen; the lists came with the signature."""
+    here = context.Context(each.trusted, pki.NOW, mode, CrlSource(cache=places.cache()))
+    ours(each.leaf, 0, Carried((each.issuing,), each.lists), here)
+
+
+def at_hand(each: Hierarchy, folder: Path) -> Callable[[bytes, int], None]:
+    """Validations by chopmark, with the lists in files."""
+    files = []
+    for number, raw in enumerate(each.lists):
+        path = folder / f"{number}.crl"
+        path.write_bytes(raw)
+        files.append(str(path))
+    here = context.Context(each.trusted, pki.NOW, context.REQUIRE, CrlSource(files, cache=str(folder)))
+    return partial(ours, carried=Carried((each.issuing,), ()), here=here)
+
+
+class Pyhanko:
+    """Validations by pyhanko-certvalidator, over what it has parsed of a hierarchy."""
+
+    def __init__(self, each: Hierarchy, runner: asyncio.Runner) -> None:
+        from asn1crypto import crl
+        from asn1crypto import x509 as asn1
+
+        self._load = asn1.Certificate.load
+        self._root = self._load(each.root.public_bytes(serialization.Encoding.DER))
+        self._issuing = self._load(each.issuing)
+        self._lists = [crl.CertificateList.load(raw) for raw in each.lists]
+        self._runner = runner
+
+    def validate(self, leaf: bytes, number: int = 0) -> None:
+        """One of them."""
+        from pyhanko_certvalidator import CertificateValidator, ValidationContext
+
+        here = ValidationContext(
+            trust_roots=[self._root],
+            other_certs=[self._issuing],
+            crls=self._lists,
+            moment=pki.NOW - number * SECOND,
+            revocation_mode="require",
+            allow_fetching=False,
+        )
+        validator = CertificateValidator(self._load(leaf), validation_context=here)
+        self._runner.run(validator.async_validate_usage({"digital_signature"}, {"code_signing"}))
+
+
+def rust(each: Hierarchy) -> list[builders.Certificate]:
+    """One validation by cryptography's verifier, without revocation: the path."""
+    authorities = verification.ExtensionPolicy.webpki_defaults_ca()
+    signers = verification.ExtensionPolicy.permit_all().require_present(
+        builders.ExtendedKeyUsage, verification.Criticality.AGNOSTIC, _signs_code
+    )
+    verifier = (
+        verification.PolicyBuilder()
+        .store(verification.Store([each.root]))
+        .time(pki.NOW)
+        .extension_policies(ca_policy=authorities, ee_policy=signers)
+        .build_client_verifier()
+    )
+    leaf, issuing = map(builders.load_der_x509_certificate, (each.leaf, each.issuing))
+    return list(verifier.verify(leaf, [issuing]).chain)
+
+
+def _signs_code(*given: object) -> None:
+    """The last argument is the extended key usage."""
+    usage = given[-1]
+    if not (isinstance(usage, builders.ExtendedKeyUsage) and ExtendedKeyUsageOID.CODE_SIGNING in usage):
+        raise ValueError
+
+
+def rust_with_lists(each: Hierarchy) -> None:
+    """The same, and what somebody who uses it would do about revocation."""
+    chain = rust(each)
+    for raw, issuer, certificate in zip(each.lists, (chain[2], chain[1]), (chain[1], chain[0]), strict=True):
+        found = builders.load_der_x509_crl(raw)
+        assert found.issuer == issuer.subject
+        assert found.next_update_utc is not None
+        assert found.last_update_utc <= pki.NOW <= found.next_update_utc
+        assert found.is_signature_valid(issuer.public_key())  # type: ignore[arg-type]
+        assert found.get_revoked_certificate_by_serial_number(certificate.serial_number) is None
+
+
+def _limit(batch: list[Hierarchy]) -> float:
+    """Seconds for the signatures of these alone, keys and signatures being loaded."""
+    checks = []
+    for each in batch:
+        issuing, leaf = map(builders.load_der_x509_certificate, (each.issuing, each.leaf))
+        lists = [builders.load_der_x509_crl(raw) for raw in each.lists]
+        for issuer, found in ((each.root, (issuing, lists[0])), (issuing, (leaf, lists[1]))):
+            key = issuer.public_key()
+            assert isinstance(key, ec.EllipticCurvePublicKey)
+            checks += [(key, one.signature, _signed(one)) for one in found]
+    algorithm = ec.ECDSA(hashes.SHA256())
+    with _undisturbed():
+        began = time.process_time()
+        for key, signature, data in checks:
+            key.verify(signature, data, algorithm)
+        return time.process_time() - began
+
+
+def _timed(batch: list[Hierarchy], validate: Callable[[Hierarchy], object]) -> float:
+    with _undisturbed():
+        began = time.process_time()
+        for each in batch:
+            validate(each)
+        return time.process_time() - began
+
+
+def _known(each: Hierarchy, validate: Callable[[bytes, int], None]) -> float:
+    """Seconds for signers of one authority, after the first."""
+    leaves = [each.another(number) for number in range(COUNT)]
+    validate(each.leaf, 0)
+    with _undisturbed():
+        began = time.process_time()
+        for number, leaf in enumerate(leaves):
+            validate(leaf, number)
+        return time.process_time() - began
+
+
+def run(folder: Path, rounds: int) -> list[Row]:
+    """Six rows. Times are processor seconds of COUNT validations, in this process."""
+    made = hierarchies(folder)
+
+    def batch() -> list[Hierarchy]:
+        return list(itertools.islice(made, COUNT))
+
+    with asyncio.Runner() as runner:
+        taken = side_by_side(
+            {
+                OURS_KNOWN: lambda: _known(each := next(made), at_hand(each, folder)),
+                THEIRS_KNOWN: lambda: _known(each := next(made), Pyhanko(each, runner).validate),
+                OURS: lambda: _timed(batch(), lambda each: all_new(each, context.REQUIRE)),
+                OURS_BARE: lambda: _timed(batch(), lambda each: all_new(each, context.OFF)),
+                THEIRS: lambda: _timed(batch(), lambda each: Pyhanko(each, runner).validate(each.leaf)),
+                RUST: lambda: _timed(batch(), rust),
+                RUST_LISTS: lambda: _timed(batch(), rust_with_lists),
+                LIMIT: lambda: _limit(batch()),
+            },
+            rounds,
+        )
+    return [
+        row(taken, THEIRS, OURS_KNOWN, bound=">= 10", note="each validation by itself, as a context for each is used"),
+        row(taken, THEIRS_KNOWN, OURS_KNOWN, note="the same, with everything but the signer parsed once"),
+        row(taken, THEIRS, OURS, note=f"{COUNT} validations, each of a hierarchy that nobody has seen before"),
+        row(taken, OURS, RUST_LISTS),
+        row(taken, OURS_BARE, RUST),
+        row(taken, OURS, LIMIT, note="no engine can be faster than the signatures it has to check"),
+    ]
+
+
+@contextlib.contextmanager
+def _undisturbed() -> Iterator[None]:
+    """No collection of garbage while the clock runs, as timeit does it: its cost depends on what others left."""
+    gc.collect()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _signed(one: builders.Certificate | builders.CertificateRevocationList) -> bytes:
+    return one.tbs_certificate_bytes if isinstance(one, builders.Certificate) else one.tbs_certlist_bytes
