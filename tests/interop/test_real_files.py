@@ -183,7 +183,7 @@ def test_firmware_is_trusted_through_the_cas_it_is_made_for(tmp_path: Path, monk
     (tmp_path / "debian.der").write_bytes(vendor_certificate(data))
     debian = circumstances(str(tmp_path / "debian.der"))
     monkeypatch.setenv("CHOPMARK_HOME", str(tmp_path / "home"))
-    seals = check.seals_of(signing.artifact(data), FORMAT)[1]
+    seals = [owned.seal for owned in check.seals_of(signing.artifact(data), FORMAT)[0]]
     store.add("uefi", [cms.read(seal.envelope.raw).certificates[-1] for seal in seals], anchor=True)
     microsoft = circumstances("uefi", "microsoft")
     for file in files("efi"):

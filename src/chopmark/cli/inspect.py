@@ -49,11 +49,11 @@ def run(args: Namespace) -> int:
 
 
 def _extract(artifact: Artifact, format_name: str, target: str) -> None:
-    _, seals, _ = check.seals_of(artifact, identify.identify(artifact, format_name))
-    if not seals:
+    found, _ = check.seals_of(artifact, identify.identify(artifact, format_name), alone=bool(format_name))
+    if not found:
         message = f"{artifact.name}: there is no signature to extract"
         raise UsageError(message)
-    patches.write_file(target, seals[0].envelope.raw)
+    patches.write_file(target, found[0].seal.envelope.raw)
 
 
 def _show(facts: dict[str, Any], *, as_json: bool) -> None:
@@ -101,7 +101,7 @@ def _holder(label: str, holder: dict[str, Any] | None) -> list[tuple[str, str]]:
         rows.append(("  issuer", holder["issuer"]))
         rows.append(("  serial", holder.get("serial", "")))
         rows.append(("  valid", f"{holder.get('not_before', '')} to {holder.get('not_after', '')}"))
-    return [*rows, ("  key sha256", holder["key_sha256"])]
+    return [*rows, ("  key sha256", holder["key_sha256"])] if holder["key_sha256"] else rows
 
 
 def _rows(rows: list[tuple[str, str]]) -> None:

@@ -145,7 +145,11 @@ def _request(args: Namespace, attached: bytes, connections: ExitStack) -> sign.S
         stamper=_stamper(args, connections),
         format_name=args.format,
     )
-    sign.preflight(request)
+    if sign.certified(args.format):
+        sign.preflight(request)
+    elif args.cert:
+        message = f"--cert: {args.format} is signed with a key alone"
+        raise UsageError(message)
     return request
 
 
@@ -231,10 +235,16 @@ def _signed(artifact: Artifact, args: Namespace, request: sign.SignRequest | Non
 
 def _by(request: sign.SignRequest) -> dict[str, Any]:
     return {
-        "signer": sign.preflight(request).subject_text,
+        "signer": _signer_name(request),
         "digest_algorithm": request.options.digest_algorithm,
         "time_stamp": request.stamper is not None,
     }
+
+
+def _signer_name(request: sign.SignRequest) -> str:
+    if sign.certified(request.format_name):
+        return sign.preflight(request).subject_text
+    return f"key {digest.of(request.signer.public_key, 'sha256').hex()}"
 
 
 def _to_be_signed(name: str) -> bytes:

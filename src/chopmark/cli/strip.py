@@ -44,11 +44,13 @@ def run(args: Namespace) -> int:
 def _strip(path: str, format_name: str, target: str | None) -> str:
     with Artifact.open(path) as artifact:
         stripped = sign.stripped(artifact, format_name)
-        if stripped is None:
+        if not stripped:
             return f"unsigned   {output.clean(path)}"
-        if stripped[1].pieces is None and target:
-            message = f"{path} has nothing to strip itself: its signature is in {path}{stripped[1].companion}"
+        if target and (beside := [patch.companion for patch in stripped if patch.pieces is None]):
+            message = f"{path} has nothing to strip itself: its signature is in {path}{beside[0]}"
             raise UsageError(message)
-        written = patches.apply(stripped[1], artifact, target)
-        word = "stripped" if stripped[1].pieces is not None else "removed"
-        return f"{word:<10} {output.clean(written)}"
+        lines = []
+        for patch in stripped:
+            written = patches.apply(patch, artifact, target)
+            lines.append(f"{'stripped' if patch.pieces is not None else 'removed':<10} {output.clean(written)}")
+        return "\n".join(lines)

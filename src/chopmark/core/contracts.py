@@ -9,7 +9,9 @@ if TYPE_CHECKING:
 
     from chopmark.core.artifact import Artifact
     from chopmark.core.patch import Patch
+    from chopmark.core.proof import Proof
     from chopmark.core.seal import Payload, Recipe, Seal
+    from chopmark.core.signer import PublicKey
 
 
 class Content(NamedTuple):
@@ -79,6 +81,20 @@ class Format(Protocol):
 
     def strip(self, artifact: Artifact) -> Patch:
         """Take every signature out."""
+
+
+class KeySource(Protocol):
+    """Where envelopes look for public keys that signatures only name."""
+
+    def keys(self, kind: str, identifier: bytes) -> Sequence[PublicKey]:
+        """The keys of a kind with this identifier; several may have the same."""
+
+
+class Keyed(Protocol):
+    """An envelope that does not carry the key it is checked with; its `check` alone can only say so."""
+
+    def check_with(self, payloads: Sequence[Payload], keys: KeySource) -> Proof:
+        """Verify with the keys that are known; the proof's signer has no fingerprint where none fits."""
 
 
 @runtime_checkable

@@ -47,6 +47,7 @@ ALGORITHMS = {
         Algorithm("sha3_256", 32, Strength.STRONG),
         Algorithm("sha3_384", 48, Strength.STRONG),
         Algorithm("sha3_512", 64, Strength.STRONG),
+        Algorithm("blake2b", 64, Strength.STRONG),
     )
 }
 SIGNING_ALGORITHMS = ("sha256", "sha384", "sha512")

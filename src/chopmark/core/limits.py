@@ -35,6 +35,10 @@ NAME_SHOWN_MAX = 1024
 """Characters of a Name that people are shown."""
 TIMESTAMP_RESPONSE_MAX = MIB
 TIMESTAMP_REQUEST_MAX = 64 * KIB
+MINISIGN_MAX = 16 * KIB
+"""A signature or key file of minisign or signify."""
+CONTENT_SIGNED_MAX = 256 * MIB
+"""A file that is signed as it is and not by its digest: read whole, so bounded."""
 STAMPS_MAX = 8
 """Time stamps on one signature."""
 SIGNERS_MAX = 16
@@ -48,6 +52,8 @@ RSA_BITS_DATED = 1024
 """What was enough before RSA_1024_SUNSET."""
 
 # Keys
+KDF_MEMORY_MAX = 2 * 1024 * MIB
+"""Memory that a key file may ask for to be decrypted."""
 KEY_FILE_MAX = MIB
 """A file with a private key and the certificates beside it."""
 PBKDF2_ROUNDS_MAX = 10_000_000

@@ -102,6 +102,13 @@ SEAL_NONE = Reason(
     "Have its publisher sign it, or sign it yourself after review.",
     techniques=("T1059", "T1554"),
 )
+KEY_UNKNOWN = Reason(
+    "key.unknown",
+    UNKNOWN,
+    "The trust store does not have the key that the signature names, so that it could not be checked.",
+    "Get the publisher's public key over a way that you trust, and add it to the store.",
+    techniques=("T1036.001", "T1587.002"),
+)
 DIGEST_MATCH = Reason("digest.match", OK, "The content is what was signed.")
 DIGEST_MISMATCH = Reason(
     "digest.mismatch",

@@ -18,11 +18,16 @@ class Range(NamedTuple):
     length: int
 
 
+CONTENT = "content"
+"""Recipe.transform where the bytes themselves are signed and not their digest: the payload's value is all of them."""
+
+
 class Recipe(NamedTuple):
     """How to compute what a signature covers: a digest over ranges of the artifact and literal bytes, in order.
 
     `algorithm` is a name of core.digest; `transform` names what a format does to the bytes before hashing them (empty:
-    nothing, the ranges are hashed as they are), and is understood by that format alone.
+    nothing, the ranges are hashed as they are; CONTENT: they are not hashed at all), and is otherwise understood by
+    that format alone.
     """
 
     algorithm: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core import reasons
 from chopmark.core.artifact import Artifact, UnreadableError
@@ -11,12 +11,12 @@ from chopmark.core.verdict import SealVerdict, Verdict
 from chopmark.engine import identify
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
-    from chopmark.core.contracts import Format
+    from chopmark.core.contracts import Format, KeySource
     from chopmark.core.finding import Finding
     from chopmark.core.proof import Proof
-    from chopmark.core.seal import Payload, Seal
+    from chopmark.core.seal import Payload, Recipe, Seal
     from chopmark.trust.context import Context
 
 
@@ -41,12 +41,11 @@ def check(artifact: Artifact, context: Context, format_name: str = "") -> Verdic
     findings = [reasons.FORMAT_DETECTED.found(format_.title)]
     seals: list[SealVerdict] = []
     try:
-        owner, found, broken = seals_of(artifact, format_)
-        for seal, payloads in zip(found, payloads_of(artifact, owner, found), strict=True):
-            seals.append(judge_seal(seal, payloads, context))
-        if broken:
-            findings.append(broken)
-        elif not found:
+        found, broken = seals_of(artifact, format_, alone=bool(format_name))
+        for owned, payloads in zip(found, payloads_of(artifact, found), strict=True):
+            seals.append(judge_seal(owned.seal, payloads, context))
+        findings += broken
+        if not broken and not found:
             findings.append(reasons.SEAL_NONE.found())
     except MalformedError as error:
         findings.append(_malformed(error))
@@ -55,25 +54,37 @@ def check(artifact: Artifact, context: Context, format_name: str = "") -> Verdic
     return Verdict(artifact.name, format_.name, tuple(seals), tuple(findings))
 
 
-def seals_of(artifact: Artifact, format_: Format) -> tuple[Format, list[Seal], Finding | None]:
-    """The seals in an artifact, the format that found them, and what broke the search, if something did.
+class Owned(NamedTuple):
+    """A seal and the format that found it, which knows how to compute what it covers."""
 
-    When there are none, a format that keeps its signatures beside the file is asked.
+    format: Format
+    seal: Seal
+
+
+def seals_of(artifact: Artifact, format_: Format, *, alone: bool = False) -> tuple[list[Owned], list[Finding]]:
+    """The seals of an artifact, and what broke the search, if something did.
+
+    When there are none in it, all formats that keep their signatures beside the file are asked; unless `alone`, which
+    says that somebody asked for this format by name and found its own beside the file.
     """
     found, broken = _extracted(artifact, format_)
-    if not found and not broken and (other := identify.beside(artifact, format_)):
-        return other, *_extracted(artifact, other)
-    return format_, found, broken
+    own_beside = hasattr(format_, "companion")
+    if (own_beside and not alone) or not (own_beside or found or broken):
+        for other in identify.beside(artifact, format_):
+            more, wrong = _extracted(artifact, other)
+            found += more
+            broken += wrong
+    return found, broken
 
 
-def _extracted(artifact: Artifact, format_: Format) -> tuple[list[Seal], Finding | None]:
+def _extracted(artifact: Artifact, format_: Format) -> tuple[list[Owned], list[Finding]]:
     found = []
     try:
         for seal in format_.extract(artifact):
-            found.append(seal)  # noqa: PERF402 - what came before the break still counts
+            found.append(Owned(format_, seal))  # noqa: PERF401 - what came before the break still counts
     except MalformedError as error:
-        return found, _malformed(error)
-    return found, None
+        return found, [_malformed(error)]
+    return found, []
 
 
 def _malformed(error: MalformedError) -> Finding:
@@ -83,11 +94,15 @@ def _malformed(error: MalformedError) -> Finding:
     return reasons.FORMAT_MALFORMED.found(str(error))
 
 
-def payloads_of(artifact: Artifact, format_: Format, seals: Sequence[Seal]) -> list[list[Payload]]:
-    """What every claim of every seal comes to; all recipes are handed to the format at once, each only once."""
-    recipes = list(dict.fromkeys(claim.recipe for seal in seals for claim in seal.claims))
-    computed = dict(zip(recipes, format_.digest(artifact, recipes), strict=True)) if recipes else {}
-    return [[computed[claim.recipe] for claim in seal.claims] for seal in seals]
+def payloads_of(artifact: Artifact, found: Sequence[Owned]) -> list[list[Payload]]:
+    """What every claim of every seal comes to; a format is given all its recipes at once, each only once."""
+    computed: dict[tuple[str, Recipe], Payload] = {}
+    for format_ in dict.fromkeys(owned.format for owned in found):
+        own = (owned.seal for owned in found if owned.format is format_)
+        recipes = list(dict.fromkeys(claim.recipe for seal in own for claim in seal.claims))
+        payloads = format_.digest(artifact, recipes) if recipes else ()
+        computed |= zip([(format_.name, recipe) for recipe in recipes], payloads, strict=True)
+    return [[computed[owned.format.name, claim.recipe] for claim in owned.seal.claims] for owned in found]
 
 
 def judge_seal(seal: Seal, payloads: Sequence[Payload], context: Context) -> SealVerdict:
@@ -95,7 +110,7 @@ def judge_seal(seal: Seal, payloads: Sequence[Payload], context: Context) -> Sea
     from chopmark.trust import judge  # unsigned files need no trust
 
     integrity = [*seal.findings, *content_findings(seal, payloads)]
-    proof: Proof = seal.envelope.check(payloads)
+    proof = proof_of(seal, payloads, context.store.keyring)
     integrity += proof.findings
     judgement = judge.judge(proof, seal.purpose, context)
     return SealVerdict(
@@ -108,6 +123,12 @@ def judge_seal(seal: Seal, payloads: Sequence[Payload], context: Context) -> Sea
         nested=seal.nested,
         findings=(*integrity, *judgement.findings),
     )
+
+
+def proof_of(seal: Seal, payloads: Sequence[Payload], keys: KeySource | None = None) -> Proof:
+    """What the envelope itself can say, with the keys that are known where it carries none."""
+    with_keys: Callable[[Sequence[Payload], KeySource], Proof] | None = getattr(seal.envelope, "check_with", None)
+    return with_keys(payloads, keys) if with_keys and keys else seal.envelope.check(payloads)
 
 
 def content_findings(seal: Seal, payloads: Sequence[Payload]) -> list[Finding]:

@@ -10,7 +10,7 @@ from chopmark.core import discovery
 from chopmark.core.errors import MalformedError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from chopmark.core.artifact import Artifact
     from chopmark.core.contracts import Format
@@ -61,10 +61,13 @@ def known(name: str) -> Format | None:
     return found[name]
 
 
-def beside(artifact: Artifact, apart_from: Format) -> Format | None:
-    """The format that keeps signatures in a file beside the artifact, if there is such a file."""
-    for format_ in formats().values():
-        suffix = getattr(format_, "companion", "")
-        if suffix and format_ is not apart_from and artifact.companion(suffix) is not None:
-            return format_
-    return None
+def beside(artifact: Artifact, apart_from: Format) -> list[Format]:
+    """The formats that keep signatures in a file beside the artifact, as far as there are such files."""
+    return [format_ for format_ in formats().values() if format_ is not apart_from and _is_beside(artifact, format_)]
+
+
+def _is_beside(artifact: Artifact, format_: Format) -> bool:
+    suffix = getattr(format_, "companion", "")
+    data = artifact.companion(suffix) if suffix else None
+    owns: Callable[[bytes], bool] | None = getattr(format_, "owns", None)
+    return data is not None and (owns is None or owns(data))

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from chopmark.core import clock
+from chopmark.core import digest as digests
 from chopmark.core.errors import MalformedError
 from chopmark.core.reasons import CATALOG
+from chopmark.core.seal import CONTENT
 from chopmark.engine import check, identify, report
 from chopmark.envelopes import x509
 
@@ -26,15 +28,15 @@ def inspect(artifact: Artifact, format_name: str = "") -> dict[str, Any]:
     Raises UnreadableError, AmbiguousError and UsageError; a broken structure is told in "broken".
     """
     format_ = identify.identify(artifact, format_name)
-    owner, seals, broken = check.seals_of(artifact, format_)
-    payloads = check.payloads_of(artifact, owner, seals)
+    found, broken = check.seals_of(artifact, format_, alone=bool(format_name))
+    payloads = check.payloads_of(artifact, found)
     return {
         "path": artifact.name,
         "format": format_.name,
         "title": format_.title,
         "size": artifact.view.size,
-        "seals": [_seal(seal, computed) for seal, computed in zip(seals, payloads, strict=True)],
-        "broken": _broken(broken) if broken else "",
+        "seals": [_seal(owned.seal, computed) for owned, computed in zip(found, payloads, strict=True)],
+        "broken": "; ".join(map(_broken, broken)),
     }
 
 
@@ -52,7 +54,7 @@ def _seal(seal: Seal, payloads: list[Payload]) -> dict[str, Any]:
                 "algorithm": claim.recipe.algorithm,
                 "covers": payload.length,
                 "claimed": _short(claim.expected),
-                "computed": _short(payload.value),
+                "computed": _short(_computed(payload)),
             }
             for claim, payload in zip(seal.claims, payloads, strict=True)
         ],
@@ -68,6 +70,12 @@ def _broken(finding: Finding) -> str:
     """Which rule, and where."""
     text = f"{CATALOG[finding.code].sentence} [{finding.code}]"
     return f"{text} {finding.detail}" if finding.detail else text
+
+
+def _computed(payload: Payload) -> bytes:
+    """The digest; also of a payload that is the content itself, because all of it was signed."""
+    whole = len(payload.value) == payload.length and payload.recipe.transform == CONTENT
+    return digests.of(payload.value, payload.recipe.algorithm) if whole else payload.value
 
 
 def _short(value: bytes | None) -> str | None:

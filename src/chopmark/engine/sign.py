@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core import clock
@@ -77,8 +78,18 @@ def preflight(request: SignRequest) -> x509.Certificate:
     return certificate
 
 
+def certified(format_name: str) -> bool:
+    """Whether the format of this name (empty: whatever is detected) is signed with certificates, not with bare keys."""
+    format_ = identify.known(format_name)
+    return format_ is None or bool(getattr(format_, "certified", True))
+
+
 def draft(artifact: Artifact, request: SignRequest) -> tuple[Format, Artifact, cms.Draft]:
-    """The first half: everything up to the bytes that the key signs (`draft.to_be_signed`)."""
+    """The first half: everything up to the bytes that the key signs (`draft.to_be_signed`).
+
+    Raises UsageError for a format that is not signed in two steps.
+    """
+    _require_certified(request.format_name, "cannot be signed in two steps")
     format_, prepared, content = _content(artifact, request)
     made = cms.draft(content, request.signer, request.certificates, signing_time=request.signing_time)
     return format_, prepared, made
@@ -86,6 +97,8 @@ def draft(artifact: Artifact, request: SignRequest) -> tuple[Format, Artifact, c
 
 def sign(artifact: Artifact, request: SignRequest) -> Signed:
     """Sign an artifact; nothing is written. Raises what the format, key or time-stamp authority raises."""
+    if not certified(request.format_name):
+        return _sealed(artifact, request)
     format_, prepared, made = draft(artifact, request)
     signature = request.signer.sign(made.to_be_signed, made.digest_algorithm)
     return _embedded(format_, prepared, request, made.finish(signature), signature)
@@ -93,6 +106,7 @@ def sign(artifact: Artifact, request: SignRequest) -> Signed:
 
 def attach(artifact: Artifact, request: SignRequest, to_be_signed: bytes, signature: bytes) -> Signed:
     """The second half, elsewhere's signature in hand: it must be over `to_be_signed`, and that over this artifact."""
+    _require_certified(request.format_name, "cannot be signed in two steps")
     format_, prepared, content = _content(artifact, request)
     made = cms.resume(content, to_be_signed, request.certificates)
     return _embedded(format_, prepared, request, made.finish(signature), signature)
@@ -113,6 +127,7 @@ def attach_envelope(artifact: Artifact, envelope: bytes, options: SealOptions, f
 
     Raises RefusedError when it was made for another, or its signature does not hold.
     """
+    _require_certified(format_name, "takes no CMS signature")
     format_ = _heeding(identify.identify(artifact, format_name), options)
     prepared = _prepared(format_, artifact, options)
     signed = Signed(format_, envelope, format_.embed(prepared, envelope, options), prepared)
@@ -120,12 +135,28 @@ def attach_envelope(artifact: Artifact, envelope: bytes, options: SealOptions, f
     return signed
 
 
+def _require_certified(format_name: str, otherwise: str) -> None:
+    if not certified(format_name):
+        message = f"{format_name} {otherwise}"
+        raise UsageError(message)
+
+
+def _sealed(artifact: Artifact, request: SignRequest) -> Signed:
+    """Sign with a bare key: the envelope knows what that takes."""
+    if request.stamper:
+        message = f"a {request.format_name} signature has no place for a time stamp"
+        raise UsageError(message)
+    format_, prepared, content = _content(artifact, request)
+    seal: Callable[..., bytes] = import_module(f"chopmark.envelopes.{format_.envelope}").seal
+    envelope = seal(content, request.signer, request.signing_time, request.options)
+    return Signed(format_, envelope, format_.embed(prepared, envelope, request.options), prepared)
+
+
 def _must_hold(signed: Signed) -> None:
     """Check the integrity of every signature in what would be written."""
     preview = patched(signed.prepared, signed.patch)
-    _, seals, broken = check.seals_of(preview, signed.format)
-    against = [broken] if broken else []
-    for seal, payloads in zip(seals, check.payloads_of(preview, signed.format, seals), strict=True):
+    owned, against = check.seals_of(preview, signed.format, alone=True)
+    for (_, seal), payloads in zip(owned, check.payloads_of(preview, owned), strict=True):
         found = (*seal.findings, *check.content_findings(seal, payloads), *seal.envelope.check(payloads).findings)
         against += [finding for finding in found if finding.outcome in (Outcome.NO, Outcome.UNKNOWN)]
     if against:
@@ -142,13 +173,13 @@ def write(artifact: Artifact, signed: Signed, target: str | None = None, *, sett
     return patches.apply(signed.patch, signed.prepared, target, settled=settled)
 
 
-def stripped(artifact: Artifact, format_name: str = "") -> tuple[Format, Patch] | None:
-    """The patch that takes every signature out; None when there is none to take."""
+def stripped(artifact: Artifact, format_name: str = "") -> list[Patch]:
+    """The patches that take every signature out, one for each file that they are in; empty when there is none."""
     format_ = identify.identify(artifact, format_name)
-    if not any(True for _ in format_.extract(artifact)):
-        other = identify.beside(artifact, format_)
-        return (other, other.strip(artifact)) if other else None
-    return format_, format_.strip(artifact)
+    found = [format_] if any(True for _ in format_.extract(artifact)) else []
+    if not format_name and (hasattr(format_, "companion") or not found):
+        found += identify.beside(artifact, format_)
+    return [each.strip(artifact) for each in found]
 
 
 def _prepared(format_: Format, artifact: Artifact, options: SealOptions) -> Artifact:

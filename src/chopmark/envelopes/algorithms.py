@@ -271,6 +271,11 @@ def _rsa_key(bits: bytes) -> rsa.RSAPublicKey:
     return rsa.RSAPublicNumbers(exponent, modulus).public_key()
 
 
+def ed25519_spki(point: bytes) -> bytes:
+    """An Ed25519 key of 32 bytes as SubjectPublicKeyInfo (RFC 8410 clause 4)."""
+    return der.sequence(der.sequence(der.oid(ED25519)), der.bit_string(point))
+
+
 def key_size(spki: bytes) -> int:
     """Bits of an RSA modulus or a curve; of the public key itself for Ed25519 and ML-DSA."""
     key = public_key(spki)

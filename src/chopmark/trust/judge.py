@@ -8,7 +8,7 @@ from chopmark.core import clock
 from chopmark.core.errors import MalformedError
 from chopmark.core.finding import Outcome
 from chopmark.envelopes import x509
-from chopmark.trust import reasons, stamps
+from chopmark.trust import keyring, reasons, stamps
 from chopmark.trust.belief import Carried, believe
 from chopmark.trust.moment import Moment
 
@@ -43,6 +43,8 @@ def judge(proof: Proof, purpose: str, context: Context) -> Judgement:
     The time that counts is that of the earliest trusted time stamp, else that of the check. Raises UsageError for an
     unknown purpose and nothing else: whatever certificates, stamps and lists contain is a finding.
     """
+    if proof.signer is not None and proof.signer.kind != "x509":
+        return Judgement(tuple(keyring.judge(proof, context.store.keyring)))
     chosen = stamps.choose(proof.stamps, context)
     findings = list(chosen.findings)
     moment, weak = _moment(proof, chosen, context)

@@ -351,3 +351,13 @@ REVOCATION_NOBODY = Reason(
     "The trust store has this very certificate, so nobody is asked whether it was revoked; taking it out revokes it.",
 )
 REVOCATION_OFF = Reason("revocation.off", INFO, "Revocation was not asked about.")
+
+# Keys without certificates
+KEY_TRUSTED = Reason("key.trusted", OK, "The key is one that the trust store has.")
+KEY_UNTRUSTED = Reason(
+    "key.untrusted",
+    NO,
+    "The signature is by a key that the trust store does not have.",
+    "Have it signed with a key that is trusted here.",
+    techniques=("T1036.001", "T1587.002"),
+)

@@ -45,7 +45,7 @@ class FileSource:
         self.name = name
         self.files = tuple(files)
         self._tolerant = tolerant
-        self.as_of = _changed(self.files)
+        self.as_of = changed(self.files)
         seen: dict[bytes, Entry] = {}
         for path in self.files:
             for entry in _read(path, tolerant=tolerant):
@@ -114,7 +114,7 @@ def squeezed(data: bytes) -> bytes:
 
 def folder(path: str) -> list[str]:
     """The files with certificates in a folder, sorted. Raises UsageError when it cannot be read."""
-    return _listed(path, CERTIFICATE_SUFFIXES)
+    return listed(path, CERTIFICATE_SUFFIXES)
 
 
 def alone(path: str) -> bytes | None:
@@ -125,7 +125,7 @@ def alone(path: str) -> bytes | None:
 
 def crl_files(path: str) -> list[str]:
     """The CRL files in a folder, sorted."""
-    return _listed(path, (CRL_SUFFIX,))
+    return listed(path, (CRL_SUFFIX,))
 
 
 def remark(purposes: Iterable[str] = (), disallowed_after: dt.datetime | None = None, *, anchor: bool = False) -> str:
@@ -216,7 +216,8 @@ def _read(path: str, *, tolerant: bool) -> list[Entry]:
     raise UsageError(problem)
 
 
-def _listed(path: str, suffixes: tuple[str, ...]) -> list[str]:
+def listed(path: str, suffixes: tuple[str, ...]) -> list[str]:
+    """The files in a folder whose names end so, sorted. Raises UsageError when it cannot be read."""
     try:
         with os.scandir(path) as found:
             names = [item.path for item in found if item.name.lower().endswith(suffixes) and item.is_file()]
@@ -227,7 +228,7 @@ def _listed(path: str, suffixes: tuple[str, ...]) -> list[str]:
     return sorted(names)
 
 
-def _changed(files: Iterable[str]) -> dt.datetime | None:
+def changed(files: Iterable[str]) -> dt.datetime | None:
     """When the newest of the files was changed."""
     times = []
     for path in files:

@@ -6,10 +6,13 @@ import os
 import re
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from chopmark.core import places
+from chopmark.core import limits, places
+from chopmark.core.artifact import read_small
 from chopmark.core.errors import UnavailableError, UsageError
 from chopmark.envelopes import pem, x509
-from chopmark.trust import microsoft, source
+from chopmark.trust import keyring, microsoft, source
+from chopmark.trust.keyring import SUFFIXES as KEY_SUFFIXES
+from chopmark.trust.keyring import Keyring, KnownKey
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -61,9 +64,13 @@ class Source(Protocol):
 class Store:
     """Whom to trust: one or several sources, asked in their order."""
 
-    def __init__(self, sources: Sequence[Source], crl_files: Sequence[str] = ()) -> None:
+    def __init__(
+        self, sources: Sequence[Source], crl_files: Sequence[str] = (), keyring: Keyring | None = None
+    ) -> None:
+        """`keyring` has the keys that are trusted without a certificate."""
         self.sources = tuple(sources)
         self.crl_files = tuple(crl_files)
+        self.keyring = keyring or Keyring()
         self._alike: dict[object, list[Anchor]] = {}
 
     def anchor(self, certificate: x509.Certificate) -> Anchor | None:
@@ -129,19 +136,36 @@ def load(names: Sequence[str]) -> Store:
     """
     sources: list[Source] = []
     crls: list[str] = []
+    known: list[KnownKey] = []
     for given in dict.fromkeys(names):
         name = given.removesuffix("?")
-        if given != name and not (os.path.isdir(folder(name)) and source.folder(folder(name))):
-            continue
-        sources.append(_open(name))
         where = _folder_of(name)
+        keys = _keys(name, where)
+        if given != name and not (keys or (os.path.isdir(folder(name)) and source.folder(folder(name)))):
+            continue
+        known += keys
+        if not keys or (where and source.folder(where)):
+            sources.append(_open(name))
         if where:
             crls += source.crl_files(where)
-    if not sources:
+    if not sources and not known:
         raise UsageError(
             "no trust store: name one with --store, or make one with chopmark ca init or chopmark store add"
         )
-    return Store(sources, crls)
+    return Store(sources, crls, Keyring(known))
+
+
+def _keys(name: str, where: str) -> list[KnownKey]:
+    """The bare keys of a store: all `.pub` files of a folder, or what a file given by its path holds, if it is keys."""
+    found = []
+    for path in source.listed(where, KEY_SUFFIXES) if where else ():
+        keys = keyring.load(path, read_small(path, limits.STORE_FILE_MAX), name, source.changed([path]))
+        if keys is None:
+            raise UsageError(f"{path}: not a public key")
+        found += keys
+    if not where and name not in BUILT_IN and os.path.isfile(name):
+        found += keyring.load(name, read_small(name, limits.STORE_FILE_MAX), name, source.changed([name])) or ()
+    return found
 
 
 def _folder_of(name: str) -> str:
