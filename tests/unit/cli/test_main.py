@@ -23,7 +23,9 @@ def test_overview_lists_every_verb(flag: str, capsys: pytest.CaptureFixture[str]
 
 def test_every_module_of_the_command_line_that_is_a_verb_is_listed() -> None:
     folder = Path(cli.__file__).parent
-    verbs = {path.stem for path in folder.glob("*.py") if "def add_arguments" in path.read_text()}
+    # A part of a verb that is a file of its own is called VERB_PART.
+    files = (path for path in folder.glob("*.py") if "_" not in path.stem)
+    verbs = {path.stem for path in files if "def add_arguments" in path.read_text()}
     assert verbs == set(cli.VERBS)
 
 
