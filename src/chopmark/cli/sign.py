@@ -26,7 +26,7 @@ from chopmark.engine import batch, identify, sign
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
-    from chopmark.core.contracts import Signer, Stamper
+    from chopmark.core.contracts import Countersigner, Signer, Stamper
 
 TO_BE_SIGNED = ".tbs"
 
@@ -37,6 +37,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     add_key_arguments(parser)
     parser.add_argument(
         "--timestamp", action="append", metavar="URL", help="RFC 3161 authority; may be repeated: the next on failure"
+    )
+    parser.add_argument(
+        "--timestamp-legacy", action="append", metavar="URL", help="the same before RFC 3161, for Authenticode alone"
     )
     parser.add_argument("--digest", choices=digest.SIGNING_ALGORITHMS, help="default sha256; Ed25519, ML-DSA: sha512")
     parser.add_argument("--append", action="store_true", help="keep the signatures there are, add this one")
@@ -120,7 +123,7 @@ def _request(args: Namespace, attached: bytes, connections: ExitStack) -> sign.S
         message = "--digest-only and --attach are for a key that is elsewhere: they take --cert, not --key"
         raise UsageError(message)
     if attached and sign.complete(attached):
-        if args.timestamp:
+        if args.timestamp or args.timestamp_legacy:
             message = f"{args.attach} is a complete signature: it cannot be given a time stamp here"
             raise UsageError(message)
         return None
@@ -144,6 +147,7 @@ def _request(args: Namespace, attached: bytes, connections: ExitStack) -> sign.S
         options=_options(args, signer),
         stamper=_stamper(args, connections),
         format_name=args.format,
+        countersigner=_countersigner(args, connections),
     )
     if sign.certified(args.format):
         sign.preflight(request)
@@ -184,13 +188,25 @@ def _certificates(args: Namespace) -> tuple[bytes, ...]:
 
 
 def _stamper(args: Namespace, connections: ExitStack) -> Stamper | None:
-    urls = words(setting(args.timestamp, "sign", "timestamp", default=[]))
+    urls = [] if args.timestamp_legacy else words(setting(args.timestamp, "sign", "timestamp", default=[]))
     if not urls:
         return None
     from chopmark.envelopes import timestamp
     from chopmark.net import http  # only when something is fetched
 
     return timestamp.HttpStamper(connections.enter_context(closing(http.HttpFetcher())), urls)
+
+
+def _countersigner(args: Namespace, connections: ExitStack) -> Countersigner | None:
+    if not args.timestamp_legacy:
+        return None
+    if args.timestamp:
+        message = "--timestamp and --timestamp-legacy exclude each other: a signature gets one time stamp"
+        raise UsageError(message)
+    from chopmark.envelopes import timestamp
+    from chopmark.net import http
+
+    return timestamp.HttpCountersigner(connections.enter_context(closing(http.HttpFetcher())), args.timestamp_legacy)
 
 
 def _one(path: str, args: Namespace, request: sign.SignRequest | None, attached: bytes) -> Outcome:
@@ -237,7 +253,7 @@ def _by(request: sign.SignRequest) -> dict[str, Any]:
     return {
         "signer": _signer_name(request),
         "digest_algorithm": request.options.digest_algorithm,
-        "time_stamp": request.stamper is not None,
+        "time_stamp": request.stamper is not None or request.countersigner is not None,
     }
 
 

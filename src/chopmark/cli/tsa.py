@@ -25,7 +25,7 @@ from chopmark.core.errors import MalformedError
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
-    from chopmark.authority.tsa import TimeStampAuthority
+    from chopmark.authority.tsa import Rolling, Terms, TimeStampAuthority
 
 SUFFIX = ".tsr"
 PORT = 3180
@@ -41,10 +41,12 @@ def add_arguments(parser: ArgumentParser) -> None:
     init.add_argument("--profile", choices=profiles, default="time-stamping", help="default time-stamping")
     init.add_argument("--passphrase", metavar="SRC", help="of the CA's key")
     add_new_passphrase(init, "key-")
-    init.add_argument("--force", action="store_true", help="replace the key there is")
+    init.add_argument("--force", action="store_true", help="replace the key there is; its tokens stay good")
+    init.add_argument("--due", action="store_true", help="replace it if it is older than 12 months, else do nothing")
     serve = actions.add_parser("serve", help="answer requests over HTTP until told to stop")
     serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
     serve.add_argument("--port", type=int, default=PORT, metavar="N", help=f"default {PORT}; 0 takes a free one")
+    serve.add_argument("--legacy", action="store_true", help="also answer as before RFC 3161, at /authenticode")
     serve.add_argument("--quiet", action="store_true", help="no line for each request")
     stamp = actions.add_parser("stamp", help="have a file time-stamped")
     stamp.add_argument("file", metavar="FILE", help="what existed at that time")
@@ -54,7 +56,18 @@ def add_arguments(parser: ArgumentParser) -> None:
     for action in (serve, stamp):
         action.add_argument("--key", metavar="URI", help="a key from elsewhere, with --cert")
         action.add_argument("--cert", metavar="F", help="its certificates, its own first")
-        action.add_argument("--policy", metavar="OID", help="the policy that tokens name")
+        action.add_argument(
+            "--policy",
+            action="append",
+            metavar="OID",
+            help="what tokens name; may be repeated: the others on request",
+        )
+        action.add_argument(
+            "--time-source", metavar="S", help="who measures the clock: kernel, ntp:HOST,HOST,... or machine (nobody)"
+        )
+        action.add_argument(
+            "--ordering", action="store_true", help="no two tokens have the same time, later ones a later one"
+        )
         action.add_argument("--passphrase", metavar="SRC", help="of the time-stamp key")
     show = actions.add_parser("show", help="show a response or a token, with no judgement")
     show.add_argument("file", metavar="TOKEN", help="a .tsr or .tst file")
@@ -75,31 +88,45 @@ def _init(args: Namespace) -> int:
 
     path = os.path.join(folder(args), tsa.FILE)
     with opened(args) as authority:
+        if args.due and os.path.exists(path) and not tsa.is_due(authority, clock.now()):
+            print(f"not due    {output.clean(path)}")
+            return 0
         secret = new_passphrase(path, args.key_passphrase, unprotected=args.no_key_passphrase)
         key = generate.new(args.type)
         order = tsa.usual_order(authority, key, args.profile)
-        issued = tsa.create(authority, order, key, secret, replace=args.force)
+        issued = tsa.create(authority, order, key, secret, replace=args.force or args.due)
     tell_issued(issued, path)
     return 0
 
 
-def _authority(args: Namespace) -> TimeStampAuthority:
+def _authority(args: Namespace) -> TimeStampAuthority | Rolling:
     from chopmark import keys
-    from chopmark.authority import profiles, tsa
+    from chopmark.authority import tsa
     from chopmark.core import limits
     from chopmark.core.artifact import read_small
     from chopmark.engine import keyring
     from chopmark.envelopes import pem
 
-    policy = tsa.policy_named(args.policy) if args.policy else profiles.POLICY_TIME_STAMPING
     secret = keys.secret(args.passphrase)
     if not args.key:
-        return tsa.in_folder(folder(args), secret, policy=policy)
+        return tsa.Rolling(folder(args), secret, _terms(args))
     signer = keyring.open_key(args.key, secret)
     certificates = signer.certificates
     if args.cert:
         certificates = tuple(pem.certificates(read_small(args.cert, limits.KEY_FILE_MAX)))
-    return tsa.TimeStampAuthority(signer, certificates, policy=policy)
+    return tsa.TimeStampAuthority(signer, certificates, terms=_terms(args))
+
+
+def _terms(args: Namespace) -> Terms:
+    from chopmark.authority import time_sources, timekeeping, tsa
+
+    source = time_sources.named(args.time_source) if args.time_source else time_sources.usual()
+    if not source.is_measured:
+        print("the clock is believed as it is: nobody measures it (--time-source)", file=sys.stderr)
+    keeper = timekeeping.Timekeeper(source)
+    keeper()  # what cannot be measured is said at once
+    order = timekeeping.Sequence(os.path.join(folder(args), tsa.SEQUENCE_FILE)) if args.ordering else None
+    return tsa.Terms(tsa.policies_named(args.policy or ()), keeper, order)
 
 
 def _serve(args: Namespace) -> int:
@@ -109,6 +136,8 @@ def _serve(args: Namespace) -> int:
 
     authority = _authority(args)
     served = routes.time_stamps(authority)
+    if args.legacy:
+        served |= routes.countersignatures(authority)
     if configuration.exists(folder(args)):
         with Authority.open(folder(args)) as ca:
             served |= routes.published(ca)
@@ -132,7 +161,7 @@ def _stamp(args: Namespace) -> int:
     from chopmark.core import patch
     from chopmark.envelopes import timestamp
 
-    policy = tsa.policy_named(args.policy) if args.policy else None
+    policy = tsa.policies_named(args.policy)[0] if args.policy else None
     request = timestamp.request(_file_digest(args.file, args.digest), args.digest, nonce=_nonce(), policy=policy)
     if args.url:
         from chopmark.core import limits

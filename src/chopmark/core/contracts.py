@@ -176,3 +176,17 @@ class Stamper(Protocol):
 
     def stamp(self, signature: bytes, digest_algorithm: str) -> bytes:
         """A DER TimeStampToken over the signature value; raises UnavailableError."""
+
+
+class Countersignature(NamedTuple):
+    """Authenticode's older time stamp: the DER of a SignerInfo over a signature, and DER certificates for it."""
+
+    value: bytes
+    certificates: tuple[bytes, ...]
+
+
+class Countersigner(Protocol):
+    """A time-stamp authority, near or far, that stamps as Authenticode did before RFC 3161."""
+
+    def countersign(self, signature: bytes) -> Countersignature:
+        """A countersignature over the signature value; raises UnavailableError."""

@@ -192,6 +192,28 @@ OCSP_RECHECK_SECONDS = 1.0
 OCSP_CACHE_SIZE = 64 * MIB
 """Bytes of answers that a responder keeps in memory."""
 
+# Time stamping
+TSA_INACCURACY_MAX = 1.0
+"""Seconds that a stamped time may be wrong by."""
+TSA_POLICIES_MAX = 64
+CLOCK_MEASURED = 900.0
+"""Seconds after which time servers are asked again."""
+CLOCK_SYNCHRONISED_MAX = 24 * 3600.0
+"""Seconds without a measurement after which nothing is stamped (CSBR 6.8)."""
+CLOCK_STEP = 0.1
+"""Seconds by which the clock may differ from one that only counts: more, and somebody has set it."""
+CLOCK_DRIFT = 50e-6
+"""Seconds that a clock may gain or lose in one, while nobody measures it."""
+SNTP_TIMEOUT = 2.0
+SNTP_SERVERS_MAX = 16
+SNTP_ANSWER_MAX = 1024
+LEGACY_SIGNATURE_MAX = 16 * KIB
+"""A signature that is to get a countersignature."""
+TIMESTAMP_ROUNDS = 2
+"""Times that every time-stamp authority is asked before a signature stays without a stamp."""
+TIMESTAMP_PAUSE = 1.0
+"""Seconds between those."""
+
 # Network
 HTTP_TIMEOUT = 10.0
 """From the first look-up of the name to the last byte, redirects included."""

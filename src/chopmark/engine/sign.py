@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chopmark.core.artifact import Artifact
-    from chopmark.core.contracts import Content, Format, Signer, Stamper
+    from chopmark.core.contracts import Content, Countersigner, Format, Signer, Stamper
     from chopmark.core.patch import Patch
 
 _STAMP_ATTRIBUTES = {"authenticode": timestamp.MICROSOFT_ATTRIBUTE, "cms": timestamp.RFC3161_ATTRIBUTE}
@@ -35,7 +35,8 @@ class SignRequest(NamedTuple):
     """How to sign: who, with which certificates (DER, the signer's first), what options, when, stamped by whom.
 
     `signing_time` goes into the signature as the signer's own word and is what the certificate's validity is held
-    against; `format_name` overrides detection.
+    against; `countersigner` stamps as Authenticode did before RFC 3161, and goes with nothing else; `format_name`
+    overrides detection.
     """
 
     signer: Signer
@@ -44,6 +45,7 @@ class SignRequest(NamedTuple):
     options: SealOptions = SealOptions()
     stamper: Stamper | None = None
     format_name: str = ""
+    countersigner: Countersigner | None = None
 
 
 class Signed(NamedTuple):
@@ -200,6 +202,9 @@ def _heeding(format_: Format, options: SealOptions) -> Format:
 def _content(artifact: Artifact, request: SignRequest) -> tuple[Format, Artifact, Content]:
     options = request.options
     format_ = _heeding(identify.identify(artifact, request.format_name), options)
+    if request.countersigner and format_.envelope != "authenticode":
+        message = f"{artifact.name}: the old time stamps are for Authenticode, and this is {format_.title}"
+        raise UsageError(message)
     prepared = _prepared(format_, artifact, options)
     [payload] = format_.digest(prepared, [format_.recipe(prepared, options)])
     return format_, prepared, format_.content(prepared, payload, options)
@@ -219,4 +224,8 @@ def _embedded(format_: Format, prepared: Artifact, request: SignRequest, envelop
         token = request.stamper.stamp(signature, request.options.digest_algorithm)
         _require_sound(token, signature, format_.envelope)
         envelope = cms.add_unsigned(envelope, _STAMP_ATTRIBUTES[format_.envelope], token)
+    if request.countersigner:
+        found = request.countersigner.countersign(signature)
+        envelope = cms.add_certificates(envelope, found.certificates)
+        envelope = cms.add_unsigned(envelope, timestamp.COUNTERSIGNATURE_ATTRIBUTE, found.value)
     return Signed(format_, envelope, format_.embed(prepared, envelope, request.options), prepared)

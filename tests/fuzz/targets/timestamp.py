@@ -27,6 +27,9 @@ def seeds() -> Iterable[bytes]:
     content = cms.read(token).content
     assert content
     yield content
+    tsa = pki.world().tsa
+    yield timestamp.legacy_request(STAMPED)
+    yield timestamp.legacy_response(timestamp.make_countersignature(STAMPED, pki.NOW, tsa, tsa.certificates))
 
 
 def run(data: bytes) -> None:
@@ -35,5 +38,7 @@ def run(data: bytes) -> None:
     probing.clearly(lambda: timestamp.token(timestamp.response(sample()), data))
     probing.clearly(lambda: timestamp.read_info(data))
     probing.clearly(lambda: probing.look_at(timestamp.check(data, STAMPED)))
+    probing.clearly(lambda: timestamp.read_legacy_request(data))
+    probing.clearly(lambda: timestamp.countersignature(data, STAMPED))
     certificates = pki.world().tsa.certificates
     probing.clearly(lambda: timestamp.check_countersignature(der.parse(data), STAMPED, certificates))

@@ -6,6 +6,7 @@ import datetime as dt
 import hashlib
 import os
 import stat
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,9 +14,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chopmark.authority import profiles, tsa
+from chopmark.authority import profiles, timekeeping, tsa
 from chopmark.authority.ca import Order
-from chopmark.core.errors import ChopmarkError, RefusedError, UnavailableError, UsageError
+from chopmark.core.errors import ChopmarkError, MalformedError, RefusedError, UnavailableError, UsageError
 from chopmark.envelopes import cms, der, timestamp, x509
 from chopmark.keys import generate
 from chopmark.keys.errors import PassphraseError
@@ -23,8 +24,6 @@ from tests.support import pki
 from tests.unit.authority.conftest import NOW, Clock
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from chopmark.authority.ca import Authority
     from chopmark.core.contracts import Stamper
 
@@ -124,6 +123,83 @@ def test_its_own_policy_may_be_named() -> None:
     assert timestamp.token(authority.respond(request), request)
 
 
+def told(token: bytes) -> timestamp.TstInfo:
+    content = cms.read(token).content
+    assert content is not None
+    return timestamp.read_info(content)
+
+
+def test_several_policies() -> None:
+    terms = tsa.Terms(("1.2.3.4", "1.2.3.5"), timekeeping.unmeasured(Clock(), 1.0))
+    authority = tsa.TimeStampAuthority(WORLD.tsa, WORLD.tsa.certificates, terms=terms)
+    for asked, used in ((None, "1.2.3.4"), ("1.2.3.4", "1.2.3.4"), ("1.2.3.5", "1.2.3.5")):
+        request = timestamp.request(DIGEST, "sha256", nonce=1, policy=asked)
+        assert told(timestamp.token(authority.respond(request), request)).policy == used
+    assert failure(authority.respond(request_with(der.oid("1.2.3.6")))) == "unacceptedPolicy"
+
+
+def test_names_of_policies() -> None:
+    assert tsa.policies_named([]) == (profiles.POLICY_TIME_STAMPING,)
+    assert tsa.policies_named(["1.2.3", "2.5.4"]) == ("1.2.3", "2.5.4")
+    for wrong in (["1"], ["x"], ["1.2.3"] * 65):
+        with pytest.raises(UsageError):
+            tsa.policies_named(wrong)
+
+
+def test_what_is_not_known_is_not_stamped() -> None:
+    """The time, and how accurate it is, are those of the time source."""
+    readings = [timekeeping.Reading(NOW.replace(microsecond=120_000), 0.0315)]
+
+    def read() -> timekeeping.Reading:
+        if not readings:
+            message = "the clock may be wrong by 2 s"
+            raise UnavailableError(message)
+        return readings.pop()
+
+    authority = tsa.TimeStampAuthority(WORLD.tsa, WORLD.tsa.certificates, terms=tsa.Terms(time=read))
+    request = timestamp.request(DIGEST, "sha256", nonce=1)
+    token = timestamp.token(authority.respond(request), request)
+    info = told(token)
+    assert (info.time, info.accuracy, info.ordering) == (NOW.replace(microsecond=120_000), 0.0315, False)
+    assert b"20261122120000.12Z" in token  # no trailing zero (RFC 3161 clause 2.4.2)
+    assert failure(authority.respond(request)) == "timeNotAvailable"
+    with pytest.raises(UnavailableError):
+        authority.stamp(b"x", "sha256")
+    with pytest.raises(UnavailableError):
+        authority.respond_legacy(timestamp.legacy_request(b"x"))
+
+
+def test_tokens_in_order(tmp_path: Path) -> None:
+    terms = tsa.Terms(time=timekeeping.unmeasured(Clock(), 1.0), sequence=timekeeping.Sequence(str(tmp_path / "order")))
+    authority = tsa.TimeStampAuthority(WORLD.tsa, WORLD.tsa.certificates, terms=terms)
+    infos = [told(authority.stamp(b"x", "sha256")) for _ in range(3)]
+    assert [info.time - NOW for info in infos] == [dt.timedelta(microseconds=number) for number in range(3)]
+    assert all(info.ordering for info in infos)
+
+
+class TestLegacy:
+    def test_a_countersignature(self) -> None:
+        response = stamper().respond_legacy(timestamp.legacy_request(b"a signature value"))
+        found = timestamp.countersignature(response, b"a signature value")
+        stamp = timestamp.check_countersignature(der.parse(found.value), b"a signature value", found.certificates)
+        assert stamp.proof.intact, stamp.proof.findings
+        assert stamp.time == NOW
+        assert set(found.certificates) == set(WORLD.tsa.certificates)
+        other = timestamp.check_countersignature(der.parse(found.value), b"another", found.certificates)
+        assert not other.proof.intact
+
+    def test_outside_of_its_certificates_validity_it_is_silent(self) -> None:
+        clock = Clock()
+        clock.now = pki.UNTIL + dt.timedelta(seconds=1)
+        with pytest.raises(UnavailableError, match="not valid"):
+            stamper(clock).respond_legacy(timestamp.legacy_request(b"x"))
+
+    @given(st.binary(max_size=200))
+    def test_any_bytes(self, data: bytes) -> None:
+        with pytest.raises(MalformedError):
+            stamper().respond_legacy(data)
+
+
 @given(st.binary(max_size=200))
 def test_any_bytes_get_an_answer(data: bytes) -> None:
     assert failure(stamper().respond(data))
@@ -221,6 +297,41 @@ class TestInAFolder:
         with pytest.raises(PassphraseError):
             tsa.in_folder(authority.folder, clock=clock)
         assert tsa.in_folder(authority.folder, lambda _: b"open", clock=clock).stamp(b"x", "sha256")
+
+    def test_a_new_key_counts_while_it_runs(
+        self, authority: Authority, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(tsa, "_LOOKED_AFTER", -1.0)
+        key = generate.new("p256")
+        first = tsa.create(authority, tsa.usual_order(authority, key), key, None)
+        rolling = tsa.Rolling(authority.folder, terms=tsa.Terms(time=timekeeping.unmeasured(clock, 1.0)))
+        request = timestamp.request(DIGEST, "sha256", nonce=1)
+        assert rolling.certificate.raw == first.certificate
+        assert not tsa.is_due(authority, clock.now)
+        clock.now = profiles.months_after(clock.now, 12)
+        assert tsa.is_due(authority, clock.now)
+        assert rolling.stamp(b"x", "sha256")
+        second = tsa.create(authority, tsa.usual_order(authority, key), key, None, replace=True)
+        assert rolling.certificate.raw == second.certificate
+        assert second.certificate in cms.read(timestamp.token(rolling.respond(request), request)).certificates
+        assert timestamp.countersignature(rolling.respond_legacy(timestamp.legacy_request(b"x")), b"x")
+        assert not tsa.is_due(authority, clock.now)
+        assert rolling.problem == ""
+
+    def test_a_new_key_that_cannot_be_opened(
+        self, authority: Authority, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The former one goes on."""
+        monkeypatch.setattr(tsa, "_LOOKED_AFTER", -1.0)
+        key = generate.new("p256")
+        first = tsa.create(authority, tsa.usual_order(authority, key), key, None)
+        rolling = tsa.Rolling(authority.folder, terms=tsa.Terms(time=timekeeping.unmeasured(clock, 1.0)))
+        path = Path(authority.folder, tsa.FILE)
+        path.rename(path.with_suffix(".old"))
+        path.touch(0o600)
+        path.write_bytes(b"half a file")
+        assert rolling.certificate.raw == first.certificate
+        assert tsa.FILE in rolling.problem
 
     def test_code_signing_profiles_do_not_stamp(self, authority: Authority) -> None:
         key = generate.new("p256")

@@ -248,6 +248,27 @@ def test_without_a_time_stamp_nothing_is_written(desk: Desk) -> None:
     assert line.count(DEAD) == 1
 
 
+@pytest.mark.parametrize("kind", ["pe", "powershell"])
+def test_the_old_time_stamps_of_authenticode(desk: Desk, kind: str) -> None:
+    tsa = pki.world().tsa
+    served = routes.countersignatures(TimeStampAuthority(tsa, tsa.certificates))
+    with http.serve(served) as url:
+        path = desk.signed(kind, "", "--timestamp-legacy", DEAD, "--timestamp-legacy", f"{url}authenticode")
+    assert "time-stamped" in desk.out
+    [seal] = desk.facts(path)["seals"]
+    assert [stamp["kind"] for stamp in seal["time_stamps"]] == ["authenticode"]
+    assert desk.verify(path) == 0
+
+
+def test_the_old_time_stamps_are_for_authenticode_alone(desk: Desk) -> None:
+    path = desk.sample("script")
+    assert desk.run("sign", path, *desk.by_signer, "--timestamp-legacy", DEAD) == 2
+    assert "Authenticode" in desk.err
+    both = ("--timestamp", DEAD, "--timestamp-legacy", DEAD)
+    assert desk.run("sign", desk.sample("pe"), *desk.by_signer, *both) == 2
+    assert "exclude each other" in desk.err
+
+
 # Two steps
 
 

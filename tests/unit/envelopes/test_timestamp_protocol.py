@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 
 import pytest
@@ -9,6 +10,7 @@ from asn1crypto import tsp as oracle
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chopmark.core import limits
 from chopmark.core.errors import ChopmarkError, MalformedError, RefusedError, UnavailableError, UsageError
 from chopmark.envelopes import algorithms, der, timestamp
 from tests.unit.envelopes import material
@@ -192,7 +194,9 @@ def test_the_client_asks_for_its_policy() -> None:
 
 
 def test_the_client_names_every_failure() -> None:
-    stamper = timestamp.HttpStamper(Authority(), ["http://down.example", "http://server.example"])
+    stamper = timestamp.HttpStamper(
+        Authority(), ["http://down.example", "http://server.example"], pause=list[float]().append
+    )
     with pytest.raises(UnavailableError, match=r"down\.example: no route.*server\.example.*timestamp\.purpose_wrong"):
         stamper.stamp(STAMPED, "sha256")
 
@@ -203,6 +207,28 @@ def test_the_client_takes_microsofts_tokens_unless_told_not_to() -> None:
     assert timestamp.check(token, STAMPED, critical_purpose=False).proof.intact
     with pytest.raises(UnavailableError, match=r"timestamp\.purpose_not_critical"):
         timestamp.HttpStamper(Authority(), urls, critical_purpose=True).stamp(STAMPED, "sha256")
+
+
+def test_the_client_does_not_take_a_time_outside_of_the_authoritys_certificate() -> None:
+    class Late(Authority):
+        def post(self, url: str, body: bytes, content_type: str, limit: int) -> bytes:
+            super().post(url, body, content_type, limit)
+            asked = timestamp.read_request(body)
+            late = material.NOON + dt.timedelta(days=36500)
+            info = timestamp.TstInfo("1.2.3", asked.algorithm, asked.digest, 5, late, nonce=asked.nonce)
+            return timestamp.response(timestamp.make_token(info, material.KeySigner("p256", "tsa"), TSA))
+
+    with pytest.raises(UnavailableError, match="not valid at the time"):
+        timestamp.HttpStamper(Late(), ["http://good.example"]).stamp(STAMPED, "sha256")
+
+
+def test_the_client_asks_again() -> None:
+    pauses: list[float] = []
+    authority = Authority()
+    with pytest.raises(UnavailableError):
+        timestamp.HttpStamper(authority, ["http://down.example"], pause=pauses.append).stamp(STAMPED, "sha256")
+    assert len(authority.asked) == limits.TIMESTAMP_ROUNDS
+    assert pauses == [limits.TIMESTAMP_PAUSE] * (limits.TIMESTAMP_ROUNDS - 1)
 
 
 def test_the_client_needs_an_authority() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING
 
 import pytest
@@ -49,3 +50,23 @@ def test_what_certificates_name_is_served(tmp_path: Path) -> None:
             assert served[path](Request("GET", path)).content_type == "application/pkix-crl"
             published = authority.publish(issuer.name)
             assert served[path](Request("GET", path)).body == published.raw
+
+
+def test_countersignatures() -> None:
+    served = routes.countersignatures(
+        tsa.TimeStampAuthority(pki.world().tsa, pki.world().tsa.certificates, clock=lambda: pki.NOW)
+    )["/authenticode"]
+    asked = timestamp.legacy_request(b"a signature value")
+    reply = served(Request("POST", "/authenticode", timestamp.LEGACY_TYPE, asked))
+    assert (reply.status, reply.content_type) == (200, timestamp.LEGACY_TYPE)
+    assert timestamp.countersignature(reply.body, b"a signature value")
+    assert served(Request("GET", "/authenticode")).status == 405
+    assert served(Request("POST", "/authenticode", timestamp.QUERY_TYPE, asked)).status == 415
+    assert served(Request("POST", "/authenticode", timestamp.LEGACY_TYPE, b"nonsense")).status == 400
+
+
+def test_no_countersignature_at_the_wrong_time() -> None:
+    late = pki.UNTIL + dt.timedelta(days=1)
+    authority = tsa.TimeStampAuthority(pki.world().tsa, pki.world().tsa.certificates, clock=lambda: late)
+    request = Request("POST", "/authenticode", timestamp.LEGACY_TYPE, timestamp.legacy_request(b"x"))
+    assert routes.countersignatures(authority)["/authenticode"](request).status == 503

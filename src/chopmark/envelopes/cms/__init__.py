@@ -9,9 +9,20 @@ from chopmark.envelopes.cms.reading import SignedData, SignerInfo, read
 from chopmark.envelopes.cms.stamped import check
 
 if TYPE_CHECKING:
-    from chopmark.envelopes.cms.building import Draft, add_unsigned, draft, resume
+    from chopmark.envelopes.cms.building import Draft, add_certificates, add_unsigned, draft, resume
 
-__all__ = ["CmsEnvelope", "Draft", "SignedData", "SignerInfo", "add_unsigned", "check", "draft", "read", "resume"]
+__all__ = [
+    "CmsEnvelope",
+    "Draft",
+    "SignedData",
+    "SignerInfo",
+    "add_certificates",
+    "add_unsigned",
+    "check",
+    "draft",
+    "read",
+    "resume",
+]
 
 
 def __getattr__(name: str) -> object:

@@ -159,6 +159,21 @@ def add_unsigned(raw: bytes, oid: str, value: bytes, *, signer_index: int = 0) -
     return _inserted(raw, last, der.sequence(der.oid(oid), der.set_of([value])))
 
 
+def add_certificates(raw: bytes, certificates: Sequence[bytes]) -> bytes:
+    """Add those certificates (DER) to a SignedData that it has not yet; else as `add_unsigned`."""
+    for certificate in certificates:
+        if certificate in read(raw).certificates:
+            continue
+        der.parse(certificate)
+        fields = der.parse(raw).children()[1].only_child().children()  # version, digests, content, then certificates
+        if len(fields) > 3 and fields[3].tag == der.context(0):
+            raw = _inserted(raw, fields[3], certificate)
+        else:
+            signed = der.parse(raw).children()[1].only_child()
+            raw = _spliced(raw, signed, fields[2].end, der.explicit(0, certificate))
+    return raw
+
+
 def _inserted(raw: bytes, container: der.Node, value: bytes) -> bytes:
     """Put an element into a SET OF: where DER wants it, or last where that order is not kept anyway."""
     children = container.children()
