@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import json
 import os
@@ -13,6 +14,7 @@ from cryptography import x509 as other
 from chopmark.authority import crl, hierarchy, register
 from chopmark.cli import ca as verb
 from chopmark.cli import main
+from chopmark.core import clock
 from chopmark.envelopes import pem, pkcs10, x509
 from chopmark.keys import generate
 from tests.support import pki
@@ -276,3 +278,56 @@ def test_no_authority(capsys: pytest.CaptureFixture[str]) -> None:
     for action in (["list"], ["show"], ["crl"], ["revoke", "40aabbcc"], ["issue", "--csr", "x"]):
         assert main(["ca", *action]) == 2
     assert capsys.readouterr().err.count("chopmark ca init") == 4 + 1
+
+
+class TestLists:
+    def test_shards_and_deltas(self, made: str, capsys: pytest.CaptureFixture[str]) -> None:
+        del made
+        crl_ = ["ca", "crl", "--issuer", "code-signing"]
+        assert main([*crl_, "--shards", "2", "--with-deltas"]) == 0
+        assert "number 2, 0 revoked, 5 more lists" in capsys.readouterr().out
+        assert main([*crl_, "--delta", "--json"]) == 0
+        facts = json.loads(capsys.readouterr().out)
+        assert (facts["number"], facts["base"], len(facts["lists"])) == (3, 2, 6)
+        assert main([*crl_, "--show", "--json"]) == 0
+        facts = json.loads(capsys.readouterr().out)
+        assert (facts["shards"], facts["deltas"], facts["due"], len(facts["lists"])) == (2, True, None, 6)
+        assert main(["ca", "crl", "--show"]) == 0
+        assert "crl/code-signing.1.delta.crl" in capsys.readouterr().out
+        assert main(["ca", "crl", "--due"]) == 0
+        assert capsys.readouterr().out == ""
+
+    def test_the_delta_is_what_goes_out(self, made: str, tmp_path: Path) -> None:
+        del made
+        crl_ = ["ca", "crl", "--issuer", "code-signing"]
+        assert main([*crl_, "--with-deltas"]) == 0
+        assert main([*crl_, "--delta", "--out", "delta.crl", "--pem"]) == 0
+        found = other.load_pem_x509_crl((tmp_path / "delta.crl").read_bytes())
+        assert found.extensions.get_extension_for_class(other.DeltaCRLIndicator).value.crl_number == 2
+
+    @pytest.mark.parametrize(
+        "arguments",
+        [
+            ("--delta",),
+            ("--shards", "-1"),
+            ("--shards", "5000"),
+            ("--delta", "--due"),
+            ("--due", "--out", "x"),
+            ("--show", "--out", "x"),
+            ("--days", "11"),
+        ],
+    )
+    def test_refused(self, made: str, arguments: tuple[str, ...]) -> None:
+        del made
+        try:
+            status = main(["ca", "crl", "--issuer", "code-signing", *arguments])
+        except SystemExit as error:
+            status = int(error.code or 0)
+        assert status == 2
+
+    def test_due(self, made: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        del made
+        later = clock.now() + dt.timedelta(days=5)
+        monkeypatch.setattr(clock, "now", lambda: later)
+        assert main(["ca", "crl", "--show", "--issuer", "code-signing"]) == 0
+        assert "due: complete, the list ends" in capsys.readouterr().out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import io
 import json
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chopmark.cli import main
+from chopmark.core import clock
 from chopmark.envelopes import pem, timestamp
 from chopmark.server import routes
 from chopmark.server.http import serve
@@ -151,3 +153,51 @@ def test_serve_where_somebody_listens(capsys: pytest.CaptureFixture[str]) -> Non
     assert "cannot listen" in capsys.readouterr().err
     assert main(["tsa", "serve", "--port", "70000"]) == 2
     assert os.getpid()
+
+
+@pytest.mark.usefixtures("made")
+def test_a_key_is_replaced_when_it_is_due(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ["tsa", "init", "--type", "p256", "--no-key-passphrase", "--due"]
+    path = tmp_path / "home" / "data" / "ca" / "tsa.pem"
+    before = path.read_bytes()
+    assert main(command) == 0
+    assert "not due" in capsys.readouterr().out
+    assert path.read_bytes() == before
+    later = clock.now() + dt.timedelta(days=370)
+    monkeypatch.setattr(clock, "now", lambda: later)
+    assert main(command) == 0
+    assert "issued" in capsys.readouterr().out
+    assert path.read_bytes() != before
+
+
+@pytest.mark.usefixtures("made")
+def test_policies_and_order(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    terms = ["--policy", "1.2.3.4", "--ordering", "--time-source", "machine"]
+    times = []
+    for _ in range(2):
+        assert main(["tsa", "stamp", "file", *terms]) == 0
+        assert "nobody measures it" in capsys.readouterr().err
+        assert main(["tsa", "show", "file.tsr", "--json"]) == 0
+        facts = json.loads(capsys.readouterr().out)
+        assert facts["policy"] == "1.2.3.4"
+        times.append(facts["time"])
+    assert times == sorted(set(times))
+
+
+@pytest.mark.usefixtures("made")
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (("--time-source", "sundial"), 2),
+        (("--time-source", "ntp:"), 2),
+        (("--time-source", "ntp:127.0.0.1:1"), 3),
+        (("--policy", "x"), 2),
+    ],
+)
+def test_terms_that_cannot_be(tmp_path: Path, arguments: tuple[str, ...], status: int) -> None:
+    (tmp_path / "file").write_bytes(b"content")
+    assert main(["tsa", "stamp", "file", *arguments]) == status
+    assert not (tmp_path / "file.tsr").exists()
