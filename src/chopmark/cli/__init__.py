@@ -20,6 +20,8 @@ VERBS = {
     "ca": "run a certificate authority: init, issue, revoke, crl, list",
     "tsa": "run a time-stamp authority",
     "store": "show and change the trust stores",
+    "evidence": "show certificates, lists and answers at hand, and how fresh they are",
+    "blocklist": "say what is never to be trusted: certificates, keys, files, drivers",
     "demo": "the whole story on real files: sign, attack, revoke, verify",
 }
 

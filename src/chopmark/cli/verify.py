@@ -18,11 +18,14 @@ from chopmark.core.verdict import EXIT_STATUS, SEVERITY, Status
 from chopmark.engine import batch, check, identify
 
 if TYPE_CHECKING:
+    import datetime as dt
     from argparse import ArgumentParser, Namespace
     from collections.abc import Sequence
 
     from chopmark.core.verdict import Verdict
     from chopmark.trust.context import Context
+    from chopmark.trust.crl import CrlSource
+    from chopmark.trust.evidence import Collector, Evidence
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -41,6 +44,14 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="what to do without revocation data: undecided, go on and say so (default), or do not ask",
     )
     parser.add_argument("--crl", action="append", metavar="F", help="a CRL file (DER or PEM); may be repeated")
+    parser.add_argument(
+        "--evidence",
+        metavar="DIR",
+        help="folder of certificates, CRLs and OCSP answers to use besides (none is trusted)",
+    )
+    parser.add_argument(
+        "--collect", metavar="DIR", help="put everything that the answer rests on there, for --evidence"
+    )
     parser.add_argument("--offline", action="store_true", default=None, help="fetch nothing from the network")
     parser.add_argument("--format", metavar="NAME", default="", help="take the file for this format")
     parser.add_argument("-j", "--jobs", metavar="N", help="processes (default: one per processor)")
@@ -55,11 +66,13 @@ def run(args: Namespace) -> int:
     """Verify and print; the exit status of the worst verdict."""
     output.prepare()
     identify.known(args.format)
-    jobs = batch.jobs_for(len(args.paths), jobs_wanted(args.jobs, "verify"))
+    # One process collects, so that a folder that cannot be written ends the run in one clear line.
+    jobs = 1 if args.collect else batch.jobs_for(len(args.paths), jobs_wanted(args.jobs, "verify"))
     statuses: list[Status] = []
     verdicts: list[Verdict] = []
     with ExitStack() as connections:
-        work = partial(_judged, context=context_for(args, connections), args=args)
+        context = context_for(args, connections)
+        work = partial(_judged, context=context, args=args)
         for judged in output.progress(batch.run(args.paths, work, jobs), len(args.paths), "verifying"):
             statuses.append(judged.status)
             if judged.text:
@@ -70,6 +83,8 @@ def run(args: Namespace) -> int:
         _print_sarif(verdicts)
     elif len(args.paths) > 1 and not (args.quiet or args.json):
         print(output.show_summary({status: statuses.count(status) for status in Status}))
+    if context.collector is not None and not args.quiet:
+        print(_collected(context.collector, context.at), file=sys.stderr)
     return EXIT_STATUS[max(statuses, key=SEVERITY.index)]
 
 
@@ -103,13 +118,37 @@ def context_for(args: Namespace, connections: ExitStack) -> Context:
     offline = switch(setting(args.offline, "verify", "offline"), "offline")
     fetcher = None if offline else connections.enter_context(closing(http.HttpFetcher()))
     names = words(setting(args.store, "verify", "store", default=["corp?", "microsoft"]))
+    crls = crl.CrlSource(args.crl or (), fetcher=fetcher)
     return context.Context(
         store=store.load(names),
         at=clock.parse(args.at) if args.at else clock.now(),
         revocation=text(setting(args.revocation, "verify", "revocation", default="prefer"), "revocation"),
-        crls=crl.CrlSource(args.crl or (), fetcher=fetcher),
+        crls=crls,
         fetcher=fetcher,
+        evidence=_evidence(args.evidence, crls),
+        collector=_collector(args.collect),
     )
+
+
+def _evidence(folder: str | None, crls: CrlSource) -> Evidence | None:
+    if not folder:
+        return None
+    from chopmark.trust import evidence  # only for this option
+
+    return evidence.read(folder, crls)
+
+
+def _collector(folder: str | None) -> Collector | None:
+    if not folder:
+        return None
+    from chopmark.trust import evidence  # likewise
+
+    return evidence.Collector(folder)
+
+
+def _collected(collector: Collector, at: dt.datetime) -> str:
+    what = f"{collector.count} file{'' if collector.count == 1 else 's'} of evidence in {collector.folder}"
+    return output.filled(f"{what}; the same again: --offline --evidence DIR --at {clock.show(at)}", "", "chopmark: ")
 
 
 def jobs_wanted(given: int | None, table: str) -> int | None:

@@ -146,6 +146,12 @@ CRL_INDEXES_MAX = 32
 """Indexes of CRLs on disk; the oldest go first."""
 CRL_BLOCKS_KEPT_MAX = 32
 """Blocks of a CRL, or of its index, that are kept in memory."""
+EVIDENCE_FILES_MAX = 10_000
+"""Files looked at in a folder of evidence."""
+EVIDENCE_SIZE_MAX = 512 * MIB
+"""All certificates, lists and answers in it together."""
+EVIDENCE_ALIKE_MAX = 32
+"""Certificates with the same name in it that are tried as an issuer."""
 CRL_SIGNERS_MAX = 8
 """Certificates that are tried as the signer of one CRL, besides the issuer's."""
 CRL_SIGNER_DEPTH_MAX = 3

@@ -63,8 +63,12 @@ def _believe(leaf: x509.Certificate, carried: Carried, purpose: str, moment: Mom
             stamp=purpose == "time-stamping",
         )
         asked[way.certificates] = found
+        if context.collector is not None:
+            context.collector.certificates(way.certificates)
         problems = [each.subject for each in found if each.outcome in (Outcome.NO, Outcome.UNKNOWN)]
         return not problems or leaf.subject_text in problems
 
     way = path.find(leaf, purpose_oid(purpose), moment, material, settles)
+    if context.collector is not None:
+        context.collector.certificates(way.certificates)
     return Belief(way, (*way.findings, *asked.get(way.certificates, ())))

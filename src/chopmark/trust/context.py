@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from chopmark.core.contracts import Fetcher
     from chopmark.trust.crl import CrlSource
+    from chopmark.trust.evidence import Collector, Evidence
     from chopmark.trust.moment import Moment
     from chopmark.trust.policies import Demands
     from chopmark.trust.store import Store
@@ -28,9 +29,10 @@ class Context:
     """The circumstances of a check, the same for all files of one call.
 
     `at` is the time of the check, with a zone; `revocation` is one of MODES; `fetcher` fetches missing issuers;
-    `demands` are the certificate policies wanted. Answers
-    are remembered with the window of time they hold in, so that many files by one signer are judged once. Raises
-    UsageError for an unknown mode, a time without a zone, and a CRL in a store's folder that cannot be read.
+    `demands` are the certificate policies wanted; `evidence` is further material that nobody trusts, and `collector`
+    gets whatever is used. Answers are remembered with the window of time they hold in, so that many files by one signer
+    are judged once. Raises UsageError for an unknown mode, a time without a zone, and a CRL in a store's folder that
+    cannot be read.
     """
 
     def __init__(
@@ -41,6 +43,9 @@ class Context:
         crls: CrlSource | None = None,
         fetcher: Fetcher | None = None,
         demands: Demands | None = None,
+        *,
+        evidence: Evidence | None = None,
+        collector: Collector | None = None,
     ) -> None:
         if revocation not in MODES:
             raise UsageError(f"revocation is {', '.join(MODES)}, not {revocation!r}")
@@ -50,7 +55,9 @@ class Context:
             from chopmark.trust.crl import CrlSource  # who has no lists may still have a store with some
 
             crls = CrlSource()
-        self.store = store
+        self.store = store if evidence is None else store.with_source(evidence)
+        self.evidence = evidence
+        self.collector = collector
         self.at = at
         self.revocation = revocation
         self.demands = demands

@@ -53,7 +53,7 @@ class CrlSource:
     def read_file(self, path: str) -> tuple[Crl, ...]:
         """The lists in one file, which is read once. Raises UsageError."""
         if path not in self._files:
-            kept = self._kept(path)
+            kept = self.kept(path)
             self._files[path] = (kept,) if kept is not None else tuple(_read(path, self._indexes))
         return self._files[path]
 
@@ -75,7 +75,7 @@ class CrlSource:
     def _fresh(self, url: str, at: dt.datetime) -> Crl:
         """Raises UnavailableError; a list that is not fresh is in `_published` then."""
         if url not in self._published:
-            kept = self._kept(self._cache.path(url))
+            kept = self.kept(self._cache.path(url))
             self._remember(url, kept or _crl(self._cache.kept(url) or b"", self._indexes))
         crl = self._published[url]
         if crl is not None and crl.next_update is not None and at <= crl.next_update:
@@ -90,7 +90,11 @@ class CrlSource:
             return fetched
         return crl
 
-    def _kept(self, path: str) -> Crl | None:
+    def read(self, raw: bytes) -> Crl:
+        """A list in DER, whose index is kept if it is large. Raises MalformedError."""
+        return Crl(raw, indexes=self._indexes)
+
+    def kept(self, path: str) -> Crl | None:
         """The list in a file, if its index is on disk: then it need not be read."""
         kept = self._indexes.open(path)
         if kept is None:

@@ -85,6 +85,8 @@ def _doubt(crl: Crl, signer: x509.Certificate, certificate: x509.Certificate, in
     way = path.find(signer, rules.CRL_SIGNING, Moment(context.at), material)
     if not way.trusted or way.certificates[-1].raw != anchor.raw:
         raise revocation_list.UnusableError(f"its signer ({signer.subject_text}) is not trusted under the same root")
+    if context.collector is not None:
+        context.collector.certificates(way.certificates)
     own = crl.issuer_key == x509.name_key(certificate.issuer)
     if own and way.certificates[1].spki not in {each.spki for each in inquiry.path[1:]}:
         raise revocation_list.UnusableError("somebody who is not on the path certified its signer")

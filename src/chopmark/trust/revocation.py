@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from chopmark.trust.context import Context
     from chopmark.trust.moment import Moment
     from chopmark.trust.revocation_list import Entry
+    from chopmark.trust.standing import Standing
 
 _STAMPS_SURVIVE = frozenset(
     {
@@ -51,21 +52,31 @@ def check(
         return [reasons.REVOCATION_OFF.found(subject=path[0].subject_text)]
     if len(path) == 1:
         return [reasons.REVOCATION_NOBODY.found(subject=path[0].subject_text)]
-    inquiry = standing.Inquiry(context, path, standing.read(carried), certificates)
+    lists = standing.read(carried)
+    if context.evidence is not None:
+        lists += context.evidence.lists
+    inquiry = standing.Inquiry(context, path, lists, certificates)
     findings = []
     for certificate, issuer in pairwise(path):
         found = inquiry.standing(certificate, issuer)
         if found.entry is not None:
             reason, detail = _revoked(found.entry, moment, stamp=stamp)
+            detail += f"; {_shown(found)}"
         elif found.problem:
             required = context.revocation == REQUIRE
             reason = reasons.REVOCATION_UNAVAILABLE if required else reasons.REVOCATION_NOT_CHECKED
             detail = found.problem
         else:
             reason = reasons.REVOCATION_GOOD
-            detail = f"list of {clock.show(found.as_of)}" if found.as_of else ""
+            detail = _shown(found)
         findings.append(reason.found(detail, subject=certificate.subject_text))
     return findings
+
+
+def _shown(found: Standing) -> str:
+    """How new the data is that says so, and when newer is due."""
+    until = f", the next due {clock.show(found.until)}" if found.until else ", which does not say when the next is due"
+    return f"list of {clock.show(found.as_of)}{until}" if found.as_of else ""
 
 
 def _revoked(entry: Entry, moment: Moment, *, stamp: bool) -> tuple[Reason, str]:

@@ -20,11 +20,15 @@ _OTHER_ISSUER = b"\xa2"
 
 
 class Standing(NamedTuple):
-    """What is known about one certificate: the entry that revokes it; else why nothing is known; else it is good."""
+    """What is known about one certificate: the entry that revokes it; else why nothing is known; else it is good.
+
+    `as_of` is from when the data is that says so, `until` when newer data is due.
+    """
 
     entry: Entry | None
     problem: str
     as_of: dt.datetime | None = None
+    until: dt.datetime | None = None
 
 
 class Inquiry:
@@ -71,7 +75,7 @@ class Inquiry:
                 if tally.has_newer(crl, covered):
                     continue
                 doubt = self.check_signature(crl, certificate, issuer)
-                entry, as_of = self._look_up(crl, certificate, issuer, deltas)
+                entry, source = self._look_up(crl, certificate, issuer, deltas)
             except MalformedError as error:
                 tally.problems.append(str(error))
                 continue
@@ -79,7 +83,8 @@ class Inquiry:
                 tally.problems.append(doubt)
                 continue
             ended = crl.missing(certificate, self.context.at)
-            if tally.add(crl, covered, Standing(entry, "" if entry else ended, as_of), ended):
+            said = Standing(entry, "" if entry else ended, source.this_update, source.next_update)
+            if tally.add(crl, covered, said, ended):
                 break
         return tally.result
 
@@ -95,18 +100,25 @@ class Inquiry:
             except revocation_list.UnusableError as error:
                 problem = str(error)
             else:
+                self._collect(crl)
                 return ""
         from chopmark.trust import crl_signers  # hardly anybody but the issuer signs lists
 
-        return crl_signers.vouch(crl, certificate, self, problem)
+        doubt = crl_signers.vouch(crl, certificate, self, problem)
+        self._collect(crl)
+        return doubt
+
+    def _collect(self, crl: Crl) -> None:
+        if self.context.collector is not None:
+            self.context.collector.list(crl)
 
     def _look_up(
         self, crl: Crl, certificate: x509.Certificate, issuer: x509.Certificate, deltas: Sequence[Crl]
-    ) -> tuple[Entry | None, dt.datetime]:
-        """The entry for a certificate in a list together with the newest delta that fits it, and how new that is."""
+    ) -> tuple[Entry | None, Crl]:
+        """The entry for a certificate in a list together with the newest delta that fits it, and which said so."""
         entry = crl.find(certificate)
         if not deltas:
-            return entry, crl.this_update
+            return entry, crl
         from chopmark.trust import crl_delta
 
         for delta in crl_delta.fitting(crl, deltas):
@@ -117,8 +129,8 @@ class Inquiry:
             except MalformedError:
                 continue  # the complete list stands by itself
             fresh = not (doubt or delta.missing(certificate, self.context.at))
-            return crl_delta.applied(entry, change, fresh=fresh), delta.this_update if fresh else crl.this_update
-        return entry, crl.this_update
+            return crl_delta.applied(entry, change, fresh=fresh), delta if fresh else crl
+        return entry, crl
 
     def _near(self, issuers: Sequence[object]) -> list[Crl]:
         return [
@@ -158,6 +170,7 @@ class _Tally:
         self._newest: dict[bytes, dt.datetime] = {}
         self._silent: frozenset[int] = frozenset()
         self._since: dt.datetime | None = None
+        self._until: dt.datetime | None = None
 
     def has_newer(self, crl: Crl, covered: frozenset[int]) -> bool:
         """Whether a list adds nothing, because one as new is counted already."""
@@ -180,9 +193,10 @@ class _Tally:
             self.problems.append(ended)
             return False
         self._silent |= covered
-        self._since = min(self._since, crl.this_update) if self._since else crl.this_update
+        self._since = min(self._since or crl.this_update, crl.this_update)
+        self._until = min(self._until, crl.next_update) if self._until and crl.next_update else crl.next_update
         if self._silent >= revocation_list.ALL_REASONS:
-            self._best = Standing(None, "", self._since)
+            self._best = Standing(None, "", self._since, self._until)
             return True
         return False
 

@@ -79,6 +79,10 @@ class Store:
         dates = [each.as_of for each in self.sources] + [each.as_of for each in self.keyring.every()]
         return max((date for date in dates if date is not None), default=None)
 
+    def with_source(self, source: Source) -> Store:
+        """This store and one more source, asked last."""
+        return Store((*self.sources, source), self.crl_files, self.keyring)
+
     def anchor(self, certificate: x509.Certificate) -> Anchor | None:
         """The anchor that is this very certificate."""
         for each in self.sources:
