@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from chopmark.trust.evidence import Piece
 
+_BELOW = " " * 7
 _DAY = 24
 """Hours."""
 _FOLDERS = ("crls", "issuers", "ocsp")
@@ -116,8 +117,8 @@ def _line(row: _Row, at: dt.datetime) -> str:
     lines = [first[: output.width()]]
     if row.since is not None:
         until = f"until {clock.show(row.until)}" if row.until else "without an end"
-        lines.append(f"{'':19} from {clock.show(row.since)} {until}, {_age(at - row.since)}")
-    lines.append(f"{'':19} {output.clean(row.file)}"[: output.width()])
+        lines.append(f"{_BELOW}from {clock.show(row.since)} {until}, {_age(at - row.since)}")
+    lines.append(f"{_BELOW}{output.clean(row.file)}"[: output.width()])
     return "\n".join(lines)
 
 

@@ -52,6 +52,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--collect", metavar="DIR", help="put everything that the answer rests on there, for --evidence"
     )
+    parser.add_argument(
+        "--blocklist", action="append", metavar="F", help="refuse what this list names, besides those added; repeatable"
+    )
     parser.add_argument("--offline", action="store_true", default=None, help="fetch nothing from the network")
     parser.add_argument("--format", metavar="NAME", default="", help="take the file for this format")
     parser.add_argument("-j", "--jobs", metavar="N", help="processes (default: one per processor)")
@@ -113,7 +116,7 @@ def _judged(path: str, context: Context, args: Namespace) -> _Judged:
 def context_for(args: Namespace, connections: ExitStack) -> Context:
     """Whom to trust, when and with which revocation data, from the options and settings."""
     from chopmark.net import http  # together with trust
-    from chopmark.trust import context, crl, store  # wrong options are told before this is loaded
+    from chopmark.trust import blocklist, context, crl, store  # wrong options are told before this is loaded
 
     offline = switch(setting(args.offline, "verify", "offline"), "offline")
     fetcher = None if offline else connections.enter_context(closing(http.HttpFetcher()))
@@ -125,8 +128,11 @@ def context_for(args: Namespace, connections: ExitStack) -> Context:
         revocation=text(setting(args.revocation, "verify", "revocation", default="prefer"), "revocation"),
         crls=crls,
         fetcher=fetcher,
-        evidence=_evidence(args.evidence, crls),
-        collector=_collector(args.collect),
+        besides=context.Besides(
+            _evidence(args.evidence, crls),
+            _collector(args.collect),
+            blocklist.load(words(setting(args.blocklist, "verify", "blocklist", default=[]))),
+        ),
     )
 
 

@@ -45,6 +45,21 @@ class SealOptions(NamedTuple):
     variant: str = ""
 
 
+class Description(NamedTuple):
+    """What lists of files can say of one artifact.
+
+    `recipes` are the digests by which its format knows it, `strings` the names that its publisher gave it (pairs, of
+    the version resource of a PE image), `version` the number there, `kernel` whether it runs in the kernel; `readable` is
+    False when there are names that could not be read.
+    """
+
+    recipes: tuple[Recipe, ...] = ()
+    strings: tuple[tuple[str, str], ...] = ()
+    version: tuple[int, int, int, int] | None = None
+    kernel: bool = False
+    readable: bool = True
+
+
 @runtime_checkable
 class Format(Protocol):
     """Where signatures live in one kind of artifact.
@@ -103,6 +118,14 @@ class Prepares(Protocol):
 
     def prepare(self, artifact: Artifact, options: SealOptions) -> Artifact:
         """The artifact as it will be hashed; the caller closes it."""
+
+
+@runtime_checkable
+class Describes(Protocol):
+    """A format whose files are named in lists by more than their bytes."""
+
+    def describe(self, artifact: Artifact) -> Description:
+        """What there is; raises MalformedError where the artifact breaks the format's rules."""
 
 
 class Signer(Protocol):

@@ -220,6 +220,18 @@ TIMESTAMP_ROUNDS = 2
 TIMESTAMP_PAUSE = 1.0
 """Seconds between those."""
 
+# Blocklists
+BLOCKLIST_MAX = 32 * MIB
+"""One list; Microsoft's has half a megabyte."""
+BLOCKLIST_ENTRIES_MAX = 200_000
+"""Things that one list names; elements of one in XML."""
+BLOCKLIST_DEPTH_MAX = 16
+"""Elements of XML inside of each other; App Control policies have seven."""
+BLOCKLISTS_MAX = 100
+"""Lists in the folder of those that always count."""
+BLOCKLIST_FRESH = dt.timedelta(days=90)
+"""After this a list is said to be old: Microsoft's comes out every quarter."""
+
 # Network
 HTTP_TIMEOUT = 10.0
 """From the first look-up of the name to the last byte, redirects included."""

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from chopmark.core.finding import Finding
     from chopmark.core.proof import Proof
     from chopmark.core.seal import Payload, Recipe, Seal
+    from chopmark.engine.blocking import Blocking
     from chopmark.trust.context import Context
 
 
@@ -39,19 +40,34 @@ def check(artifact: Artifact, context: Context, format_name: str = "") -> Verdic
     except identify.AmbiguousError as error:
         return Verdict(artifact.name, "", (), (reasons.FORMAT_AMBIGUOUS.found(str(error)),))
     findings = [reasons.FORMAT_DETECTED.found(format_.title)]
+    blocked = _blocked(artifact, format_, context)
     seals: list[SealVerdict] = []
     try:
         found, broken = seals_of(artifact, format_, alone=bool(format_name))
         for owned, payloads in zip(found, payloads_of(artifact, found), strict=True):
-            seals.append(judge_seal(owned.seal, payloads, context))
+            seals.append(judge_seal(owned.seal, payloads, context, blocked))
         findings += broken
         if not broken and not found:
             findings.append(reasons.SEAL_NONE.found())
     except MalformedError as error:
         findings.append(_malformed(error))
+    if blocked is not None:
+        from chopmark.engine import blocking
+
+        findings += blocked.findings
+        if not blocking.named((*findings, *(each for seal in seals for each in seal.findings))):
+            findings.append(blocking.clear(blocked))
     if artifact.view.changed():
         findings.append(reasons.INPUT_CHANGED.found())
     return Verdict(artifact.name, format_.name, tuple(seals), tuple(findings))
+
+
+def _blocked(artifact: Artifact, format_: Format, context: Context) -> Blocking | None:
+    if not context.blocklists:
+        return None
+    from chopmark.engine import blocking  # hardly anybody has a list
+
+    return blocking.examine(artifact, format_, context.blocklists, context.at)
 
 
 class Owned(NamedTuple):
@@ -105,7 +121,9 @@ def payloads_of(artifact: Artifact, found: Sequence[Owned]) -> list[list[Payload
     return [[computed[owned.format.name, claim.recipe] for claim in owned.seal.claims] for owned in found]
 
 
-def judge_seal(seal: Seal, payloads: Sequence[Payload], context: Context) -> SealVerdict:
+def judge_seal(
+    seal: Seal, payloads: Sequence[Payload], context: Context, blocked: Blocking | None = None
+) -> SealVerdict:
     """One seal: placement, content, signature, and then whom to believe."""
     from chopmark.trust import judge  # unsigned files need no trust
 
@@ -113,6 +131,7 @@ def judge_seal(seal: Seal, payloads: Sequence[Payload], context: Context) -> Sea
     proof = proof_of(seal, payloads, context.store.keyring)
     integrity += proof.findings
     judgement = judge.judge(proof, seal.purpose, context)
+    refused = blocked.signers(seal, judgement.path) if blocked is not None else []
     return SealVerdict(
         where=seal.where,
         scheme=seal.envelope.scheme,
@@ -121,7 +140,7 @@ def judge_seal(seal: Seal, payloads: Sequence[Payload], context: Context) -> Sea
         signer=proof.signer,
         signed_at=judgement.signed_at,
         nested=seal.nested,
-        findings=(*integrity, *judgement.findings),
+        findings=(*integrity, *judgement.findings, *refused),
     )
 
 

@@ -71,4 +71,9 @@ def _believe(leaf: x509.Certificate, carried: Carried, purpose: str, moment: Mom
     way = path.find(leaf, purpose_oid(purpose), moment, material, settles)
     if context.collector is not None:
         context.collector.certificates(way.certificates)
-    return Belief(way, (*way.findings, *asked.get(way.certificates, ())))
+    blocked: list[Finding] = []
+    if context.blocklists:
+        from chopmark.trust import blocklist  # hardly anybody has one
+
+        blocked = blocklist.certificate_findings(context.blocklists, way.certificates)
+    return Belief(way, (*way.findings, *blocked, *asked.get(way.certificates, ())))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from chopmark.core import limits
 from chopmark.core.errors import UsageError
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chopmark.core.contracts import Fetcher
+    from chopmark.trust.blocklist import Blocklist
     from chopmark.trust.crl import CrlSource
     from chopmark.trust.evidence import Collector, Evidence
     from chopmark.trust.moment import Moment
@@ -25,14 +26,21 @@ REQUIRE, PREFER, OFF = "require", "prefer", "off"
 MODES = (REQUIRE, PREFER, OFF)
 
 
+class Besides(NamedTuple):
+    """What else may count: evidence that nobody trusts, a collector of what is used, lists of what is never trusted."""
+
+    evidence: Evidence | None = None
+    collector: Collector | None = None
+    blocklists: tuple[Blocklist, ...] = ()
+
+
 class Context:
     """The circumstances of a check, the same for all files of one call.
 
     `at` is the time of the check, with a zone; `revocation` is one of MODES; `fetcher` fetches missing issuers;
-    `demands` are the certificate policies wanted; `evidence` is further material that nobody trusts, and `collector`
-    gets whatever is used. Answers are remembered with the window of time they hold in, so that many files by one signer
-    are judged once. Raises UsageError for an unknown mode, a time without a zone, and a CRL in a store's folder that
-    cannot be read.
+    `demands` are the certificate policies wanted. Answers are remembered with the window of time they hold in, so that
+    many files by one signer are judged once. Raises UsageError for an unknown mode, a time without a zone, and a CRL in
+    a store's folder that cannot be read.
     """
 
     def __init__(
@@ -43,9 +51,7 @@ class Context:
         crls: CrlSource | None = None,
         fetcher: Fetcher | None = None,
         demands: Demands | None = None,
-        *,
-        evidence: Evidence | None = None,
-        collector: Collector | None = None,
+        besides: Besides | None = None,
     ) -> None:
         if revocation not in MODES:
             raise UsageError(f"revocation is {', '.join(MODES)}, not {revocation!r}")
@@ -55,9 +61,8 @@ class Context:
             from chopmark.trust.crl import CrlSource  # who has no lists may still have a store with some
 
             crls = CrlSource()
-        self.store = store if evidence is None else store.with_source(evidence)
-        self.evidence = evidence
-        self.collector = collector
+        self.evidence, self.collector, self.blocklists = besides or Besides()
+        self.store = store if self.evidence is None else store.with_source(self.evidence)
         self.at = at
         self.revocation = revocation
         self.demands = demands

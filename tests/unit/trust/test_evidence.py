@@ -83,8 +83,10 @@ def judged(
             mode,
             lists,
             fetcher,
-            evidence=evidence.read(str(folder), lists) if folder else None,
-            collector=evidence.Collector(str(collect)) if collect else None,
+            besides=context.Besides(
+                evidence.read(str(folder), lists) if folder else None,
+                evidence.Collector(str(collect)) if collect else None,
+            ),
         )
         return judge.judge(material.proof(SIGNER, SIGNER), "code-signing", here)
 
@@ -115,7 +117,11 @@ def test_nothing_in_a_folder_is_an_anchor(tmp_path: Path) -> None:
     other = pki.authority("Other Root")
     lists = crl.CrlSource(cache=str(tmp_path / "crls"))
     here = context.Context(
-        material.trusting(tmp_path, other), NOW, "off", lists, evidence=evidence.read(str(bundle), lists)
+        material.trusting(tmp_path, other),
+        NOW,
+        "off",
+        lists,
+        besides=context.Besides(evidence.read(str(bundle), lists)),
     )
     judgement = judge.judge(material.proof(SIGNER, SIGNER), "code-signing", here)
     assert codes(judgement) == {"path.untrusted_root"}

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from chopmark.core.artifact import Artifact
-    from chopmark.core.contracts import Content, Format, SealOptions
+    from chopmark.core.contracts import Content, Description, Format, SealOptions
     from chopmark.core.patch import Patch
     from chopmark.core.seal import Payload, Recipe, Seal
 
@@ -75,6 +75,12 @@ class PeFormat:
         from chopmark.formats.pe import writing
 
         return writing.strip(artifact)
+
+    def describe(self, artifact: Artifact) -> Description:
+        """Image hashes, names and version, for lists of files."""
+        from chopmark.formats.pe import describing
+
+        return describing.describe(artifact)
 
 
 FORMAT: Format = PeFormat()

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 EFI_SUBSYSTEMS = range(10, 14)
 """EFI application, boot service driver, runtime driver, ROM image."""
 
+_NATIVE = 1
 _HEAD = 4096
 _LFANEW = 0x3C
 _COFF = struct.Struct("<4sHHIIIHH")
@@ -66,6 +67,19 @@ class Image(NamedTuple):
     sections: tuple[Section, ...]
 
     @property
+    def kernel(self) -> bool:
+        """Whether it runs in the kernel: the subsystem of drivers is the native one."""
+        return self.subsystem == _NATIVE
+
+    def offset_of(self, address: int) -> int | None:
+        """Where in the file something lies that a relative virtual address points to; None when it is not there."""
+        for section in self.sections:
+            inside = address - section.virtual_address
+            if 0 <= inside < section.raw_size:
+                return section.raw_offset + inside
+        return None
+
+    @property
     def efi(self) -> bool:
         """Whether firmware runs it, which takes several signatures side by side."""
         return self.subsystem in EFI_SUBSYSTEMS
@@ -96,6 +110,20 @@ def read(view: View) -> Image:
     if known is None:
         known = _READ[view] = _read(view)
     return known
+
+
+def data_directory(view: View, image: Image, number: int) -> tuple[int, int]:
+    """Address and size in a data directory; zeros when the header has no such directory."""
+    start = image.checksum - _CHECKSUM
+    fields = view.read(start, 256)
+    directories = _MAGICS[int.from_bytes(fields[:2], "little")]
+    if number >= int.from_bytes(fields[directories - 4 : directories], "little"):
+        return 0, 0
+    entry = fields[directories + 8 * number :][: DIRECTORY.size]
+    if start + directories + 8 * (number + 1) > image.headers_end or len(entry) != DIRECTORY.size:
+        return 0, 0
+    address, size = DIRECTORY.unpack(entry)
+    return address, size
 
 
 def _read(view: View) -> Image:
