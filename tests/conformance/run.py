@@ -1,4 +1,4 @@
-"""Run the standard suites, or those that are named: `python tests/conformance/run.py [pkits|bettertls|limbo ...]`."""
+"""Run the standard suites, or those that are named: `python tests/conformance/run.py [pkits|crl|limbo ...]`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import importlib
 import sys
 from pathlib import Path
 
-SUITES = ("pkits", "bettertls", "limbo")
+SUITES = ("pkits", "crl", "bettertls", "limbo")
 
 
 def main() -> int:

@@ -49,8 +49,8 @@ class Description(NamedTuple):
     """What lists of files can say of one artifact.
 
     `recipes` are the digests by which its format knows it, `strings` the names that its publisher gave it (pairs, of
-    the version resource of a PE image), `version` the number there, `kernel` whether it runs in the kernel; `readable` is
-    False when there are names that could not be read.
+    the version resource of a PE image), `version` the number there, `kernel` whether it runs in the kernel; `readable`
+    is False when there are names that could not be read.
     """
 
     recipes: tuple[Recipe, ...] = ()

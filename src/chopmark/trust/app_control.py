@@ -203,7 +203,7 @@ class _Reader:
             self._scenario = attributes.get("Value", "")
         elif above == "DeniedSigners" and name == "DeniedSigner":
             self._denied.append((self._scenario, attributes.get("SignerId", ""), []))
-        elif above == "DeniedSigner" and name == "ExceptAllowRule":
+        elif name == "ExceptAllowRule" and self._way[-3:-1] == ["DeniedSigners", "DeniedSigner"]:
             self._denied[-1][2].append(attributes.get("AllowRuleID", ""))
         elif above == "FileRulesRef" and name == "FileRuleRef":
             self._referred.append((self._scenario, attributes.get("RuleID", "")))

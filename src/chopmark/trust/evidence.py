@@ -149,18 +149,22 @@ def _one(raw: bytes, crls: CrlSource | None) -> list[Piece]:
         if not parts:
             return []
         if parts[0].tag == der.OBJECT_IDENTIFIER:
-            return [Piece(CERTIFICATE, x509.certificate(each).raw) for each in pem.certificates(raw)]
+            return [_certificate(each) for each in pem.certificates(raw)]
         if parts[0].tag == der.ENUMERATED:
             return [Piece(ANSWER, raw)]
         inner = parts[0].expect(der.SEQUENCE).children()
         # A list has a time where a certificate has its validity; a certificate has six elements at least.
         if any(each.tag in (der.UTC_TIME, der.GENERALIZED_TIME) for each in inner[:4]):
             return [Piece(LIST, raw, Crl(raw) if crls is None else crls.read(raw))]
-        certificate = x509.Certificate(raw)
-        x509.name_key(certificate.subject)
-        return [Piece(CERTIFICATE, raw)]
+        return [_certificate(raw)]
     except MalformedError:
         return []
+
+
+def _certificate(raw: bytes) -> Piece:
+    """A certificate whose subject can be read: it will be looked for by that. Raises MalformedError."""
+    x509.name_key(x509.certificate(raw).subject)
+    return Piece(CERTIFICATE, raw)
 
 
 class Collector:

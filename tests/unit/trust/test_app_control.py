@@ -180,6 +180,7 @@ ENTITY = b'<!DOCTYPE SiPolicy [<!ENTITY a "b">]>'
         drivers.policy(deny('FileName="a"') * 2),
         drivers.policy(deny('FileName="a"', "")),
         drivers.policy("<a>" * 40 + "</a>" * 40),
+        drivers.policy(denied=['<DeniedSigner SignerId=""/>']),
         drivers.policy("\0"),
         b"\xff\xfe" + drivers.policy(),
     ],
@@ -215,3 +216,8 @@ def test_no_change_does_anything_but_refuse(changes: list[tuple[int, int]]) -> N
         return
     app_control.names_of(read, NAMED)
     app_control.signers_of(read, NAMED, SIGNED)
+
+
+def test_an_exception_that_belongs_to_nobody_means_nothing() -> None:
+    stray = '<DeniedSigner SignerId="x"><ExceptAllowRule AllowRuleID="ID_ALLOW_ALL_1"/></DeniedSigner>'
+    assert app_control.parse(drivers.policy(stray)).signers == ()

@@ -240,3 +240,9 @@ def test_a_folder_that_cannot_be_made_is_a_wrong_option(tmp_path: Path) -> None:
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(UsageError):
         evidence.Collector(str(tmp_path / "file" / "inside"))
+
+
+def test_a_certificate_whose_name_cannot_be_read_is_not_kept() -> None:
+    broken = SIGNER.der.replace(der.oid("2.5.4.3"), b"\x1f\x03\x55\x04\x03")
+    assert evidence.recognised(broken) == []
+    assert evidence.recognised(bag(SIGNER).replace(der.oid("2.5.4.3"), b"\x1f\x03\x55\x04\x03")) == []
