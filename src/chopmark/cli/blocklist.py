@@ -42,8 +42,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     show = actions.add_parser("show", help="what a list names")
     show.add_argument("name", metavar="NAME|F", help="a list that was added, or a file")
     show.add_argument("text", nargs="?", default="", metavar="TEXT", help="only lines with this in them")
-    block = actions.add_parser("block", help="put a file, or the certificates in it, on a list of your own")
-    block.add_argument("files", nargs="+", metavar="FILE", help="what to block")
+    block = actions.add_parser("block", help="put a file, a certificate, or a file's signers on a list of your own")
+    block.add_argument("files", nargs="+", metavar="FILE", help="a file or certificate (in a chain the first)")
     block.add_argument("--by", choices=_KINDS, default="file", help="by what it is recognised (default: file)")
     block.add_argument("--name", metavar="NAME", default=_OWN, help=f"the list (default: {_OWN})")
     block.add_argument("--remark", metavar="TEXT", default="", help="why")
@@ -224,14 +224,22 @@ def _digests(path: str) -> list[Named]:
 
 
 def _certificates(path: str) -> list[x509.Certificate]:
+    """The first certificate in a file of certificates, else those of the signers of the file. Raises UsageError."""
     from chopmark.core import limits
-    from chopmark.core.artifact import read_small
+    from chopmark.core.artifact import Artifact, read_small
+    from chopmark.core.errors import InputError
+    from chopmark.engine import consult
     from chopmark.envelopes import pem, x509
 
     try:
-        return [x509.certificate(raw) for raw in pem.certificates(read_small(path, limits.STORE_FILE_MAX))]
-    except MalformedError as error:
-        raise UsageError(f"{path}: {error} (certificates are taken from PEM or DER files)") from None
+        # What stands behind the first one are those who issued it.
+        return [x509.certificate(pem.certificates(read_small(path, limits.STORE_FILE_MAX))[0])]
+    except (MalformedError, InputError):
+        with Artifact.open(path) as artifact:
+            found = consult.signers(artifact)
+    if not found:
+        raise UsageError(f"{path}: neither certificates in PEM or DER nor a signature with one")
+    return found
 
 
 def _remove(args: Namespace) -> int:

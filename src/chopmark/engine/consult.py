@@ -43,6 +43,17 @@ def consult(artifact: Artifact, lists: tuple[Blocklist, ...], at: dt.datetime) -
     return findings
 
 
+def signers(artifact: Artifact) -> list[x509.Certificate]:
+    """The certificate of each signer of an artifact. Raises UnreadableError."""
+    try:
+        owner, seals, _ = check.seals_of(artifact, identify.identify(artifact))
+        payloads = check.payloads_of(artifact, owner, seals)
+    except MalformedError:
+        return []
+    proofs = [seal.envelope.check(of_seal) for seal, of_seal in zip(seals, payloads, strict=True)]
+    return [certificate for proof in proofs for certificate in _read(proof.certificates[:1])]
+
+
 def _read(raws: Iterable[bytes]) -> Iterable[x509.Certificate]:
     for raw in raws:
         try:

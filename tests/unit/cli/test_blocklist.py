@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chopmark.core import clock
-from tests.support import drivers
+from tests.support import drivers, pki
 
 if TYPE_CHECKING:
     from tests.support.desk import Desk
@@ -197,6 +197,19 @@ def test_signers_are_blocked_by_their_certificates(desk: Desk, kind: str) -> Non
         assert set(found(desk)) <= {"blocklist.certificate", "blocklist.key"}
         assert desk.run("blocklist", "remove", "signers") == 0
     assert desk.verify(path) == 0
+
+
+def test_the_signers_of_a_file_are_blocked_and_not_their_authority(desk: Desk) -> None:
+    path, other = desk.signed(), desk.sample("script", "other.sh")
+    stranger = pki.leaf(desk.world.issuing, "Stranger")
+    key, cert = desk.write("s.key", stranger.private_pem()), desk.write("s.pem", stranger.pem + desk.world.issuing.pem)
+    assert desk.run("sign", other, "--key", key, "--cert", cert) == 0
+    assert desk.run("blocklist", "block", path, "--by", "key") == 0
+    assert (desk.verify(path), desk.verify(other)) == (1, 0)
+    assert desk.run("blocklist", "block", cert, "--by", "key") == 0
+    assert desk.verify(other) == 1
+    assert desk.run("blocklist", "list", "--json") == 0
+    assert json.loads(desk.out)["entries"] == 2
 
 
 def test_block_adds_to_what_is_there(desk: Desk) -> None:
