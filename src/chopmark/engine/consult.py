@@ -11,10 +11,13 @@ from chopmark.trust import blocklist
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from chopmark.core.artifact import Artifact
+    from chopmark.core.contracts import Format
     from chopmark.core.finding import Finding
+    from chopmark.core.proof import Proof
+    from chopmark.core.seal import Seal
     from chopmark.trust.blocklist import Blocklist
 
 
@@ -29,28 +32,32 @@ def consult(artifact: Artifact, lists: tuple[Blocklist, ...], at: dt.datetime) -
         format_ = identify.formats()["detached"]
     blocked = blocking.examine(artifact, format_, lists, at)
     findings = list(blocked.findings)
-    try:
-        owner, seals, _ = check.seals_of(artifact, format_)
-        payloads = check.payloads_of(artifact, owner, seals)
-    except MalformedError:
-        return findings
-    for seal, of_seal in zip(seals, payloads, strict=True):
-        proof = seal.envelope.check(of_seal)
-        signers = list(_read(proof.certificates))
+    for seal, proof in _signatures(artifact, format_):
+        signed_by = list(_read(proof.certificates))
         stampers = [each for stamp in proof.stamps for each in _read(stamp.proof.certificates)]
-        findings += blocklist.certificate_findings(lists, [*signers, *stampers])
-        findings += blocked.signers(seal, signers)
+        findings += blocklist.certificate_findings(lists, [*signed_by, *stampers])
+        findings += blocklist.key_findings(lists, proof.signer)
+        findings += blocked.signers(seal, signed_by)
     return findings
+
+
+def _signatures(artifact: Artifact, format_: Format) -> Iterator[tuple[Seal, Proof]]:
+    try:
+        found, _ = check.seals_of(artifact, format_)
+        payloads = check.payloads_of(artifact, found)
+    except MalformedError:
+        return
+    for owned, of_seal in zip(found, payloads, strict=True):
+        yield owned.seal, check.proof_of(owned.seal, of_seal)
 
 
 def signers(artifact: Artifact) -> list[x509.Certificate]:
     """The certificate of each signer of an artifact. Raises UnreadableError."""
     try:
-        owner, seals, _ = check.seals_of(artifact, identify.identify(artifact))
-        payloads = check.payloads_of(artifact, owner, seals)
-    except MalformedError:
+        format_ = identify.identify(artifact)
+    except identify.AmbiguousError:
         return []
-    proofs = [seal.envelope.check(of_seal) for seal, of_seal in zip(seals, payloads, strict=True)]
+    proofs = [proof for _, proof in _signatures(artifact, format_)]
     return [certificate for proof in proofs for certificate in _read(proof.certificates[:1])]
 
 

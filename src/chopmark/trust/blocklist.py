@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from chopmark.core.finding import Finding
     from chopmark.core.reasons import Reason
+    from chopmark.core.signer import SignerId
     from chopmark.envelopes import x509
     from chopmark.trust.app_control import Policy
 
@@ -98,6 +99,14 @@ def certificate_findings(lists: Sequence[Blocklist], certificates: Iterable[x509
             names = _names(certificate, algorithms)
             found += [_finding(each, named, certificate.subject_text) for named in names if named in each.named]
     return found
+
+
+def key_findings(lists: Sequence[Blocklist], signer: SignerId | None) -> list[Finding]:
+    """A finding for every list that names the key of a signer who has no certificate."""
+    if signer is None or signer.kind == "x509" or not signer.fingerprint:
+        return []
+    named = Named(KEY, "sha256", bytes.fromhex(signer.fingerprint))
+    return [_finding(each, named, signer.subject) for each in lists if named in each.named]
 
 
 def _names(certificate: x509.Certificate, algorithms: Iterable[str]) -> Iterator[Named]:

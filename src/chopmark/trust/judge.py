@@ -44,7 +44,7 @@ def judge(proof: Proof, purpose: str, context: Context) -> Judgement:
     unknown purpose and nothing else: whatever certificates, stamps and lists contain is a finding.
     """
     if proof.signer is not None and proof.signer.kind != "x509":
-        return Judgement(tuple(keyring.judge(proof, context.store.keyring)))
+        return Judgement((*keyring.judge(proof, context.store.keyring), *_blocked_key(proof, context)))
     chosen = stamps.choose(proof.stamps, context)
     findings = list(chosen.findings)
     moment, weak = _moment(proof, chosen, context)
@@ -63,6 +63,14 @@ def judge(proof: Proof, purpose: str, context: Context) -> Judgement:
     findings += belief.findings
     findings += _validity(leaf, signed_at, context)
     return Judgement(tuple(findings), signed_at, belief.path.certificates)
+
+
+def _blocked_key(proof: Proof, context: Context) -> list[Finding]:
+    if not context.blocklists:
+        return []
+    from chopmark.trust import blocklist  # hardly anybody has one
+
+    return blocklist.key_findings(context.blocklists, proof.signer)
 
 
 def _moment(proof: Proof, chosen: stamps.Chosen, context: Context) -> tuple[Moment, Finding | None]:

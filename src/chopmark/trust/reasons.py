@@ -360,6 +360,7 @@ KEY_UNTRUSTED = Reason(
     "The signature is by a key that the trust store does not have.",
     "Have it signed with a key that is trusted here.",
     techniques=("T1036.001", "T1587.002"),
+)
 
 # Blocklists
 _BLOCKED = ("T1553.002", "T1588.003", "T1587.002")

@@ -14,6 +14,8 @@ from hypothesis import strategies as st
 
 from chopmark.core import limits
 from chopmark.core.errors import MalformedError, UsageError
+from chopmark.core.proof import Proof
+from chopmark.core.signer import SignerId
 from chopmark.envelopes import x509
 from chopmark.trust import blocklist, blocklist_text, context, judge
 from chopmark.trust.blocklist import Blocklist, Named
@@ -257,3 +259,12 @@ def test_a_way_that_leads_nowhere_is_blocked_all_the_same(tmp_path: Path) -> Non
         besides=context.Besides(blocklists=(parsed(lines_for(WORLD.signer)["blocklist.key"]),)),
     )
     assert "blocklist.key" in codes(judge.judge(material.proof(WORLD.signer), "code-signing", here))
+
+
+def test_a_key_without_a_certificate_can_be_named_too(tmp_path: Path) -> None:
+    digest = hashlib.sha256(b"a bare key").hexdigest()
+    proof = Proof(SignerId("key", "somebody", digest), "blake2b", ())
+    for lines, expected in (((), set()), ((f"key sha256:{digest}",), {"blocklist.key"})):
+        besides = context.Besides(blocklists=(parsed(*lines),))
+        here = context.Context(material.trusting(tmp_path, WORLD.root), pki.NOW, "off", besides=besides)
+        assert {code for code in codes(judge.judge(proof, "any", here)) if code.startswith("blocklist")} == expected
