@@ -1,4 +1,4 @@
-"""Run the standard suites, or those that are named: `python tests/conformance/run.py [pkits|crl|limbo ...]`."""
+"""Run the standard suites, or those that are named: `python tests/conformance/run.py [SUITE ...]`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import importlib
 import sys
 from pathlib import Path
 
-SUITES = ("pkits", "crl", "bettertls", "limbo")
+SUITES = ("pkits", "crl", "ocsp", "bettertls", "limbo")
 
 
 def main() -> int:
