@@ -17,9 +17,9 @@ class Proof(NamedTuple):
     """The result of checking one envelope: structure, digests and the signature over them.
 
     `certificates` are DER, the signer's own first when it was found, then all others carried along, as material for
-    paths; `crls` are DER, carried along too; `digest_algorithm` is the weakest digest the signature rests on;
-    `claimed_time` is what the signer says (signingTime), believed by nobody; `stamps` are the time stamps over this
-    signature.
+    paths; `crls` and `answers` (OCSPResponse) are DER, carried along too; `digest_algorithm` is the weakest digest the
+    signature rests on; `claimed_time` is what the signer says (signingTime), believed by nobody; `stamps` are the time
+    stamps over this signature.
     """
 
     signer: SignerId | None
@@ -29,6 +29,7 @@ class Proof(NamedTuple):
     claimed_time: dt.datetime | None = None
     stamps: tuple[Stamp, ...] = ()
     crls: tuple[bytes, ...] = ()
+    answers: tuple[bytes, ...] = ()
 
     @property
     def intact(self) -> bool:

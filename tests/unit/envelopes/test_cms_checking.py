@@ -13,7 +13,7 @@ from chopmark.core.digest import hash_ranges
 from chopmark.core.errors import MalformedError
 from chopmark.core.finding import Outcome
 from chopmark.core.seal import Payload, Range, Recipe
-from chopmark.envelopes import algorithms, cms, der
+from chopmark.envelopes import algorithms, cms, der, ocsp
 from chopmark.envelopes.cms import ess, oids
 from chopmark.envelopes.x509 import certificate
 from tests.unit.envelopes import material
@@ -163,6 +163,26 @@ def test_other_kinds_of_certificates_are_tolerated_and_reported() -> None:
     proof = prove(loose.encoded())
     assert proof.intact
     assert "cms.certificates_other" in codes(proof, Outcome.INFO)
+
+
+def other_revocation(kind: str, value: bytes) -> bytes:
+    """OtherRevocationInfoFormat (RFC 5652 clause 10.2.1)."""
+    return der.explicit(1, der.oid(kind), value)
+
+
+def test_ocsp_answers_are_found_reported_and_must_be_some() -> None:
+    answer = ocsp.failure(ocsp.TRY_LATER)
+    carried = other_revocation("1.3.6.1.5.5.7.16.2", answer)
+    proof = prove(Loose(crls=[carried], version=5).encoded())
+    assert proof.answers == (answer,)
+    assert proof.crls == ()
+    assert "cms.answers" in codes(proof, Outcome.INFO)
+    assert "cms.certificates_other" not in codes(proof, Outcome.INFO)
+    payload = other_revocation("1.3.6.1.5.5.7.16.2", der.octet_string(b"payload"))
+    refused(Loose(crls=[payload], version=5), "cms.certificate_unreadable")
+    strange = prove(Loose(crls=[other_revocation("1.2.3.4", answer)], version=5).encoded())
+    assert strange.answers == ()
+    assert "cms.certificates_other" in codes(strange, Outcome.INFO)
 
 
 def test_crls_are_reported_and_must_be_some() -> None:

@@ -61,7 +61,7 @@ def check_alone(
     findings += _unsigned(signer, allowed_unsigned)
     if not signer.attributes_raw and signed.content_raw and _looks_like_attributes(signed):
         findings.append(reasons.ATTRIBUTES_AS_CONTENT.found())
-    return proof(examined, signed.certificates, signer, crls=signed.crls)
+    return proof(examined, signed.certificates, signer, crls=signed.crls, answers=signed.answers)
 
 
 def proof(
@@ -70,6 +70,7 @@ def proof(
     signer: SignerInfo,
     *,
     crls: tuple[bytes, ...] = (),
+    answers: tuple[bytes, ...] = (),
 ) -> Proof:
     """Put together what was examined."""
     own = examined.certificate
@@ -80,6 +81,7 @@ def proof(
         certificates=(own.raw, *(raw for raw in certificates if raw != own.raw)) if own else tuple(certificates),
         claimed_time=signer.signing_time,
         crls=crls,
+        answers=answers,
     )
 
 
@@ -212,6 +214,10 @@ def _structure(signed: SignedData, signer: SignerInfo) -> list[Finding]:
     if signed.crls:
         findings.append(reasons.CRLS.found(f"{len(signed.crls)}, {sum(map(len, signed.crls))} bytes"))
         findings += [reasons.CERTIFICATE_UNREADABLE.found("a CRL") for raw in signed.crls if not _is_crl(raw)]
+    if signed.answers:
+        findings.append(reasons.ANSWERS.found(f"{len(signed.answers)}, {sum(map(len, signed.answers))} bytes"))
+        unreadable = [raw for raw in signed.answers if not _is_answer(raw)]
+        findings += [reasons.CERTIFICATE_UNREADABLE.found("an OCSP answer") for raw in unreadable]
     if not signed.ordered:
         findings.append(reasons.ORDER.found())
     if signed.was_ber:
@@ -219,6 +225,16 @@ def _structure(signed: SignedData, signer: SignerInfo) -> list[Finding]:
         if signer.attributes_raw not in signed.raw:
             findings.append(reasons.ATTRIBUTES_REENCODED.found())
     return findings
+
+
+def _is_answer(raw: bytes) -> bool:
+    from chopmark.envelopes.ocsp import reading  # few signatures carry any
+
+    try:
+        reading.read_response(raw)
+    except MalformedError:
+        return False
+    return True
 
 
 def _is_crl(raw: bytes) -> bool:

@@ -10,6 +10,9 @@ SPC_INDIRECT_DATA = "1.3.6.1.4.1.311.2.1.4"
 WRAPPED = frozenset({DATA, TST_INFO})
 """Content types that always stand in an OCTET STRING."""
 
+OCSP_RESPONSE = "1.3.6.1.5.5.7.16.2"
+"""Revocation data of another kind than a CRL (RFC 5940)."""
+
 # Signed attributes
 CONTENT_TYPE = "1.2.840.113549.1.9.3"
 MESSAGE_DIGEST = "1.2.840.113549.1.9.4"

@@ -101,11 +101,13 @@ class SignedData:
 
     `content` are the octets that messageDigest is over: the value of what stands inside [0], without its tag and
     length (clause 5.4, and the same for PKCS #7); `content_raw` is that with tag and length. Both are None when the
-    content stands elsewhere. `certificates` and `crls` are DER; `others` counts certificates that are not X.509.
+    content stands elsewhere. `certificates`, `crls` and `answers` (OCSPResponse, RFC 5940) are DER; `others`
+    counts certificates and revocation data of other kinds.
     `raw` are the bytes as read, `definite` the same with definite lengths when `was_ber`.
     """
 
     __slots__ = (
+        "answers",
         "certificates",
         "cms_version",
         "content",
@@ -152,7 +154,8 @@ class SignedData:
         self.others = len(certificates) - len(self.certificates)
         crls = _elements(fields.optional(der.context(1)), limits.CERTIFICATES_MAX, "CRLs")
         self.crls = tuple(item.raw for item in crls if item.tag == der.SEQUENCE)
-        self.others += len(crls) - len(self.crls)
+        self.answers = tuple(answer for item in crls if (answer := _answer(item)))
+        self.others += len(crls) - len(self.crls) - len(self.answers)
         signers = _elements(fields.take(der.SET), limits.SIGNERS_MAX, "signers")
         fields.done()
         self.signers = tuple(SignerInfo(item) for item in signers)
@@ -205,6 +208,16 @@ def _elements(node: der.Node | None, limit: int, what: str) -> list[der.Node]:
     if len(found) > limit:
         raise der.DerError(f"{len(found)} {what}; {limit} are the limit")
     return found
+
+
+def _answer(node: der.Node) -> bytes:
+    """The OCSPResponse in an OtherRevocationInfoFormat (RFC 5652 clause 10.2.1, RFC 5940); empty for other kinds."""
+    if node.tag != der.context(1):
+        return b""
+    fields = node.fields(der.context(1))
+    kind, value = fields.take().oid(), fields.take()
+    fields.done()
+    return value.raw if kind == oids.OCSP_RESPONSE else b""
 
 
 def _ordered(nodes: list[der.Node]) -> bool:

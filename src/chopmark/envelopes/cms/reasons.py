@@ -175,10 +175,17 @@ CRLS = Reason(
     "Revocation lists came along; nothing rests on them unless trust says so.",
     cites="RFC 5652 clause 10.2.1",
 )
+ANSWERS = Reason(
+    "cms.answers",
+    INFO,
+    "OCSP answers came along; nothing rests on them unless trust says so.",
+    cites="RFC 5940 clause 2",
+)
 CERTIFICATE_UNREADABLE = Reason(
     "cms.certificate_unreadable",
     NO,
-    "Among the certificates or revocation lists is something that is not one: anybody can put a payload there.",
+    "Among the certificates, revocation lists or OCSP answers is something that is none: anybody can put a payload "
+    "there.",
     _GET_ANEW,
     "RFC 5280 clauses 4.1, 5.1",
     ("T1553.002", "T1027.009"),
