@@ -44,6 +44,7 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="what to do without revocation data: undecided, go on and say so (default), or do not ask",
     )
     parser.add_argument("--crl", action="append", metavar="F", help="a CRL file (DER or PEM); may be repeated")
+    parser.add_argument("--ocsp", action="append", metavar="F", help="an OCSP answer (DER or PEM); may be repeated")
     parser.add_argument(
         "--evidence",
         metavar="DIR",
@@ -117,6 +118,7 @@ def context_for(args: Namespace, connections: ExitStack) -> Context:
     """Whom to trust, when and with which revocation data, from the options and settings."""
     from chopmark.net import http  # together with trust
     from chopmark.trust import blocklist, context, crl, store  # wrong options are told before this is loaded
+    from chopmark.trust.ocsp import source
 
     offline = switch(setting(args.offline, "verify", "offline"), "offline")
     fetcher = None if offline else connections.enter_context(closing(http.HttpFetcher()))
@@ -132,6 +134,7 @@ def context_for(args: Namespace, connections: ExitStack) -> Context:
             _evidence(args.evidence, crls),
             _collector(args.collect),
             blocklist.load(words(setting(args.blocklist, "verify", "blocklist", default=[]))),
+            source.OcspSource(args.ocsp or (), fetcher=fetcher),
         ),
     )
 

@@ -191,6 +191,18 @@ OCSP_SINGLES_MAX = 1024
 """Certificates that one response may be about; some answer about a whole batch."""
 OCSP_CERTIFICATES_MAX = 8
 """Certificates in one response."""
+OCSP_SIGNERS_MAX = 8
+"""Certificates that are tried as the signer of one response."""
+OCSP_UNDATED_MAX = dt.timedelta(minutes=5)
+"""How old an answer may be that does not say how long it counts: its responder has newer ones all the time."""
+OCSP_URLS_MAX = 2
+"""Addresses of responders that are tried for one certificate."""
+OCSP_GET_MAX = 255
+"""Characters of an address with the request in it (RFC 5019 clause 5); longer requests go by POST."""
+OCSP_PER_ISSUER_MAX = 16
+"""After so many answers fetched about one issuer's certificates, its list is asked for first."""
+OCSP_KEPT_MAX = 16 * MIB
+"""Bytes of answers kept in memory by whoever checks."""
 OCSP_CHANGES_MAX = 1024
 """Changes of the register that a responder looks at one by one; after more, it looks every certificate up again."""
 OCSP_RECHECK_SECONDS = 1.0

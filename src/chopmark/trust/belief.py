@@ -16,15 +16,16 @@ if TYPE_CHECKING:
 
 
 class Carried(NamedTuple):
-    """What came along with a signature: DER certificates and CRLs."""
+    """What came along with a signature: DER certificates, CRLs and OCSP answers."""
 
     certificates: tuple[bytes, ...]
     crls: tuple[bytes, ...]
+    answers: tuple[bytes, ...] = ()
 
     @property
     def size(self) -> int:
         """Bytes of all of them."""
-        return sum(map(len, self.certificates)) + sum(map(len, self.crls))
+        return sum(len(each) for kind in self for each in kind)
 
 
 class Belief(NamedTuple):
@@ -60,6 +61,7 @@ def _believe(leaf: x509.Certificate, carried: Carried, purpose: str, moment: Mom
             context,
             carried.crls,
             certificates=carried.certificates,
+            answers=carried.answers,
             stamp=purpose == "time-stamping",
         )
         asked[way.certificates] = found

@@ -43,14 +43,17 @@ class FetchCache:
             return None
         return data if len(data) <= self._limit else None
 
-    def fetch(self, url: str, accept: Callable[[bytes], bool]) -> bytes:
-        """Fetch a URL and keep the body if `accept` says so. Raises UnavailableError."""
+    def fetch(self, url: str, accept: Callable[[bytes], bool], ask: Callable[[Fetcher], bytes] | None = None) -> bytes:
+        """Fetch a URL and keep the body if `accept` says so. Raises UnavailableError.
+
+        `ask` fetches in another way than by GET what is kept under this URL.
+        """
         if self._fetcher is None:
             raise UnavailableError(f"{url}: offline")
         if url in self._failed:
             raise UnavailableError(self._failed[url])
         try:
-            body = self._fetcher.get(url, self._limit)
+            body = ask(self._fetcher) if ask is not None else self._fetcher.get(url, self._limit)
         except UnavailableError as error:
             self._failed[url] = str(error)
             raise

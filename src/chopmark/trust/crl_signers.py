@@ -90,7 +90,7 @@ def _doubt(crl: Crl, signer: x509.Certificate, certificate: x509.Certificate, in
     own = crl.issuer_key == x509.name_key(certificate.issuer)
     if own and way.certificates[1].spki not in {each.spki for each in inquiry.path[1:]}:
         raise revocation_list.UnusableError("somebody who is not on the path certified its signer")
-    below = type(inquiry)(context, way.certificates, inquiry.lists, inquiry.certificates, pending)
+    below = inquiry.below(certificate, way.certificates)
     for each, issuer in pairwise(way.certificates):
         standing = below.standing(each, issuer)
         if standing.entry is not None:

@@ -59,7 +59,7 @@ def judge(proof: Proof, purpose: str, context: Context) -> Judgement:
     if proof.signer is None or proof.signer.fingerprint != leaf.key_sha256:
         findings.append(reasons.PATH_KEY_MISMATCH.found())
         return Judgement(tuple(findings), signed_at)
-    belief = believe(leaf, Carried(proof.certificates[1:], proof.crls), purpose, moment, context)
+    belief = believe(leaf, Carried(proof.certificates[1:], proof.crls, proof.answers), purpose, moment, context)
     findings += belief.findings
     findings += _validity(leaf, signed_at, context)
     return Judgement(tuple(findings), signed_at, belief.path.certificates)

@@ -307,7 +307,10 @@ STAMP_OUTSIDE = Reason(
 
 # Revocation
 REVOCATION_GOOD = Reason(
-    "revocation.good", OK, "The issuer's list does not name this certificate.", cites="RFC 5280 clause 6.3"
+    "revocation.good",
+    OK,
+    "The issuer's list does not name this certificate, or its OCSP responder says that it is good.",
+    cites="RFC 5280 clause 6.3, RFC 6960 clause 3.2",
 )
 REVOCATION_REVOKED = Reason(
     "revocation.revoked",
@@ -337,6 +340,14 @@ REVOCATION_UNAVAILABLE = Reason(
     "Whether the certificate was revoked could not be found out.",
     "Check again with the network at hand, or with the issuer's current list (--crl).",
     "RFC 5280 clause 6.3.3",
+)
+REVOCATION_UNKNOWN = Reason(
+    "revocation.unknown",
+    UNKNOWN,
+    "The issuer's own OCSP responder does not know this certificate, though it has not expired: it may be forged.",
+    "Ask its issuer whether it issued this certificate.",
+    "RFC 6960 clause 2.2",
+    _SUBVERTED,
 )
 REVOCATION_NOT_CHECKED = Reason(
     "revocation.not_checked",

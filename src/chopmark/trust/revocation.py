@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from chopmark.core import clock
+from chopmark.core.finding import Outcome
 from chopmark.trust import reasons, revocation_list, standing
 from chopmark.trust.context import OFF, REQUIRE
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from chopmark.envelopes import x509
     from chopmark.trust.context import Context
     from chopmark.trust.moment import Moment
+    from chopmark.trust.ocsp.answer import Answer
     from chopmark.trust.revocation_list import Entry
     from chopmark.trust.standing import Standing
 
@@ -41,12 +43,13 @@ def check(
     carried: Sequence[bytes] = (),
     *,
     certificates: Sequence[bytes] = (),
+    answers: Sequence[bytes] = (),
     stamp: bool = False,
 ) -> list[Finding]:
-    """A finding for every certificate of a trusted path but its anchor.
+    """A finding for every certificate of a trusted path but its anchor, and one for each OCSP answer that fails.
 
-    `carried` are DER CRLs that came with the signature, `certificates` are the DER certificates that did; `stamp` says
-    that the path is a time-stamp authority's, which follows a rule of its own.
+    `carried` are DER CRLs that came with the signature, `certificates` the DER certificates and `answers` the OCSP
+    answers that did; `stamp` says that the path is a time-stamp authority's, which follows a rule of its own.
     """
     if context.revocation == OFF:
         return [reasons.REVOCATION_OFF.found(subject=path[0].subject_text)]
@@ -55,28 +58,43 @@ def check(
     lists = standing.read(carried)
     if context.evidence is not None:
         lists += context.evidence.lists
-    inquiry = standing.Inquiry(context, path, lists, certificates)
+        answers = (*answers, *context.evidence.answers)
+    inquiry = standing.Inquiry(context, path, lists, certificates, answers=_read(answers) if answers else ())
+    required = context.revocation == REQUIRE
     findings = []
     for certificate, issuer in pairwise(path):
         found = inquiry.standing(certificate, issuer)
         if found.entry is not None:
             reason, detail = _revoked(found.entry, moment, stamp=stamp)
             detail += f"; {_shown(found)}"
+        elif found.unknown:
+            reason, detail = reasons.REVOCATION_UNKNOWN, found.problem
         elif found.problem:
-            required = context.revocation == REQUIRE
             reason = reasons.REVOCATION_UNAVAILABLE if required else reasons.REVOCATION_NOT_CHECKED
             detail = found.problem
         else:
             reason = reasons.REVOCATION_GOOD
             detail = _shown(found)
         findings.append(reason.found(detail, subject=certificate.subject_text))
+        outcome = Outcome.UNKNOWN if found.problem and required else None
+        findings += [
+            doubt.reason.found(doubt.detail, subject=certificate.subject_text, outcome=outcome)
+            for doubt in found.remarks
+        ]
     return findings
+
+
+def _read(answers: Sequence[bytes]) -> Sequence[Answer]:
+    from chopmark.trust.ocsp import source  # few signatures bring any
+
+    return source.carried(answers)
 
 
 def _shown(found: Standing) -> str:
     """How new the data is that says so, and when newer is due."""
     until = f", the next due {clock.show(found.until)}" if found.until else ", which does not say when the next is due"
-    return f"list of {clock.show(found.as_of)}{until}" if found.as_of else ""
+    what = "OCSP answer" if found.by_answer else "list"
+    return f"{what} of {clock.show(found.as_of)}{until}" if found.as_of else ""
 
 
 def _revoked(entry: Entry, moment: Moment, *, stamp: bool) -> tuple[Reason, str]:

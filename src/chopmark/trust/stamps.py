@@ -102,7 +102,7 @@ def _belief(stamp: Stamp, moment: Moment, context: Context) -> Belief | None:
         leaf = x509.certificate(proof.certificates[0])
     except (IndexError, MalformedError):
         return None
-    return believe(leaf, Carried(proof.certificates[1:], proof.crls), "time-stamping", moment, context)
+    return believe(leaf, Carried(proof.certificates[1:], proof.crls, proof.answers), "time-stamping", moment, context)
 
 
 def _is_trusted(belief: Belief, subject: str, findings: list[Finding]) -> bool:

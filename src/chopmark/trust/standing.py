@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from chopmark.core import limits
 from chopmark.core.errors import MalformedError
 from chopmark.envelopes import x509
 from chopmark.trust import revocation_list
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from chopmark.trust.context import Context
+    from chopmark.trust.ocsp.answer import Answer, Doubt
     from chopmark.trust.revocation_list import Crl, Entry
 
 _OTHER_ISSUER = b"\xa2"
@@ -22,20 +24,25 @@ _OTHER_ISSUER = b"\xa2"
 class Standing(NamedTuple):
     """What is known about one certificate: the entry that revokes it; else why nothing is known; else it is good.
 
-    `as_of` is from when the data is that says so, `until` when newer data is due.
+    `as_of` is from when the data is that says so, `until` when newer data is due, `by_answer` whether it is an OCSP
+    answer. With `unknown` the issuer's own responder does not know the certificate. `remarks` are why answers did not
+    count.
     """
 
     entry: Entry | None
     problem: str
     as_of: dt.datetime | None = None
     until: dt.datetime | None = None
+    by_answer: bool = False
+    unknown: bool = False
+    remarks: tuple[Doubt, ...] = ()
 
 
 class Inquiry:
     """All that can be asked about the certificates of one trusted path.
 
-    `lists` and `certificates` (DER) came with the signature; `pending` are certificates whose standing hangs on this
-    one's, so that nobody vouches for themselves.
+    `lists`, `answers` and `certificates` (DER) came with the signature; `pending` are certificates whose standing hangs
+    on this one's, so that nobody vouches for themselves.
     """
 
     def __init__(
@@ -45,48 +52,51 @@ class Inquiry:
         lists: Sequence[Crl] = (),
         certificates: Sequence[bytes] = (),
         pending: frozenset[bytes] = frozenset(),
+        answers: Sequence[Answer] = (),
     ) -> None:
         self.context = context
         self.path = path
         self.lists = lists
         self.certificates = certificates
         self.pending = pending
+        self.answers = answers
+
+    def below(self, certificate: x509.Certificate, path: Sequence[x509.Certificate] | None = None) -> Inquiry:
+        """The same for somebody on whom the standing of a certificate hangs, on this path or another."""
+        pending = self.pending | {certificate.raw}
+        return Inquiry(self.context, path or self.path, self.lists, self.certificates, pending, self.answers)
 
     def standing(self, certificate: x509.Certificate, issuer: x509.Certificate) -> Standing:
-        """What lists say about a certificate: those at hand first, published ones only when these do not do.
+        """What lists and OCSP answers say about a certificate.
 
-        Among the lists that are about this certificate the newest decides, among those about some reasons alone the
-        newest of each kind. Whom a list names is revoked even when the list has ended since; that it does not name
-        somebody counts only while it holds.
+        What is at hand comes first, then what is published, at last what came with the signature, because whoever made
+        it may have chosen what is old; nothing more is asked once it is revoked for good or good. Of what is published
+        a responder's answer is asked for first, until its list is the shorter way.
         """
-        try:
-            issuers = _issuers(certificate)
-        except MalformedError as error:
-            return Standing(None, f"its distribution points cannot be read: {error}")
-        tally = _Tally()
-        deltas = [crl for crl in (*self._near(issuers), *self.lists) if crl.is_delta and crl.issuer_key in issuers]
-        for crl, problem in self._candidates(certificate, issuers):
-            if problem:
-                tally.problems.append(problem)
-            if crl is None:
-                continue
-            try:
-                covered = crl.coverage(certificate)
-                if tally.has_newer(crl, covered):
-                    continue
-                doubt = self.check_signature(crl, certificate, issuer)
-                entry, source = self._look_up(crl, certificate, issuer, deltas)
-            except MalformedError as error:
-                tally.problems.append(str(error))
-                continue
-            if doubt and entry is None:
-                tally.problems.append(doubt)
-                continue
-            ended = crl.missing(certificate, self.context.at)
-            said = Standing(entry, "" if entry else ended, source.this_update, source.next_update)
-            if tally.add(crl, covered, said, ended):
+        lists = _Lists(self, certificate, issuer)
+        if not self._may_be_answered(certificate):
+            for step in (lists.near, lists.published, lists.carried):
+                if step():
+                    break
+            return lists.result
+        from chopmark.trust.ocsp import asking
+
+        answers = asking.Answers(self, certificate, issuer)
+        held = self.context.ocsp
+        published = [answers.published, lists.published]
+        if held is not None and held.prefers_lists(issuer):
+            published.reverse()
+        for step in (answers.near, lists.near, *published, answers.carried, lists.carried):
+            if step():
                 break
-        return tally.result
+        return answers.combined(lists.result)
+
+    def _may_be_answered(self, certificate: x509.Certificate) -> bool:
+        """Whether there can be an OCSP answer at all; about a signer of answers or lists not beyond a certain depth."""
+        if len(self.pending) >= limits.CRL_SIGNER_DEPTH_MAX:
+            return False
+        held = self.context.ocsp
+        return bool(self.answers) or (held is not None and held.concerns(certificate))
 
     def check_signature(self, crl: Crl, certificate: x509.Certificate, issuer: x509.Certificate) -> str:
         """Check that somebody signed a list who may (clause 6.3.3 (f) and (g)). Raises MalformedError.
@@ -112,7 +122,7 @@ class Inquiry:
         if self.context.collector is not None:
             self.context.collector.list(crl)
 
-    def _look_up(
+    def look_up(
         self, crl: Crl, certificate: x509.Certificate, issuer: x509.Certificate, deltas: Sequence[Crl]
     ) -> tuple[Entry | None, Crl]:
         """The entry for a certificate in a list together with the newest delta that fits it, and which said so."""
@@ -132,33 +142,94 @@ class Inquiry:
             return crl_delta.applied(entry, change, fresh=fresh), delta if fresh else crl
         return entry, crl
 
-    def _near(self, issuers: Sequence[object]) -> list[Crl]:
+
+class _Lists:
+    """The lists about one certificate of an inquiry, asked step by step; each step says whether that settles it.
+
+    Among the lists that are about this certificate the newest decides, among those about some reasons alone the newest
+    of each kind. Whom a list names is revoked even when the list has ended since; that it does not name somebody counts
+    only while it holds.
+    """
+
+    def __init__(self, inquiry: Inquiry, certificate: x509.Certificate, issuer: x509.Certificate) -> None:
+        self._inquiry = inquiry
+        self._certificate = certificate
+        self._issuer = issuer
+        self._tally = _Tally()
+        self._issuers: list[object] = []
+        self._problem = ""
+        try:
+            self._issuers = _issuers(certificate)
+        except MalformedError as error:
+            self._problem = f"its distribution points cannot be read: {error}"
+        at_hand = (*self._at_hand(), *inquiry.lists)
+        self._deltas = [crl for crl in at_hand if crl.is_delta and crl.issuer_key in self._issuers]
+
+    def near(self) -> bool:
+        """Ask the lists in files and in the store, the newest first."""
+        return self._weigh((crl, "") for crl in _complete(self._at_hand()))
+
+    def published(self) -> bool:
+        """Ask the lists at the addresses that the certificate names."""
+        return self._weigh(self._fetched()) if not self._problem else False
+
+    def carried(self) -> bool:
+        """Ask the lists that came with the signature."""
+        own = [each for each in self._inquiry.lists if each.issuer_key in self._issuers]
+        return self._weigh((crl, "") for crl in _complete(own))
+
+    @property
+    def result(self) -> Standing:
+        """What they say together."""
+        return Standing(None, self._problem) if self._problem else self._tally.result
+
+    def _at_hand(self) -> list[Crl]:
+        context = self._inquiry.context
         return [
-            *(crl for issuer in issuers for crl in self.context.crls.by_issuer(issuer)),
-            *(crl for crl in self.context.store_crls if crl.issuer_key in issuers),
+            *(crl for issuer in self._issuers for crl in context.crls.by_issuer(issuer)),
+            *(crl for crl in context.store_crls if crl.issuer_key in self._issuers),
         ]
 
-    def _candidates(self, certificate: x509.Certificate, issuers: Sequence[object]) -> Iterator[tuple[Crl | None, str]]:
-        """Complete lists: the newest at hand first, then published ones, with what went wrong there.
-
-        What came with the signature comes last, because whoever made it may have chosen an old list.
-        """
-        for crl in _complete(self._near(issuers)):
-            yield crl, ""
+    def _fetched(self) -> Iterator[tuple[Crl | None, str]]:
+        context = self._inquiry.context
         try:
-            for published, problem in self.context.crls.published(certificate, self.context.at):
+            for published, problem in context.crls.published(self._certificate, context.at):
                 if published is None:
                     yield None, problem
                 elif published.is_delta:
                     yield None, "the published CRL is a delta CRL, which is nothing without its base"
-                elif published.issuer_key not in issuers:
+                elif published.issuer_key not in self._issuers:
                     yield None, problem or "the published CRL is another issuer's"
                 else:
                     yield published, problem
         except MalformedError as error:
             yield None, str(error)
-        for crl in _complete([each for each in self.lists if each.issuer_key in issuers]):
-            yield crl, ""
+
+    def _weigh(self, candidates: Iterable[tuple[Crl | None, str]]) -> bool:
+        """Count lists, with what went wrong when they were fetched, until one settles it."""
+        inquiry, certificate, tally = self._inquiry, self._certificate, self._tally
+        for crl, problem in candidates:
+            if problem:
+                tally.problems.append(problem)
+            if crl is None:
+                continue
+            try:
+                covered = crl.coverage(certificate)
+                if tally.has_newer(crl, covered):
+                    continue
+                doubt = inquiry.check_signature(crl, certificate, self._issuer)
+                entry, source = inquiry.look_up(crl, certificate, self._issuer, self._deltas)
+            except MalformedError as error:
+                tally.problems.append(str(error))
+                continue
+            if doubt and entry is None:
+                tally.problems.append(doubt)
+                continue
+            ended = crl.missing(certificate, inquiry.context.at)
+            said = Standing(entry, "" if entry else ended, source.this_update, source.next_update)
+            if tally.add(crl, covered, said, ended):
+                return True
+        return False
 
 
 class _Tally:

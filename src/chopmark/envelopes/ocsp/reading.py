@@ -45,6 +45,11 @@ class Single(NamedTuple):
     extensions: Mapping[str, x509.Extension]
 
     @property
+    def unknown_critical(self) -> str:
+        """A critical extension that is not evaluated; empty when there is none."""
+        return extensions.unknown_critical(self.extensions, extensions.OF_SINGLE)
+
+    @property
     def archive_cutoff(self) -> dt.datetime | None:
         """Since when certificates must have expired to be answered about (clause 4.4.4). Raises DerError."""
         return self._time(extensions.ARCHIVE_CUTOFF)
