@@ -23,6 +23,7 @@ from chopmark.authority.database import Database
 from chopmark.authority.lineage import Lineage
 from chopmark.authority.log.keeping import Keeper, Remembered
 from chopmark.authority.register import RETENTION_MONTHS, Issuer, Record, Register, serial_text
+from chopmark.authority.search import Finder
 from chopmark.authority.status import Statuses
 from chopmark.core import clock as clocks
 from chopmark.core.errors import MalformedError, RefusedError, UsageError
@@ -93,6 +94,7 @@ class Authority:
         self.clock = clock
         self.register = Register(database)
         self.lineage = Lineage(database)
+        self.finder = Finder(database)
         self.profiles = custom_profiles.load(folder)
         self._database = database
         self._passphrase = Remembered(passphrase)

@@ -300,29 +300,19 @@ class Register:
         if len(wanted) >= _PREFIX_MIN:
             match = or_(match, certificates.c.serial.startswith(wanted))
         with self._database.reading() as connection:
-            rows = connection.execute(_records().where(match).limit(3)).all()
+            rows = connection.execute(records().where(match).limit(3)).all()
         found = [row for row in rows if row.serial == whole] or list(rows)
         if len(found) == 1:
-            return _record(found[0])
+            return record_of(found[0])
         what = "no certificate has" if not found else "more than one certificate has a number that begins with"
         message = f"{what} {'the serial number ' if not found else ''}{wanted}"
         raise UsageError(message)
 
-    def search(
-        self, now: dt.datetime, *, status: str = "", profile: str = "", subject: str = "", issuer: str = ""
-    ) -> list[Record]:
-        """Certificates that fit all that is given, oldest first; `subject` is a part of the name, in any case."""
-        query = _records()
-        if status:
-            query = query.where(_status_clause(status, now))
-        if profile:
-            query = query.where(certificates.c.profile == profile)
-        if subject:
-            query = query.where(certificates.c.subject.icontains(subject, autoescape=True))
-        if issuer:
-            query = query.where(issuers.c.name == issuer)
-        with self._database.reading() as connection:
-            return [_record(row) for row in connection.execute(query.order_by(certificates.c.id))]
+    def search(self, now: dt.datetime, **wanted: str) -> list[Record]:
+        """The first certificates that fit (search.Query has the fields), oldest first."""
+        from chopmark.authority.search import Finder, Query  # which reads rows as this module does
+
+        return Finder(self._database).search(Query(**wanted), now)  # type: ignore[arg-type]
 
     def revoke(self, record: Record, change: Revocation, now: dt.datetime) -> None:
         """Enter a revocation. Raises RefusedError when the record changed since it was read."""
@@ -414,11 +404,13 @@ def _number(inserted: CursorResult[Any]) -> int:
     return int(inserted.inserted_primary_key[0]) if inserted.inserted_primary_key else 0
 
 
-def _records() -> Select[tuple[object, ...]]:
+def records() -> Select[tuple[object, ...]]:
+    """Every certificate with the name of its CA, as `record_of` wants a row."""
     return select(certificates, issuers.c.name.label("issuer_name")).join(issuers)
 
 
-def _record(row: Row[tuple[object, ...]]) -> Record:
+def record_of(row: Row[tuple[object, ...]]) -> Record:
+    """A certificate from its row."""
     return Record(
         id=row.id,
         issuer=row.issuer_name,
@@ -438,7 +430,8 @@ def _record(row: Row[tuple[object, ...]]) -> Record:
     )
 
 
-def _status_clause(status: str, now: dt.datetime) -> ColumnElement[bool]:
+def status_clause(status: str, now: dt.datetime) -> ColumnElement[bool]:
+    """What certificates of one of STATUSES have in common. Raises UsageError."""
     columns = certificates.c
     finished, unrevoked = columns.certificate.is_not(None), columns.revoked.is_(None)
     clauses = {

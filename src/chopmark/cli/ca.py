@@ -14,16 +14,17 @@ import sys
 from contextlib import closing
 from typing import TYPE_CHECKING, TextIO
 
-from chopmark.cli import ca_crl, ca_show, output
-from chopmark.cli.key import KINDS, add_new_passphrase, new_passphrase
+from chopmark.cli import ca_crl, ca_hierarchy, ca_issue, ca_lint, ca_show, output
+from chopmark.cli.ca_part import Actions
+from chopmark.cli.key import add_new_passphrase, new_passphrase
 from chopmark.cli.settings import setting
 from chopmark.core import clock, places
-from chopmark.core.errors import RefusedError, UsageError
+from chopmark.core.errors import UsageError
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
-    from chopmark.authority.ca import Authority, Issued, Order
+    from chopmark.authority.ca import Authority, Issued
     from chopmark.keys.passphrase import Passphrase
 
 REASONS = (
@@ -36,14 +37,13 @@ REASONS = (
     "certificateHold",
     "privilegeWithdrawn",
 )
-STATUSES = ("valid", "expired", "future", "revoked", "suspended", "unfinished")
+_PARTS = (ca_issue, ca_show, ca_hierarchy, ca_lint)
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="COMMAND")
     _init_arguments(actions.add_parser("init", help="make a new authority"))
-    _issue_arguments(actions.add_parser("issue", help="issue a certificate"))
     revoke = actions.add_parser("revoke", help="revoke a certificate, or move its revocation back")
     revoke.add_argument("certificate", metavar="SERIAL|FILE", help="serial number (or its beginning), or certificate")
     revoke.add_argument("--reason", default="unspecified", metavar="R", help=", ".join(REASONS))
@@ -53,19 +53,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     release.add_argument("certificate", metavar="SERIAL|FILE", help="serial number (or its beginning), or certificate")
     crl = actions.add_parser("crl", help="sign and publish the lists of revoked certificates")
     ca_crl.add_arguments(crl)
-    listing = actions.add_parser("list", help="list certificates")
-    listing.add_argument("--status", choices=STATUSES, default="", help="only those")
-    listing.add_argument("--profile", default="", metavar="P", help="only those (CA certificates: authority)")
-    listing.add_argument("--subject", default="", metavar="TEXT", help="only those whose name contains it")
-    listing.add_argument("--json", action="store_true", help="one JSON object a line")
     upgrade = actions.add_parser("upgrade", help="bring the database of an earlier chopmark up to date")
-    show = actions.add_parser("show", help="show a certificate and what was done with it, or the authority itself")
-    show.add_argument("certificate", nargs="?", metavar="SERIAL|FILE", help="serial number, or certificate")
-    shape = show.add_mutually_exclusive_group()
-    shape.add_argument("--json", action="store_true", help="as one JSON object")
-    shape.add_argument("--pem", action="store_true", help="the certificate alone, as PEM (the root without SERIAL)")
-    for action in (revoke, release, crl, listing, show, upgrade):
+    for action in (revoke, release, crl, upgrade):
         add_folder(action)
+    for part in _PARTS:
+        part.add_actions(Actions(actions, add_folder))
 
 
 def _init_arguments(parser: ArgumentParser) -> None:
@@ -81,24 +73,6 @@ def _init_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--shards", type=int, default=0, metavar="N", help="spread certificates over N CRLs")
     parser.add_argument("--with-deltas", action="store_true", help="publish delta CRLs, and name them in certificates")
     parser.add_argument("--no-trust", action="store_true", help="do not put the root into the trust store corp")
-    add_folder(parser)
-
-
-def _issue_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--profile", default="code-signing", metavar="P", help="default code-signing")
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--key", metavar="URI", help="a private key, of which the certificate has the public half")
-    source.add_argument("--csr", metavar="F", help="a certification request (PKCS #10)")
-    source.add_argument("--public-key", metavar="F", help="a public key, or a certificate whose key is kept")
-    source.add_argument("--new-key", metavar="F", help="make a key and write it there")
-    parser.add_argument("--type", choices=KINDS, default="rsa-3072", help="of the new key (default rsa-3072)")
-    add_new_passphrase(parser, "key-")
-    parser.add_argument("--subject", metavar="NAME", help="such as 'CN=Example Ltd, O=Example Ltd, L=Leeds, C=GB'")
-    parser.add_argument("--days", type=int, metavar="N", help="validity (default 365; code signing at most 460)")
-    parser.add_argument("--not-before", metavar="TIME", help="for tests: internal profiles alone")
-    parser.add_argument("--not-after", metavar="TIME", help="for tests: internal profiles alone")
-    parser.add_argument("-o", "--out", metavar="F", help="certificate and CA as PEM (default: standard output)")
-    parser.add_argument("--passphrase", metavar="SRC", help="of the CA's key")
     add_folder(parser)
 
 
@@ -124,15 +98,13 @@ def opened(args: Namespace) -> Authority:
 def run(args: Namespace) -> int:
     """Do what was asked."""
     output.prepare()
-    actions = {"init": _init, "issue": _issue, "revoke": _revoke, "release": _release, "upgrade": _upgrade}
+    actions = {"init": _init, "revoke": _revoke, "release": _release, "upgrade": _upgrade}
     if args.action in actions:
         return actions[args.action](args)
-    with opened(args) as authority:
-        if args.action == "crl":
+    if args.action == "crl":
+        with opened(args) as authority:
             return ca_crl.run(authority, args)
-        if args.action == "list":
-            return ca_show.listing(authority, args)
-        return ca_show.show(authority, args, serial_of(args.certificate) if args.certificate else "")
+    return int(args.do(args))
 
 
 def _init(args: Namespace) -> int:
@@ -170,21 +142,6 @@ def _init(args: Namespace) -> int:
     return 0
 
 
-def _issue(args: Namespace) -> int:
-    from chopmark.core import patch
-    from chopmark.envelopes import pem
-
-    with opened(args) as authority:
-        issued = _ordered(authority, args)
-    text = b"".join(pem.encode("CERTIFICATE", raw) for raw in (issued.certificate, *issued.chain))
-    if args.out:
-        patch.write_file(args.out, text)
-    else:
-        print(text.decode(), end="")
-    tell_issued(issued, args.out or "to standard output", sys.stdout if args.out else sys.stderr)
-    return 0
-
-
 def tell_issued(issued: Issued, where: str, stream: TextIO | None = None) -> None:
     """Say what was issued."""
     from chopmark.envelopes import x509
@@ -198,70 +155,8 @@ def tell_issued(issued: Issued, where: str, stream: TextIO | None = None) -> Non
         print(line, file=stream or sys.stdout)
 
 
-def _ordered(authority: Authority, args: Namespace) -> Issued:
-    """Issue for a request, a public key, or a new key, which exists on disk before its certificate does."""
-    if not args.new_key:
-        return authority.issue(_order(args, *_given_key(args)))
-    from chopmark.keys import generate
-    from chopmark.keys.software import SoftwareSigner
-
-    if os.path.lexists(args.new_key):
-        message = f"{args.new_key}: exists already, and a key that is overwritten is lost"
-        raise UsageError(message)
-    order = _order(args, b"", [])
-    secret = new_passphrase(args.new_key, args.key_passphrase, unprotected=args.no_key_passphrase)
-    key = generate.new(args.type)
-    generate.store(args.new_key, generate.encode(key, secret))
-    try:
-        return authority.issue(_order(args, SoftwareSigner(key).public_key, list(order.subject)))
-    except BaseException:
-        os.unlink(args.new_key)  # nobody has a certificate for it
-        raise
-
-
-def _order(args: Namespace, spki: bytes, subject: list[tuple[str, str]]) -> Order:
-    from chopmark.authority.ca import Order
-    from chopmark.envelopes import names
-
-    if args.subject:
-        subject = names.parse(args.subject)
-    kinds = dict(subject)
-    if "CN" not in kinds and "O" in kinds:
-        subject = [*subject, ("CN", kinds["O"])]  # both are the subject's legal name (CSBR 7.1.4.2.2)
-    if not subject:
-        message = "whom is it for? give --subject NAME"
-        raise UsageError(message)
-    times = [clock.parse(time) if time else None for time in (args.not_before, args.not_after)]
-    return Order(args.profile, subject, spki, args.days, times[0], times[1])
-
-
-def _given_key(args: Namespace) -> tuple[bytes, list[tuple[str, str]]]:
-    """A public key, and the subject that comes with it; the sender of a request has proved to have the private key."""
-    from chopmark import keys
-    from chopmark.core.errors import MalformedError
-    from chopmark.envelopes import names, pem, pkcs10, x509
-
-    if args.key:
-        from chopmark.engine import keyring
-
-        return keyring.open_key(args.key, keys.secret(args.key_passphrase)).public_key, []
-    path = args.csr or args.public_key
-    data = _read(path)
-    try:
-        if args.csr:
-            request = pkcs10.read(data)
-            request.verify()
-            return request.spki, names.parts(request.subject)
-        if b"CERTIFICATE-----" in data:
-            certificate = x509.certificate(pem.certificates(data)[0])
-            return certificate.spki, names.parts(certificate.subject)
-        return pem.single(data, "PUBLIC KEY"), []
-    except MalformedError as error:
-        message = f"{path}: refused: {error}"
-        raise RefusedError(message) from None
-
-
-def _read(path: str) -> bytes:
+def read(path: str) -> bytes:
+    """A file of keys or certificates."""
     from chopmark.core import limits
     from chopmark.core.artifact import read_small
 
@@ -276,7 +171,7 @@ def serial_of(text: str) -> str:
     from chopmark.envelopes import pem, x509
 
     try:
-        return x509.certificate(pem.certificates(_read(text))[0]).serial_octets.hex()
+        return x509.certificate(pem.certificates(read(text))[0]).serial_octets.hex()
     except MalformedError as error:
         message = f"{text}: not a certificate ({error})"
         raise UsageError(message) from None

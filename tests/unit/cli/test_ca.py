@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography import x509 as other
 
-from chopmark.authority import crl, hierarchy, register
+from chopmark.authority import crl, hierarchy, profiles, register
 from chopmark.cli import ca as verb
-from chopmark.cli import main
+from chopmark.cli import ca_hierarchy, ca_show, main
 from chopmark.core import clock
 from chopmark.envelopes import pem, pkcs10, x509
 from chopmark.keys import generate
@@ -53,8 +53,10 @@ def issue(*arguments: str, out: str = "signer.crt") -> str:
 
 def test_what_is_offered_is_what_there_is() -> None:
     assert tuple(crl.REASONS) == verb.REASONS
-    assert register.STATUSES == verb.STATUSES
+    assert register.STATUSES == ca_show.STATUSES
     assert set(hierarchy.KINDS) < set(generate.KINDS)
+    assert ca_hierarchy.KINDS == hierarchy.KINDS
+    assert tuple(profiles.AUTHORITIES) == ca_hierarchy.ROLES
 
 
 def test_init(made: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
