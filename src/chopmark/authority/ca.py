@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
@@ -18,11 +19,12 @@ from chopmark.authority import (
     revocation,
     weak_keys,
 )
+from chopmark.authority.ceremony.rules import Ceremonies
 from chopmark.authority.crl_publisher import Publisher, Wanted
 from chopmark.authority.database import Database
 from chopmark.authority.lineage import Lineage
 from chopmark.authority.log.keeping import Keeper, Remembered
-from chopmark.authority.register import RETENTION_MONTHS, Issuer, Record, Register, serial_text
+from chopmark.authority.register import AUTHORITY_PROFILE, RETENTION_MONTHS, Issuer, Record, Register, serial_text
 from chopmark.authority.search import Finder
 from chopmark.authority.status import Statuses
 from chopmark.core import clock as clocks
@@ -33,7 +35,7 @@ from chopmark.envelopes import algorithms, names, x509
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from types import TracebackType
 
     from chopmark.authority.crl_publisher import Due, ListFile, Published
@@ -95,12 +97,14 @@ class Authority:
         self.register = Register(database)
         self.lineage = Lineage(database)
         self.finder = Finder(database)
+        self.ceremonies = Ceremonies(database)
         self.profiles = custom_profiles.load(folder)
         self._database = database
         self._passphrase = Remembered(passphrase)
         self.log = Keeper(folder, database, self._passphrase, clock)
         self._signers: dict[int, Signer] = {}
         self._publisher = Publisher(os.path.join(folder, PUBLIC, "crl"), database, self.register, clock)
+        self._approved = False
 
     @classmethod
     def open(
@@ -265,6 +269,8 @@ class Authority:
         It is on the next CRL that is published. Raises UsageError or RefusedError (see `revocation.decide`).
         """
         record = self.register.find(serial)
+        if record.profile == AUTHORITY_PROFILE:
+            self.require_ceremony("the revocation of a CA")
         now = self.clock().replace(microsecond=0)
         change = revocation.decide(
             record, crl.reason_number(reason), now=now, at=at, invalidity=invalidity, public=self.public(record.profile)
@@ -331,6 +337,23 @@ class Authority:
     def statuses(self) -> Statuses:
         """What the register says, for a responder; whoever asked for it closes it."""
         return Statuses(self._database)
+
+    # Ceremonies
+
+    def require_ceremony(self, what: str) -> None:
+        """Refuse what this authority does in ceremonies alone, outside of one. Raises RefusedError."""
+        if not self._approved and self.ceremonies.rules().required:
+            message = f"{what} takes a ceremony here: `chopmark ca ceremony`; nothing was done"
+            raise RefusedError(message)
+
+    @contextlib.contextmanager
+    def approved(self) -> Iterator[None]:
+        """While an approved plan is carried out."""
+        self._approved = True
+        try:
+            yield
+        finally:
+            self._approved = False
 
     # Life
 

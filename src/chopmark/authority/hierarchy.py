@@ -65,6 +65,7 @@ class Hierarchy:
         `name` is what it is called here and in addresses, by default its role and a number; `title` stands in its
         common name behind the organisation's, by default that of its role.
         """
+        self._authority.require_ceremony("a new CA")
         profile = self._profile(role)
         name = self._free_name(name or role)
         above = None if role == profiles.ROOT else self._root(parent)
@@ -76,6 +77,7 @@ class Hierarchy:
 
         A root and its successor certify each other (RFC 4210 clause 4.4: old with new, new with old).
         """
+        self._authority.require_ceremony("a roll-over")
         old = self._authority.issuer(name)
         if old.retired:
             message = f"the CA {name} is retired: roll over the one that took its place"
@@ -94,6 +96,7 @@ class Hierarchy:
 
         It lasts as long as both: from when the key was made, so that what was signed before is covered too.
         """
+        self._authority.require_ceremony("a cross-certificate")
         subject, issuer = self._authority.issuer(name), self._authority.issuer(by)
         self._may_certify(issuer)
         if subject.id == issuer.id:
@@ -116,6 +119,7 @@ class Hierarchy:
 
     def certify(self, subject: Foreign, by: str, granted: Crossing, months: int = _CROSS_MONTHS) -> bytes:
         """Certify somebody else's CA, for what is granted; its certificate."""
+        self._authority.require_ceremony("a certificate for a foreign CA")
         issuer = self._authority.issuer(by)
         self._may_certify(issuer)
         if not granted.purposes:
@@ -139,6 +143,7 @@ class Hierarchy:
 
     def accept(self, name: str, raw: bytes, issuer: x509.Certificate) -> str:
         """Take a certificate that somebody else's CA made for one of ours, and publish it; its name."""
+        self._authority.require_ceremony("a cross-certificate")
         subject = self._authority.issuer(name)
         given = x509.certificate(raw)
         own = subject.certificate
@@ -159,6 +164,7 @@ class Hierarchy:
 
     def retire(self, name: str) -> Issuer:
         """End issuing with a CA; its CRLs go on until everything that it has issued has ended."""
+        self._authority.require_ceremony("the end of a CA")
         issuer = self._authority.issuer(name)
         self._authority.lineage.retire(issuer, self._authority.clock().replace(microsecond=0))
         return self._authority.issuer(name)

@@ -89,7 +89,8 @@ def authority(
     case = Case(certificate, kind_of(certificate), issuer, own=True, signed=False)
     latest = profiles.last_second(certificate.not_before, months=profile.months)
     lives = "" if certificate.not_after <= latest else f"a CA for more than {profile.months} months"
-    yield from _merged(chain(run(RULES, case, public=profile.public), (_answer(reasons.VALIDITY, lives),)))
+    own = (_answer(reasons.VALIDITY, lives), _answer(reasons.VALIDITY_NESTED, structure.nested(case) or ""))
+    yield from _merged(chain(run(RULES, case, public=profile.public), own))
 
 
 def crossed(certificate: x509.Certificate, issuer: x509.Certificate, *, ours: bool) -> list[Finding]:
@@ -124,6 +125,7 @@ def _of_profile(case: Case, profile: Profile, now: dt.datetime) -> Iterator[Find
     """What the profile says, exactly: whatever else there is was not meant."""
     certificate = case.certificate
     yield _answer(reasons.VALIDITY, _validity_fault(certificate, profile))
+    yield _answer(reasons.VALIDITY_NESTED, structure.nested(case) or "")
     yield _answer(reasons.PURPOSE, _purpose_fault(case, profile))
     usage_fault = "" if certificate.key_usage == frozenset(profile.usage) else "key usage is not the profile's"
     yield _answer(reasons.KEY_USAGE, usage_fault)
@@ -137,6 +139,8 @@ def _of_profile(case: Case, profile: Profile, now: dt.datetime) -> Iterator[Find
     yield _answer(reasons.NAME_COMPLETE, f"the subject lacks {', '.join(missing)}" if missing else "")
     yield _answer(reasons.POLICY, _policy_fault(certificate, profile))
     if profile.public:
+        older = case.issuer is not None and case.since < case.issuer.not_before
+        yield _answer(reasons.VALIDITY_NESTED, "it is older than the CA that issues it" if older else "")
         drift = abs(certificate.not_before - now)
         late = "" if drift <= _BACKDATED_MAX else f"it begins {certificate.not_before:%Y-%m-%d}"
         yield _answer(reasons.VALIDITY_NOW, late)

@@ -93,9 +93,7 @@ def _list(raw: bytes, issuers: Sequence[x509.Certificate]) -> Linted:
 
 
 def _issuer(name: bytes, key_id: bytes | None, issuers: Sequence[x509.Certificate]) -> x509.Certificate | None:
-    """The certificate with this subject, as names are compared, and with this key if it is known."""
+    """The certificate with this subject, as names are compared, and this key if it is known: the longest-lived one."""
     key = x509.name_key(name)
-    for issuer in issuers:
-        if key_id in (None, issuer.subject_key_id) and x509.name_key(issuer.subject) == key:
-            return issuer
-    return None
+    fitting = [each for each in issuers if key_id in (None, each.subject_key_id) and x509.name_key(each.subject) == key]
+    return max(fitting, key=lambda each: each.not_after, default=None)

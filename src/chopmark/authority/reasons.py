@@ -33,7 +33,7 @@ VALIDITY_NOW = Reason(
 )
 VALIDITY_NESTED = Reason(
     "lint.validity_nested",
-    NO,
+    INFO,
     "The certificate is valid only while the CA that issues it is.",
     "Ask for fewer days, or issue from a younger CA.",
     "RFC 5280 clause 6.1.3",

@@ -155,19 +155,13 @@ def _chained(subject: Case) -> str | None:
     return "" if subject.certificate.issuer == subject.issuer.subject else "the issuer's name is not the CA's"
 
 
-def _nested(subject: Case) -> str | None:
+def nested(subject: Case) -> str | None:
+    """Whether it ends before the CA above it does; nobody forbids it to others, but such a path ends early."""
     certificate, issuer = subject.certificate, subject.issuer
     if issuer is None:
         return None
     outlives = certificate.not_after > issuer.not_after
     return f"it outlives the CA that issues it, which ends {issuer.not_after:%Y-%m-%d}" if outlives else ""
-
-
-def _older(subject: Case) -> str | None:
-    if subject.issuer is None:
-        return None
-    older = subject.since < subject.issuer.not_before
-    return "it is older than the CA that issues it" if older else ""
 
 
 def _signed(subject: Case) -> str | None:
@@ -199,8 +193,7 @@ RULES = (
     Rule(reasons.EXPONENT, _exponent),
     Rule(reasons.KEY_IDENTIFIERS, _identifiers),
     Rule(reasons.NAME_CHAINED, _chained),
-    Rule(reasons.VALIDITY_NESTED, _nested),
-    Rule(reasons.VALIDITY_NESTED, _older, SIGNERS, csbr=True),
+    Rule(reasons.VALIDITY_NESTED, nested),
     Rule(reasons.SIGNED_BY, _signed),
 )
 

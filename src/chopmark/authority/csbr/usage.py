@@ -18,6 +18,8 @@ from chopmark.core.errors import MalformedError
 from chopmark.envelopes import der, x509
 
 _SHORTER = at(2026, 3, 1)
+_RFC_3647 = at(2022, 6, 29)
+"""Version 3.0, whose text is today's. What 1.2 (appendix B) left open before is not held against anybody."""
 _DAYS, _MONTHS, _TIME_MONTHS, _TIME_CA_MONTHS = 460, 39, 135, 72
 _TIME_CA_SINCE = at(2025, 4, 15)
 _EKU_SERVER = "1.3.6.1.5.5.7.3.1"
@@ -116,6 +118,8 @@ def _above(subject: Case, purpose: str) -> str:
     issuer = subject.issuer
     if issuer is None or (issuer.self_issued and not subject.own):
         return ""
+    if issuer.extended_key_usage is None and not subject.own:
+        return ""  # that is said of the CA itself
     return "" if purpose in (issuer.extended_key_usage or ()) else "the CA is for another purpose"
 
 
@@ -124,18 +128,17 @@ def _root_purpose(subject: Case) -> str:
 
 
 def _authority_purpose(subject: Case) -> str | None:
-    certificate, issuer = subject.certificate, subject.issuer
+    certificate = subject.certificate
     purposes = certificate.extended_key_usage
     if purposes is None:
-        # A root certified by another one is for whatever the CAs below it are.
-        crossed = subject.own or (issuer is not None and issuer.self_issued and _unbounded(certificate))
-        return None if crossed else "a CA without purposes"
+        # A root certified by another one is for whatever the CAs below it are; it looks like this.
+        return None if _unbounded(certificate) else "a CA without purposes"
     both = {x509.EKU_CODE_SIGNING, x509.EKU_TIME_STAMPING} & set(purposes)
-    if len(both) > 1:
-        return "one CA for code signing and for time stamps"
     if not both:
         return "neither code signing nor time stamping is among its purposes"
-    return _forbidden(purposes, _EKU_EMAIL)
+    if subject.since < _RFC_3647:
+        return _forbidden(purposes)
+    return "one CA for code signing and for time stamps" if len(both) > 1 else _forbidden(purposes, _EKU_EMAIL)
 
 
 def _unbounded(certificate: x509.Certificate) -> bool:
@@ -144,6 +147,8 @@ def _unbounded(certificate: x509.Certificate) -> bool:
 
 
 def _more_purposes(subject: Case) -> str | None:
+    if subject.kind is Kind.SUBORDINATE and subject.certificate.extended_key_usage is None and not subject.own:
+        return "none at all, as for a root that another root certifies"
     purposes = set(subject.certificate.extended_key_usage or ())
     known = {x509.EKU_CODE_SIGNING, x509.EKU_TIME_STAMPING, x509.EKU_ANY, _EKU_SERVER}
     if subject.kind is Kind.CODE:
@@ -178,7 +183,8 @@ def _root_plain(subject: Case) -> str:
 def _crl_place(subject: Case) -> str:
     extension = subject.certificate.extensions.get(x509.CRL_DISTRIBUTION_POINTS)
     if extension is None:
-        return "no address of a CRL"
+        optional = subject.since < _RFC_3647 and subject.kind is not Kind.SUBORDINATE
+        return "" if optional else "no address of a CRL"
     if extension.critical:
         return "the address of the CRL is critical"
     points = der.parse(extension.value).expect(der.SEQUENCE).children()
@@ -194,6 +200,8 @@ def _issuer_place(subject: Case) -> str:
     if extension.critical:
         return "authority information access is critical"
     urls = subject.certificate.access_urls(x509.ACCESS_CA_ISSUERS)
+    if subject.kind is Kind.SUBORDINATE and subject.since < _RFC_3647:
+        urls += subject.certificate.access_urls(x509.ACCESS_OCSP)  # either of them was enough
     return "" if any(map(_http, urls)) else "no HTTP URL of the issuer's certificate"
 
 
