@@ -36,7 +36,10 @@ from chopmark.envelopes import algorithms, names, x509
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterator, Sequence
+    from contextlib import AbstractContextManager
     from types import TracebackType
+
+    from sqlalchemy.engine import Connection
 
     from chopmark.authority.crl_publisher import Due, ListFile, Published
     from chopmark.core.contracts import Signer
@@ -356,6 +359,10 @@ class Authority:
             self._approved = False
 
     # Life
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """The whole register as it is at one moment."""
+        return self._database.reading()
 
     def close(self) -> None:
         """Close the database."""

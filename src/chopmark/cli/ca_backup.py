@@ -1,0 +1,92 @@
+"""`chopmark ca backup`, `restore` and `adopt`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chopmark.cli import output
+from chopmark.core.errors import MalformedError, UsageError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from chopmark.cli.ca_part import Actions
+
+
+_SINCE = (
+    "What was done since is not in it. Certificates issued since are unknown: `chopmark ca adopt` enters those that "
+    "turn up, and what newer CRLs say. Serial numbers are random, and CRL numbers go on far ahead: none is used twice."
+)
+_LOG = (
+    "If a checkpoint of the log with more than {} entries was ever published, this log must not go on under the same "
+    "name: it would say two things."
+)
+
+
+def add_actions(actions: Actions) -> None:
+    """Declare the commands."""
+    backup = actions.with_folder("backup", "write everything into one file, while work goes on", _backup)
+    backup.add_argument("out", metavar="OUT")
+    backup.add_argument("--key", metavar="URI", help="sign it with this key")
+    backup.add_argument("--cert", metavar="F", help="the certificate of that key")
+    backup.add_argument("--key-passphrase", metavar="SRC", help="of that key")
+    restore = actions.with_folder("restore", "make the authority of a backup, in a new folder", _restore)
+    restore.add_argument("backup", metavar="BACKUP")
+    restore.add_argument("--database", metavar="URL", help="PostgreSQL, or `file` (default: as it was)")
+    restore.add_argument("--sha256", default="", metavar="HEX", help="what `ca backup` said of it")
+    restore.add_argument("--signer", metavar="F", help="the certificate whose signature it must have")
+    adopt = actions.with_folder("adopt", "enter certificates that a restored register lacks", _adopt)
+    adopt.add_argument("files", nargs="+", metavar="FILE", help="certificates that its CAs issued, or their CRLs")
+
+
+def _backup(args: Namespace) -> int:
+    from chopmark import keys
+    from chopmark.authority.backup.making import backup
+    from chopmark.cli.ca import opened, read
+    from chopmark.envelopes import pem
+
+    signer = keys.open_key(args.key, keys.secret(args.key_passphrase)) if args.key else None
+    certificates = signer.certificates if signer else ()
+    if args.cert:
+        certificates = tuple(pem.certificates(read(args.cert)))
+    with opened(args) as authority:
+        made = backup(authority, args.out, signer, certificates)
+    print(f"backed up  {output.clean(made.path)}")
+    print(f"           {made.certificates} certificates, {made.log_entries} log entries, {made.files} files")
+    print(f"           {made.sha256}")
+    return 0
+
+
+def _restore(args: Namespace) -> int:
+    from chopmark.authority.backup.restoring import restore
+    from chopmark.cli.ca import folder, read
+    from chopmark.envelopes import pem, x509
+
+    signer = x509.certificate(pem.certificates(read(args.signer))[0]) if args.signer else None
+    place = "" if args.database == "file" else args.database
+    made = restore(args.backup, folder(args), database=place, sha256=args.sha256, signer=signer)
+    print(f"restored   {output.clean(made.folder)}")
+    print(f"           {made.certificates} certificates, {made.log_entries} log entries")
+    print(f"           as of {made.made}; the last event was {made.last_event}")
+    print(output.filled(_SINCE))
+    print(output.filled(_LOG.format(made.log_entries)))
+    return 0
+
+
+def _adopt(args: Namespace) -> int:
+    from chopmark.authority import adoption, linting
+    from chopmark.cli.ca import opened
+    from chopmark.core import limits
+    from chopmark.core.artifact import read_small
+
+    with opened(args) as authority:
+        for path in args.files:
+            try:
+                given = linting.material(read_small(path, limits.LINT_FILE_MAX))
+            except MalformedError as error:
+                message = f"{path}: {error}"
+                raise UsageError(message) from None
+            for adopted in adoption.adopt(authority, given.certificates, given.lists):
+                print(f"{adopted.done:<10} {adopted.serial}")
+                print(output.filled(output.clean(adopted.detail)))
+    return 0
