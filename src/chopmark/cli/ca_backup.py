@@ -43,9 +43,10 @@ def _backup(args: Namespace) -> int:
     from chopmark import keys
     from chopmark.authority.backup.making import backup
     from chopmark.cli.ca import opened, read
+    from chopmark.engine import keyring
     from chopmark.envelopes import pem
 
-    signer = keys.open_key(args.key, keys.secret(args.key_passphrase)) if args.key else None
+    signer = keyring.open_key(args.key, keys.secret(args.key_passphrase)) if args.key else None
     certificates = signer.certificates if signer else ()
     if args.cert:
         certificates = tuple(pem.certificates(read(args.cert)))

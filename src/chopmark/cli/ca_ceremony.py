@@ -145,13 +145,14 @@ def _approve(args: Namespace) -> int:
     from chopmark.authority.ceremony import approval
     from chopmark.cli.ca import read
     from chopmark.core import patch
+    from chopmark.engine import keyring
     from chopmark.envelopes import pem, x509
 
     plan = _read_plan(args.plan)
     if clock.now() >= plan.expires:
         message = f"the plan has expired, {clock.show(plan.expires)}"
         raise RefusedError(message)
-    signer = keys.open_key(args.key, keys.secret(args.passphrase))
+    signer = keyring.open_key(args.key, keys.secret(args.passphrase))
     certificates = tuple(pem.certificates(read(args.cert))) if args.cert else signer.certificates
     made = approval.approve(plan.raw, signer, certificates, clock.now())
     fingerprint = x509.certificate(certificates[0]).key_sha256

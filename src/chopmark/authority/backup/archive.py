@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
 import rfc8785
 
 from chopmark.core import limits
-from chopmark.core.errors import MalformedError, RefusedError
+from chopmark.core.errors import MalformedError, RefusedError, UsageError
 from chopmark.core.patch import WriteError
 
 if TYPE_CHECKING:
@@ -93,13 +93,16 @@ class _Digesting:
 
 
 class Reader:
-    """An archive, looked at before anything is believed. Raises MalformedError."""
+    """An archive, looked at before anything is believed. Raises MalformedError, UsageError when it cannot be read."""
 
     def __init__(self, path: str) -> None:
         """Read the manifest, and check every member against it: digests, sizes, names, no more and no less."""
         try:
             self._tar = tarfile.open(path, "r:")  # noqa: SIM115 - closed by close
-        except (OSError, tarfile.TarError) as error:
+        except OSError as error:
+            message = f"{path}: not read ({os.strerror(error.errno or 0)})"
+            raise UsageError(message) from None
+        except tarfile.TarError as error:
             message = f"{path}: not a backup ({error})"
             raise MalformedError(message) from None
         self._path = path
