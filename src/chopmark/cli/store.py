@@ -38,6 +38,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     add.add_argument("files", nargs="+", metavar="FILE", help="certificates or CRLs (PEM or DER), or public keys")
     add.add_argument("--purpose", action="append", default=[], metavar="P", help="only for this (may be repeated)")
     add.add_argument("--until", metavar="TIME", help="only for what was time-stamped before (ISO 8601)")
+    add.add_argument(
+        "--permit", action="append", default=[], metavar="NAME", help="only with names in this, of its form"
+    )
+    add.add_argument("--exclude", action="append", default=[], metavar="NAME", help="not with a name in this (dn:O=X)")
     add.add_argument("--anchor", action="store_true", help="trust it although another authority issued it")
     remove = actions.add_parser("remove", help="take a certificate out of a store of your own")
     remove.add_argument("name", metavar="NAME", help="the store")
@@ -148,6 +152,8 @@ def _facts(row: _Row) -> dict[str, object]:
             "disallowed_after": _when(constraints.disallowed_after),
             "issued_before": _when(constraints.issued_before),
             "issued_before_purposes": _names(constraints.issued_before_purposes),
+            "permitted_names": list(constraints.permitted_names),
+            "excluded_names": list(constraints.excluded_names),
         }
     return facts
 
@@ -187,6 +193,10 @@ def _trust(row: _Row) -> str:
         concerned = _names(constraints.issued_before_purposes)
         words += f", issued before {constraints.issued_before:%Y-%m-%d}"
         words += f" when for {', '.join(concerned)}" if concerned else ""
+    if constraints.permitted_names:
+        words += f", with names in {' or '.join(map(output.clean, constraints.permitted_names))}"
+    if constraints.excluded_names:
+        words += f", with no name in {' or '.join(map(output.clean, constraints.excluded_names))}"
     return words
 
 
@@ -204,7 +214,13 @@ def _add(args: Namespace) -> None:
             written.append(store.add_key(args.name, keys))
         if certificates:
             written += store.add(
-                args.name, certificates, purposes=args.purpose, disallowed_after=until, anchor=args.anchor
+                args.name,
+                certificates,
+                purposes=args.purpose,
+                disallowed_after=until,
+                anchor=args.anchor,
+                permitted=args.permit,
+                excluded=args.exclude,
             )
         written += [store.add_crl(args.name, raw) for raw in lists]
     for path in dict.fromkeys(written):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from chopmark.core.finding import Finding
     from chopmark.trust.moment import Moment
+    from chopmark.trust.names import Subtrees
 
 PURPOSES = {
     "code-signing": x509.EKU_CODE_SIGNING,
@@ -45,7 +46,8 @@ class Constraints(NamedTuple):
 
     `purposes` are extended key usages (None: all), `refused_purposes` never hold. A signature counts only if it was
     time-stamped strictly before `disallowed_after`. A signer's certificate counts only if it was issued before
-    `issued_before`, where that is for its purpose: `issued_before_purposes` (None: for all).
+    `issued_before`, where that is for its purpose: `issued_before_purposes` (None: for all). Names below it lie within
+    `permitted_names`, where there are some of their form, and outside of `excluded_names` (see name_limits).
     """
 
     purposes: frozenset[str] | None = None
@@ -53,6 +55,17 @@ class Constraints(NamedTuple):
     disallowed_after: dt.datetime | None = None
     issued_before: dt.datetime | None = None
     issued_before_purposes: frozenset[str] | None = None
+    permitted_names: tuple[str, ...] = ()
+    excluded_names: tuple[str, ...] = ()
+
+    @property
+    def name_limits(self) -> Subtrees | None:
+        """The trees of `permitted_names` and `excluded_names`, if there are any. Raises UsageError."""
+        if not self.permitted_names and not self.excluded_names:
+            return None
+        from chopmark.trust import name_limits  # hardly any store has such limits
+
+        return name_limits.subtrees(self.permitted_names, self.excluded_names)
 
     def check(self, leaf: x509.Certificate, oid: str, moment: Moment) -> list[Finding]:
         """What speaks against a path that ends here, for the purpose `oid` (empty: any) at that moment."""

@@ -71,9 +71,12 @@ class Budget:
 def subtrees(certificate: x509.Certificate) -> Subtrees | None:
     """The name constraints of a certificate. Raises DerError, also for a minimum or maximum, which nobody may use."""
     extension = certificate.extensions.get(x509.NAME_CONSTRAINTS)
-    if extension is None:
-        return None
-    fields = der.parse(extension.value).fields()
+    return read_subtrees(extension.value) if extension is not None else None
+
+
+def read_subtrees(value: bytes) -> Subtrees:
+    """NameConstraints in DER. Raises DerError."""
+    fields = der.parse(value).fields()
     permitted = fields.optional(der.context(0))
     excluded = fields.optional(der.context(1))
     fields.done()

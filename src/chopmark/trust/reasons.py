@@ -237,6 +237,14 @@ STORE_DISALLOWED = Reason(
     "Microsoft Trusted Root Program, Disable",
     _ROOT,
 )
+STORE_NAME = Reason(
+    "store.name",
+    NO,
+    "The trust store has this root, but does not trust it with this name.",
+    "Have it signed with a certificate of an authority that is trusted with this name.",
+    "RFC 5937 clause 3.2",
+    _ROOT,
+)
 STORE_ISSUED_LATE = Reason(
     "store.issued_late",
     NO,

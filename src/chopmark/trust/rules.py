@@ -70,7 +70,7 @@ def examine(
         except MalformedError as error:
             problems.append(reasons.PATH_MALFORMED.found(str(error), subject=certificate.subject_text))
     problems += _lengths(path)
-    problems += _names(path)
+    problems += _names(path, anchor)
     problems += _policies(path, demands)
     problems += anchor.constraints.check(path[0], "" if oid == CRL_SIGNING else oid, moment)
     against = {finding.code for finding in problems}
@@ -285,14 +285,19 @@ def _lengths(path: Sequence[x509.Certificate]) -> list[Finding]:
     return found
 
 
-def _names(path: Sequence[x509.Certificate]) -> list[Finding]:
-    """Name constraints of every authority, its anchor's too, on all below it (clause 6.1.3 (b) and (c))."""
+def _names(path: Sequence[x509.Certificate], anchor: Anchor) -> list[Finding]:
+    """Name constraints of every authority, its anchor's too, on all below it (clause 6.1.3 (b) and (c)).
+
+    The store's own come first (RFC 5937 clause 3.2).
+    """
     budget = names.Budget()
     known: dict[int, list[names.General]] = {}
-    for position in range(len(path) - 1, 0, -1):
+    for level in range(len(path), 0, -1):
+        position = min(level, len(path) - 1)
         above = path[position]
+        reason = reasons.STORE_NAME if level == len(path) else reasons.PATH_NAME
         try:
-            constraints = names.subtrees(above)
+            constraints = anchor.constraints.name_limits if level == len(path) else names.subtrees(above)
             if constraints is None:
                 continue
             for lower in range(position - 1, -1, -1):
@@ -303,7 +308,7 @@ def _names(path: Sequence[x509.Certificate]) -> list[Finding]:
                     known[lower] = names.names_of(below)
                 detail = names.violation(known[lower], constraints, budget)
                 if detail:
-                    return [reasons.PATH_NAME.found(detail, subject=below.subject_text)]
+                    return [reason.found(detail, subject=below.subject_text)]
         except MalformedError as error:
             return [reasons.PATH_MALFORMED.found(f"name constraints: {error}", subject=above.subject_text)]
         except names.TooManyError as error:

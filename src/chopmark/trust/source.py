@@ -13,13 +13,15 @@ from chopmark.envelopes import pem, x509
 from chopmark.trust.anchors import UNCONSTRAINED, Anchor, Constraints, purpose_name, purpose_oid
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
 CERTIFICATE_SUFFIXES = (".pem", ".crt", ".cer", ".der")
 CRL_SUFFIX = ".crl"
 _MARK = "# chopmark:"
 """Begins the comment above a certificate that says how far it is trusted."""
 
+
+_NAME_WORDS = _PERMIT, _EXCLUDE = "permit", "exclude"
 
 _LOWER = bytes(range(256)).lower()
 _NO_WORD = bytes(octet for octet in range(256) if not (chr(octet).isascii() and chr(octet).isalnum()))
@@ -128,14 +130,30 @@ def crl_files(path: str) -> list[str]:
     return listed(path, (CRL_SUFFIX,))
 
 
-def remark(purposes: Iterable[str] = (), disallowed_after: dt.datetime | None = None, *, anchor: bool = False) -> str:
-    """The comment that says how far the certificate below it is trusted; empty when there is nothing to say."""
+def remark(
+    purposes: Iterable[str] = (),
+    disallowed_after: dt.datetime | None = None,
+    *,
+    anchor: bool = False,
+    permitted: Sequence[str] = (),
+    excluded: Sequence[str] = (),
+) -> str:
+    """The comment that says how far the certificate below it is trusted; empty when there is nothing to say.
+
+    Raises UsageError for an unknown purpose or form of name.
+    """
     words = ["trust=anchor"] if anchor else []
     names = [purpose_name(purpose_oid(purpose)) for purpose in purposes]
     if names:
         words.append("purposes=" + ",".join(names))
     if disallowed_after is not None:
         words.append("disallowed-after=" + clock.show(disallowed_after))
+    if permitted or excluded:
+        from chopmark.trust import name_limits  # likewise
+
+        name_limits.subtrees(tuple(permitted), tuple(excluded))
+        found = zip(_NAME_WORDS, (permitted, excluded), strict=True)
+        words += [f"{word}={name_limits.join(each)}" for word, each in found if each]
     return f"{_MARK} {' '.join(words)}\n" if words else ""
 
 
@@ -185,16 +203,26 @@ def _remarks(data: bytes) -> dict[int, dict[str, str]]:
 def _constraints(remarks: dict[str, str]) -> Constraints:
     """Raises UsageError for a word that is not known: what somebody wrote to limit trust must not be passed over."""
     purposes = disallowed = None
+    permitted: tuple[str, ...] = ()
+    excluded: tuple[str, ...] = ()
     for word, value in remarks.items():
         if word == "purposes":
             purposes = frozenset(purpose_oid(name) for name in value.split(","))
         elif word == "disallowed-after":
             disallowed = clock.parse(value)
+        elif word in _NAME_WORDS:
+            from chopmark.trust import name_limits  # hardly any store has such limits
+
+            limits_of = name_limits.split(value)
+            permitted, excluded = (limits_of, excluded) if word == _PERMIT else (permitted, limits_of)
+            name_limits.subtrees(permitted, excluded)
         elif word != "trust" or value != "anchor":
             raise UsageError(f"a remark that is not understood: {word}={value}")
-    if purposes is None and disallowed is None:
+    if remarks.keys() <= {"trust"}:
         return UNCONSTRAINED
-    return Constraints(purposes=purposes, disallowed_after=disallowed)
+    return Constraints(
+        purposes=purposes, disallowed_after=disallowed, permitted_names=permitted, excluded_names=excluded
+    )
 
 
 def _certificate(raw: bytes) -> x509.Certificate | None:
