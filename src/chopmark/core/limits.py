@@ -67,6 +67,14 @@ TPM_SECONDS = 60.0
 TPM_MESSAGE_MAX = 8 * KIB
 TPM_AUTH_MAX = 32
 """Bytes of an auth value: a digest of the key's name algorithm."""
+KMS_SECONDS = 60.0
+"""For one answer of a cloud's key service, all attempts and pauses between them included."""
+KMS_ATTEMPTS = 5
+KMS_PAUSE = 0.2
+"""Seconds before the second attempt; twice as long before each further one."""
+KMS_ANSWER_MAX = 256 * KIB
+KMS_TOKEN_SPARE = 120.0
+"""Seconds before its end from which on an access token is not used any more."""
 TPM_HANDLES_MAX = 1024
 """Persistent keys of a TPM that are listed."""
 
