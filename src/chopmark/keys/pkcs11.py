@@ -226,7 +226,7 @@ def rsa_spki(modulus: bytes, exponent: bytes) -> bytes:
     numbers = rsa.RSAPublicNumbers(int.from_bytes(exponent, "big"), int.from_bytes(modulus, "big"))
     try:
         return numbers.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    except ValueError:
+    except (ValueError, OverflowError):
         message = "the token's RSA public key is not one"
         raise UnusableKeyError(message) from None
 

@@ -36,7 +36,7 @@ def run(data: bytes) -> None:
     probing.clearly(lambda: wire.public(data))
     probing.clearly(lambda: wire.signature(data, wire.ECDSA, 0x000B))
     probing.clearly(lambda: keyfile.read(data))
-    tpm = commands.Tpm(Answering(data))  # type: ignore[arg-type] - all that it is asked for
+    tpm = commands.Tpm(Answering(data))  # type: ignore[arg-type]
     probing.clearly(lambda: tpm.read_public(0x81000000))
     probing.clearly(tpm.persistent_handles)
     for auth in (b"", b"secret"):

@@ -526,6 +526,7 @@ def test_every_kind_of_azure(kind: str, at_azure: Callable[..., AzureDesk]) -> N
         ({"crv": "P-256K"}, UsageError, "P-256K"),
         ({"kty": "oct"}, UsageError, "P-521 sign"),
         ({"x": "AAAA"}, UsageError, "not a point"),
+        ({"x": "A" * 1000}, UsageError, "not a point"),
         ({"x": "*"}, UnavailableError, "not base64"),
     ],
 )

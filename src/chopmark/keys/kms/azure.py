@@ -98,7 +98,7 @@ class AzureKey:
             raise UnusableKeyError(message)
         try:
             key = rsa.RSAPublicNumbers(exponent, modulus).public_key()
-        except ValueError:
+        except (ValueError, OverflowError):
             message = f"{self.name}: the answer's key is not one"
             raise UnusableKeyError(message) from None
         return Facts(_spki(key), dict.fromkeys(("rsa", "rsa-pss"), digest.SIGNING_ALGORITHMS))
@@ -112,7 +112,7 @@ class AzureKey:
         x, y = (int.from_bytes(octets(found, part, self.name, url=True), "big") for part in "xy")
         try:
             key = ec.EllipticCurvePublicNumbers(x, y, curve).public_key()
-        except ValueError:
+        except (ValueError, OverflowError):
             message = f"{self.name}: the answer's key is not a point of its curve"
             raise UnusableKeyError(message) from None
         self._width = (curve.key_size + 7) // 8

@@ -118,7 +118,7 @@ def _rsa(reader: Reader) -> bytes:
         raise MalformedError(message)
     try:
         key = rsa.RSAPublicNumbers(exponent, modulus).public_key()
-    except ValueError:
+    except (ValueError, OverflowError):
         message = "the TPM's RSA public key is not one"
         raise MalformedError(message) from None
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
@@ -134,7 +134,7 @@ def _ecc(reader: Reader) -> bytes:
         raise MalformedError(message)
     try:
         key = ec.EllipticCurvePublicNumbers(x, y, curve).public_key()
-    except ValueError:
+    except (ValueError, OverflowError):
         message = "the TPM's public key is not a point of its curve"
         raise MalformedError(message) from None
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
