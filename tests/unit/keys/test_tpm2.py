@@ -257,6 +257,18 @@ def desk_list(desk: Desk) -> list[str]:
         return [found.uri for found in keys.list_keys("tpm2:")]
 
 
+@pytest.mark.parametrize("handles", [[0xFFFFFFFF], [0x81FFFFFF], [0x81000000], []])
+def test_a_list_of_handles_ends(handles: list[int], desk: Desk) -> None:
+    """Also where the TPM says that there is more, and names one outside of the range, or always the same."""
+    said = b"\1" + (1).to_bytes(4, "big") + len(handles).to_bytes(4, "big")
+    body = said + b"".join(handle.to_bytes(4, "big") for handle in handles)
+    desk.tpm.persistent.clear()
+    more = b"\x80\x01" + (10 + len(body)).to_bytes(4, "big") + bytes(4) + body
+    desk.tpm.faults = [more, more]
+    with transport.Channel(desk.way) as channel:
+        assert commands.Tpm(channel).persistent_handles() in (handles, handles * 2)
+
+
 def test_what_cannot_be_made(desk: Desk) -> None:
     uri = f"tpm2:file={desk.folder}/new.pem?tcti={desk.way}"
     with pytest.raises(UsageError, match="not made in TPMs"):

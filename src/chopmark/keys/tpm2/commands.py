@@ -146,7 +146,7 @@ class Tpm:
             reader.number(4)
             handles = [reader.number(4) for _ in range(min(reader.number(4), 64))]
             found += handles
-            if not more or not handles or handles[-1] < first:
+            if not more or not handles or not first <= handles[-1] < PERSISTENT_LAST:
                 break
             first = handles[-1] + 1
         return found
