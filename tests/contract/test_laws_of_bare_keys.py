@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chopmark import keys
 from chopmark.core.contracts import Format, SealOptions
 from chopmark.core.errors import ChopmarkError, MalformedError, RefusedError, UsageError
 from chopmark.core.verdict import Status
@@ -19,7 +18,7 @@ from chopmark.engine import check, identify, inspect, sign
 from chopmark.trust import context as contexts
 from chopmark.trust import crl, store
 from tests.contract import laws
-from tests.support import pki
+from tests.support import bare_keys, pki
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,13 +38,8 @@ def believing(public: str, folder: Path) -> Context:
     return contexts.Context(store.load([public]), pki.NOW, contexts.OFF, crl.CrlSource(cache=str(folder)))
 
 
-def public_of(format_: Format) -> str:
-    return str(laws.VECTORS / format_.name / laws.rules(format_.name)["signer"]["public"])
-
-
 def request(format_: Format, options: SealOptions = laws.OPTIONS) -> sign.SignRequest:
-    scheme, _, name = laws.rules(format_.name)["signer"]["key"].partition(":")
-    signer = keys.open_key(f"{scheme}:{laws.VECTORS / format_.name / name}")
+    signer = bare_keys.signer(format_.name)
     return sign.SignRequest(signer, (), pki.NOW, options, format_name=format_.name)
 
 
@@ -81,34 +75,35 @@ def test_nothing_is_detected_as_one(subject: Subject) -> None:
 
 @every_subject
 def test_what_was_signed_is_trusted_by_who_knows_the_key(subject: Subject, tmp_path: Path) -> None:
-    context = believing(public_of(subject.format), tmp_path)
+    context = believing(bare_keys.public(subject.format.name), tmp_path)
     for name in ("", subject.format.name):
         verdict = judged(once(subject), context, name)
         assert verdict.status is Status.TRUSTED, verdict
         [seal] = verdict.seals
         assert seal.intact
         assert seal.signer is not None
-        assert seal.signer.kind == "key"
+        assert seal.signer.kind in ("key", "ssh")
         assert seal.signed_at is None
 
 
 @every_subject
-def test_without_the_key_nothing_is_decided(subject: Subject, tmp_path: Path) -> None:
+def test_without_the_key_nobody_is_trusted(subject: Subject, tmp_path: Path) -> None:
     verdict = judged(once(subject), laws.court(tmp_path))
-    assert verdict.status is Status.UNDECIDED
+    carried = subject.rules["signer"].get("carried", False)
+    assert verdict.status is (Status.REJECTED if carried else Status.UNDECIDED)
     [seal] = verdict.seals
-    assert not seal.intact
-    assert "key.unknown" in {finding.code for finding in seal.findings}
+    assert seal.intact is carried
+    assert ("key.untrusted" if carried else "key.unknown") in {finding.code for finding in seal.findings}
     [shown] = inspect.inspect(once(subject).artifact())["seals"]
-    assert shown["signer"]["key_sha256"] == ""
+    assert bool(shown["signer"]["key_sha256"]) is carried
 
 
 @every_subject
 def test_another_key_of_the_same_name_is_refused(subject: Subject, tmp_path: Path) -> None:
-    [key] = store.load([public_of(subject.format)]).keyring.every()
+    [key] = store.load([bare_keys.public(subject.format.name)]).keyring.every()
     stranger = pki.world("ed25519").signer.public_key
-    context = believing(public_of(subject.format), tmp_path)
-    context.store.keyring = type(context.store.keyring)([key._replace(key=key.key._replace(spki=stranger))])
+    context = believing(bare_keys.public(subject.format.name), tmp_path)
+    context.store.keyring = type(context.store.keyring)([key._replace(key=key.key._replace(raw=stranger))])
     assert judged(once(subject), context).status is Status.REJECTED
 
 
@@ -135,7 +130,7 @@ def test_strip_takes_the_signature_away(subject: Subject) -> None:
 
 @every_subject
 def test_every_flipped_bit_is_noticed(subject: Subject, tmp_path: Path) -> None:
-    context = believing(public_of(subject.format), tmp_path)
+    context = believing(bare_keys.public(subject.format.name), tmp_path)
     state = once(subject)
     listed = laws.areas(subject, state)
     for part, data in state.parts.items():
@@ -150,7 +145,7 @@ def test_every_flipped_bit_is_noticed(subject: Subject, tmp_path: Path) -> None:
 
 @every_subject
 def test_every_truncation_and_anything_behind_is_noticed(subject: Subject, tmp_path: Path) -> None:
-    context = believing(public_of(subject.format), tmp_path)
+    context = believing(bare_keys.public(subject.format.name), tmp_path)
     state = once(subject)
     for part, data in state.parts.items():
         for changed in (*(data[:length] for length in range(len(data))), data + b"\n", data + b"\0", data + data):
@@ -170,7 +165,7 @@ def test_two_steps_are_not_for_bare_keys(subject: Subject) -> None:
 def test_junk_beside_a_file_is_an_answer(format_: Format, junk: bytes, tmp_path: Path) -> None:
     suffix = format_.companion  # type: ignore[attr-defined]
     state = laws.State("file", b"content", ((suffix, junk),))
-    verdict = judged(state, believing(public_of(format_), tmp_path), format_.name)
+    verdict = judged(state, believing(bare_keys.public(format_.name), tmp_path), format_.name)
     assert verdict.status is Status.REJECTED
     try:
         list(format_.extract(state.artifact()))

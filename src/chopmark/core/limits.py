@@ -37,6 +37,7 @@ TIMESTAMP_RESPONSE_MAX = MIB
 TIMESTAMP_REQUEST_MAX = 64 * KIB
 MINISIGN_MAX = 16 * KIB
 """A signature or key file of minisign or signify."""
+SSH_SIGNATURE_MAX = 64 * KIB
 CONTENT_SIGNED_MAX = 256 * MIB
 """A file that is signed as it is and not by its digest: read whole, so bounded."""
 STAMPS_MAX = 8

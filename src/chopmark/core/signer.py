@@ -3,33 +3,51 @@
 from __future__ import annotations
 
 import hashlib
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+
+class Terms(NamedTuple):
+    """How far a bare key is trusted: for which namespaces (patterns; none: all), since and until when (None: always).
+
+    `authority` says that it vouches for other keys (an SSH CA), namely for those of `principals` (patterns), and signs
+    nothing itself.
+    """
+
+    principals: tuple[str, ...] = ()
+    namespaces: tuple[str, ...] = ()
+    valid_after: dt.datetime | None = None
+    valid_before: dt.datetime | None = None
+    authority: bool = False
 
 
 class PublicKey(NamedTuple):
     """A public key that people trust as it is, without a certificate.
 
-    `kind` says whose signatures it is for (minisign, ...); `identifier` is what these name it by; `spki` is the key as
-    DER SubjectPublicKeyInfo; `name` is for people.
+    `kind` says whose signatures it is for (minisign, ssh, ...); `identifier` is what these name it by; `raw` is the key
+    in the form that its fingerprint is over (DER SubjectPublicKeyInfo, or a kind's own); `name` is for people.
     """
 
     kind: str
     identifier: bytes
-    spki: bytes
+    raw: bytes
     name: str = ""
+    terms: Terms = Terms()
 
     @property
     def fingerprint(self) -> str:
-        """The SHA-256 of the SubjectPublicKeyInfo, in hex: what a signer is recognised by."""
-        return hashlib.sha256(self.spki).hexdigest()
+        """The SHA-256 of the key, in hex: what a signer is recognised by."""
+        return hashlib.sha256(self.raw).hexdigest()
 
 
 class SignerId(NamedTuple):
     """A signer as the envelope shows them; whether to believe it is trust's business.
 
     `kind` is x509, openpgp, ssh, oidc or key; `subject` is a name for people (never matched on alone); `fingerprint` is
-    the SHA-256 of the public key (SubjectPublicKeyInfo for x509), in hex; `claims` are further facts in order, such as
-    ("issuer", ...), ("serial", ...), ("certificate_sha256", ...).
+    the SHA-256 of the public key (SubjectPublicKeyInfo; ssh has a form of its own), in hex; `claims` are further facts
+    in order, such as ("issuer", ...), ("serial", ...), ("certificate_sha256", ...).
     """
 
     kind: str

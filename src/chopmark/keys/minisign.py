@@ -14,11 +14,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from chopmark.core import limits
-from chopmark.core.artifact import read_small
 from chopmark.envelopes import algorithms
 from chopmark.keys.errors import PassphraseError, UnusableKeyError
+from chopmark.keys.file import read, refuse_exposed
 
 if TYPE_CHECKING:
+    from chopmark.keys.file import KeyFile
     from chopmark.keys.passphrase import Passphrase
     from chopmark.keys.uri import KeyUri
 
@@ -59,7 +60,8 @@ class _Opened(NamedTuple):
 def open_key(uri: KeyUri, passphrase: Passphrase) -> MinisignSigner:
     """Open a secret key file. Raises UnusableKeyError, PassphraseError (both UsageError), InputError."""
     uri.only()
-    lines = read_small(uri.path, limits.MINISIGN_MAX).split(b"\n")
+    file = read(uri.path)
+    lines = file.data.split(b"\n")
     if len(lines) != _LINES or not lines[0].startswith(_COMMENT):
         raise _unusable(uri.path, "not a secret key of minisign or signify")
     try:
@@ -67,9 +69,9 @@ def open_key(uri: KeyUri, passphrase: Passphrase) -> MinisignSigner:
     except binascii.Error:
         raise _unusable(uri.path, "not base64") from None
     if len(raw) == _MINISIGN_SIZE and raw[:2] == b"Ed" and raw[4:6] == b"B2":
-        found = _minisign(uri.path, raw, passphrase)
+        found = _minisign(file, raw, passphrase)
     elif len(raw) == _SIGNIFY_SIZE and raw[:4] == b"EdBK":
-        found = _signify(uri.path, raw)
+        found = _signify(file, raw)
     else:
         raise _unusable(uri.path, "a kind of key that is not known")
     signer = MinisignSigner(found.seed, found.number)
@@ -78,22 +80,24 @@ def open_key(uri: KeyUri, passphrase: Passphrase) -> MinisignSigner:
     return signer
 
 
-def _minisign(path: str, raw: bytes, passphrase: Passphrase) -> _Opened:
+def _minisign(file: KeyFile, raw: bytes, passphrase: Passphrase) -> _Opened:
     """Algorithm, KDF, checksum algorithm, salt, limits of the KDF; then what is encrypted."""
     secret = raw[_SECRET]
     if raw[2:4] == b"Sc":
-        given = passphrase(path)
+        given = passphrase(file.path)
         if given is None:
-            message = f"{path}: it is encrypted, and nobody is there to ask for the passphrase"
+            message = f"{file.path}: it is encrypted, and nobody is there to ask for the passphrase"
             raise PassphraseError(message)
         operations, memory = (int.from_bytes(raw[at : at + 8], "little") for at in (38, 46))
-        stream = _scrypt(path, given, raw[6:38], operations, memory)
+        stream = _scrypt(file.path, given, raw[6:38], operations, memory)
         secret = bytes(one ^ other for one, other in zip(secret, stream, strict=True))
         if hashlib.blake2b(raw[:2] + secret[:72], digest_size=32).digest() != secret[72:]:
-            message = f"{path}: wrong passphrase"
+            message = f"{file.path}: wrong passphrase"
             raise PassphraseError(message)
     elif raw[2:4] != b"\0\0":
-        raise _unusable(path, "encrypted in an unknown way")
+        raise _unusable(file.path, "encrypted in an unknown way")
+    else:
+        refuse_exposed(file)
     return _Opened(secret[:8], secret[8:40], secret[40:72])
 
 
@@ -120,13 +124,14 @@ def _power(most: int) -> int:
     return power
 
 
-def _signify(path: str, raw: bytes) -> _Opened:
+def _signify(file: KeyFile, raw: bytes) -> _Opened:
     """Algorithm, KDF, rounds, salt, checksum, number; then seed and public key, encrypted where there are rounds."""
     if any(raw[_ROUNDS]):
-        raise _unusable(path, "signify encrypted it with bcrypt, which is not supported (signify -G -n makes it plain)")
+        raise _unusable(file.path, "it is encrypted with bcrypt, which is not supported (signify -G -n makes it plain)")
     number, key = raw[32:40], raw[40:104]
     if hashlib.sha512(key).digest()[:8] != raw[24:32]:
-        raise _unusable(path, "its checksum does not fit: it is damaged")
+        raise _unusable(file.path, "its checksum does not fit: it is damaged")
+    refuse_exposed(file)
     return _Opened(number, key[:32], key[32:])
 
 

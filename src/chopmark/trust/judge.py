@@ -44,7 +44,8 @@ def judge(proof: Proof, purpose: str, context: Context) -> Judgement:
     unknown purpose and nothing else: whatever certificates, stamps and lists contain is a finding.
     """
     if proof.signer is not None and proof.signer.kind != "x509":
-        return Judgement((*keyring.judge(proof, context.store.keyring), *_blocked_key(proof, context)))
+        known = keyring.judge(proof, context.store.keyring, context.at)
+        return Judgement((*known, *_blocked_key(proof, context)))
     chosen = stamps.choose(proof.stamps, context)
     findings = list(chosen.findings)
     moment, weak = _moment(proof, chosen, context)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core import clock, discovery
@@ -10,15 +11,15 @@ from chopmark.trust import reasons
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     from chopmark.core.finding import Finding
     from chopmark.core.proof import Proof
-    from chopmark.core.signer import PublicKey
+    from chopmark.core.signer import PublicKey, Terms
 
     Reader = Callable[[bytes], list[PublicKey] | None]
 
-SUFFIXES = (".pub",)
+SUFFIXES = (".pub", ".allowed_signers")
 """What files with public keys are called in the folder of a store."""
 
 
@@ -73,13 +74,40 @@ def load(path: str, data: bytes, store: str, as_of: dt.datetime | None) -> list[
     return None if found is None else [KnownKey(key, store, as_of) for key in found]
 
 
-def judge(proof: Proof, ring: Keyring) -> list[Finding]:
-    """Whom to believe about a proof by a bare key: the keys of the ring, and nobody else."""
+def judge(proof: Proof, ring: Keyring, at: dt.datetime) -> list[Finding]:
+    """Whom to believe about a proof by a bare key, at a time: the keys of the ring, and whom those vouch for."""
     signer = proof.signer
     if signer is None or not signer.fingerprint:
         return []  # the envelope has said that it knows no such key
+    claims = dict(signer.claims)
+    authority = claims.get("authority", "")
+    against: list[Finding] = []
     for each in ring.every():
-        if each.key.fingerprint == signer.fingerprint:
+        key = each.key
+        if key.fingerprint != (authority if key.terms.authority else signer.fingerprint):
+            continue
+        why_not = _why_not(key.terms, claims, at)
+        if not why_not:
             age = f", as of {clock.show(each.as_of)}" if each.as_of else ""
-            return [reasons.KEY_TRUSTED.found(f"{each.key.name}, store {each.store}{age}", subject=signer.subject)]
-    return [reasons.KEY_UNTRUSTED.found(subject=signer.subject)]
+            return [reasons.KEY_TRUSTED.found(f"{key.name}, store {each.store}{age}", subject=signer.subject)]
+        against.append(reasons.KEY_TERMS.found(f"{key.name}: {why_not}", subject=signer.subject))
+    return against[:1] or [reasons.KEY_UNTRUSTED.found(subject=signer.subject)]
+
+
+def _why_not(terms: Terms, claims: Mapping[str, str], at: dt.datetime) -> str:
+    """Why these terms do not cover a signature with such claims; empty when they do."""
+    if terms.namespaces and not any(fnmatchcase(claims.get("namespace", ""), pattern) for pattern in terms.namespaces):
+        return f"only for {', '.join(terms.namespaces)}"
+    since = [terms.valid_after] if terms.valid_after else []
+    until = [terms.valid_before] if terms.valid_before else []
+    if terms.authority:
+        held = claims["principals"].split(",")
+        if not any(fnmatchcase(name, pattern) for name in held if name for pattern in terms.principals):
+            return f"vouches only for {', '.join(terms.principals)}"
+        since.append(clock.parse(claims["valid_after"]))
+        until.append(clock.parse(claims["valid_before"]))
+    if any(at < moment for moment in since):
+        return f"only from {clock.show(max(since))} on"
+    if any(at >= moment for moment in until):
+        return f"only before {clock.show(min(until))}"
+    return ""

@@ -380,6 +380,14 @@ KEY_UNTRUSTED = Reason(
     "Have it signed with a key that is trusted here.",
     techniques=("T1036.001", "T1587.002"),
 )
+KEY_TERMS = Reason(
+    "key.terms",
+    NO,
+    "The trust store has the key, but not for this use or not at this time.",
+    "Have it signed with a key that is trusted here for that, now.",
+    "ssh-keygen(1), ALLOWED SIGNERS",
+    ("T1036.001",),
+)
 
 # Blocklists
 _BLOCKED = ("T1553.002", "T1588.003", "T1587.002")

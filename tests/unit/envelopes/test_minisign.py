@@ -10,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chopmark import keys
 from chopmark.core import digest, limits
 from chopmark.core.contracts import Content, SealOptions
 from chopmark.core.errors import BrokenError, MalformedError, RefusedError, UsageError
@@ -18,14 +17,13 @@ from chopmark.core.seal import Payload, Recipe
 from chopmark.envelopes import minisign
 from chopmark.envelopes.minisign import making
 from chopmark.trust import keyring, store
-from tests.contract.laws import VECTORS
-from tests.support import pki
+from tests.support import bare_keys, pki
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-SIGNER = keys.open_key(f"minisign:{VECTORS / 'minisign' / 'signer.key'}")
-RING = store.load([str(VECTORS / "minisign" / "signer.pub")]).keyring
+SIGNER = bare_keys.signer("minisign")
+RING = store.load([bare_keys.public("minisign")]).keyring
 BODY = b"All that glisters is not gold.\n"
 HASHED = digest.of(BODY, "blake2b")
 NOON = dt.datetime(2026, 7, 1, 12, tzinfo=dt.UTC)
@@ -62,7 +60,7 @@ def test_an_unknown_key_decides_nothing() -> None:
 
 def test_every_key_of_that_number_is_tried() -> None:
     [known] = RING.every()
-    twin = known._replace(key=known.key._replace(spki=pki.world("ed25519").signer.public_key))
+    twin = known._replace(key=known.key._replace(raw=pki.world("ed25519").signer.public_key))
     assert codes(MADE, ring=keyring.Keyring([twin, known])) == {"minisign.signature", "minisign.comment"}
     assert codes(MADE, ring=keyring.Keyring([twin])) == {"minisign.signature_wrong"}
 

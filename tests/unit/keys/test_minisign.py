@@ -10,7 +10,8 @@ import pytest
 from chopmark import keys
 from chopmark.core.errors import InputError, UsageError
 from chopmark.keys.errors import PassphraseError, UnusableKeyError
-from tests.contract.laws import VECTORS
+from tests.support import bare_keys
+from tests.support.bare_keys import VECTORS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,7 +22,7 @@ ENCRYPTED = VECTORS / "minisign" / "encrypted.key"
 
 @pytest.mark.parametrize("name", ["minisign", "signify"])
 def test_a_key_signs_under_its_number(name: str) -> None:
-    signer = keys.open_key(f"minisign:{VECTORS / name / 'signer.key'}")
+    signer = bare_keys.signer(name)
     public = base64.b64decode((VECTORS / name / "signer.pub").read_bytes().split(b"\n")[1])
     assert signer.algorithm == "ed25519"
     assert public == b"Ed" + signer.number + signer.public_key[-32:]  # type: ignore[attr-defined]
@@ -44,6 +45,7 @@ def rewritten(tmp_path: Path, name: str, at: int, to: bytes) -> str:
     raw[at : at + len(to)] = to
     path = tmp_path / "changed.key"
     path.write_bytes(comment + b"\n" + base64.b64encode(raw) + b"\n")
+    path.chmod(0o600)
     return f"minisign:{path}"
 
 
@@ -86,4 +88,13 @@ def test_a_missing_file_and_a_misspelt_parameter(tmp_path: Path) -> None:
     with pytest.raises(InputError):
         keys.open_key(f"minisign:{tmp_path / 'missing'}")
     with pytest.raises(UsageError):
-        keys.open_key(f"minisign:{VECTORS / 'minisign' / 'signer.key'}?padding=pss")
+        keys.open_key(f"minisign:{ENCRYPTED}?padding=pss")
+
+
+def test_a_plain_key_that_others_can_read_is_refused(tmp_path: Path) -> None:
+    for name in ("minisign", "signify"):
+        path = tmp_path / name
+        path.write_bytes((VECTORS / name / "signer.key").read_bytes())
+        path.chmod(0o644)
+        with pytest.raises(UnusableKeyError, match="chmod"):
+            keys.open_key(f"minisign:{path}")

@@ -75,7 +75,7 @@ def test_who_is_believed() -> None:
     ring = keyring.Keyring([known])
 
     def codes(signer: SignerId | None) -> list[str]:
-        return [finding.code for finding in keyring.judge(Proof(signer, "blake2b", ()), ring)]
+        return [finding.code for finding in keyring.judge(Proof(signer, "blake2b", ()), ring, pki.NOW)]
 
     assert codes(SignerId("key", "x", known.key.fingerprint)) == ["key.trusted"]
     assert codes(SignerId("key", known.key.name, "00" * 32)) == ["key.untrusted"]

@@ -95,7 +95,7 @@ def _signer(key: PublicKey, name: str) -> SignerId:
 
 def _verified(key: PublicKey, signature: bytes, message: bytes) -> bool:
     try:
-        algorithms.verify(key.spki, _ED25519, signature, message)
+        algorithms.verify(key.raw, _ED25519, signature, message)
     except (algorithms.BadSignatureError, algorithms.UnsupportedError):
         return False
     return True
