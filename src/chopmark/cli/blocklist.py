@@ -10,7 +10,7 @@ import os
 from typing import TYPE_CHECKING
 
 from chopmark.cli import output
-from chopmark.core import clock
+from chopmark.core import clock, places
 from chopmark.core.errors import MalformedError, UsageError
 from chopmark.core.finding import Outcome
 from chopmark.core.verdict import EXIT_STATUS, SEVERITY, Status, worst_of
@@ -74,7 +74,7 @@ def _add(args: Namespace) -> int:
     if read.policy is not None and read.as_of is not None:  # it has no date but that of its file
         os.utime(path, (read.as_of.timestamp(), read.as_of.timestamp()))
     for other in blocklist.SUFFIXES:
-        if other != suffix and os.path.exists(stale := os.path.join(blocklist.folder(), name + other)):
+        if other != suffix and os.path.exists(stale := os.path.join(places.blocklists(), name + other)):
             os.unlink(stale)
     print(_line(blocklist.read(path), clock.now()))
     return 0
@@ -92,13 +92,12 @@ def _demand_signature(path: str, store_name: str) -> None:
 
 def _write(file_name: str, data: bytes) -> str:
     from chopmark.core import patch
-    from chopmark.trust import blocklist
 
     try:
-        os.makedirs(blocklist.folder(), exist_ok=True)
+        os.makedirs(places.blocklists(), exist_ok=True)
     except OSError as error:
-        raise patch.WriteError(f"{blocklist.folder()}: not made ({os.strerror(error.errno or 0)})") from None
-    path = os.path.join(blocklist.folder(), file_name)
+        raise patch.WriteError(f"{places.blocklists()}: not made ({os.strerror(error.errno or 0)})") from None
+    path = os.path.join(places.blocklists(), file_name)
     patch.write_file(path, data)
     return path
 

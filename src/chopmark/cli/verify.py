@@ -6,6 +6,7 @@ Every path is reported; the exit status is that of the worst. Without --store, f
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import ExitStack, closing
 from functools import partial
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.cli import output
 from chopmark.cli.settings import count, setting, switch, text, words
-from chopmark.core import clock
+from chopmark.core import clock, places
 from chopmark.core.verdict import EXIT_STATUS, SEVERITY, Status
 from chopmark.engine import batch, check, identify
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from chopmark.core.verdict import Verdict
+    from chopmark.trust.blocklist import Blocklist
     from chopmark.trust.context import Context
     from chopmark.trust.crl import CrlSource
     from chopmark.trust.evidence import Collector, Evidence
@@ -117,7 +119,7 @@ def _judged(path: str, context: Context, args: Namespace) -> _Judged:
 def context_for(args: Namespace, connections: ExitStack) -> Context:
     """Whom to trust, when and with which revocation data, from the options and settings."""
     from chopmark.net import http  # together with trust
-    from chopmark.trust import blocklist, context, crl, store  # wrong options are told before this is loaded
+    from chopmark.trust import context, crl, store  # wrong options are told before this is loaded
     from chopmark.trust.ocsp import source
 
     offline = switch(setting(args.offline, "verify", "offline"), "offline")
@@ -133,10 +135,23 @@ def context_for(args: Namespace, connections: ExitStack) -> Context:
         besides=context.Besides(
             _evidence(args.evidence, crls),
             _collector(args.collect),
-            blocklist.load(words(setting(args.blocklist, "verify", "blocklist", default=[]))),
+            _blocklists(words(setting(args.blocklist, "verify", "blocklist", default=[]))),
             source.OcspSource(args.ocsp or (), fetcher=fetcher),
         ),
     )
+
+
+def _blocklists(files: Sequence[str]) -> tuple[Blocklist, ...]:
+    try:
+        os.stat(places.blocklists())
+    except FileNotFoundError:
+        if not files:
+            return ()
+    except OSError:
+        pass  # it is there and cannot be read, which the lists say
+    from chopmark.trust import blocklist  # hardly anybody has one
+
+    return blocklist.load(files)
 
 
 def _evidence(folder: str | None, crls: CrlSource) -> Evidence | None:

@@ -18,6 +18,11 @@ def data() -> str:
     return _place("XDG_DATA_HOME", ".local/share", "data")
 
 
+def blocklists() -> str:
+    """Lists of what is never trusted, which count in every verification."""
+    return os.path.join(config(), "blocklists")
+
+
 def cache() -> str:
     """What can be fetched again: CRLs, issuer certificates."""
     return _place("XDG_CACHE_HOME", ".cache", "cache")

@@ -156,22 +156,17 @@ def _finding(each: Blocklist, named: Named, subject: str) -> Finding:
 # Lists in files
 
 
-def folder() -> str:
-    """Where the lists lie that always count."""
-    return os.path.join(places.config(), "blocklists")
-
-
 def installed() -> list[str]:
     """The files of the lists that always count, sorted. Raises UsageError when the folder cannot be read."""
     try:
-        with os.scandir(folder()) as found:
+        with os.scandir(places.blocklists()) as found:
             paths = sorted(item.path for item in found if item.name.endswith(SUFFIXES))
     except FileNotFoundError:
         return []
     except OSError as error:
-        raise UsageError(f"{folder()}: {os.strerror(error.errno or 0)}") from None
+        raise UsageError(f"{places.blocklists()}: {os.strerror(error.errno or 0)}") from None
     if len(paths) > limits.BLOCKLISTS_MAX:
-        raise UsageError(f"{folder()}: more than {limits.BLOCKLISTS_MAX} lists")
+        raise UsageError(f"{places.blocklists()}: more than {limits.BLOCKLISTS_MAX} lists")
     return paths
 
 

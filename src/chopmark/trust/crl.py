@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from chopmark.core import limits, places
@@ -11,7 +12,6 @@ from chopmark.core.errors import InputError, MalformedError, UnavailableError, U
 from chopmark.envelopes import pem
 from chopmark.trust import source
 from chopmark.trust.cache import FetchCache
-from chopmark.trust.crl_index import Indexes
 from chopmark.trust.revocation_list import Crl
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from chopmark.core.contracts import Fetcher
     from chopmark.envelopes import x509
+    from chopmark.trust.crl_index import Indexes
 
 
 class CrlSource:
@@ -35,7 +36,7 @@ class CrlSource:
         `cache` is a folder, the user's own by default; without `fetcher` nothing is fetched.
         """
         folder = cache if cache is not None else os.path.join(places.cache(), "crls")
-        self._indexes = Indexes(os.path.join(folder, "indexes"))
+        self._folder = folder
         self._lists: dict[object, list[Crl]] = {}
         self._files: dict[str, tuple[Crl, ...]] = {}
         for path in files:
@@ -46,6 +47,12 @@ class CrlSource:
         self._published: dict[str, Crl | None] = {}
         self._kept_size = 0
 
+    @cached_property
+    def _indexes(self) -> Indexes:
+        from chopmark.trust.crl_index import Indexes  # only for large lists
+
+        return Indexes(os.path.join(self._folder, "indexes"))
+
     def by_issuer(self, issuer: object) -> list[Crl]:
         """The lists in the files by the issuer with this name (x509.name_key)."""
         return self._lists.get(issuer, [])
@@ -54,7 +61,7 @@ class CrlSource:
         """The lists in one file, which is read once. Raises UsageError."""
         if path not in self._files:
             kept = self.kept(path)
-            self._files[path] = (kept,) if kept is not None else tuple(_read(path, self._indexes))
+            self._files[path] = (kept,) if kept is not None else tuple(self._parsed(_contents(path), path))
         return self._files[path]
 
     def published(self, certificate: x509.Certificate, at: dt.datetime) -> Iterator[tuple[Crl | None, str]]:
@@ -76,12 +83,12 @@ class CrlSource:
         """Raises UnavailableError; a list that is not fresh is in `_published` then."""
         if url not in self._published:
             kept = self.kept(self._cache.path(url))
-            self._remember(url, kept or _crl(self._cache.kept(url) or b"", self._indexes))
+            self._remember(url, kept or self._crl(self._cache.kept(url) or b""))
         crl = self._published[url]
         if crl is not None and crl.next_update is not None and at <= crl.next_update:
             return crl
-        body = self._cache.fetch(url, lambda data: _crl(data) is not None)
-        fetched = _crl(body, self._indexes)
+        body = self._cache.fetch(url, lambda data: self._crl(data) is not None)
+        fetched = self._crl(body)
         if fetched is None:
             raise UnavailableError(f"{url}: not a CRL")
         # An older list than the one that is there already must not take its place.
@@ -92,15 +99,37 @@ class CrlSource:
 
     def read(self, raw: bytes) -> Crl:
         """A list in DER, whose index is kept if it is large. Raises MalformedError."""
-        return Crl(raw, indexes=self._indexes)
+        return Crl(raw, indexes=self._indexes if len(raw) >= limits.CRL_INDEX_MIN else None)
 
     def kept(self, path: str) -> Crl | None:
         """The list in a file, if its index is on disk: then it need not be read."""
+        try:
+            if os.stat(path).st_size < limits.CRL_INDEX_MIN:
+                return None
+        except (OSError, ValueError):
+            return None
         kept = self._indexes.open(path)
         if kept is None:
             return None
         try:
             return Crl(kept.raw, kept=kept, indexes=self._indexes)
+        except MalformedError:
+            return None
+
+    def _lists_in(self, data: bytes) -> list[Crl]:
+        """The lists in PEM or DER; only one in DER is worth an index on disk. Raises MalformedError."""
+        return parse(data) if b"-----BEGIN " in data else [self.read(data)]
+
+    def _parsed(self, data: bytes, path: str) -> list[Crl]:
+        try:
+            return self._lists_in(data)
+        except MalformedError as error:
+            raise UsageError(f"{path}: {error}") from None
+
+    def _crl(self, data: bytes) -> Crl | None:
+        """A fetched list; RFC 5280 clause 4.2.1.13 wants DER, some publish PEM."""
+        try:
+            return self._lists_in(data)[0]
         except MalformedError:
             return None
 
@@ -113,28 +142,18 @@ class CrlSource:
         self._kept_size += size
 
 
-def parse(data: bytes, indexes: Indexes | None = None) -> list[Crl]:
-    """The lists in PEM or DER; only one in DER is worth an index on disk. Raises MalformedError."""
+def parse(data: bytes) -> list[Crl]:
+    """The lists in PEM or DER. Raises MalformedError."""
     if b"-----BEGIN " not in data:
-        return [Crl(data, indexes=indexes)]
+        return [Crl(data)]
     found = [Crl(block.der) for block in pem.blocks(data) if block.label in pem.CRL]
     if not found:
         raise MalformedError("there is no CRL in it")
     return found
 
 
-def _read(path: str, indexes: Indexes) -> list[Crl]:
+def _contents(path: str) -> bytes:
     try:
-        return parse(read_small(path, 2 * limits.CRL_MAX), indexes)
+        return read_small(path, 2 * limits.CRL_MAX)
     except InputError as error:
         raise UsageError(str(error)) from None
-    except MalformedError as error:
-        raise UsageError(f"{path}: {error}") from None
-
-
-def _crl(data: bytes, indexes: Indexes | None = None) -> Crl | None:
-    """A fetched list; RFC 5280 clause 4.2.1.13 wants DER, some publish PEM."""
-    try:
-        return parse(data, indexes)[0]
-    except MalformedError:
-        return None
