@@ -14,7 +14,7 @@ import pytest
 from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
-from chopmark.core import clock
+from chopmark.core import clock, patch
 from tests.support import pki
 
 if TYPE_CHECKING:
@@ -101,6 +101,19 @@ def test_many_files_are_collected_by_one_process(desk: Desk) -> None:
     assert desk.verify(*paths, "--revocation", "require", "--evidence", "bundle", "-j", "2") == 0
     assert desk.verify(*paths, *lists, "--collect", "other", "-q") == 0
     assert desk.err == ""
+
+
+def test_a_medium_without_room_ends_the_run_in_one_line(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = desk.signed()
+
+    def full(target: str, data: bytes, mode: int = 0o644) -> None:
+        raise patch.WriteError(f"{target}: not written (No space left on device)")
+
+    monkeypatch.setattr(patch, "write_file", full)
+    assert desk.verify(path, "--collect", "bundle") == 4
+    assert (desk.out, desk.err.count("\n")) == ("", 1)
+    assert "No space left" in desk.err
+    assert list((desk.folder / "bundle").iterdir()) == []
 
 
 def test_a_bundle_is_listed_with_its_freshness(desk: Desk) -> None:
