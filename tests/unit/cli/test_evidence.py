@@ -106,7 +106,7 @@ def test_many_files_are_collected_by_one_process(desk: Desk) -> None:
 def test_a_medium_without_room_ends_the_run_in_one_line(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     path = desk.signed()
 
-    def full(target: str, data: bytes, mode: int = 0o644) -> None:
+    def full(target: str, *_: object) -> None:
         raise patch.WriteError(f"{target}: not written (No space left on device)")
 
     monkeypatch.setattr(patch, "write_file", full)
