@@ -153,10 +153,11 @@ class Authority:
 
     def chain(self, name: str) -> tuple[bytes, ...]:
         """The certificates from a CA up to its root, without the root, in DER; then those of others for these CAs."""
-        by_key = {issuer.certificate.subject_key_id: issuer for issuer in self.issuers()}
+        # By name and key: two CAs of one authority may have the same key, and a chain must come to its end.
+        named = {(issuer.certificate.subject, issuer.certificate.subject_key_id): issuer for issuer in self.issuers()}
         path = [self.issuer(name)]
         while path[-1].role != profiles.ROOT:
-            path.append(by_key[path[-1].certificate.authority_key_id])
+            path.append(named[path[-1].certificate.issuer, path[-1].certificate.authority_key_id])
         numbers = {issuer.id for issuer in path}
         crosses = [cross.certificate.raw for cross in self.lineage.crosses() if cross.issuer in numbers]
         return (*(issuer.certificate.raw for issuer in path[:-1]), *crosses)
