@@ -78,7 +78,7 @@ def _rows(
         .where(columns.issuer == issuer.id, wanted)
         .order_by(columns.shard, columns.revoked, columns.serial)
     )
-    for rows in connection.execution_options(yield_per=_ROWS).execute(query).partitions():
+    for rows in connection.execute(query, execution_options={"yield_per": _ROWS}).partitions():
         yield from rows
 
 
