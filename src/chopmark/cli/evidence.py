@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from chopmark.cli import output
 from chopmark.core import clock, limits, places
 from chopmark.core.artifact import read_small
-from chopmark.core.errors import InputError, UsageError
+from chopmark.core.errors import InputError, MalformedError, UsageError
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -93,22 +93,40 @@ def _read(path: str) -> list[_Row]:
         pieces = evidence.recognised(read_small(path, limits.CRL_MAX))
     except InputError as error:
         return [_Row(name, "unreadable", str(error))]
-    return [_row(name, piece) for piece in pieces] or [_Row(name, "unknown", "not used")]
+    return [row for piece in pieces for row in _shown(name, piece)] or [_Row(name, "unknown", "not used")]
 
 
-def _row(name: str, piece: Piece) -> _Row:
+def _shown(name: str, piece: Piece) -> list[_Row]:
     from chopmark.envelopes import x509
 
     if piece.crl is not None:
         kind = "delta list" if piece.crl.is_delta else "list"
-        return _Row(name, kind, x509.name_text(piece.crl.issuer), piece.crl.this_update, piece.crl.next_update)
+        return [_Row(name, kind, x509.name_text(piece.crl.issuer), piece.crl.this_update, piece.crl.next_update)]
     if piece.kind == "certificate":
-        return _Row(name, piece.kind, x509.certificate(piece.raw).subject_text)
-    return _answer(name, piece.raw)
+        return [_Row(name, piece.kind, x509.certificate(piece.raw).subject_text)]
+    return _answers(name, piece.raw)
 
 
-def _answer(name: str, raw: bytes) -> _Row:
-    return _Row(name, "answer", f"OCSP, {len(raw)} bytes")
+def _answers(name: str, raw: bytes) -> list[_Row]:
+    """What an OCSP answer says of each certificate, as it claims: nobody has checked its signature."""
+    from chopmark.envelopes import ocsp
+
+    try:
+        response = ocsp.read_response(raw)
+    except MalformedError as error:
+        return [_Row(name, "unknown", f"an OCSP answer that cannot be read: {error}")]
+    if response.basic is None:
+        return [_Row(name, "unknown", f"an OCSP answer that says {response.status_text}")]
+    return [
+        _Row(
+            name,
+            "answer",
+            f"serial {each.cert_id.serial.hex()}: {each.status}",
+            each.this_update,
+            each.next_update,
+        )
+        for each in response.basic.singles
+    ]
 
 
 def _line(row: _Row, at: dt.datetime) -> str:

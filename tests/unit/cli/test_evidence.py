@@ -145,6 +145,20 @@ def test_a_bundle_is_listed_with_its_freshness(desk: Desk) -> None:
     assert json.loads(desk.out.splitlines()[1])["state"] == "fresh"
 
 
+def test_answers_are_listed_for_each_certificate(desk: Desk) -> None:
+    from tests.unit.trust import test_ocsp
+
+    bundle = desk.folder / "bundle"
+    bundle.mkdir()
+    (bundle / "a").write_bytes(test_ocsp.said())
+    (bundle / "b").write_bytes(b"\x30\x03\x0a\x01\x06")
+    (bundle / "c").write_bytes(b"\x30\x03\x0a\x01\x55")
+    assert desk.run("evidence", "list", "bundle", "--json", "--at", clock.show(test_ocsp.NOW)) == 0
+    rows = [json.loads(line) for line in desk.out.splitlines()]
+    assert [(row["kind"], row["state"]) for row in rows] == [("answer", "fresh"), ("unknown", None), ("unknown", None)]
+    assert rows[0]["this_update"] == clock.show(test_ocsp.NOW - dt.timedelta(hours=1))
+
+
 def test_the_cache_is_listed_with_its_freshness(desk: Desk) -> None:
     assert desk.run("evidence", "list") == 0
     assert desk.out == "nothing is kept\n"

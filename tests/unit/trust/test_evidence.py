@@ -246,3 +246,29 @@ def test_a_certificate_whose_name_cannot_be_read_is_not_kept() -> None:
     broken = SIGNER.der.replace(der.oid("2.5.4.3"), b"\x1f\x03\x55\x04\x03")
     assert evidence.recognised(broken) == []
     assert evidence.recognised(bag(SIGNER).replace(der.oid("2.5.4.3"), b"\x1f\x03\x55\x04\x03")) == []
+
+
+def test_an_answer_is_collected_and_used_like_a_list(tmp_path: Path) -> None:
+    from chopmark.trust.ocsp.source import OcspSource
+    from tests.unit.trust import answers, test_ocsp
+
+    for number, (status, expected) in enumerate(
+        ((answers.GOOD, set()), (answers.revoked(NOW - WEEK), {"revocation.revoked"}))
+    ):
+        folder, bundle = tmp_path / str(number), tmp_path / str(number) / "bundle"
+        folder.mkdir()
+        net = test_ocsp.Net({test_ocsp.URL: test_ocsp.said(status=status)})
+        trusted = material.trusting(folder, test_ocsp.ROOT)
+        proof = material.proof(test_ocsp.NAMED)
+
+        def seen(besides: context.Besides, at: dt.datetime = NOW) -> Judgement:
+            lists = crl.CrlSource(cache=str(folder / "crls"))  # noqa: B023 - called at once
+            return judge.judge(proof, "code-signing", context.Context(trusted, at, "require", lists, besides=besides))  # noqa: B023
+
+        online = OcspSource(cache=str(folder / "ocsp"), fetcher=net)
+        assert codes(seen(context.Besides(collector=evidence.Collector(str(bundle)), ocsp=online))) == expected
+        held = evidence.read(str(bundle), crl.CrlSource(cache=str(folder / "crls")))
+        assert len(held.answers) == 1
+        assert codes(seen(context.Besides(evidence=held))) == expected
+        later = codes(seen(context.Besides(evidence=held), NOW + 4 * WEEK))
+        assert later >= (expected or {"revocation.unavailable"})
