@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ import pytest
 from chopmark import keys
 from chopmark.cli import main
 from chopmark.envelopes import pem
+from chopmark.envelopes.timestamp import info, making
 from tests.support import pki
 
 pytestmark = pytest.mark.interop
@@ -141,3 +143,18 @@ def test_our_keys_and_requests_are_read_by_openssl(bench: Bench) -> None:
     bench.openssl(*check, "-sigfile", "ours")
     bench.write("ours", signature[:-1] + bytes([signature[-1] ^ 1]))
     bench.openssl(*check, "-sigfile", "ours", fails=True)
+
+
+def test_our_time_stamp_is_believed_by_openssl(bench: Bench) -> None:
+    """As the CMS that it is: `openssl ts` goes by the older PKCS #7, which has no ML-DSA."""
+    root = pki.authority("Quantum Root", kind=bench.kind)
+    tsa = pki.stamper(root, kind=bench.kind)
+    stamped = info.TstInfo("1.2.3", "sha512", hashlib.sha512(DATA).digest(), 42, pki.NOW)
+    token = making.make_token(stamped, tsa, tsa.certificates)
+    bench.write("token", token)
+    how = ("cms", "-verify", "-inform", "DER", "-in", "token", "-binary", "-purpose", "any", "-out", "out")
+    at = ("-CAfile", "root.pem", "-attime", str(int(pki.NOW.timestamp())))
+    bench.openssl(*how, *at)
+    assert (bench.folder / "out").read_bytes() == stamped.encoded()
+    bench.write("token", token[:-1] + bytes([token[-1] ^ 1]))
+    bench.openssl(*how, *at, fails=True)

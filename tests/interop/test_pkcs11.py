@@ -439,3 +439,38 @@ def test_a_listed_uri_opens_the_key(hsm: Hsm) -> None:
     for found in map(json.loads, lines):
         shown = json.loads(hsm.chopmark("key", "show", "--json", found["key"]))
         assert shown["sha256"] == found["sha256"]
+
+
+@pytest.mark.parametrize("kind", ["p256", "p384", "rsa-4096"])
+def test_a_ca_whose_key_is_in_the_token_issues_and_revokes(kind: str, spare: Hsm, tmp_path: Path) -> None:
+    """openssl believes the chain and the lists; nothing of the key is in the authority's folder."""
+    ca = tmp_path / "ca"
+    here = ("--ca", ca)
+    setup = ("--name", "Mint", "--url", "http://pki.example.com/", "--type", "p384", "--no-passphrase", "--no-trust")
+    spare.chopmark("ca", "init", *here, *setup)
+    key = spare.uri("spare", f"object=ca-{kind}")
+    spare.chopmark("key", "new", "--type", kind, "--out", key)
+    files = set((ca / "keys").iterdir())
+    spare.chopmark("ca", "add", *here, "code-signing", "--key", key)
+    assert set((ca / "keys").iterdir()) == files
+    spare.chopmark("key", "new", "--type", "p256", "-o", tmp_path / "signer.pem", "--no-passphrase")
+    subject = ("--subject", "CN=Example Ltd, O=Example Ltd, L=Leeds, C=GB")
+    leaf = tmp_path / "leaf.pem"
+    spare.chopmark("ca", "issue", *here, "--key", tmp_path / "signer.pem", *subject, "-o", leaf)
+    root = tmp_path / "root.pem"
+    root.write_text(spare.chopmark("ca", "show", *here, "--pem"))
+    [name] = [path.stem for path in (ca / "public/aia").glob("code-signing-*.cer")]
+    lists = tmp_path / "lists.pem"
+
+    def checked(status: int) -> str:
+        text = b""
+        for issuer in (name, "root"):
+            spare.chopmark("ca", "crl", *here, "--issuer", issuer, "-o", tmp_path / "one.pem", "--pem")
+            text += (tmp_path / "one.pem").read_bytes()
+        lists.write_bytes(text)
+        words = ("-crl_check_all", "-CRLfile", lists, "-CAfile", root, "-untrusted", leaf, leaf)
+        return spare.run("openssl", "verify", *words, status=status)
+
+    assert "leaf.pem: OK" in checked(0)
+    spare.chopmark("ca", "revoke", *here, leaf, "--reason", "superseded")
+    assert "certificate revoked" in checked(2)

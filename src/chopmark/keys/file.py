@@ -26,7 +26,12 @@ if TYPE_CHECKING:
 
 _ENCRYPTED = "ENCRYPTED PRIVATE KEY"
 _PRIVATE = ("PRIVATE KEY", _ENCRYPTED, "RSA PRIVATE KEY", "EC PRIVATE KEY")
-_OTHER_PRIVATE = ("OPENSSH PRIVATE KEY", "DSA PRIVATE KEY")
+_OTHER_PRIVATE = {
+    "OPENSSH PRIVATE KEY": " (ssh-keygen -p -m PKCS8 -f FILE converts it)",
+    "DSA PRIVATE KEY": "",
+    "TSS2 PRIVATE KEY": " (it is in a TPM: name it tpm2:file=FILE)",
+}
+"""What is not read, and what to do about it."""
 _PKCS7_DATA = der.oid("1.2.840.113549.1.7.1")
 
 
@@ -90,7 +95,7 @@ def _parts(file: KeyFile) -> tuple[pem.Block, list[pem.Block]]:
     if private:
         message = f"{file.path}: {len(private)} private keys in one file; which one is meant cannot be said"
     elif labels := [block.label for block in others if block.label in _OTHER_PRIVATE]:
-        hint = " (ssh-keygen -p -m PKCS8 -f FILE converts it)" if labels[0].startswith("OPENSSH") else ""
+        hint = _OTHER_PRIVATE[labels[0]]
         message = f"{file.path}: {labels[0]} is not a form that chopmark reads; it reads PKCS #8{hint}"
     else:
         held = ", ".join(sorted({block.label.lower() for block in others})) or "nothing whole"

@@ -364,6 +364,11 @@ def test_a_file_without_a_key_or_with_two(desk: Desk) -> None:
             desk.key(f"file={path}")
 
 
+def test_a_key_file_of_a_tpm_is_no_ordinary_one(desk: Desk) -> None:
+    with pytest.raises(UnusableKeyError, match="tpm2:file="):
+        keys.open_key(desk.file(loadable(desk)).removeprefix("file="))
+
+
 @given(st.binary(max_size=200))
 def test_any_structure_is_read_or_refused(data: bytes) -> None:
     for read in (wire.public, keyfile.read, lambda given: wire.signature(given, wire.ECDSA, 0x000B)):
