@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 FILE = "profiles.toml"
 USAGES = {"digitalSignature": 0, "nonRepudiation": 1, "keyEncipherment": 2, "dataEncipherment": 3, "keyAgreement": 4}
 """Bits of key usage that a signer may have."""
-KEYS = ("rsa-2048", "rsa-3072", "rsa-4096", "p256", "p384", "p521", "ed25519")
+KEYS = ("rsa-2048", "rsa-4096", *profiles.INTERNAL_KEYS)
 _NAME = re.compile(r"[a-z0-9](?:-?[a-z0-9]){0,39}")
 _DAYS_MAX = 366 * 100
 

@@ -181,7 +181,7 @@ def _key_fault(spki: bytes, profile: Profile) -> str:
             bits = [int(each.removeprefix("rsa-")) for each in profile.keys if each.startswith("rsa-")]
             good = bool(bits) and algorithms.key_size(spki) >= min(bits)
         else:
-            good = structure.key_text(spki).lower().replace("-", "") in profile.keys
+            good = structure.key_text(spki).lower().replace("p-", "p") in profile.keys
     except MalformedError as error:
         return str(error)
     return "" if good else f"a key of {structure.key_text(spki)}, where {', '.join(profile.keys)} are allowed"

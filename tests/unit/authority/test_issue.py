@@ -121,8 +121,9 @@ def test_keys_that_are_not(key: bytes, profile: str, authority: Authority) -> No
     assert refused(authority, order(profile, key=key)) == {reasons.KEY_SIZE.code}
 
 
-def test_ed25519_is_for_certificates_that_the_requirements_do_not_bind(authority: Authority) -> None:
-    key = spki("ed25519")
+@pytest.mark.parametrize("kind", ["ed25519", "ml-dsa-44", "ml-dsa-65", "ml-dsa-87"])
+def test_newer_keys_are_for_certificates_that_the_requirements_do_not_bind(kind: str, authority: Authority) -> None:
+    key = spki(kind)
     assert refused(authority, order(key=key)) == {reasons.KEY_SIZE.code}
     assert x509.certificate(authority.issue(order("internal", key=key)).certificate).spki == key
 

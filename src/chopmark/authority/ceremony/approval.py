@@ -9,7 +9,7 @@ from chopmark.core import digest, limits
 from chopmark.core.artifact import read_small
 from chopmark.core.contracts import Content
 from chopmark.core.errors import ChopmarkError, MalformedError, RefusedError, UsageError
-from chopmark.envelopes import cms, pem, x509
+from chopmark.envelopes import algorithms, cms, pem, x509
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -41,7 +41,7 @@ def approve(plan: bytes, signer: Signer, certificates: tuple[bytes, ...], now: d
     if not certificates or x509.certificate(certificates[0]).spki != signer.public_key:
         message = "an approver's certificate is for the approver's key"
         raise RefusedError(message)
-    algorithm = "sha512" if signer.algorithm == "ed25519" else "sha256"
+    algorithm = algorithms.usual_digest(signer)
     content = Content(_DATA, algorithm, digest.of(plan, algorithm))
     draft = cms.draft(content, signer, certificates[:1], signing_time=now)
     return draft.finish(signer.sign(draft.to_be_signed, algorithm))
