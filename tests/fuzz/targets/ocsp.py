@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from chopmark.authority import ocsp_http
 from chopmark.envelopes import ocsp, x509
 from chopmark.envelopes.ocsp import writing
+from chopmark.trust.ocsp.answer import Answer
 from tests.support import pki, probing
 
 WORLD = pki.world()
@@ -21,7 +22,7 @@ def seeds() -> Iterable[bytes]:
         writing.single(identity.encoded(), status, pki.NOW, pki.UNTIL, more)
         for status in (*writing.UNREVOKED.values(), writing.revoked(pki.NOW, 1))
     ]
-    data = writing.response_data(bytes(20), pki.NOW, singles, b"nonce")
+    data = writing.response_data(x509.subject_key_identifier(ISSUER.spki), pki.NOW, singles, b"nonce")
     algorithm = CERTIFICATE.signature_algorithm_raw
     yield writing.response(data, algorithm, WORLD.issuing.sign(data, "sha256"), [ISSUER.raw])
     yield writing.failure(ocsp.TRY_LATER)
@@ -30,6 +31,7 @@ def seeds() -> Iterable[bytes]:
 def run(data: bytes) -> None:
     probing.clearly(lambda: ocsp.read_request(data))
     probing.clearly(lambda: examine(ocsp.read_response(data)))
+    probing.clearly(lambda: Answer(data).says(CERTIFICATE, ISSUER, pki.NOW))
     asked = ocsp_http.in_path(data.decode("latin-1"))
     assert isinstance(asked, bytes) or asked.status in (400, 414)
 

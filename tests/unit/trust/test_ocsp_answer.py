@@ -5,6 +5,8 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from chopmark.core import limits
 from chopmark.core.errors import BrokenError
@@ -309,3 +311,25 @@ def test_an_unknown_signature_algorithm_is_no_signature() -> None:
     known, strange = der.oid("1.2.840.10045.4.3.2"), der.oid("1.2.840.10045.4.3.9")
     body = raw.rindex(known, 0, raw.index(DELEGATE.raw))
     assert refused(raw[:body] + strange + raw[body + len(known) :]) == reasons.SIGNATURE.code
+
+
+@given(st.integers(0, 10**6), st.integers(1, 255), st.booleans())
+def test_a_changed_byte_changes_nothing_but_whether_it_counts(position: int, change: int, by_name: bool) -> None:  # noqa: FBT001 - drawn
+    raw = bytearray(answer(DELEGATE, PLAIN, by_name=by_name, nonce=b"n"))
+    raw[position % len(raw)] ^= change
+    try:
+        found = said(bytes(raw))
+    except BrokenError as error:
+        assert error.reason.code.startswith("ocsp.")  # noqa: PT017 - anything else must come out
+    else:
+        assert found.entry is None
+        assert not found.unknown
+
+
+def test_a_responders_name_that_is_none() -> None:
+    raw = answer(DELEGATE, PLAIN, by_name=True)
+    first = raw.index(b"\x31", raw.index(DELEGATE.name))
+    for position in range(first, first + len(DELEGATE.name) - 2):
+        changed = bytearray(raw)
+        changed[position] ^= 1
+        assert refused(bytes(changed)) in (reasons.SIGNER.code, reasons.SIGNATURE.code, reasons.MALFORMED.code)

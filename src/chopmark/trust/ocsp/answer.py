@@ -106,6 +106,8 @@ class Answer:
                 found = self._find_signer(issuer, certificates)
             except BrokenError as error:
                 found = error
+            except MalformedError as error:
+                found = BrokenError(reasons.MALFORMED, str(error))
             self._signers[issuer.raw] = found
         if isinstance(found, BrokenError):
             raise found
@@ -126,6 +128,22 @@ class Answer:
         `nonce` is the one that was sent; `undated` how old an answer may be that does not say how long it counts.
         Whom it revokes is revoked however old it is; that it does not counts only while it is fresh.
         """
+        try:
+            return self._says(certificate, issuer, at, undated, (certificates, nonce))
+        except BrokenError:
+            raise
+        except MalformedError as error:  # whatever in it is looked at only now
+            raise BrokenError(reasons.MALFORMED, str(error)) from None
+
+    def _says(
+        self,
+        certificate: x509.Certificate,
+        issuer: x509.Certificate,
+        at: dt.datetime,
+        undated: dt.timedelta,
+        given: tuple[Sequence[bytes], bytes | None],
+    ) -> Said:
+        certificates, nonce = given
         singles = self._about(certificate, issuer)
         if nonce is not None and self.basic.nonce != nonce:
             raise BrokenError(reasons.NONCE, "there is none" if self.basic.nonce is None else "")
@@ -134,15 +152,9 @@ class Answer:
             if found:
                 raise BrokenError(reasons.CRITICAL, found)
         worst = max(singles, key=lambda each: (_SEVERITY[each.status], each.this_update))
-        try:
-            doubts = (*self._signer_doubts(signer, at), *_time_doubts(worst, certificate, at, undated))
-            entry = _entry(worst)
-        except BrokenError:
-            raise
-        except MalformedError as error:
-            raise BrokenError(reasons.MALFORMED, str(error)) from None
+        doubts = (*self._signer_doubts(signer, at), *_time_doubts(worst, certificate, at, undated))
         unknown = worst.status == reading.UNKNOWN
-        return Said(worst.this_update, worst.next_update, entry, unknown, doubts)
+        return Said(worst.this_update, worst.next_update, _entry(worst), unknown, doubts)
 
     def _about(self, certificate: x509.Certificate, issuer: x509.Certificate) -> list[reading.Single]:
         """What stands in it about this very certificate. Raises BrokenError."""
