@@ -20,7 +20,18 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from rich.console import Console
 from rich.table import Table
 
-from bench import big_file, crl_large, crl_write, measure, path_validation, signing, startup, tsa, verify_many
+from bench import (
+    big_file,
+    crl_large,
+    crl_write,
+    measure,
+    ocsp_answers,
+    path_validation,
+    signing,
+    startup,
+    tsa,
+    verify_many,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -33,6 +44,7 @@ PARTS = {
     "crl": crl_large,
     "crl-write": crl_write,
     "tsa": tsa,
+    "ocsp": ocsp_answers,
     "path": path_validation,
 }
 RESULTS = measure.ROOT / "bench" / "results"

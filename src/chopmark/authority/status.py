@@ -7,6 +7,8 @@ numbers only grow, because there is one writer at a time.
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
+import json
 import sqlite3
 import threading
 import time
@@ -18,7 +20,6 @@ from chopmark.authority.schema import certificates, events
 from chopmark.core import limits
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Callable, Sequence
 
     from chopmark.authority.database import Database
@@ -58,6 +59,11 @@ _PAGE = (
     .order_by(_columns.id)
     .limit(bindparam("count"))
 )
+_LOOK_UP_SQLITE = """
+SELECT serial, not_after, revoked, reason, invalidity FROM certificates
+WHERE issuer = ? AND serial IN (SELECT value FROM json_each(?)) AND certificate IS NOT NULL
+"""
+"""The same as _LOOK_UP, for a connection without a layer above it: a look-up then costs a tenth."""
 _CHANGES = (
     select(events.c.id, events.c.issuer, events.c.serial)
     .where(events.c.id > bindparam("since"))
@@ -82,6 +88,10 @@ class Statuses:
 
     def look_up(self, issuer: int, serials: Sequence[str]) -> dict[str, State]:
         """What became of certificates, by serial number; those that were never issued are left out."""
+        if isinstance(self._watch, _SqliteWatch):
+            found = self._watch.look_up(issuer, serials)
+            if found is not None:
+                return found
         with self._database.reading() as connection:
             rows = connection.execute(_LOOK_UP, {"issuer": issuer, "serials": list(serials)}).all()
         return {row.serial: State(row.not_after, row.revoked, row.reason or 0, row.invalidity) for row in rows}
@@ -123,7 +133,7 @@ class Statuses:
 
 
 class _SqliteWatch:
-    """Notices that any connection has changed the file, for the price of a look at shared memory."""
+    """A connection of its own: notices for the price of a look at shared memory that any other changed the file."""
 
     def __init__(self, path: str) -> None:
         self._path = path
@@ -134,17 +144,41 @@ class _SqliteWatch:
         with self._lock:
             try:
                 if self._connection is None:
-                    self._connection = sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
+                    self._connection = self._open()
                 return self._connection.execute("PRAGMA data_version").fetchone()[0]
             except sqlite3.Error:
                 self._connection = None
                 return object()  # equal to nothing: look, and let the database itself say what is wrong
+
+    def look_up(self, issuer: int, serials: Sequence[str]) -> dict[str, State] | None:
+        """What became of certificates; None when the file cannot be read in this way."""
+        with self._lock:
+            try:
+                if self._connection is None:
+                    self._connection = self._open()
+                rows = self._connection.execute(_LOOK_UP_SQLITE, (issuer, json.dumps(serials))).fetchall()
+            except sqlite3.Error:
+                self._connection = None
+                return None
+        return {row[0]: State(_moment(row[1]), _maybe(row[2]), row[3] or 0, _maybe(row[4])) for row in rows}
+
+    def _open(self) -> sqlite3.Connection:
+        return sqlite3.connect(self._path, isolation_level=None, check_same_thread=False)
 
     def close(self) -> None:
         with self._lock, contextlib.suppress(sqlite3.Error):
             if self._connection is not None:
                 self._connection.close()
             self._connection = None
+
+
+def _moment(text: str) -> dt.datetime:
+    """As schema.Moment keeps it."""
+    return dt.datetime.fromisoformat(text).replace(tzinfo=dt.UTC)
+
+
+def _maybe(text: str | None) -> dt.datetime | None:
+    return _moment(text) if text else None
 
 
 class _TimedWatch:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.envelopes import algorithms, der
@@ -69,6 +70,7 @@ def for_certificate(certificate: x509.Certificate, issuer: x509.Certificate, alg
     return CertId(algorithm, *issuer_hashes(certificate.issuer, issuer.spki, algorithm), certificate.serial_octets)
 
 
+@lru_cache(maxsize=256)
 def issuer_hashes(name: bytes, spki: bytes, algorithm: str) -> tuple[bytes, bytes]:
     """The digests of a Name in DER and of the key's bits, without the tag, the length and the count of unused bits."""
     fields = der.parse(spki).fields()
