@@ -27,6 +27,7 @@ from bench import (
     measure,
     ocsp_answers,
     path_validation,
+    register_search,
     signing,
     startup,
     tsa,
@@ -46,6 +47,7 @@ PARTS = {
     "tsa": tsa,
     "ocsp": ocsp_answers,
     "path": path_validation,
+    "search": register_search,
 }
 RESULTS = measure.ROOT / "bench" / "results"
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, func, select
-from sqlalchemy.orm import aliased
 
 from chopmark.authority.register import record_of, records, status_clause
 from chopmark.authority.schema import certificates, issuers
@@ -59,7 +58,7 @@ class Finder:
             message = f"a page has 1 to {limits.SEARCH_PAGE_MAX} certificates, not {query.limit}"
             raise UsageError(message)
         # The rows are large: what they are chosen by is looked up in indexes first.
-        chosen = self._chosen(query, now).order_by(certificates.c.id).limit(query.limit)
+        chosen = self._chosen(query, now).order_by(_number(query)).limit(query.limit)
         with self._database.reading() as connection:
             numbers = list(connection.scalars(chosen))
             found: list[Record] = []
@@ -76,7 +75,7 @@ class Finder:
     def ending(self, since: dt.datetime, until: dt.datetime) -> list[Record]:
         """Valid certificates that end in a period and that no other one renews, soonest first."""
         columns = certificates.c
-        next_one = aliased(certificates)
+        next_one = certificates.alias()
         renewed = select(next_one.c.id).where(
             next_one.c.predecessor == columns.id, next_one.c.certificate.is_not(None), next_one.c.revoked.is_(None)
         )
@@ -119,9 +118,19 @@ _AT_ONCE = 500
 """Rows asked for by number in one statement."""
 
 
+def _number(query: Query) -> ColumnElement[int]:
+    """The register's number of a row, to be ordered by.
+
+    Few rows fit a serial number, a key or a part of a name: they are found first and sorted then, which SQLite does
+    only where the number is hidden in an expression; it would go through all rows in their order otherwise.
+    """
+    selective = query.serial or query.key_sha256 or query.subject
+    return certificates.c.id + 0 if selective else certificates.c.id
+
+
 def _clauses(query: Query, now: dt.datetime) -> list[ColumnElement[bool]]:
     columns = certificates.c
-    clauses: list[ColumnElement[bool]] = [columns.id > query.after]
+    clauses: list[ColumnElement[bool]] = [_number(query) > query.after]
     if query.status:
         clauses.append(status_clause(query.status, now))
     if query.profile:
@@ -129,7 +138,10 @@ def _clauses(query: Query, now: dt.datetime) -> list[ColumnElement[bool]]:
     if query.issuer:
         clauses.append(columns.issuer.in_(select(issuers.c.id).where(issuers.c.name == query.issuer)))
     if query.subject:
-        clauses.append(columns.subject.icontains(query.subject, autoescape=True))
+        # By itself this is answered from the index of names alone, which is a tenth of the table.
+        named = certificates.alias()
+        part = named.c.subject.icontains(query.subject, autoescape=True)
+        clauses.append(columns.id.in_(select(named.c.id).where(part)))
     if query.serial:
         prefix = re.sub(r"[\s:]", "", query.serial).lower().removeprefix("0x")
         if not _PREFIX.fullmatch(prefix):
