@@ -9,6 +9,7 @@ keys are behind HTTP offers `open_far_key(uri: KeyUri, web: Web) -> Signer` inst
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chopmark.core import discovery
@@ -53,13 +54,12 @@ def open_key(uri: str, passphrase: Passphrase = nothing, web: Callable[[], Web] 
     when it is out of reach.
     """
     named = _parsed(uri)
-    if opener := schemes().get(named.scheme):
-        return opener(named, passphrase)
-    if web is None:
+    scheme = _scheme(named.scheme)
+    if scheme is None or (scheme.far and web is None):
         message = f"{named.scheme}: keys are behind the network, which is not used here"
         raise UsageError(message)
-    far: Callable[[KeyUri, Web], Signer] = _far()[named.scheme]
-    return far(named, web())
+    signer: Signer = scheme.opener(named, web() if web and scheme.far else passphrase)
+    return signer
 
 
 def new_key(uri: str, kind: str, existing: Passphrase = nothing, chosen: Passphrase = nothing) -> Signer:
@@ -97,8 +97,22 @@ def schemes() -> dict[str, Callable[[KeyUri, Passphrase], Signer]]:
     return _named(discovery.exported(__name__, "open_key"))
 
 
-def _far() -> dict[str, Any]:
-    return _offered("open_far_key")
+class _Scheme(NamedTuple):
+    """How keys of a scheme are opened: with nothing else, or `far`, with what speaks HTTP."""
+
+    opener: Any
+    far: bool
+
+
+@cache
+def _scheme(name: str) -> _Scheme | None:
+    """A scheme by name. Only its own module is loaded; all are when it is none of ours, but perhaps of a package."""
+    module = name.replace("-", "_")
+    if opener := discovery.member(__name__, module, "open_key"):
+        return _Scheme(opener, far=False)
+    if opener := discovery.member(__name__, module, "open_far_key"):
+        return _Scheme(opener, far=True)
+    return _Scheme(opener, far=False) if (opener := schemes().get(name)) else None
 
 
 def _offered(attribute: str) -> dict[str, Any]:
@@ -110,10 +124,18 @@ def _named(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def _parsed(uri: str) -> KeyUri:
-    near, far = schemes(), _far()
-    named = parse(uri, {*near, *far}, far)
-    if named.scheme not in near and named.scheme not in far:
-        known = ", ".join(f"{scheme}:" for scheme in sorted({*near, *far}))
+    named = parse(uri, _is_far)
+    if not _known(named.scheme):
+        known = ", ".join(f"{scheme}:" for scheme in sorted({*schemes(), *_offered("open_far_key")}))
         message = f"unknown kind of key {named.scheme}: (known: {known}; a plain path is a file)"
         raise UsageError(message)
     return named
+
+
+def _known(name: str) -> bool:
+    return _scheme(name) is not None
+
+
+def _is_far(name: str) -> bool:
+    scheme = _scheme(name)
+    return scheme is not None and scheme.far

@@ -114,7 +114,7 @@ class AgentSigner:
             return digest.SIGNING_ALGORITHMS  # which it does not use
         if self.algorithm == "rsa":
             return tuple(_RSA_DIGESTS)
-        return (ssh_wire.CURVES[identity.kind.removeprefix("ecdsa-sha2-").encode()][1],)
+        return (ssh_wire.CURVES[identity.kind.removeprefix("ecdsa-sha2-")][1],)
 
 
 def _socket(uri: KeyUri) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from chopmark.core.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Mapping
+    from collections.abc import Callable, Mapping
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):(.*)", re.DOTALL)
 
@@ -35,19 +35,18 @@ class KeyUri:
                 raise UsageError(message)
 
 
-def parse(text: str, known: Container[str], far: Container[str] = ()) -> KeyUri:
-    """Read a key URI. Without one of the known schemes in front it is a plain path, taken literally.
+def parse(text: str, far: Callable[[str], bool]) -> KeyUri:
+    """Read a key URI. Without what looks like a scheme in front, known or not, it is a plain path, taken literally.
 
-    In the schemes that are `far`, what follows `//` is somebody's address and stays in the path. What looks like an
-    unknown scheme stays one, so that the caller can say so. Raises UsageError.
+    In the schemes that are `far`, what follows `//` is somebody's address and stays in the path. Raises UsageError.
     """
     match = _SCHEME.fullmatch(text)
-    if match is None or (match[1] not in known and "/" in match[1]):
+    if match is None:
         return _named("file", text, {}, text)
     from urllib.parse import unquote  # slow to import, and a plain path needs none of it
 
     path, _, query = match[2].partition("?")
-    if path.startswith("//") and match[1] not in far:  # RFC 8089: file://host/path; the only host is this one
+    if path.startswith("//") and not far(match[1]):  # RFC 8089: file://host/path; the only host is this one
         host, slash, rest = path[2:].partition("/")
         if host not in ("", "localhost") or not slash:
             message = f"a key on another host: {host!r} (three slashes name a path on this one: {match[1]}:///...)"

@@ -80,7 +80,7 @@ def web() -> Iterator[HttpFetcher]:
 
 def parsed(text: str) -> uris.KeyUri:
     schemes = {"awskms", "gcpkms", "azurekms"}
-    return uris.parse(text, schemes, schemes)
+    return uris.parse(text, schemes.__contains__)
 
 
 def holds(signer: KmsSigner, digest: str, key: pki.Key) -> None:

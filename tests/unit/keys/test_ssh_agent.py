@@ -18,6 +18,7 @@ from chopmark import keys
 from chopmark.core import limits
 from chopmark.core.errors import ChopmarkError, MalformedError, RefusedError, UnavailableError, UsageError
 from chopmark.envelopes import algorithms, der
+from chopmark.envelopes.ssh.wire import Reader
 from chopmark.keys import ssh_agent, ssh_wire
 from chopmark.keys.errors import UnusableKeyError
 from chopmark.keys.uri import KeyUri
@@ -63,7 +64,7 @@ class Agent:
     def __call__(self, message: bytes) -> bytes:
         if message == b"\x0b":
             return identities(*self.held)
-        reader = ssh_wire.Reader(message[1:])
+        reader = Reader(message[1:])
         public, data, flags = reader.string(), reader.string(), reader.number()
         self.flags.append(flags)
         kind = next(kind for kind in KINDS if blob(kind) == public)
