@@ -21,8 +21,11 @@ from sqlalchemy import text
 from chopmark.authority import founding, migrations, schema, upgrading
 from chopmark.authority.ca import Authority
 from chopmark.authority.configuration import Configuration
+from chopmark.authority.crl_publisher import Wanted
 from chopmark.authority.database import Database, DatabaseError
 from chopmark.core.errors import UsageError
+from chopmark.envelopes import x509
+from chopmark.trust.revocation_list import Crl
 from tests.support.postgres import Server
 from tests.support.schemas import described
 from tests.unit.authority.conftest import order
@@ -88,6 +91,28 @@ def test_times_are_utc_wherever_the_server_is(server: Server, tmp_path: Path, mo
     with Authority.open(folder) as authority:
         again = authority.register.find(issued.serial).not_before
     assert (again.isoformat(), again.utcoffset()) == (there.isoformat(), there.utcoffset())
+
+
+def test_lists_from_another_time_zone(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Shards and deltas, streamed; the dates in them are UTC wherever the server is."""
+    folder = made(tmp_path, server.database())
+    monkeypatch.setenv("PGTZ", "Asia/Kathmandu")
+    with Authority.open(folder) as authority:
+        authority.publish("code-signing", Wanted(shards=2, deltas=True))
+        early, late = (x509.Certificate(authority.issue(order("internal")).certificate) for _ in range(2))
+        first = authority.revoke(early.serial_octets.hex(), "superseded", invalidity=authority.clock())
+        authority.publish("code-signing")
+        second = authority.revoke(late.serial_octets.hex(), "superseded")
+        authority.publish("code-signing", Wanted(delta=True))
+        published = authority.published("code-signing")
+        lists = {(each.shard, each.delta): Crl(Path(each.path).read_bytes()) for each in published}
+        assert authority.due(authority.clock()) == []
+    for certificate, record, delta in ((early, first, False), (late, second, True)):
+        for shard in (0, certificate.serial % 2 + 1):
+            entry = lists[shard, delta].find(certificate)
+            assert entry is not None
+            assert (entry.revoked, entry.invalid_since) == (record.revoked, record.invalidity)
+            assert lists[shard, not delta].find(certificate) is None
 
 
 def test_the_command_line_takes_the_url(server: Server, tmp_path: Path) -> None:

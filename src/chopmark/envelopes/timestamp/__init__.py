@@ -73,4 +73,6 @@ def __getattr__(name: str) -> object:
     from chopmark.envelopes.timestamp import legacy, making, protocol, stamper
 
     modules = (making, stamper, legacy, protocol)
-    return next(getattr(module, name) for module in modules if name in vars(module))
+    found = next(getattr(module, name) for module in modules if name in vars(module))
+    globals()[name] = found  # the next one who asks need not come here
+    return found
