@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from typing import TYPE_CHECKING
 
 from sqlalchemy import DateTime, exists, select, type_coerce
@@ -78,8 +79,14 @@ def _rows(
         .where(columns.issuer == issuer.id, wanted)
         .order_by(columns.shard, columns.revoked, columns.serial)
     )
-    for rows in connection.execute(query, execution_options={"yield_per": _ROWS}).partitions():
-        yield from rows
+    collects = gc.isenabled()
+    gc.disable()  # a million rows, and not one circle among them: looking for some takes a quarter of the time
+    try:
+        for rows in connection.execute(query, execution_options={"yield_per": _ROWS}).partitions():
+            yield from rows
+    finally:
+        if collects:
+            gc.enable()
 
 
 def _plain(column: ColumnElement[dt.datetime]) -> ColumnElement[dt.datetime]:
