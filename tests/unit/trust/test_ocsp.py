@@ -451,9 +451,28 @@ def test_what_does_not_count_is_not_kept(bench: Bench) -> None:
 
 
 def test_an_older_answer_does_not_take_the_place_of_a_newer_one(bench: Bench) -> None:
-    bench.judged(net=Net({URL: said(status=revoked(MAY, 6), age=HOUR)}))
-    replayed = Net({URL: said(age=3 * HOUR)})
-    assert codes(bench.judged(net=replayed)) == {"revocation.on_hold"}
+    held = said(status=revoked(MAY, 6), age=2 * DAY)
+    bench.judged(net=Net({URL: held}), at=NOW - 2 * DAY + HOUR)
+    older = answer(DELEGATE, Single(NAMED, ROOT, since=NOW - 3 * DAY, until=NOW + 9 * DAY))
+    assert codes(bench.judged(net=Net({URL: older}))) == {"revocation.on_hold"}
+    assert codes(bench.judged(net=Net())) == {"revocation.on_hold"}
+    assert bench.judged(net=Net({URL: said()})).trusted
+    assert bench.judged(net=Net()).trusted
+
+
+def test_no_answer_takes_a_revocation_back(bench: Bench) -> None:
+    bench.judged(net=Net({URL: said(status=revoked(MAY, 1), age=2 * DAY)}), at=NOW - 2 * DAY + HOUR)
+    for net in (Net({URL: said()}), Net()):
+        assert codes(bench.judged(net=net)) == {"revocation.revoked"}
+
+
+def test_a_responder_without_dates_is_believed_for_a_moment_and_asked_once(bench: Bench) -> None:
+    net = Net({URL: answer(DELEGATE, single(age=0 * HOUR)._replace(until=None))})
+    here = bench.context(net=net)
+    for carried in ((), (said(PLAIN),)):  # what comes along differs, so that it is judged anew
+        proof = material.proof(NAMED)._replace(answers=carried)
+        assert judge.judge(proof, "code-signing", here).trusted
+    assert len(net.asked) == 1
 
 
 def test_a_kept_revocation_needs_no_network_but_its_date_may_have_been_moved_back(bench: Bench) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core import limits, places
 from chopmark.core.artifact import read_small
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from chopmark.core.contracts import Fetcher
-    from chopmark.trust.ocsp.answer import Answer, Doubt
+    from chopmark.trust.ocsp.answer import Answer, Doubt, Said
 
 SUFFIXES = (".ors", ".ocsp")
 """Of the files with answers in a folder."""
@@ -46,6 +46,7 @@ class OcspSource:
         self._published: dict[str, Answer | None] = {}
         self._kept_size = 0
         self._refused: dict[str, Doubt] = {}
+        self._heard: set[str] = set()
         self._dead: dict[str, str] = {}
         self._asked: dict[bytes, int] = {}
 
@@ -75,45 +76,44 @@ class OcspSource:
         revokes is still revoked. Raises MalformedError when the certificate's addresses cannot be read.
         """
         for url in dict.fromkeys(certificate.access_urls(x509.ACCESS_OCSP)[: limits.OCSP_URLS_MAX]):
-            yield self._asked_at(url, certificate, issuer, at)
+            yield from self._asked_at(url, certificate, issuer, at)
 
     def _asked_at(
         self, url: str, certificate: x509.Certificate, issuer: x509.Certificate, at: dt.datetime
-    ) -> tuple[Answer | None, Doubt | None]:
+    ) -> Iterator[tuple[Answer | None, Doubt | None]]:
         from chopmark.envelopes.ocsp import asking, certid  # few certificates get so far
         from chopmark.trust.ocsp import reasons
         from chopmark.trust.ocsp.answer import Doubt
 
         request = asking.request([certid.for_certificate(certificate, issuer)])
-        address = f"{url.rstrip('/')}/{asking.request_path(request)}"
+        question = _Question(url, f"{url.rstrip('/')}/{asking.request_path(request)}", request, certificate, issuer, at)
+        address = question.address
         if address not in self._published:
             self._remember(address, _kept(self._cache.kept(address)))
         known = self._published[address]
-        if known is not None and _counts(known, certificate, issuer, at):
-            return known, None
-        if address in self._refused:
-            return known, self._refused[address]
-        if url in self._dead:
-            return known, Doubt(reasons.UNAVAILABLE, self._dead[url])
-        self._asked[issuer.spki] = self._asked.get(issuer.spki, 0) + 1
-        try:
-            return self._fetch(address, url, request, certificate, issuer, at), None
-        except BrokenError as error:
-            self._refused[address] = Doubt(error.reason, error.detail)
-            return known, self._refused[address]
-        except UnavailableError as error:
-            self._dead[url] = str(error).replace(address, url)
-            return known, Doubt(reasons.UNAVAILABLE, self._dead[url])
+        said = question.says(known) if known is not None else None
+        if (said is not None and not said.doubts) or address in self._heard:
+            yield known, None
+            return
+        revokes = said is not None and said.entry is not None
+        if revokes:  # also beside a newer answer: it is revoked, and a hold is not ended by what is older
+            yield known, None
+        doubt = self._refused.get(address)
+        if doubt is None and url in self._dead:
+            doubt = Doubt(reasons.UNAVAILABLE, self._dead[url])
+        if doubt is None:
+            self._asked[issuer.spki] = self._asked.get(issuer.spki, 0) + 1
+            try:
+                yield self._fetch(question, said), None
+            except BrokenError as error:
+                doubt = self._refused[address] = Doubt(error.reason, error.detail)
+            except UnavailableError as error:
+                self._dead[url] = str(error).replace(address, url)
+                doubt = Doubt(reasons.UNAVAILABLE, self._dead[url])
+        if doubt is not None:
+            yield None if revokes else known, doubt
 
-    def _fetch(
-        self,
-        address: str,
-        url: str,
-        request: bytes,
-        certificate: x509.Certificate,
-        issuer: x509.Certificate,
-        at: dt.datetime,
-    ) -> Answer:
+    def _fetch(self, question: _Question, known: Said | None) -> Answer:
         """The responder's answer, kept if it counts. Raises BrokenError when it is none, UnavailableError."""
         from chopmark.envelopes.ocsp import extensions
         from chopmark.trust.ocsp.answer import Answer
@@ -127,23 +127,25 @@ class OcspSource:
                 came.append(error)
                 return False
             came.append(answer)
-            return _counts(answer, certificate, issuer, at) and all(each.next_update for each in answer.basic.singles)
+            said = question.says(answer)
+            if said is None or not _follows(said, known):
+                return False
+            self._remember(question.address, answer)
+            return said.until is not None and not said.doubts
 
         def post(fetcher: Fetcher) -> bytes:
-            return fetcher.post(url, request, extensions.REQUEST_TYPE, limits.OCSP_RESPONSE_MAX)
+            return fetcher.post(question.url, question.request, extensions.REQUEST_TYPE, limits.OCSP_RESPONSE_MAX)
 
+        long = len(question.address) > limits.OCSP_GET_MAX
         try:
-            self._cache.fetch(address, accept, post if len(address) > limits.OCSP_GET_MAX else None)
+            self._cache.fetch(question.address, accept, post if long else None)
         except UnavailableError:
             if not came:
                 raise
         [answer] = came
         if isinstance(answer, BrokenError):
             raise answer
-        known = self._published.get(address)
-        # An older answer than the one that is there already must not take its place.
-        if known is None or answer.basic.produced_at >= known.basic.produced_at:
-            self._remember(address, answer)
+        self._heard.add(question.address)
         return answer
 
     def _remember(self, address: str, answer: Answer | None) -> None:
@@ -155,12 +157,32 @@ class OcspSource:
         self._kept_size += size
 
 
-def _counts(answer: Answer, certificate: x509.Certificate, issuer: x509.Certificate, at: dt.datetime) -> bool:
-    """Whether an answer needs no newer one."""
-    try:
-        return not answer.says(certificate, issuer, at).doubts
-    except BrokenError:
-        return False
+class _Question(NamedTuple):
+    """One certificate at one responder; `address` has the request in it, and is what the answer is kept under."""
+
+    url: str
+    address: str
+    request: bytes
+    certificate: x509.Certificate
+    issuer: x509.Certificate
+    at: dt.datetime
+
+    def says(self, answer: Answer) -> Said | None:
+        """What an answer says about it; None for nothing."""
+        try:
+            return answer.says(self.certificate, self.issuer, self.at)
+        except BrokenError:
+            return None
+
+
+def _follows(said: Said, known: Said | None) -> bool:
+    """Whether an answer may take the place of the one before: it is no older, and takes no revocation back."""
+    from chopmark.trust.revocation_list import CERTIFICATE_HOLD
+
+    if known is None:
+        return True
+    final = known.entry is not None and known.entry.reason != CERTIFICATE_HOLD
+    return said.as_of >= known.as_of and (said.entry is not None or not final)
 
 
 def _kept(body: bytes | None) -> Answer | None:
