@@ -23,8 +23,10 @@ from chopmark.authority.ca import Authority
 from chopmark.authority.configuration import Configuration
 from chopmark.authority.crl_publisher import Wanted
 from chopmark.authority.database import Database, DatabaseError
+from chopmark.authority.ocsp import Responder
+from chopmark.core import limits
 from chopmark.core.errors import UsageError
-from chopmark.envelopes import x509
+from chopmark.envelopes import ocsp, x509
 from chopmark.trust.revocation_list import Crl
 from tests.support.postgres import Server
 from tests.support.schemas import described
@@ -266,3 +268,25 @@ def test_a_folder_that_names_another_database_is_refused(server: Server, tmp_pat
     Configuration(server.database()).write(str(tmp_path))
     with pytest.raises(DatabaseError, match="no authority"):
         Authority.open(str(tmp_path))
+
+
+def test_a_responder_notices_what_another_process_entered(server: Server, tmp_path: Path) -> None:
+    folder = made(tmp_path, server.database())
+    with Authority.open(folder) as authority, Responder(authority) as responder, Authority.open(folder) as other:
+        issuer = authority.issuer("code-signing")
+        responder.delegates.create(issuer)
+        certificate = x509.certificate(authority.issue(order("internal")).certificate)
+        request = ocsp.request([ocsp.for_certificate(certificate, issuer.certificate)])
+        assert responder.presign().signed > 0
+
+        def status() -> str:
+            basic = ocsp.read_response(responder.respond(request)).basic
+            assert basic is not None
+            return basic.singles[0].status
+
+        assert status() == ocsp.GOOD
+        other.revoke(certificate.serial_octets.hex(), "keyCompromise")
+        deadline = time.monotonic() + 5 * limits.OCSP_RECHECK_SECONDS
+        while status() != ocsp.REVOKED:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
