@@ -205,7 +205,8 @@ def test_an_unreadable_file_is_said_to_be_unreadable(desk: Desk) -> None:
         root.chmod(0o644)
         done = subprocess.run(
             [sys.executable, "-c", program, "verify", "-j1", "--offline", "--store", str(root), "--json", str(path)],
-            capture_output=True,
+            env={**os.environ, "CHOPMARK_HOME": folder},  # root's own home is closed to nobody
+                capture_output=True,
             text=True,
             timeout=60,
             check=False,
