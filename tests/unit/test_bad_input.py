@@ -206,7 +206,7 @@ def test_an_unreadable_file_is_said_to_be_unreadable(desk: Desk) -> None:
         done = subprocess.run(
             [sys.executable, "-c", program, "verify", "-j1", "--offline", "--store", str(root), "--json", str(path)],
             env={**os.environ, "CHOPMARK_HOME": folder},  # root's own home is closed to nobody
-                capture_output=True,
+            capture_output=True,
             text=True,
             timeout=60,
             check=False,

@@ -3,8 +3,10 @@
 import hashlib
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from unittest import mock
 
 from chopmark.core import limits
 from chopmark.envelopes import der, x509
@@ -12,11 +14,19 @@ from chopmark.trust import crl, crl_entries, crl_index
 from tests.support import pki, probing
 
 _FOLDER = tempfile.TemporaryDirectory()
-os.environ["CHOPMARK_HOME"] = _FOLDER.name
-limits.CRL_INDEX_MIN = 1
 _LIST = Path(_FOLDER.name) / "list.crl"
 _SIGNER = x509.certificate(pki.world().signer.der)
 _ISSUER = x509.certificate(pki.world().issuing.der)
+
+
+@contextmanager
+def _at_home() -> Iterator[None]:
+    """With a home of its own, and indexes for lists of any size; both only while it lasts."""
+    with (
+        mock.patch.dict(os.environ, {"CHOPMARK_HOME": _FOLDER.name}),
+        mock.patch.object(limits, "CRL_INDEX_MIN", 1),
+    ):
+        yield
 
 
 def _index() -> Path:
@@ -38,12 +48,19 @@ def _judged() -> None:
 
 
 def seeds() -> Iterable[bytes]:
-    yield _index().read_bytes()
+    with _at_home():
+        kept = _index().read_bytes()
+    yield kept
     yield der.parse(pki.crl(pki.world().issuing, [pki.Revoked(5, pki.NOW)])).raw
     yield hashlib.sha256(b"").digest()
 
 
 def run(data: bytes) -> None:
+    with _at_home():
+        _run(data)
+
+
+def _run(data: bytes) -> None:
     path = _index()
     path.write_bytes(data)
     _judged()

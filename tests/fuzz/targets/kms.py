@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from unittest import mock
 
 from chopmark.core.contracts import HttpAnswer
 from chopmark.keys import uri as uris
@@ -9,7 +10,7 @@ from chopmark.keys.kms import aws, azure, google
 from tests.support import clouds, probing
 
 SCHEMES = {"awskms", "gcpkms", "azurekms"}
-os.environ |= {
+_ENVIRONMENT = {
     "AWS_ACCESS_KEY_ID": "x",
     "AWS_SECRET_ACCESS_KEY": "x",
     "CLOUDSDK_AUTH_ACCESS_TOKEN": "x",
@@ -45,6 +46,11 @@ def seeds() -> Iterable[bytes]:
 
 
 def run(data: bytes) -> None:
+    with mock.patch.dict(os.environ, _ENVIRONMENT):
+        _run(data)
+
+
+def _run(data: bytes) -> None:
     says = Says(data)
 
     def parsed(text: str) -> uris.KeyUri:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from chopmark.net import sntp
 from tests.support import probing
-from tests.unit.net.test_sntp import NOW, packet
+from tests.support.sntp import NOW, packet
 
 
 def seeds() -> Iterable[bytes]:
