@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -63,7 +64,7 @@ def fuzz(name: str, seconds: int) -> tuple[bool, str]:
     if done.returncode == 0 and count:
         memory = re.search(r"peak_rss_mb:\s*(\d+)", said)
         return True, f"{count:9,} executions, {int(memory[1]) if memory else 0:4} MiB"
-    kept = sorted(path for path in FINDINGS.iterdir() if path not in before)
+    kept = sorted(path for path in FINDINGS.glob(f"{name}-*") if path not in before)
     reason = next((line for line in said.splitlines() if "ERROR: libFuzzer" in line), "").partition("libFuzzer: ")[2]
     error = [line for line in said.splitlines() if re.match(r"[\w.]*(Error|Exception|Interrupt)\b", line)]
     (FINDINGS / f"{name}.log").write_text(said)
@@ -99,6 +100,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=f"one of {', '.join(names())} (default: all)")
     parser.add_argument("--seconds", type=int, default=20, help="for each target")
+    parser.add_argument("--jobs", type=int, default=len(os.sched_getaffinity(0)), help="targets at the same time")
     parser.add_argument("--repeat", nargs=2, metavar=("TARGET", "FILE"), help="run one input and show what happens")
     parser.add_argument("--worker", help=argparse.SUPPRESS)
     parser.add_argument("--corpus", type=Path, help=argparse.SUPPRESS)
@@ -115,11 +117,15 @@ def main() -> int:
         return 0
     failed = 0
     chosen = arguments.targets or names()
-    for name in chosen:
+
+    def timed(name: str) -> tuple[str, bool, str, float]:
         started = time.monotonic()
-        passed, said = fuzz(name, arguments.seconds)
-        failed += not passed
-        print(f"{name:14} {'passed' if passed else 'FAILED'} {time.monotonic() - started:5.0f} s  {said}", flush=True)
+        return name, *fuzz(name, arguments.seconds), time.monotonic() - started
+
+    with ThreadPoolExecutor(arguments.jobs) as pool:  # each waits for a process of its own
+        for name, passed, said, seconds in pool.map(timed, chosen):
+            failed += not passed
+            print(f"{name:14} {'passed' if passed else 'FAILED'} {seconds:5.0f} s  {said}", flush=True)
     print(f"{len(chosen) - failed} passed, {failed} failed")
     return 1 if failed else 0
 
