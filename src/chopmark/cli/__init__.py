@@ -20,6 +20,7 @@ VERBS = {
     "ca": "run a certificate authority: init, issue, revoke, crl, list",
     "tsa": "run a time-stamp authority",
     "ocsp": "answer and ask whether certificates were revoked",
+    "log": "keep and check transparency logs",
     "store": "show and change the trust stores",
     "evidence": "show certificates, lists and answers at hand, and how fresh they are",
     "blocklist": "say what is never to be trusted: certificates, keys, files, drivers",

@@ -108,6 +108,11 @@ def show_verdict(verdict: Verdict, *, verbose: bool = False) -> str:
     return "\n".join(lines)
 
 
+def show_findings(findings: Iterable[Finding], *, verbose: bool = False) -> list[str]:
+    """Lines for the findings that speak against something; for all of them when `verbose`."""
+    return _findings(findings, set(), colour=coloured(sys.stdout), verbose=verbose)
+
+
 def show_summary(counts: dict[Status, int]) -> str:
     """One line for many files."""
     total = sum(counts.values())

@@ -12,7 +12,7 @@ from contextlib import ExitStack, closing, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from chopmark.cli import output
+from chopmark.cli import output, sign_log
 from chopmark.cli.key import KEY_HELP
 from chopmark.cli.settings import setting, text, words
 from chopmark.cli.verify import jobs_wanted
@@ -52,6 +52,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--format", metavar="NAME", default="", help="take FILE for this format; detached takes any and writes FILE.p7s"
     )
+    parser.add_argument("--log", metavar="DIR", help="enter it into this log, or authority's; proof in FILE.tlog-proof")
+    parser.add_argument("--log-passphrase", metavar="SRC", help="of the log's key")
     parser.add_argument("--signing-time", metavar="TIME", help="the time to claim (ISO 8601; default now)")
     parser.add_argument("-o", "--output", metavar="F", help="write there and leave FILE as it is (one FILE)")
     parser.add_argument("-j", "--jobs", metavar="N", help="processes (default: two per processor)")
@@ -77,6 +79,7 @@ class Outcome(NamedTuple):
     facts: dict[str, Any]
     error: str = ""
     status: int = 0
+    made: sign_log.Made | None = None
 
 
 def run(args: Namespace) -> int:
@@ -85,6 +88,11 @@ def run(args: Namespace) -> int:
     if (args.output or args.attach) and len(args.files) != 1:
         message = "--output and --attach go with one FILE"
         raise UsageError(message)
+    if args.log and (args.digest_only or args.attach):
+        message = "--log is for signatures that are made here, not for those of --digest-only and --attach"
+        raise UsageError(message)
+    if args.log:
+        sign_log.require(args.log)
     identify.known(args.format)
     attached = read_small(args.attach, limits.ENVELOPE_MAX) if args.attach else b""
     outcomes: list[Outcome] = []
@@ -94,10 +102,27 @@ def run(args: Namespace) -> int:
         connections.callback(_settle, outcomes)
         for outcome in output.progress(batch.run(args.files, work, _jobs(args)), len(args.files), "signing"):
             outcomes.append(outcome)
-            _show(outcome, args)
+            if not (args.log and args.json):  # which is whole only when it is logged
+                _show(outcome, args)
+    if args.log:
+        _log(outcomes, args)
     if len(args.files) > 1 and not args.json:
         _summarise(outcomes)
     return max(outcome.status for outcome in outcomes)
+
+
+def _log(outcomes: list[Outcome], args: Namespace) -> None:
+    """Log what was signed, all at once; raises what prevents it: the files are signed then, and not logged."""
+    done = [outcome for outcome in outcomes if outcome.made]
+    if done:
+        made = [outcome.made for outcome in done if outcome.made]
+        for outcome, logged in zip(done, sign_log.record(made, args.log, args.log_passphrase), strict=True):
+            outcome.facts["log_entry"], outcome.facts["log_proof"] = logged
+            if not args.json:
+                print(f"logged     {output.clean(logged.proof)}")
+    if args.json:
+        for outcome in outcomes:
+            _show(outcome, args)
 
 
 def _settle(outcomes: list[Outcome]) -> None:
@@ -212,14 +237,17 @@ def _countersigner(args: Namespace, connections: ExitStack) -> Countersigner | N
 def _one(path: str, args: Namespace, request: sign.SignRequest | None, attached: bytes) -> Outcome:
     try:
         with Artifact.open(path) as artifact:
-            return Outcome(path, _signed(artifact, args, request, attached))
+            facts, made = _signed(artifact, args, request, attached)
+            return Outcome(path, facts, made=made)
     except ChopmarkError as error:
         said = str(error)
         return Outcome(path, {}, said if path in said else f"{path}: {said}", error.exit_status)
 
 
-def _signed(artifact: Artifact, args: Namespace, request: sign.SignRequest | None, attached: bytes) -> dict[str, Any]:
-    """Sign one file as asked; the facts that `--json` prints."""
+def _signed(
+    artifact: Artifact, args: Namespace, request: sign.SignRequest | None, attached: bytes
+) -> tuple[dict[str, Any], sign_log.Made | None]:
+    """Sign one file as asked; the facts that `--json` prints, and what a log may be told."""
     facts: dict[str, Any] = {"path": artifact.name}
     if request is None:
         whole = sign.complete(attached)
@@ -231,22 +259,26 @@ def _signed(artifact: Artifact, args: Namespace, request: sign.SignRequest | Non
         format_, _, draft = sign.draft(artifact, request)
         target = args.output or artifact.name + TO_BE_SIGNED
         patches.write_file(target, draft.to_be_signed)
-        return facts | {
+        facts |= {
             "status": "prepared",
             "format": format_.name,
             "written": target,
             "digest_algorithm": draft.digest_algorithm,
             "digest": digest.of(draft.to_be_signed, draft.digest_algorithm).hex(),
         }
+        return facts, None
     elif args.attach:
         signed = sign.attach(artifact, request, _to_be_signed(artifact.name), attached)
     else:
         signed = sign.sign(artifact, request)
     written = sign.write(artifact, signed, args.output, settled=False)
     facts |= {"status": "signed", "format": signed.format.name, "written": written}
-    if request:
-        facts |= _by(request)
-    return facts
+    if request is None:
+        return facts, None
+    facts |= _by(request)
+    about = artifact.name if signed.patch.companion else written
+    key = digest.of(request.signer.public_key, "sha256").hex()
+    return facts, sign_log.Made(about, signed.format.name, key, facts["signer"])
 
 
 def _by(request: sign.SignRequest) -> dict[str, Any]:

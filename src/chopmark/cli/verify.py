@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from chopmark.cli import output
 from chopmark.cli.settings import count, setting, switch, text, words
 from chopmark.core import clock, places
+from chopmark.core.errors import UsageError
 from chopmark.core.verdict import EXIT_STATUS, SEVERITY, Status
 from chopmark.engine import batch, check, identify
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from chopmark.trust.context import Context
     from chopmark.trust.crl import CrlSource
     from chopmark.trust.evidence import Collector, Evidence
+    from chopmark.trust.log.keys import Trusted
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -59,6 +61,13 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--blocklist", action="append", metavar="F", help="refuse what this list names, besides those added; repeatable"
     )
     parser.add_argument("--offline", action="store_true", default=None, help="fetch nothing from the network")
+    parser.add_argument(
+        "--log-key",
+        action="append",
+        metavar="KEY|F",
+        help="the signature must be in this log: its key, or a file of keys; FILE.tlog-proof shows it",
+    )
+    parser.add_argument("--witness", action="append", metavar="KEY|F", help="and this witness must have seen the log")
     parser.add_argument("--format", metavar="NAME", default="", help="take the file for this format")
     parser.add_argument("-j", "--jobs", metavar="N", help="processes (default: one per processor)")
     parser.add_argument("-v", "--verbose", action="store_true", help="show every check, passed ones too")
@@ -137,6 +146,7 @@ def context_for(args: Namespace, connections: ExitStack) -> Context:
             _collector(args.collect),
             _blocklists(words(setting(args.blocklist, "verify", "blocklist", default=[]))),
             source.OcspSource(args.ocsp or (), fetcher=fetcher),
+            _logs(args),
         ),
     )
 
@@ -173,6 +183,19 @@ def _collector(folder: str | None) -> Collector | None:
 def _collected(collector: Collector, at: dt.datetime) -> str:
     what = f"{collector.count} file{'' if collector.count == 1 else 's'} of evidence in {collector.folder}"
     return output.filled(f"{what}; the same again: --offline --evidence DIR --at {clock.show(at)}", "", "chopmark: ")
+
+
+def _logs(args: Namespace) -> Trusted | None:
+    keys = words(setting(args.log_key, "verify", "log_key", default=[]))
+    witnesses = words(setting(args.witness, "verify", "witness", default=[]))
+    if not keys and not witnesses:
+        return None
+    if not keys:
+        message = "--witness goes with --log-key: which log has the witness seen?"
+        raise UsageError(message)
+    from chopmark.trust.log import keys as log_keys  # only who asks about logs
+
+    return log_keys.trusted(keys, witnesses)
 
 
 def jobs_wanted(given: int | None, table: str) -> int | None:

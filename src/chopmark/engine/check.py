@@ -57,6 +57,10 @@ def check(artifact: Artifact, context: Context, format_name: str = "") -> Verdic
         findings += blocked.findings
         if not blocking.named((*findings, *(each for seal in seals for each in seal.findings))):
             findings.append(blocking.clear(blocked))
+    if context.logs and seals:
+        from chopmark.engine import logged  # only who asks about logs
+
+        findings += logged.findings(artifact, seals, context.logs)
     if artifact.view.changed():
         findings.append(reasons.INPUT_CHANGED.found())
     return Verdict(artifact.name, format_.name, tuple(seals), tuple(findings))

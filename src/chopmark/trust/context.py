@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from chopmark.trust.blocklist import Blocklist
     from chopmark.trust.crl import CrlSource
     from chopmark.trust.evidence import Collector, Evidence
+    from chopmark.trust.log.keys import Trusted
     from chopmark.trust.moment import Moment
     from chopmark.trust.ocsp.source import OcspSource
     from chopmark.trust.policies import Demands
@@ -30,13 +31,15 @@ MODES = (REQUIRE, PREFER, OFF)
 class Besides(NamedTuple):
     """What else may count: evidence that nobody trusts, a collector of what is used, lists of what is never trusted.
 
-    `ocsp` is where OCSP answers come from; None for nowhere but the signature and the evidence.
+    `ocsp` is where OCSP answers come from; None for nowhere but the signature and the evidence. `logs` are those that a
+    signature must be in; None when nobody asks.
     """
 
     evidence: Evidence | None = None
     collector: Collector | None = None
     blocklists: tuple[Blocklist, ...] = ()
     ocsp: OcspSource | None = None
+    logs: Trusted | None = None
 
 
 class Context:
@@ -66,7 +69,7 @@ class Context:
             from chopmark.trust.crl import CrlSource  # who has no lists may still have a store with some
 
             crls = CrlSource()
-        self.evidence, self.collector, self.blocklists, self.ocsp = besides or Besides()
+        self.evidence, self.collector, self.blocklists, self.ocsp, self.logs = besides or Besides()
         self.store = store if self.evidence is None else store.with_source(self.evidence)
         self.at = at
         self.revocation = revocation

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from sqlalchemy import insert, select
 
 from chopmark.authority.log import journal, logs
-from chopmark.authority.log.growth import Edge
 from chopmark.authority.log.storage import LogForkError, Storage
 from chopmark.authority.schema import log_checkpoints, log_entries, settings
 from chopmark.core.errors import UsageError
@@ -98,7 +97,7 @@ class RegisterLog(logs.Log):
             if published and raw == published.note.encode() and total == last.size:
                 return published
             base = published.checkpoint if published else Checkpoint(self.origin, 0, merkle.EMPTY)
-            edge = Edge.of(self.storage, base)
+            edge = logs.edge_of(self.storage, base)
             full = self.storage.put(edge.extend(self._entries(connection, base.size, last.size)))
             if edge.root() != last.root:
                 message = (

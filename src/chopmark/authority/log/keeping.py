@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 from chopmark import keys
-from chopmark.authority.log import reasons
+from chopmark.authority.log import journal, reasons
 from chopmark.authority.log.integration import RegisterLog
 from chopmark.authority.log.storage import LogForkError
 from chopmark.core.errors import ChopmarkError, RefusedError, UsageError
@@ -14,7 +14,7 @@ from chopmark.core.finding import Outcome
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Mapping
 
     from chopmark.authority.database import Database
     from chopmark.authority.log import logs
@@ -67,6 +67,14 @@ class Keeper:
         log = RegisterLog.make(self._folder, self._database, origin, uri, signer)
         self._signer = signer
         return log.integrate(signer, self._clock())
+
+    def record(self, events: Iterable[tuple[str, str, Mapping[str, str | int]]]) -> list[int]:
+        """Enter events of no CA: what was done, a few words, further facts; the numbers of their entries."""
+        now = self._clock()
+        with self._database.writing() as connection:
+            return [
+                journal.record(connection, now, action, None, "", detail, **facts) for action, detail, facts in events
+            ]
 
     def integrate(self) -> logs.Signed:
         """Bring every entry under a published checkpoint; asks for the key's passphrase if need be."""

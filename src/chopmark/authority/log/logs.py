@@ -8,13 +8,13 @@ import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
 
-from chopmark.authority.log.growth import Edge
 from chopmark.authority.log.storage import LogForkError, Storage
 from chopmark.core.errors import ChopmarkError, UnavailableError, UsageError
 from chopmark.envelopes import note
 from chopmark.envelopes.note import Note, VerifierKey
 from chopmark.envelopes.tlog import tiles
 from chopmark.envelopes.tlog.checkpoint import Checkpoint
+from chopmark.envelopes.tlog.edge import Edge
 from chopmark.envelopes.tlog.proof import Proof
 from chopmark.envelopes.tlog.tree import Tree
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 _BUSY_SECONDS = 30
 """How long to wait for another process that is writing to the log."""
-_EMPTY = Edge().root()
 
 
 class Signed(NamedTuple):
@@ -116,9 +115,22 @@ def grown(log: Log, old: Checkpoint, entries: Iterable[bytes], signer: Signer) -
 
     The tiles that are full now come second. Raises LogForkError when the log's files contradict `old` or the entries.
     """
-    edge = Edge.of(log.storage, old)
+    edge = edge_of(log.storage, old)
     full = log.storage.put(edge.extend(entries))
     return log.sign(edge.size, edge.root(), signer), full
+
+
+def edge_of(storage: Storage, checkpoint: Checkpoint) -> Edge:
+    """The right edge of a log under a checkpoint. Raises LogForkError when the files are not its own."""
+    try:
+        edge = Edge.of(checkpoint.size, storage.read)
+    except ChopmarkError as error:
+        message = f"{storage.folder}: the log's last tiles cannot be read ({error}); nothing was signed"
+        raise LogForkError(message) from None
+    if edge.root() != checkpoint.root:
+        message = f"{storage.folder}: the log's last tiles are not those of its checkpoint; nothing was signed"
+        raise LogForkError(message)
+    return edge
 
 
 @contextlib.contextmanager

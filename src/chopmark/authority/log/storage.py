@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from chopmark.core import limits, patch
 from chopmark.core.artifact import UnreadableError, read_small
 from chopmark.core.errors import InputError, RefusedError
-from chopmark.envelopes.tlog import merkle, tiles
+from chopmark.envelopes.tlog import tiles
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -44,15 +44,14 @@ class Storage:
 
         Raises InputError (UnreadableError when there is no such file).
         """
-        limit = tiles.BUNDLE_MAX if tile.level == tiles.ENTRIES else tiles.WIDTH * merkle.HASH_SIZE
-        path = os.path.join(self.folder, tile.path)
         try:
-            return read_small(path, limit)
+            return read_small(os.path.join(self.folder, tile.path), tile.size_max)
         except UnreadableError:
-            full = os.path.join(self.folder, tile._replace(width=tiles.WIDTH).path)
-            if tile.width == tiles.WIDTH or not os.path.isfile(full):
+            full = tile._replace(width=tiles.WIDTH)
+            path = os.path.join(self.folder, full.path)
+            if tile == full or not os.path.isfile(path):
                 raise
-            return cut(tile, read_small(full, limit))
+            return tiles.cut(tile, read_small(path, full.size_max))
 
     def checkpoint(self) -> bytes:
         """The checkpoint as it is published; empty when there is none. Raises InputError."""
@@ -94,13 +93,6 @@ class Storage:
         """Take away the partial tiles that full ones have replaced (clause "Partial Tiles")."""
         for tile in full:
             shutil.rmtree(os.path.join(self.folder, f"{tile.path}.p"), ignore_errors=True)
-
-
-def cut(tile: Tile, full: bytes) -> bytes:
-    """A partial tile or bundle out of the full one. Raises MalformedError."""
-    if tile.level == tiles.ENTRIES:
-        return tiles.bundle(tiles.entries(full)[: tile.width])
-    return full[: tile.width * merkle.HASH_SIZE]
 
 
 def _require_same(path: str, data: bytes) -> None:

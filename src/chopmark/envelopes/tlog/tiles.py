@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core import limits
 from chopmark.core.errors import MalformedError
+from chopmark.envelopes.tlog import merkle
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
 WIDTH = 256
 """Hashes of a full tile, entries of a full bundle."""
 HEIGHT = 8
 ENTRIES = -1
 """The level of entry bundles, which are as wide as the tiles of level 0."""
-BUNDLE_MAX = WIDTH * (limits.LOG_ENTRY_MAX + 2)
 
 
 class Tile(NamedTuple):
@@ -38,6 +38,11 @@ class Tile(NamedTuple):
         partial = "" if self.width == WIDTH else f".p/{self.width}"
         return f"tile/{level}/{'/'.join(parts)}{partial}"
 
+    @property
+    def size_max(self) -> int:
+        """How many bytes it can have."""
+        return self.width * (limits.LOG_ENTRY_MAX + 2 if self.level == ENTRIES else merkle.HASH_SIZE)
+
 
 def count(level: int, size: int) -> int:
     """How many hashes a tree of `size` entries has at a level of tiles; entries themselves for ENTRIES."""
@@ -49,14 +54,11 @@ def tile(level: int, index: int, size: int) -> Tile:
     return Tile(level, index, min(WIDTH, count(level, size) - index * WIDTH))
 
 
-def between(old: int, new: int) -> Iterator[Tile]:
-    """The tiles and bundles that a tree has when it has grown from `old` to `new` entries, and had not before."""
-    level = ENTRIES
-    while count(level, new):
-        if count(level, new) > count(level, old):
-            for index in range(count(level, old) // WIDTH, -(-count(level, new) // WIDTH)):
-                yield tile(level, index, new)
-        level += 1
+def cut(tile: Tile, full: bytes) -> bytes:
+    """A partial tile or bundle out of the full one that has taken its place. Raises MalformedError."""
+    if tile.level == ENTRIES:
+        return bundle(entries(full)[: tile.width])
+    return full[: tile.width * merkle.HASH_SIZE]
 
 
 def bundle(entries: Iterable[bytes]) -> bytes:

@@ -1,18 +1,17 @@
-"""How a log grows: the right edge of its tree, and the tiles that new entries make of it."""
+"""The right edge of a log's tree, and the tiles that new entries make of it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
-from chopmark.authority.log.storage import LogForkError
-from chopmark.core.errors import ChopmarkError
+from chopmark.core.errors import MalformedError
 from chopmark.envelopes.tlog import merkle, tiles, tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+    from typing import Self
 
-    from chopmark.authority.log.storage import Storage
-    from chopmark.envelopes.tlog.checkpoint import Checkpoint
+    from chopmark.envelopes.tlog.tiles import Tile
 
 
 class Edge:
@@ -25,20 +24,17 @@ class Edge:
         self._bundle: list[bytes] = []
 
     @classmethod
-    def of(cls, storage: Storage, checkpoint: Checkpoint) -> Self:
-        """Read the edge of a log, and hold it against the checkpoint. Raises LogForkError when they do not agree."""
+    def of(cls, size: int, read: Callable[[Tile], bytes]) -> Self:
+        """Read the edge of a tree of `size` entries; the entries are held against the hashes, these against nothing.
+
+        What `read` raises passes through; MalformedError for what is no edge.
+        """
         edge = cls()
-        size = edge.size = checkpoint.size
-        try:
-            edge._rows = [bytearray(_partial(storage, level, size)) for level in range(_height(size))]
-            edge._bundle = tiles.entries(_partial(storage, tiles.ENTRIES, size))
-        except ChopmarkError as error:
-            message = f"{storage.folder}: the log's last tiles cannot be read ({error}); nothing was signed"
-            raise LogForkError(message) from None
-        leaves = b"".join(map(merkle.leaf, edge._bundle))
-        if edge.root() != checkpoint.root or leaves != edge._rows[0]:
-            message = f"{storage.folder}: the log's last tiles are not those of its checkpoint; nothing was signed"
-            raise LogForkError(message)
+        edge.size = size
+        edge._rows = [bytearray(_partial(read, level, size)) for level in range(_height(size))]
+        edge._bundle = tiles.entries(_partial(read, tiles.ENTRIES, size))
+        if b"".join(map(merkle.leaf, edge._bundle)) != edge._rows[0]:
+            raise MalformedError("the last entries are not those of the last tile")
         return edge
 
     def root(self) -> bytes:
@@ -52,7 +48,7 @@ class Edge:
                 at = end
         return merkle.joined(found)
 
-    def extend(self, entries: Iterable[bytes]) -> Iterator[tuple[tiles.Tile, bytes]]:
+    def extend(self, entries: Iterable[bytes]) -> Iterator[tuple[Tile, bytes]]:
         """Take in entries; the bundles and tiles that are new then, the partial ones last."""
         before = self.size
         row = self._rows[0]
@@ -70,7 +66,7 @@ class Edge:
                 number = tiles.count(level, self.size) // tiles.WIDTH
                 yield tiles.tile(level, number, self.size), bytes(hashes)
 
-    def _filled(self) -> Iterator[tuple[tiles.Tile, bytes]]:
+    def _filled(self) -> Iterator[tuple[Tile, bytes]]:
         """The bundle and the tiles that have become full with the last entry."""
         yield tiles.Tile(tiles.ENTRIES, self.size // tiles.WIDTH - 1), tiles.bundle(self._bundle)
         self._bundle = []
@@ -93,7 +89,13 @@ def _height(size: int) -> int:
     return level
 
 
-def _partial(storage: Storage, level: int, size: int) -> bytes:
+def _partial(read: Callable[[Tile], bytes], level: int, size: int) -> bytes:
     """The partial tile at the end of a level; empty when the last one is full."""
     number, width = divmod(tiles.count(level, size), tiles.WIDTH)
-    return storage.read(tiles.Tile(level, number, width)) if width else b""
+    if not width:
+        return b""
+    tile = tiles.Tile(level, number, width)
+    raw = read(tile)
+    if level != tiles.ENTRIES and len(raw) != width * merkle.HASH_SIZE:
+        raise MalformedError(f"{tile.path}: {len(raw)} bytes, not {width * merkle.HASH_SIZE}")
+    return raw
