@@ -4,21 +4,27 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from chopmark.authority import founding, hierarchy
+from chopmark.authority import founding, hierarchy, renewal, schema
+from chopmark.authority.backup.making import backup
+from chopmark.authority.backup.restoring import restore
 from chopmark.authority.ca import Authority, Order
+from chopmark.authority.ceremony import rules
 from chopmark.authority.hierarchy import Hierarchy, NewKey
+from chopmark.authority.search import Query
 from chopmark.cli import main
-from chopmark.core.errors import ChopmarkError
+from chopmark.core.errors import ChopmarkError, RefusedError, UsageError
 from chopmark.envelopes import names, pem, pkcs10, x509
 from tests.support import pki
+from tests.support.postgres import Server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.interop
 
@@ -45,6 +51,17 @@ def authority(tmp_path: Path) -> Iterator[Authority]:
     setup = founding.Setup("Example Ltd", "http://pki.example.com", "p256", "GB")
     with founding.found(str(tmp_path / "ca"), setup) as made:
         yield made
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    place = Path(tempfile.mkdtemp(prefix="chopmark-pg-"))
+    place.chmod(0o755)  # the server's own user has to reach its folder
+    try:
+        with Server(place / "pg") as running:
+            yield running
+    finally:
+        shutil.rmtree(place)
 
 
 def write(path: Path, *certificates: bytes) -> Path:
@@ -261,3 +278,60 @@ def test_an_approval_by_openssl(authority: Authority, tmp_path: Path) -> None:
     openssl(check, *paths)
     plan.write_bytes(b"another")
     openssl(check, *paths, status=4)
+
+
+class TestPostgresql:
+    """A backup goes from either database to the other, and the authority goes on there."""
+
+    def test_there_and_back(self, server: Server, authority: Authority, tmp_path: Path) -> None:
+        first = authority.issue(Order("code-signing", SUBJECT, spki()))
+        authority.revoke(first.serial, "superseded")
+        renewed = renewal.renew(authority, authority.register.find(first.serial), spki("p384"))
+        Hierarchy(authority).roll("root", KEY)
+        backup(authority, str(tmp_path / "sqlite.tar"))
+        restore(str(tmp_path / "sqlite.tar"), str(tmp_path / "there"), database=server.database())
+        with Authority.open(str(tmp_path / "there")) as there:
+            for name in ("certificates", "crls", "crosses", "settings"):
+                assert _rows(there, name) == _rows(authority, name)
+            # New rows get numbers of their own behind those that came along.
+            Hierarchy(there).roll("code-signing", KEY)
+            Hierarchy(there).add("platform", KEY)
+            issued = there.issue(Order("internal", SUBJECT, spki()))
+            alice = pki.leaf(None, "alice").pem.decode()
+            there.ceremonies.set_rules(rules.from_values(1, {"alice": alice}, required=True), there.clock())
+            assert there.finder.search(Query(serial=issued.serial[:6], subject="eXample"), there.clock())
+            assert there.finder.search(Query(status="revoked"), there.clock())[0].serial == first.serial
+            successor = there.finder.successor(there.register.find(first.serial))
+            assert successor
+            assert successor.serial == renewed.serial
+            backup(there, str(tmp_path / "postgresql.tar"))
+            restore(str(tmp_path / "postgresql.tar"), str(tmp_path / "back"), database="")
+            with Authority.open(str(tmp_path / "back")) as back:
+                for name in ("certificates", "crls", "crosses", "settings", "approvers", "log_checkpoints"):
+                    assert _rows(back, name) == _rows(there, name)
+                assert back.register.find(issued.serial).certificate == issued.certificate
+                back.publish("code-signing-2")
+
+    def test_a_database_that_is_taken_and_one_that_fails(
+        self, server: Server, authority: Authority, tmp_path: Path
+    ) -> None:
+        backup(authority, str(tmp_path / "b.tar"))
+        url = server.database()
+        restore(str(tmp_path / "b.tar"), str(tmp_path / "one"), database=url)
+        with pytest.raises(UsageError, match="not empty"):
+            restore(str(tmp_path / "b.tar"), str(tmp_path / "two"), database=url)
+        with Authority.open(str(tmp_path / "one")) as one:  # which the refusal has left alone
+            one.issue(Order("internal", SUBJECT, spki()))
+        assert not (tmp_path / "two").exists()
+        (tmp_path / "ca" / "keys" / "root.pem").unlink()
+        backup(authority, str(tmp_path / "bad.tar"))
+        other = server.database()
+        with pytest.raises(RefusedError, match="key of the CA root"):
+            restore(str(tmp_path / "bad.tar"), str(tmp_path / "two"), database=other)
+        restore(str(tmp_path / "b.tar"), str(tmp_path / "three"), database=other)  # it was left empty
+
+
+def _rows(authority: Authority, name: str) -> list[tuple[object, ...]]:
+    table = schema.metadata.tables[name]
+    with authority.reading() as connection:
+        return [tuple(row) for row in connection.execute(table.select().order_by(*table.primary_key.columns))]

@@ -71,8 +71,7 @@ def restore(
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(os.path.join(temporary, configuration.FILE))
                 place.write(temporary)
-            with _register(place.place(temporary)) as register:
-                _rows(archive, register, clock().replace(microsecond=0))
+            with _register(archive, place.place(temporary), clock().replace(microsecond=0)) as register:
                 _consistent(register, temporary)
                 register.close()
                 try:
@@ -122,16 +121,21 @@ def _prepared(folder: str) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def _register(place: str) -> Iterator[Database]:
-    """A new database, which is left empty again when nothing comes of it."""
+def _register(archive: Reader, place: str, now: dt.datetime) -> Iterator[Database]:
+    """The register, made of the backup; a database on a server is left empty again when nothing comes of it.
+
+    Only what was made here is taken away: a database that was not empty has been refused before.
+    """
     database = Database(place)
     try:
-        yield database
-    except BaseException:
-        if not database.path:
-            with contextlib.suppress(DatabaseError):
-                database.drop()
-        raise
+        _rows(archive, database, now)
+        try:
+            yield database
+        except BaseException:
+            if not database.path:
+                with contextlib.suppress(DatabaseError):
+                    database.drop()
+            raise
     finally:
         database.close()
 
