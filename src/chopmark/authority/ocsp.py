@@ -207,17 +207,20 @@ class Responder:
         Those that count for more than half of their time, and still say what is so, stay. Raises ChopmarkError.
         """
         signed = kept = 0
-        for issuer in self._authority.issuers():
-            after, more = 0, True
-            while more:
-                now = self._authority.clock().replace(microsecond=0)
+        issuers = {issuer.id: issuer for issuer in self._authority.issuers()}
+        before, after = -1, 0
+        while after != before:
+            now = self._authority.clock().replace(microsecond=0)
+            before = after
+            after, page = self._statuses.page(now, before, count)
+            for number in {each[0] for each in page}:
+                issuer = issuers[number]
+                states = [(serial, state) for owner, serial, state in page if owner == number]
                 delegate = self.delegates.current(issuer, now)
                 if delegate is None:
-                    break
-                after, states = self._statuses.page(issuer.id, now, after, count)
-                more = bool(states)
+                    continue
                 due = self._due(issuer, states, now)
-                self._store.put(issuer.id, (self._ahead(issuer, delegate, *each, now) for each in due))
+                self._store.put(issuer.id, [self._ahead(issuer, delegate, *each, now) for each in due])
                 signed += len(due)
                 kept += len(states) - len(due)
         self._store.forget(int(self._authority.clock().timestamp()))
