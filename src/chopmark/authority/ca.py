@@ -28,6 +28,7 @@ from chopmark.authority.register import AUTHORITY_PROFILE, RETENTION_MONTHS, Iss
 from chopmark.authority.search import Finder
 from chopmark.authority.status import Statuses
 from chopmark.core import clock as clocks
+from chopmark.core import patch
 from chopmark.core.errors import MalformedError, RefusedError, UsageError
 from chopmark.core.finding import Outcome
 from chopmark.engine import keyring
@@ -320,12 +321,19 @@ class Authority:
     def publish(self, name: str, wanted: Wanted | None = None, *, days: int | None = None) -> Published:
         """Sign a CA's lists as of now and put them in their places, atomically (see `crl_publisher`).
 
-        Numbers only grow, whatever happens: one that was reserved is never used again. Raises UsageError for a period
-        that is not allowed (CSBR 4.9.7).
+        Its certificate is put beside them where it is missing, as when a process was killed that made the CA. Numbers
+        only grow, whatever happens: one that was reserved is never used again. Raises UsageError for a period that is
+        not allowed (CSBR 4.9.7).
         """
         issuer = self.issuer(name)
+        if not os.path.exists(self.certificate_path(name)):
+            self.publish_certificate(issuer)
         published = self._publisher.publish(issuer, self.signer(issuer), wanted or Wanted(days=days))
         return replace(published, logged=self.log.follow())
+
+    def publish_certificate(self, issuer: Issuer) -> None:
+        """Put a CA's certificate in its place, atomically. Raises WriteError."""
+        patch.write_file(self.certificate_path(issuer.name), issuer.certificate.raw)
 
     def published(self, name: str) -> tuple[ListFile, ...]:
         """The lists of a CA that are published now."""

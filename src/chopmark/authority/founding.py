@@ -171,7 +171,7 @@ def _build(
     made = Register(database).found(facts, made, below, now)
     with _Founder(folder, database, signers, made, clock) as authority:
         for member in made:
-            patch.write_file(authority.certificate_path(member.name), member.certificate.raw)
+            authority.publish_certificate(member)
             authority.publish(member.name, setup.lists(member.role))
         log_key = generate.new("ed25519")
         secret = passphrase("the log's new key")

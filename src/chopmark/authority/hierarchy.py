@@ -230,7 +230,7 @@ class Hierarchy:
         place = members.place(self._register.setting("url"), name)
         made = authority.lineage.enter(Issuer(0, name, profile.role, certificate, uri, place), row, now, action)
         authority.adopt(made, signer)
-        patch.write_file(authority.certificate_path(name), certificate.raw)
+        authority.publish_certificate(made)
         authority.publish(name, self._lists_like_before(profile.role, made))
         return made
 

@@ -40,6 +40,10 @@ def signed_by(certificate: bytes, issuer: x509.Certificate) -> None:
     other.load_der_x509_certificate(certificate).verify_directly_issued_by(other.load_der_x509_certificate(issuer.raw))
 
 
+def _killed(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
 class TestAdd:
     def test_a_platform_ca(self, authority: Authority, change: Hierarchy) -> None:
         with pytest.raises(UsageError, match="ca add platform"):
@@ -55,6 +59,19 @@ class TestAdd:
         signed_by(driver.raw, made.certificate)
         assert driver.crl_urls == ("http://pki.example.com/crl/platform.crl",)
         assert authority.register.find(driver.serial_octets.hex()).issuer == "platform"
+
+    def test_what_a_killed_process_did_not_publish_follows_with_the_lists(
+        self, authority: Authority, change: Hierarchy, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        with monkeypatch.context() as killed:
+            killed.setattr(type(authority), "publish_certificate", _killed)
+            with pytest.raises(KeyboardInterrupt):
+                change.add("platform", KEY)
+        made = authority.issuer("platform")
+        assert not os.path.exists(authority.certificate_path("platform"))  # noqa: PTH110
+        authority.publish("platform")
+        with open(authority.certificate_path("platform"), "rb") as file:  # noqa: PTH123
+            assert file.read() == made.certificate.raw
 
     def test_a_second_root_and_a_ca_below_it(self, authority: Authority, change: Hierarchy) -> None:
         root = change.add("root", KEY, name="root-emea", title="EMEA Root CA").issuer
