@@ -86,7 +86,7 @@ def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             # One key for the time-stamp authority of its own size: the CAs' key would be refused.
             stamping = generate.new("rsa-3072" if kind.startswith("rsa") else kind)
             tsa.create(authority, tsa.usual_order(authority, stamping), stamping, None)
-            served |= routes.published(authority) | routes.time_stamps(tsa.in_folder(authority.folder))
+            served |= routes.published(authority.folder) | routes.time_stamps(tsa.in_folder(authority.folder))
             key = generate.new("rsa-3072" if kind.startswith("rsa") else kind)
             signer = SoftwareSigner(key)
             issued = authority.issue(Order("code-signing", SUBJECT, signer.public_key))

@@ -76,7 +76,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     with http.serve(served) as url:
         setup = founding.Setup("Example Ltd", url, "p384", "GB", shards=SHARDS, deltas=True)
         with founding.found(str(folder / "ca"), setup) as authority:
-            served |= routes.published(authority)
+            served |= routes.published(authority.folder)
             key = generate.new("p256")
             path = private(folder / "signer.key", generate.encode(key, None))
             for issuer in authority.issuers():

@@ -42,11 +42,15 @@ UNKNOWN_SECONDS = 300
 """Who is not known now may be issued in a moment."""
 
 
+KINDS = ("good", "revoked", "unknown", "several", "malformed", "try_later", "unauthorized")
+"""What an answer says: the status of the certificate, that it is about several, or why there is none."""
+
+
 class Answer(NamedTuple):
     """A response; its times as Unix seconds, 0 where nobody must keep it, and the HTTP headers that follow from them.
 
-    `fresh_until` is when the next one is due; `about` are the certificates (issuer, serial) that it rests on, and
-    `version` that of the cache when they were looked up.
+    `fresh_until` is when the next one is due; `kind` is one of KINDS, for those who count; `about` are the certificates
+    (issuer, serial) that it rests on, and `version` that of the cache when they were looked up.
     """
 
     body: bytes
@@ -56,6 +60,7 @@ class Answer(NamedTuple):
     headers: tuple[tuple[str, str], ...] = ()
     about: tuple[tuple[int, str], ...] = ()
     version: int = 0
+    kind: str = "good"
 
 
 class Presigned(NamedTuple):
@@ -111,6 +116,13 @@ class Responder:
             return _MALFORMED
         except (ChopmarkError, OSError):  # the database, or a key, which may be back in a moment
             return _TRY_LATER
+
+    def remembered(self, request_der: bytes) -> Answer | None:
+        """The answer to a request if it lies in memory; with a register in SQLite that is known without waiting."""
+        try:
+            return self._cache.get(request_der, int(self._authority.clock().timestamp()))
+        except ChopmarkError:  # whether it still says what is so cannot be told now
+            return None
 
     def _answered(self, request_der: bytes, now: dt.datetime) -> Answer:
         request = ocsp.read_request(request_der)
@@ -179,9 +191,10 @@ class Responder:
             for asked, state in zip(request.asked, states, strict=True)
         ]
         body = delegate.response(*delegate.sign(singles, now, request.nonce))
+        kind = _kind(states)
         if request.nonce is not None or None in states:
-            return Answer(body)
-        return _dated(body, now, next_update)
+            return Answer(body, kind=kind)
+        return _dated(body, now, next_update, kind)
 
     def _ready(self, issuer: Issuer, serial: str, state: State, asked: ocsp.Asked, now: dt.datetime) -> Answer | None:
         """The answer that was signed ahead, if it still says what is so, in the words of the question."""
@@ -199,7 +212,7 @@ class Responder:
         delegate = self.delegates.of_serial(issuer, kept.delegate)
         if delegate is None or not this_update <= now < this_update + (next_update - this_update) / 2:
             return None
-        return _dated(delegate.response(kept.data, kept.signature), this_update, next_update)
+        return _dated(delegate.response(kept.data, kept.signature), this_update, next_update, _kind([state]))
 
     def presign(self, count: int = 1000) -> Presigned:
         """Sign answers ahead about all certificates that have not expired, `count` at a time in memory.
@@ -266,7 +279,12 @@ class Responder:
 
 _KNOWN = frozenset({extensions.NONCE})
 _MALFORMED, _TRY_LATER, _UNAUTHORIZED = (
-    Answer(writing.failure(status)) for status in (ocsp.MALFORMED_REQUEST, ocsp.TRY_LATER, ocsp.UNAUTHORIZED)
+    Answer(writing.failure(status), kind=kind)
+    for status, kind in (
+        (ocsp.MALFORMED_REQUEST, "malformed"),
+        (ocsp.TRY_LATER, "try_later"),
+        (ocsp.UNAUTHORIZED, "unauthorized"),
+    )
 )
 _AHEAD = 3600
 """Seconds: an answer that would be due so soon after a run of `presign` is signed in this one."""
@@ -287,9 +305,16 @@ def _state_text(state: State) -> str:
     return " ".join(str(part or "") for part in state)
 
 
-def _dated(body: bytes, this_update: dt.datetime, next_update: dt.datetime) -> Answer:
+def _dated(body: bytes, this_update: dt.datetime, next_update: dt.datetime, kind: str) -> Answer:
     begin, end = int(this_update.timestamp()), int(next_update.timestamp())
-    return Answer(body, begin, (begin + end) // 2, end, ocsp_http.lasting(body, begin, end))
+    return Answer(body, begin, (begin + end) // 2, end, ocsp_http.lasting(body, begin, end), kind=kind)
+
+
+def _kind(states: Sequence[State | None]) -> str:
+    if len(states) != 1:
+        return "several"
+    [state] = states
+    return "unknown" if state is None else "good" if state.revoked is None else "revoked"
 
 
 def _single(

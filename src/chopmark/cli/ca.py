@@ -14,7 +14,7 @@ import sys
 from contextlib import closing
 from typing import TYPE_CHECKING, TextIO
 
-from chopmark.cli import ca_backup, ca_ceremony, ca_crl, ca_hierarchy, ca_issue, ca_lint, ca_show, output
+from chopmark.cli import ca_backup, ca_ceremony, ca_crl, ca_hierarchy, ca_issue, ca_lint, ca_serve, ca_show, output
 from chopmark.cli.ca_part import Actions
 from chopmark.cli.key import add_new_passphrase, new_passphrase
 from chopmark.cli.settings import setting
@@ -37,7 +37,7 @@ REASONS = (
     "certificateHold",
     "privilegeWithdrawn",
 )
-_PARTS = (ca_issue, ca_show, ca_hierarchy, ca_ceremony, ca_backup, ca_lint)
+_PARTS = (ca_issue, ca_show, ca_hierarchy, ca_ceremony, ca_backup, ca_lint, ca_serve)
 
 
 def add_arguments(parser: ArgumentParser) -> None:

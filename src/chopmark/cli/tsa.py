@@ -131,7 +131,6 @@ def _terms(args: Namespace) -> Terms:
 
 def _serve(args: Namespace) -> int:
     from chopmark.authority import configuration
-    from chopmark.authority.ca import Authority
     from chopmark.server import http, routes
 
     authority = _authority(args)
@@ -139,8 +138,7 @@ def _serve(args: Namespace) -> int:
     if args.legacy:
         served |= routes.countersignatures(authority)
     if configuration.exists(folder(args)):
-        with Authority.open(folder(args)) as ca:
-            served |= routes.published(ca)
+        served |= routes.published(folder(args))
     told = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: told.set())

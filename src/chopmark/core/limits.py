@@ -218,6 +218,11 @@ OCSP_RECHECK_SECONDS = 1.0
 """How often a responder asks a database that does not tell by itself whether something changed."""
 OCSP_CACHE_SIZE = 64 * MIB
 """Bytes of answers that a responder keeps in memory."""
+OCSP_NEAR_SECONDS = 0.05
+"""What a look into the responder's memory may take; after a longer one, threads do it for OCSP_PAUSE_SECONDS."""
+OCSP_PATIENCE_SECONDS = 1.0
+"""What a register that fails may take to do so; after more, it is not asked for OCSP_PAUSE_SECONDS."""
+OCSP_PAUSE_SECONDS = 5.0
 
 # Time stamping
 TSA_INACCURACY_MAX = 1.0
@@ -288,7 +293,34 @@ SERVER_PIPELINE_MAX = 16
 """Pipelined requests that are answered before the other connections have their turn."""
 SERVER_FILE_READ_MAX = 64 * KIB
 """A file that is kept in memory while it does not change; longer ones go from the disk to the network."""
+SERVER_FILE_NAME_MAX = 200
+SERVER_FILES_KEPT_MAX = 256
+"""Published files that a process keeps open, or in memory."""
 SERVER_THREADS = 8
 """Threads of one process for answers that have to wait, for a key or a database."""
+SERVER_WORKERS_MAX = 64
+"""Processes that answer."""
+SERVER_GENERATIONS_MAX = 3
+"""Generations of them that finish what they have begun after a reload; the next reload waits for the first of them."""
+SERVER_LEAVE_SECONDS = 120.0
+"""For an earlier generation to do so; the longest answers are large files on slow lines."""
+SERVER_START_SECONDS = 60.0
+"""For a process to open its keys and databases and say that it is ready."""
+SERVER_HUNG_SECONDS = 30.0
+"""Without a sign of life from a process, after which it is killed and replaced."""
+SERVER_RESTART_SECONDS = 1.0
+"""Before a process is replaced that ended soon after it had been started."""
+SERVER_LOG_LINES_MAX = 20_000
+"""Lines of the access log that wait to be written; what comes after them is dropped, and counted."""
+SERVER_FACTS_MAX = 256 * KIB
+"""What is known about lists, certificates and the database, as the processes tell each other."""
+SERVER_FACTS_SECONDS = 5.0
+"""Between two looks at them."""
+SERVER_CLOCK_SECONDS = 60.0
+"""Between two looks at the clock that time stamps are given by."""
+SERVER_FACTS_OLD_SECONDS = 30.0
+"""From when on they are too old to call the server ready."""
+SERVER_DUE_SECONDS = 10.0
+"""Between two looks at what is due: lists to publish, responders to replace, entries to be taken into the log."""
 SERVER_WAITING_MAX = 256
 """Requests of one process that wait for such a thread."""

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from http import HTTPStatus
+from typing import TYPE_CHECKING
 
 from chopmark.core import limits
 from chopmark.server.message import Reply, Request, Route, refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 class OpenFile:
@@ -81,3 +86,41 @@ def file_handler(path: str, content_type: str, name: str = "other", *, max_age: 
         return only_get(request) or reply.now() or refusal(HTTPStatus.NOT_FOUND, "it is not published yet")
 
     return Route(handle, handle, name)
+
+
+class Folder:
+    """Routes to the files of a folder by their names, as they are at that moment; nothing outside of it."""
+
+    def __init__(self, path: str, types: Mapping[str, str], default: str = "application/octet-stream") -> None:
+        """`types` are content types by the end of a name."""
+        self._path = os.path.abspath(path)
+        self._types = types
+        self._default = default
+        self._known: dict[str, FileReply] = {}
+
+    def route(self, prefix: str, name: str, *, max_age: int = 60) -> Route:
+        """A route that answers below `prefix`, which ends with a slash."""
+
+        def handle(request: Request) -> Reply:
+            wrong = only_get(request)
+            if wrong is not None:
+                return wrong
+            file = self._file(request.path.removeprefix(prefix), max_age)
+            return (file.now() if file else None) or refusal(HTTPStatus.NOT_FOUND, "there is nothing here")
+
+        return Route(handle, handle, name)
+
+    def _file(self, name: str, max_age: int) -> FileReply | None:
+        found = self._known.get(name)
+        if found is None and len(name) <= limits.SERVER_FILE_NAME_MAX and _NAME.fullmatch(name):
+            if len(self._known) >= limits.SERVER_FILES_KEPT_MAX:
+                self._known.clear()
+            kind = self._types.get(os.path.splitext(name)[1], self._default)
+            found = FileReply(os.path.join(self._path, name), kind, max_age)
+            if found.now() is not None:
+                self._known[name] = found
+        return found
+
+
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(?:/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
+"""Names without hidden parts, and so without `..`; nothing that is published is called otherwise."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from chopmark.core import limits
 from chopmark.core.errors import ChopmarkError, UsageError
-from chopmark.server.access import common
+from chopmark.server.access import brief
 from chopmark.server.files import file_handler
 from chopmark.server.loop import Door, Loop
 from chopmark.server.message import Handler, Reply, Request, Route, Routes, refusal
@@ -82,7 +82,7 @@ class _Lines:
     def request(self, peer: str, head: Head, route: str, reply: Reply, seconds: float) -> None:
         """A request was answered."""
         del route, seconds
-        self.error(common(peer, head, reply))
+        self.error(brief(peer, head, reply))
 
 
 class _Silence:

@@ -10,13 +10,21 @@ import pytest
 from chopmark.authority import founding, tsa
 from chopmark.envelopes import timestamp
 from chopmark.server import routes
-from chopmark.server.http import Request
+from chopmark.server.message import Reply, Request, find
 from tests.support import pki
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from chopmark.server.message import Routes
+
 TSA = routes.time_stamps(tsa.TimeStampAuthority(pki.world().tsa, pki.world().tsa.certificates, clock=lambda: pki.NOW))
+
+
+def answer(served: Routes, path: str, method: str = "GET") -> Reply:
+    found = find(served, path)
+    assert found is not None
+    return found(Request(method, path))
 
 
 @pytest.mark.parametrize("path", ["/", "/tsa"])
@@ -40,16 +48,17 @@ def test_other_methods_and_types() -> None:
 def test_what_certificates_name_is_served(tmp_path: Path) -> None:
     setup = founding.Setup("Example Ltd", "http://pki.example.com", "p256")
     with founding.found(str(tmp_path / "ca"), setup) as authority:
-        served = routes.published(authority)
+        served = routes.published(authority.folder)
         base = "http://pki.example.com"
         for issuer in authority.issuers():
-            reply = served[issuer.place.certificate_url.removeprefix(base)](Request("GET", ""))
+            path = issuer.place.certificate_url.removeprefix(base)
+            reply = answer(served, path)
             assert (reply.status, reply.content_type) == (200, "application/pkix-cert")
             assert reply.body == issuer.certificate.raw
             path = issuer.place.crl_url.removeprefix(base)
-            assert served[path](Request("GET", path)).content_type == "application/pkix-crl"
+            assert answer(served, path).content_type == "application/pkix-crl"
             published = authority.publish(issuer.name)
-            assert served[path](Request("GET", path)).body == published.raw
+            assert answer(served, path).body == published.raw
 
 
 def test_countersignatures() -> None:

@@ -91,6 +91,12 @@ def response(token: bytes | None, status: int = GRANTED, *, failure: str | None 
     return der.sequence(der.sequence(*parts), *(() if token is None else (token,)))
 
 
+def granted(response_der: bytes) -> bool:
+    """Whether a TimeStampResp holds a token. Raises MalformedError for what is none."""
+    status = der.parse(response_der).fields().take().fields().take(der.INTEGER).integer()
+    return status in (GRANTED, GRANTED_WITH_MODS)
+
+
 def token(response_der: bytes, request_der: bytes) -> bytes:
     """The token in a TimeStampResp, which must answer this request: imprint, nonce, policy, certificates.
 

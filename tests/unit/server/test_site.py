@@ -1,0 +1,261 @@
+"""An authority as a site: OCSP from memory, from threads and without a register; files; what is due; how it stands."""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+from base64 import b64encode
+from typing import TYPE_CHECKING
+from urllib.parse import quote
+
+import pytest
+
+from chopmark.authority import founding, tsa
+from chopmark.authority.ca import Authority, Issued, Order
+from chopmark.authority.ocsp import Answer, Responder
+from chopmark.authority.ocsp_delegates import Delegates
+from chopmark.core import clock, limits
+from chopmark.core.errors import UsageError
+from chopmark.envelopes import ocsp, timestamp, x509
+from chopmark.keys import generate
+from chopmark.keys.software import SoftwareSigner
+from chopmark.server import due, routes, site
+from chopmark.server.board import Board
+from chopmark.server.message import Reply, Request, Route, find
+from chopmark.server.standing import Standing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from chopmark.server.message import Routes
+
+DAY = dt.timedelta(days=1)
+
+
+@pytest.fixture(scope="session")
+def founded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("served") / "ca"
+    setup = founding.Setup("Example Ltd", "http://pki.example.com/pki", "p256", "GB")
+    with founding.found(str(folder), setup) as authority:
+        key = generate.new("p256")
+        tsa.create(authority, tsa.usual_order(authority, key), key, None)
+        for issuer in authority.issuers():
+            Delegates(authority).create(issuer)
+    return folder
+
+
+@pytest.fixture
+def folder(founded: Path, tmp_path: Path) -> str:
+    shutil.copytree(founded, tmp_path / "ca", symlinks=True)
+    return str(tmp_path / "ca")
+
+
+@pytest.fixture
+def opened(folder: str) -> Iterator[due.Open]:
+    with Authority.open(folder) as authority, Responder(authority) as responder:
+        yield due.Open(site.Served(folder), authority, responder)
+
+
+def issued(authority: Authority) -> Issued:
+    spki = SoftwareSigner(generate.new("p256")).public_key
+    return authority.issue(Order("internal", [("CN", "Example")], spki))
+
+
+def asking(opened: due.Open, certificate: bytes) -> bytes:
+    issuer = opened.authority.issuer("code-signing")
+    return ocsp.request([ocsp.for_certificate(x509.certificate(certificate), issuer.certificate)])
+
+
+def route(served: Routes, path: str) -> Route:
+    found = find(served, path)
+    assert isinstance(found, Route)
+    return found
+
+
+def post(body: bytes) -> Request:
+    return Request("POST", "/ocsp", ocsp.REQUEST_TYPE, body)
+
+
+def test_ocsp_from_a_thread_and_then_from_memory(opened: due.Open) -> None:
+    served = routes.Ocsp(lambda: opened.responder, memory_is_near=True).routes()
+    certificate = issued(opened.authority)
+    request = asking(opened, certificate.certificate)
+    at = route(served, "/ocsp")
+    assert at.at_once is not None
+    assert at.at_once(post(request)) is None
+    first = at.handle(post(request))
+    assert (first.status, first.content_type, first.tally) == (200, ocsp.RESPONSE_TYPE, ("ocsp", "good"))
+    again = at.at_once(post(request))
+    assert again is not None
+    assert again.body == first.body
+    opened.authority.revoke(certificate.serial, "keyCompromise")
+    assert at.at_once(post(request)) is None
+    assert at.handle(post(request)).tally == ("ocsp", "revoked")
+
+
+def test_ocsp_by_get(opened: due.Open) -> None:
+    served = routes.Ocsp(lambda: opened.responder, memory_is_near=True).routes()
+    request = asking(opened, issued(opened.authority).certificate)
+    path = "/ocsp/" + quote(b64encode(request).decode(), safe="")
+    reply = route(served, path).handle(Request("GET", path))
+    assert reply.tally == ("ocsp", "good")
+    assert reply.etag
+    assert b"ETag" in reply.fields
+    assert reply.fields.count(b"ETag") == 1
+    assert any(name == "Cache-Control" and "max-age=" in value for name, value in reply.headers)
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "tally"),
+    [
+        (post(b"nonsense"), 200, ("ocsp", "malformed")),
+        (Request("POST", "/ocsp", "text/plain", b"x"), 415, None),
+        (Request("GET", "/ocsp/!!!!"), 400, None),
+    ],
+)
+def test_what_is_no_question(request_: Request, status: int, tally: object, opened: due.Open) -> None:
+    served = routes.Ocsp(lambda: opened.responder, memory_is_near=True).routes()
+    reply = route(served, request_.path).handle(request_)
+    assert (reply.status, reply.tally) == (status, tally)
+
+
+def test_without_a_register_the_answer_is_try_later(opened: due.Open) -> None:
+    served = routes.Ocsp(lambda: None, memory_is_near=True).routes()
+    reply = route(served, "/ocsp").handle(post(asking(opened, issued(opened.authority).certificate)))
+    assert reply.tally == ("ocsp", "try_later")
+    assert ocsp.read_response(reply.body).status == ocsp.TRY_LATER
+
+
+def test_one_who_waited_in_vain_is_enough(opened: due.Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def vain(request: bytes) -> Answer:
+        asked.append(request)
+        return Answer(b"", kind="try_later")
+
+    monkeypatch.setattr(opened.responder, "answer", vain)
+    at = route(routes.Ocsp(lambda: opened.responder, memory_is_near=True).routes(), "/ocsp")
+    for _ in range(2):
+        assert at.handle(post(b"x")).tally == ("ocsp", "try_later")
+    assert len(asked) == 2  # that was quick
+    monkeypatch.setattr(limits, "OCSP_PATIENCE_SECONDS", -1.0)
+    for _ in range(3):
+        assert at.handle(post(b"x")).tally == ("ocsp", "try_later")
+    assert len(asked) == 3
+
+
+def test_memory_that_is_slow_to_reach_is_left_to_threads(opened: due.Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    served = routes.Ocsp(lambda: opened.responder, memory_is_near=True).routes()
+    request = post(asking(opened, issued(opened.authority).certificate))
+    at = route(served, "/ocsp")
+    at.handle(request)
+    assert at.at_once is not None
+    assert at.at_once(request) is not None
+    monkeypatch.setattr(limits, "OCSP_NEAR_SECONDS", -1.0)
+    assert at.at_once(request) is not None
+    assert at.at_once(request) is None
+    assert at.handle(request).tally == ("ocsp", "good")
+
+
+def test_a_register_elsewhere_is_never_asked_in_the_loop(opened: due.Open) -> None:
+    served = routes.Ocsp(lambda: opened.responder, memory_is_near=False).routes()
+    assert route(served, "/ocsp").at_once is None
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/crl/code-signing.crl", "application/pkix-crl"),
+        ("/pki/crl/root.crl", "application/pkix-crl"),
+        ("/pki/aia/root.cer", "application/pkix-cert"),
+        ("/log/checkpoint", "text/plain; charset=utf-8"),
+        ("/pki/log/tile/entries/000.p/", ""),
+        ("/crl/../aia/root.cer", ""),
+        ("/crl/.hidden", ""),
+        ("/crl//etc/passwd", ""),
+        ("/crl/" + "a" * 300, ""),
+        ("/crl/nothing.crl", ""),
+        ("/crl/", ""),
+        ("/keys/root.pem", ""),
+        ("/tsa.pem", ""),
+    ],
+)
+def test_what_is_served_from_the_folder(path: str, kind: str, folder: str) -> None:
+    served = site.opened(site.Served(folder), Board(1)).public
+    found = find(served, path)
+    reply = found(Request("GET", path)) if found else Reply(b"", status=404)
+    assert (reply.status, reply.content_type if kind else "") == (200 if kind else 404, kind)
+
+
+def test_time_stamps_are_counted(folder: str) -> None:
+    served = site.opened(site.Served(folder), Board(1)).public
+    request = timestamp.request(bytes(32), "sha256", nonce=1)
+    for path in ("/", "/tsa", "/pki/tsa"):
+        assert route(served, path).handle(Request("POST", path, timestamp.QUERY_TYPE, request)).tally == (
+            "tsa",
+            "granted",
+        )
+    weak = timestamp.request(bytes(20), "sha1", nonce=1)
+    assert route(served, "/").handle(Request("POST", "/", timestamp.QUERY_TYPE, weak)).tally == ("tsa", "rejected")
+
+
+def test_a_folder_without_an_authority(tmp_path: Path) -> None:
+    with pytest.raises(UsageError):
+        site.opened(site.Served(str(tmp_path)), Board(1))
+
+
+def test_a_register_that_is_not_there_yet(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "OCSP_PAUSE_SECONDS", 0.0)
+    away = shutil.move(f"{folder}/authority.sqlite3", f"{folder}/elsewhere")
+    with open(f"{folder}/authority.toml", "w") as settings:  # noqa: PTH123 - a folder as text
+        settings.write('database = "postgresql://nobody@127.0.0.1:1/nothing"\n')
+    late = site.LateResponder(site.Served(folder))
+    assert late() is None
+    shutil.move(away, f"{folder}/authority.sqlite3")
+    with open(f"{folder}/authority.toml", "w") as settings:  # noqa: PTH123
+        settings.write("")
+    assert late() is not None
+
+
+def test_lists_are_published_when_they_are_due(opened: due.Open) -> None:
+    assert list(due.publish(opened, clock.now())) == []
+    done = list(due.publish(opened, clock.now() + 5 * DAY))
+    assert len(done) == 2
+    assert opened.authority.register.latest_crl(opened.authority.issuer("code-signing")).number == 2  # type: ignore[union-attr]
+
+
+def test_one_key_that_is_missing_holds_up_no_other_list(opened: due.Open, folder: str) -> None:
+    shutil.move(f"{folder}/keys/code-signing.pem", f"{folder}/keys/away")
+    with pytest.raises(due.OverdueError, match="code-signing"):
+        list(due.publish(opened, clock.now() + 5 * DAY))
+    assert opened.authority.register.latest_crl(opened.authority.issuer("time-stamping")).number == 2  # type: ignore[union-attr]
+
+
+def test_responders_are_replaced_before_they_end(opened: due.Open) -> None:
+    assert list(due.replace_responders(opened, clock.now())) == []
+    done = list(due.replace_responders(opened, clock.now() + 25 * DAY))
+    assert len(done) == 2  # the root's lives longer
+
+
+def test_answers_are_signed_ahead_where_that_is_wanted(opened: due.Open) -> None:
+    issued(opened.authority)
+    assert list(due.sign_ahead(opened, clock.now())) == []
+    wanted = opened._replace(served=site.Served(opened.served.folder, presign=True))
+    assert len(list(due.sign_ahead(wanted, clock.now()))) == 1
+    assert list(due.sign_ahead(wanted, clock.now())) == []
+
+
+def test_how_it_stands(opened: due.Open) -> None:
+    standing = Standing()
+    standing.look(opened, clock.now())
+    assert standing.problems == []
+    assert {labels["kind"] for labels, _ in standing.numbers["certificate_not_after"]} == {"ca", "ocsp", "tsa"}
+    assert len(standing.numbers["crl_next_update"]) == 3
+
+
+def test_lists_and_certificates_that_ended_are_problems(opened: due.Open) -> None:
+    standing = Standing()
+    standing.look(opened, clock.now() + 3000 * DAY)
+    assert any("list of the code-signing CA ended" in problem for problem in standing.problems)
+    assert any("Time Stamping" in problem for problem in standing.problems)
