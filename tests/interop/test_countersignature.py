@@ -39,7 +39,9 @@ def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             stamping = generate.new(request.param)
             tsa.create(authority, tsa.usual_order(authority, stamping), stamping, None)
             stamper = tsa.Rolling(authority.folder)
-            served |= routes.published(authority.folder) | routes.time_stamps(stamper) | routes.countersignatures(stamper)
+            served |= (
+                routes.published(authority.folder) | routes.time_stamps(stamper) | routes.countersignatures(stamper)
+            )
             key = generate.new("p256")
             issued = authority.issue(Order("code-signing", SUBJECT, SoftwareSigner(key).public_key))
             private(folder / "signer.key", generate.encode(key, None))

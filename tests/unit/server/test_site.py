@@ -14,8 +14,9 @@ from chopmark.authority import founding, tsa
 from chopmark.authority.ca import Authority, Issued, Order
 from chopmark.authority.ocsp import Answer, Responder
 from chopmark.authority.ocsp_delegates import Delegates
+from chopmark.authority.time_sources import Measurement
 from chopmark.core import clock, limits
-from chopmark.core.errors import UsageError
+from chopmark.core.errors import UnavailableError, UsageError
 from chopmark.envelopes import ocsp, timestamp, x509
 from chopmark.keys import generate
 from chopmark.keys.software import SoftwareSigner
@@ -196,6 +197,11 @@ def test_time_stamps_are_counted(folder: str) -> None:
             "tsa",
             "granted",
         )
+    assert find(served, "/authenticode") is None
+    old = site.opened(site.Served(folder, legacy=True), Board(1)).public
+    asked = Request("POST", "/authenticode", timestamp.LEGACY_TYPE, timestamp.legacy_request(b"signature"))
+    assert route(old, "/authenticode").handle(asked).tally == ("countersignature", "granted")
+    assert route(old, "/authenticode").handle(asked._replace(body=b"x")).tally == ("countersignature", "rejected")
     weak = timestamp.request(bytes(20), "sha1", nonce=1)
     assert route(served, "/").handle(Request("POST", "/", timestamp.QUERY_TYPE, weak)).tally == ("tsa", "rejected")
 
@@ -244,6 +250,32 @@ def test_answers_are_signed_ahead_where_that_is_wanted(opened: due.Open) -> None
     wanted = opened._replace(served=site.Served(opened.served.folder, presign=True))
     assert len(list(due.sign_ahead(wanted, clock.now()))) == 1
     assert list(due.sign_ahead(wanted, clock.now())) == []
+
+
+def test_the_time_stamp_key_is_replaced_in_time(opened: due.Open) -> None:
+    assert list(due.renew_stamps(opened, clock.now())) == []
+    before = tsa.in_folder(opened.served.folder).certificate
+    assert len(list(due.renew_stamps(opened, clock.now() + 380 * DAY))) == 1
+    after = tsa.in_folder(opened.served.folder).certificate
+    assert (after.subject, before.spki != after.spki) == (before.subject, True)
+
+
+def test_a_clock_that_is_not_known_is_a_problem() -> None:
+    class Lost:
+        name, is_measured, is_cheap = "lost", True, True
+
+        def measure(self) -> Measurement:
+            message = "nobody answers"
+            raise UnavailableError(message)
+
+    class Wrong(Lost):
+        def measure(self) -> Measurement:
+            return Measurement(limits.TSA_INACCURACY_MAX, 0.5)
+
+    for source in (Lost(), Wrong()):
+        standing = Standing()
+        standing.look_at_clock(source)
+        assert len(standing.problems) == 1
 
 
 def test_how_it_stands(opened: due.Open) -> None:
