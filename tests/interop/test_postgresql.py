@@ -5,11 +5,9 @@ from __future__ import annotations
 import multiprocessing
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import time
 from contextlib import closing
 from pathlib import Path
@@ -28,7 +26,7 @@ from chopmark.core import limits
 from chopmark.core.errors import UsageError
 from chopmark.envelopes import ocsp, x509
 from chopmark.trust.revocation_list import Crl
-from tests.support.postgres import Server
+from tests.support.postgres import Server, temporary
 from tests.support.schemas import described
 from tests.unit.authority.conftest import order
 
@@ -42,13 +40,8 @@ _ROUNDS = 30
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    place = Path(tempfile.mkdtemp(prefix="chopmark-pg-"))
-    place.chmod(0o755)  # the server's own user has to reach its folder
-    try:
-        with Server(place / "pg") as running:
-            yield running
-    finally:
-        shutil.rmtree(place)
+    with temporary() as running:
+        yield running
 
 
 @pytest.fixture

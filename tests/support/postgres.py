@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 _USER = "postgres"
 _PATIENCE = 30.0
@@ -91,3 +93,15 @@ class Server:
     def _run(self, program: str, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[bytes]:
         command: Sequence[str] = [*self._as_postgres(), str(self._bin / program), *arguments]
         return subprocess.run(command, check=check, capture_output=True, timeout=_PATIENCE * 2, cwd="/")
+
+
+@contextmanager
+def temporary() -> Iterator[Server]:
+    """A server for a while, in a folder that its own user can reach."""
+    place = Path(tempfile.mkdtemp(prefix="chopmark-pg-"))
+    place.chmod(0o755)
+    try:
+        with Server(place / "pg") as running:
+            yield running
+    finally:
+        shutil.rmtree(place)

@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import itertools
-import multiprocessing
 import os
 import random
 import shutil
-import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -21,7 +17,7 @@ from chopmark.core.errors import ChopmarkError, RefusedError, UsageError
 from chopmark.envelopes.tlog import merkle
 from chopmark.envelopes.tlog.tree import Tree
 from chopmark.keys import generate
-from tests.support import log_verifier
+from tests.support import killing, log_verifier
 from tests.unit.authority.log.conftest import begun, entries
 
 
@@ -172,38 +168,10 @@ def test_compare_and_swap(log: FolderLog, monkeypatch: pytest.MonkeyPatch) -> No
 # Killed
 
 
-def _append(folder: str, name: int, pipe: int) -> None:
-    log = FolderLog.open(folder)
-    for number in itertools.count():
-        batch = [b"%d %d %d" % (name, number, part) for part in range(1 + number % 7)]
-        log.append(batch)
-        os.write(pipe, batch[-1] + b"\n")
-
-
 def test_killed_at_any_moment_while_two_append(log: FolderLog) -> None:
-    """What was acknowledged is in the log, once, in order; and the next process just goes on."""
-    luck = random.Random(1045)  # noqa: S311 - moments, not secrets
-    told: list[bytes] = []
-    context = multiprocessing.get_context("fork")
-    for round_ in range(10):
-        reading, writing = os.pipe()
-        workers = [context.Process(target=_append, args=(log.folder, 2 * round_ + which, writing)) for which in (0, 1)]
-        for worker in workers:
-            worker.start()
-        os.close(writing)
-        with os.fdopen(reading, "rb") as pipe:
-            first = pipe.readline()
-            time.sleep(luck.uniform(0.0, 0.03))
-            for worker in workers:
-                os.kill(worker.pid or 0, signal.SIGKILL)
-                worker.join()
-            told += [line.strip() for line in (first + pipe.read()).splitlines(keepends=True) if line.endswith(b"\n")]
-    log.recover()
-    found = log_verifier.verify(served(log), str(log.key))
-    assert len(found) == len(set(found))
-    assert set(told) <= set(found)
-    log.append([b"after"])
-    assert log_verifier.verify(served(log), str(log.key)) == [*found, b"after"]
+    """`make interop` does it a hundred times more."""
+    told = killing.kill_appending(log.folder, 10, random.Random(1045))  # noqa: S311 - moments, not secrets
+    killing.check_appended(log.folder, told)
 
 
 def test_what_was_begun_is_finished_by_the_next(log: FolderLog, monkeypatch: pytest.MonkeyPatch) -> None:
