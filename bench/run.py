@@ -24,6 +24,7 @@ from bench import (
     big_file,
     crl_large,
     crl_write,
+    log,
     measure,
     ocsp_answers,
     path_validation,
@@ -47,6 +48,7 @@ PARTS = {
     "tsa": tsa,
     "ocsp": ocsp_answers,
     "path": path_validation,
+    "log": log,
     "search": register_search,
 }
 RESULTS = measure.ROOT / "bench" / "results"
