@@ -11,7 +11,7 @@ from sqlalchemy.exc import IntegrityError
 
 from chopmark.authority import crl, crl_files
 from chopmark.authority.certificates import Place
-from chopmark.authority.log.journal import record as _log
+from chopmark.authority.log import journal
 from chopmark.authority.schema import certificates, crls, events, issuers, settings
 from chopmark.core import clock
 from chopmark.core.errors import RefusedError, UsageError
@@ -151,7 +151,7 @@ class Register:
             connection.execute(delete(settings).where(settings.c.name == OCSP_URL))
             if url:
                 connection.execute(insert(settings).values(name=OCSP_URL, value=url))
-            _log(connection, now, "ocsp", None, "", url)
+            journal.record(connection, now, "ocsp", None, "", url)
 
     def found(
         self, facts: dict[str, str], members: list[Issuer], below: list[Record], now: dt.datetime
@@ -180,7 +180,7 @@ class Register:
                 )
                 entered.append(member._replace(id=_number(result)))
                 serial = serial_text(member.certificate.serial)
-                _log(
+                journal.record(
                     connection,
                     now,
                     "found",
@@ -268,7 +268,7 @@ class Register:
                 .where(certificates.c.id == row, certificates.c.certificate.is_(None))
                 .values(certificate=certificate.raw, issued=now)
             )
-            _log(
+            journal.record(
                 connection,
                 now,
                 "issue",
@@ -345,7 +345,7 @@ class Register:
             if connection.execute(change).rowcount != 1:
                 message = f"{record.serial}: somebody else changed its status just now; look again"
                 raise RefusedError(message)
-            _log(connection, now, action, issuer, record.serial, detail)
+            journal.record(connection, now, action, issuer, record.serial, detail)
 
     def reserve_crl_number(self, issuer: Issuer, *, above: int = 0) -> int:
         """The next CRL number, which nobody gets again, published or not; higher than `above` in any case."""
@@ -381,7 +381,7 @@ class Register:
             facts["base"] = published.base
         until = clock.show(published.next_update)
         facts |= {"number": published.number, "next_update": until}
-        _log(connection, published.this_update, "crl", issuer.id, "", "", **facts)
+        journal.record(connection, published.this_update, "crl", issuer.id, "", "", **facts)
         return True
 
     def history(self, serial: str) -> list[Event]:

@@ -23,8 +23,10 @@ from chopmark.core.errors import UsageError
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+    from collections.abc import Iterable
 
     from chopmark.authority.ca import Authority, Issued
+    from chopmark.core.finding import Finding
     from chopmark.keys.passphrase import Passphrase
 
 REASONS = (
@@ -153,6 +155,14 @@ def tell_issued(issued: Issued, where: str, stream: TextIO | None = None) -> Non
         f"           serial {issued.serial}, until {certificate.not_after:%Y-%m-%d}",
     ):
         print(line, file=stream or sys.stdout)
+    tell_log(issued.findings)
+
+
+def tell_log(findings: Iterable[Finding]) -> None:
+    """Warn when the log contradicts itself: what was done is done, and somebody has to look."""
+    for finding in findings:
+        if finding.code == "log.fork":
+            output.complain(f"log.fork: {finding.detail}")
 
 
 def read(path: str) -> bytes:

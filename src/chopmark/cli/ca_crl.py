@@ -60,6 +60,9 @@ def _due(authority: Authority, args: Namespace) -> int:
 
 
 def _tell(name: str, published: Published, args: Namespace) -> None:
+    from chopmark.cli.ca import tell_log
+
+    tell_log((published.logged,) if published.logged else ())
     if args.out:
         from chopmark.core import patch
         from chopmark.envelopes import pem

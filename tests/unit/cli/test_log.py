@@ -206,3 +206,21 @@ def test_a_signature_in_an_authority_s_log(desk: Desk) -> None:
     with Authority.open(str(ca)) as authority:
         with_key.write_text(f"{authority.log.log().key}\n")
     assert desk.verify(file, "--log-key", with_key) == 0, desk.out
+
+
+def test_issuing_warns_when_the_log_contradicts_itself(desk: Desk) -> None:
+    assert desk.run(*CA) == 0, desk.err
+    ca = desk.folder.parent / "home/data/ca"
+    database = ca / "authority.sqlite3"
+    old = database.read_bytes()
+    issue = ("ca", "issue", "--profile", "internal", "--public-key", desk.cert, "--subject", "CN=Alice", "-o", "a.pem")
+    assert desk.run(*issue) == 0, desk.err
+    assert desk.err == ""
+    for suffix in ("-wal", "-shm"):
+        Path(f"{database}{suffix}").unlink(missing_ok=True)
+    database.write_bytes(old)
+    assert desk.run(*issue) == 0
+    assert "log.fork" in desk.err
+    assert desk.run("ca", "crl") == 0
+    assert "log.fork" in desk.err
+    assert desk.run("log", "checkpoint") == 1
