@@ -146,8 +146,9 @@ def test_a_checkpoint_of_another_key_is_not_continued(log: FolderLog, tmp_path: 
         log.append([b"next"])
 
 
-def test_compare_and_swap(log: FolderLog, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Somebody who does not heed the lock writes between reading the checkpoint and replacing it."""
+@pytest.mark.parametrize("mine", [b"another", b"first"])
+def test_compare_and_swap(log: FolderLog, monkeypatch: pytest.MonkeyPatch, mine: bytes) -> None:
+    """Somebody who does not heed the lock writes between reading the checkpoint and replacing it, even the same."""
     other = FolderLog.open(log.folder)
     grown = logs.grown
 
@@ -161,7 +162,7 @@ def test_compare_and_swap(log: FolderLog, monkeypatch: pytest.MonkeyPatch) -> No
 
     monkeypatch.setattr(logs, "grown", overtaken)
     with pytest.raises(LogForkError):
-        log.append([b"second"])
+        log.append([mine])
     assert log_verifier.verify(served(log), str(log.key)) == [b"first"]
 
 

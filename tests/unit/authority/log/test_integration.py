@@ -114,7 +114,7 @@ def test_a_register_from_an_older_copy_signs_nothing(authority: Authority, clock
         for _ in range(3):
             issued = restored.issue(order("internal"))
             assert (issued.findings[-1].code, issued.findings[-1].outcome) == (LOG_FORK.code, Outcome.NO)
-        with pytest.raises(LogForkError):
+        with pytest.raises(LogForkError, match="older copy"):
             restored.log.integrate()
     assert (served(authority) / "checkpoint").read_bytes() == checkpoint
 
