@@ -60,6 +60,9 @@ def _event(made: Made) -> Event:
     from chopmark.engine import logged
 
     with Artifact.open(made.path) as artifact:
-        digest = logged.sha256(artifact)
-    facts = {"file_sha256": digest, "format": made.format, "signer_sha256": made.signer_sha256}
+        facts = {
+            "file_sha256": logged.sha256(artifact),
+            "format": made.format,
+            "signer_sha256": logged.signer(artifact, made.format, made.signer_sha256),
+        }
     return Event("sign", made.signer, facts)

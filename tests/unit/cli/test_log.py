@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 from chopmark.authority.log.folder import FolderLog
 from tests.support import log_verifier
@@ -151,6 +152,21 @@ def test_a_signature_is_logged_and_looked_for(desk: Desk, key: str) -> None:
     found = [json.loads(entry) for entry in log_verifier.verify(desk.folder / "log/public", key)]
     assert [event["format"] for event in found] == ["script", "pe", "detached"]
     assert {event["action"] for event in found} == {"sign"}
+
+
+def test_signatures_of_keys_without_certificates(desk: Desk, key: str) -> None:
+    assert desk.run("key", "new", "--type", "ed25519", "--out", "plain.pem", "--no-passphrase") == 0
+    private = load_pem_private_key((desk.folder / "plain.pem").read_bytes(), None)
+    public = private.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
+    desk.write("plain.pub", public + b" alice\n")
+    for format_ in ("ssh", "minisign"):
+        file = desk.sample("detached", f"{format_}.txt")
+        assert desk.run("sign", file, "--key", "plain.pem", "--format", format_, "--log", "log") == 0, desk.err
+    verify = ("verify", "--offline", "--log-key", key)
+    assert desk.run(*verify, "--store", "plain.pub", "ssh.txt", "--format", "ssh") == 0, desk.out
+    # Whose key minisign's number means nobody has said: neither the signature nor the proof can be checked.
+    assert desk.run(*verify, "--store", desk.root, "minisign.txt", "--format", "minisign") == 3
+    assert "log.proof_unchecked" in desk.out
 
 
 def test_a_file_without_its_proof_or_with_another_s(desk: Desk, key: str) -> None:

@@ -18,6 +18,13 @@ PROOF_HOLDS = Reason(
 PROOF_MISSING = Reason(
     "log.proof_missing", UNKNOWN, "A log was asked about, and no proof from it is beside the file.", _PROVE, _PROOF
 )
+PROOF_UNCHECKED = Reason(
+    "log.proof_unchecked",
+    UNKNOWN,
+    "No signature of the file holds, so that a proof from a log could not be held against one.",
+    "Settle what is said of the signature first.",
+    _PROOF,
+)
 PROOF_MALFORMED = Reason("log.proof_malformed", NO, "What is beside the file is no proof from a log.", _PROVE, _PROOF)
 PROOF_BROKEN = Reason(
     "log.proof_broken",
