@@ -38,6 +38,17 @@ TIMESTAMP_REQUEST_MAX = 64 * KIB
 MINISIGN_MAX = 16 * KIB
 """A signature or key file of minisign or signify."""
 SSH_SIGNATURE_MAX = 64 * KIB
+OPENPGP_SIGNATURES_SIZE_MAX = 64 * KIB
+"""A file with signatures of OpenPGP's."""
+OPENPGP_SIGNATURES_MAX = 32
+"""Signatures in one such file."""
+OPENPGP_PACKETS_MAX = 200_000
+OPENPGP_KEYS_MAX = 10_000
+"""Keys in one ring."""
+OPENPGP_SELF_SIGNATURES_MAX = 256
+"""Signatures of a key on one part of itself: each is verified when the ring is read."""
+OPENPGP_NAME_MAX = 512
+"""So much of a name of a key is shown."""
 CONTENT_SIGNED_MAX = 256 * MIB
 """A file that is signed as it is and not by its digest: read whole, so bounded."""
 STAMPS_MAX = 8

@@ -13,7 +13,8 @@ class Terms(NamedTuple):
     """How far a bare key is trusted: for which namespaces (patterns; none: all), since and until when (None: always).
 
     `authority` says that it vouches for other keys (an SSH CA), namely for those of `principals` (patterns), and signs
-    nothing itself.
+    nothing itself. What a key says of itself (OpenPGP): `barred` why it never signs, `weak` why it is too weak,
+    `revoked` why it is revoked and `revoked_at` since when (None: for all time), `expires` when it ends.
     """
 
     principals: tuple[str, ...] = ()
@@ -21,13 +22,19 @@ class Terms(NamedTuple):
     valid_after: dt.datetime | None = None
     valid_before: dt.datetime | None = None
     authority: bool = False
+    barred: str = ""
+    weak: str = ""
+    revoked: str = ""
+    revoked_at: dt.datetime | None = None
+    expires: dt.datetime | None = None
 
 
 class PublicKey(NamedTuple):
     """A public key that people trust as it is, without a certificate.
 
     `kind` says whose signatures it is for (minisign, ssh, ...); `identifier` is what these name it by; `raw` is the key
-    in the form that its fingerprint is over (DER SubjectPublicKeyInfo, or a kind's own); `name` is for people.
+    in the form that its fingerprint is over (DER SubjectPublicKeyInfo, or a kind's own); `name` is for people; `holder`
+    is the fingerprint, in hex, of the key that it comes with (OpenPGP's primary key), empty for one that is alone.
     """
 
     kind: str
@@ -35,6 +42,7 @@ class PublicKey(NamedTuple):
     raw: bytes
     name: str = ""
     terms: Terms = Terms()
+    holder: str = ""
 
     @property
     def fingerprint(self) -> str:

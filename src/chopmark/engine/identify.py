@@ -67,7 +67,10 @@ def beside(artifact: Artifact, apart_from: Format) -> list[Format]:
 
 
 def _is_beside(artifact: Artifact, format_: Format) -> bool:
-    suffix = getattr(format_, "companion", "")
-    data = artifact.companion(suffix) if suffix else None
     owns: Callable[[bytes], bool] | None = getattr(format_, "owns", None)
-    return data is not None and (owns is None or owns(data))
+    suffix = getattr(format_, "companion", "")
+    for each in getattr(format_, "companions", (suffix,) if suffix else ()):
+        data = artifact.companion(each)
+        if data is not None and (owns is None or owns(data)):
+            return True
+    return False

@@ -45,7 +45,8 @@ def judge(proof: Proof, purpose: str, context: Context) -> Judgement:
     """
     if proof.signer is not None and proof.signer.kind != "x509":
         known = keyring.judge(proof, context.store.keyring, context.at)
-        return Judgement((*known, *_blocked_key(proof, context)))
+        weak = stamps.weakness(proof.digest_algorithm, Moment(context.at))
+        return Judgement((*known, *([weak] if weak else []), *_blocked_key(proof, context)))
     chosen = stamps.choose(proof.stamps, context)
     findings = list(chosen.findings)
     moment, weak = _moment(proof, chosen, context)

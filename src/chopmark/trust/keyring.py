@@ -5,7 +5,7 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, NamedTuple
 
-from chopmark.core import clock, discovery
+from chopmark.core import clock, discovery, limits
 from chopmark.core.errors import MalformedError, UsageError
 from chopmark.trust import reasons
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     Reader = Callable[[bytes], list[PublicKey] | None]
 
-SUFFIXES = (".pub", ".allowed_signers")
+SUFFIXES = (".pub", ".allowed_signers", ".asc", ".gpg", ".pgp")
 """What files with public keys are called in the folder of a store."""
 
 
@@ -82,9 +82,15 @@ def judge(proof: Proof, ring: Keyring, at: dt.datetime) -> list[Finding]:
     claims = dict(signer.claims)
     authority = claims.get("authority", "")
     against: list[Finding] = []
-    for each in ring.every():
+    for each in sorted(ring.every(), key=lambda known: not known.key.terms.revoked):
         key = each.key
         if key.fingerprint != (authority if key.terms.authority else signer.fingerprint):
+            continue
+        own = _by_itself(key, claims, at)
+        if own is not None:
+            against.append(own._replace(subject=signer.subject))
+            if own.code == reasons.KEY_REVOKED.code:
+                return against[-1:]  # an older copy elsewhere does not know of it
             continue
         why_not = _why_not(key.terms, claims, at)
         if not why_not:
@@ -92,6 +98,35 @@ def judge(proof: Proof, ring: Keyring, at: dt.datetime) -> list[Finding]:
             return [reasons.KEY_TRUSTED.found(f"{key.name}, store {each.store}{age}", subject=signer.subject)]
         against.append(reasons.KEY_TERMS.found(f"{key.name}: {why_not}", subject=signer.subject))
     return against[:1] or [reasons.KEY_UNTRUSTED.found(subject=signer.subject)]
+
+
+def _by_itself(key: PublicKey, claims: Mapping[str, str], at: dt.datetime) -> Finding | None:
+    """What the key, or the signature, says against itself at a time; that of the check, as there is none better.
+
+    When a signature says that it was made is its maker's word, so an end or a revocation counts for older ones too.
+    """
+    terms = key.terms
+    if terms.revoked and (terms.revoked_at is None or at >= terms.revoked_at):
+        return reasons.KEY_REVOKED.found(f"{key.name}: {terms.revoked}")
+    if terms.barred:
+        return reasons.KEY_BARRED.found(f"{key.name}: {terms.barred}")
+    if terms.weak:
+        return reasons.KEY_WEAK.found(f"{key.name}: {terms.weak}")
+    if terms.expires is not None and at >= terms.expires:
+        return reasons.KEY_EXPIRED.found(f"{key.name}: {clock.show(terms.expires)}")
+    return _by_signature(terms, claims, at)
+
+
+def _by_signature(terms: Terms, claims: Mapping[str, str], at: dt.datetime) -> Finding | None:
+    """What a signature says of its own time, held against the key and the time of the check."""
+    made, expires = claims.get("made"), claims.get("expires")
+    if made and clock.parse(made) - at > limits.CLOCK_SKEW:
+        return reasons.KEY_EARLY.found(f"made {made}")
+    if made and terms.valid_after is not None and clock.parse(made) < terms.valid_after:
+        return reasons.KEY_EARLY.found(f"made {made}, the key {clock.show(terms.valid_after)}")
+    if expires and at >= clock.parse(expires):
+        return reasons.KEY_SIGNATURE_EXPIRED.found(expires)
+    return None
 
 
 def _why_not(terms: Terms, claims: Mapping[str, str], at: dt.datetime) -> str:

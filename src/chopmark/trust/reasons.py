@@ -389,6 +389,52 @@ KEY_TERMS = Reason(
     ("T1036.001",),
 )
 
+KEY_REVOKED = Reason(
+    "key.revoked",
+    NO,
+    "The key was revoked by itself, or by whom it lets do so.",
+    "Have it signed with a key that is not revoked.",
+    "RFC 9580 clauses 5.2.1 and 5.2.3.31",
+    ("T1588.004", "T1036.001"),
+)
+KEY_EXPIRED = Reason(
+    "key.expired",
+    NO,
+    "The key has ended, and nothing but its own word says that the signature is older.",
+    "Get the key anew, in case its owner has extended it, or have the file signed with one that has not ended.",
+    "RFC 9580 clause 5.2.3.13",
+)
+KEY_BARRED = Reason(
+    "key.barred",
+    NO,
+    "The key is not one that signs: not for that, not valid by itself, or not proven to belong to the key it is with.",
+    "Have it signed with a key that is for signing.",
+    "RFC 9580 clauses 5.2.1.8, 5.2.1.9 and 5.2.3.29",
+    ("T1036.001",),
+)
+KEY_WEAK = Reason(
+    "key.weak",
+    NO,
+    "The key is of a kind or size that is not enough any more.",
+    "Have it signed with RSA of 3072 bits, ECDSA or Ed25519.",
+    "FIPS 186-5",
+    ("T1036.001",),
+)
+KEY_EARLY = Reason(
+    "key.early",
+    NO,
+    "The signature says that it was made later than now, or earlier than its key.",
+    "Check the clock here; or have it signed anew.",
+    "RFC 9580 clause 5.2.3.11",
+)
+KEY_SIGNATURE_EXPIRED = Reason(
+    "key.signature_expired",
+    NO,
+    "The signature says that it holds no more.",
+    "Get a newer one from its publisher.",
+    "RFC 9580 clause 5.2.3.18",
+)
+
 # Blocklists
 _BLOCKED = ("T1553.002", "T1588.003", "T1587.002")
 _DRIVERS = ("T1543.003", "T1068", "T1014")

@@ -318,7 +318,7 @@ def remove(name: str, fingerprint: str) -> list[str]:
     for path in (*source.folder(where), *source.listed(where, KEY_SUFFIXES)):
         prints = _fingerprints(name, path)
         if any(each.startswith(wanted) for each in prints):
-            if len(prints) > 1:
+            if len(prints) > 1 and not _one_certificate(path):
                 raise UsageError(f"{path} holds others too; edit or remove it yourself")
             found[path] = prints[0]
     if len(set(found.values())) != 1:
@@ -326,6 +326,12 @@ def remove(name: str, fingerprint: str) -> list[str]:
     for path in found:
         os.unlink(path)
     return list(found)
+
+
+def _one_certificate(path: str) -> bool:
+    """Whether the keys in a file are those of one holder, who comes and goes with all of them."""
+    holders = {each.key.holder for each in _keys_in(path, "") or ()} if path.endswith(KEY_SUFFIXES) else set()
+    return len(holders) == 1 and "" not in holders
 
 
 def _fingerprints(name: str, path: str) -> list[str]:

@@ -1,0 +1,175 @@
+"""Signature packets of versions 4 and 6 (RFC 9580 clause 5.2): read, and what they sign."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from typing import NamedTuple
+
+from chopmark.core.errors import BrokenError, MalformedError
+from chopmark.envelopes import algorithms
+from chopmark.envelopes.openpgp import mathematics, packets, reasons
+from chopmark.envelopes.openpgp.packets import Reader
+
+BINARY, TEXT = 0x00, 0x01
+CERTIFICATIONS = frozenset({0x10, 0x11, 0x12, 0x13})
+SUBKEY_BINDING, PRIMARY_BINDING, DIRECT = 0x18, 0x19, 0x1F
+KEY_REVOCATION, SUBKEY_REVOCATION, CERTIFICATION_REVOCATION = 0x20, 0x28, 0x30
+CREATED, EXPIRES, KEY_EXPIRES, REVOKER, ISSUER, NOTATION = 2, 3, 9, 12, 16, 20
+PRIMARY_USER_ID, KEY_FLAGS, SIGNERS_USER_ID, REASON, EMBEDDED, ISSUER_FINGERPRINT, RECIPIENT = (
+    25,
+    27,
+    28,
+    29,
+    32,
+    33,
+    35,
+)
+_KNOWN = frozenset({2, 3, 4, 5, 6, 7, 9, 11, 12, 16, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 39})
+"""Subpackets that are understood; a critical notation is not, because no name of one is."""
+_ONCE = (CREATED, EXPIRES, KEY_EXPIRES, KEY_FLAGS, ISSUER_FINGERPRINT)
+_ADVISORY = frozenset({ISSUER, ISSUER_FINGERPRINT})
+"""What may be outside of the signed part: it only helps to find the key, and the mathematics settles that."""
+SALTS = {"sha224": 16, "sha256": 16, "sha384": 24, "sha512": 32, "sha3_256": 16, "sha3_512": 32}
+"""Octets of salt in version 6, by digest (clause 9.5)."""
+V4, V6 = 4, 6
+_LAST = dt.datetime.max.replace(tzinfo=dt.UTC)
+
+
+class Subpacket(NamedTuple):
+    """A statement in a signature; one that is critical must be understood."""
+
+    kind: int
+    critical: bool
+    body: bytes
+
+
+class Signature(NamedTuple):
+    """A signature packet. `salt` goes before what is signed (version 6), `trailer` behind; `left` begins the digest."""
+
+    raw: bytes
+    version: int
+    kind: int
+    algorithm: int
+    digest_algorithm: str
+    hashed: tuple[Subpacket, ...]
+    unhashed: tuple[Subpacket, ...]
+    salt: bytes
+    trailer: bytes
+    left: bytes
+    value: bytes
+
+    @property
+    def created(self) -> dt.datetime:
+        """When its maker says that it was made."""
+        return moment(int.from_bytes(self.one(CREATED) or b"", "big"))
+
+    @property
+    def expires(self) -> dt.datetime | None:
+        """When its maker says that it ends to hold."""
+        seconds = int.from_bytes(self.one(EXPIRES) or b"", "big")
+        return later(self.created, seconds) if seconds else None
+
+    def one(self, kind: int) -> bytes | None:
+        """The body of a signed subpacket."""
+        return next((each.body for each in self.hashed if each.kind == kind), None)
+
+    @property
+    def issuer(self) -> bytes:
+        """The identifier of the key, if it is named at all: eight octets."""
+        for each in (*self.hashed, *self.unhashed):
+            if each.kind == ISSUER_FINGERPRINT:
+                return key_id(each.body[0], each.body[1:])
+        return next((each.body for each in (*self.hashed, *self.unhashed) if each.kind == ISSUER), b"")
+
+    @property
+    def not_understood(self) -> list[int]:
+        """The critical subpackets that are not known."""
+        return [each.kind for each in self.hashed if each.critical and each.kind not in _KNOWN]
+
+    @property
+    def stray(self) -> list[int]:
+        """Subpackets that nobody signed and that say more than where the key is."""
+        return [each.kind for each in self.unhashed if each.kind not in _ADVISORY]
+
+    def digest_of(self, data: bytes) -> bytes:
+        """The digest that is signed, of what it is over (a key, a key and a name, ...)."""
+        return hashlib.new(self.digest_algorithm, self.salt + data + self.trailer, usedforsecurity=False).digest()
+
+    def holds(self, spki: bytes, digest: bytes) -> bool:
+        """Whether it is by this key over this digest. Raises MalformedError, UnsupportedError."""
+        if digest[:2] != self.left:
+            return False
+        return mathematics.verify(spki, self.algorithm, Reader(self.value), self.digest_algorithm, digest)
+
+
+def moment(seconds: int) -> dt.datetime:
+    """A time of four octets."""
+    return dt.datetime.fromtimestamp(seconds, dt.UTC)
+
+
+def later(since: dt.datetime, seconds: int) -> dt.datetime:
+    """So many seconds after a time."""
+    return min(since + dt.timedelta(seconds=seconds), _LAST)
+
+
+def key_id(version: int, fingerprint: bytes) -> bytes:
+    """The eight octets that stand for a fingerprint (clause 5.5.4)."""
+    return fingerprint[-8:] if version == V4 else fingerprint[:8]
+
+
+def read(body: bytes) -> Signature:
+    """Read the body of a signature packet. Raises BrokenError."""
+    try:
+        return _read(Reader(body))
+    except algorithms.UnsupportedError as error:
+        raise BrokenError(reasons.UNSUPPORTED, str(error)) from None
+    except MalformedError as error:
+        raise BrokenError(reasons.FORM, str(error)) from None
+
+
+def _read(reader: Reader) -> Signature:
+    version = reader.number(1)
+    if version not in (V4, V6):
+        raise algorithms.UnsupportedError(f"a signature of version {version}")
+    kind, algorithm, number = reader.number(1), reader.number(1), reader.number(1)
+    width = 2 if version == V4 else 4
+    hashed = _subpackets(reader.take(reader.number(width)))
+    covered = reader.data[: reader.place]
+    unhashed = _subpackets(reader.take(reader.number(width)))
+    left = reader.take(2)
+    digest = mathematics.DIGESTS.get(number)
+    if digest is None or algorithm not in mathematics.SIGNING:
+        raise algorithms.UnsupportedError(f"an algorithm {algorithm} with a digest {number}")
+    salt = b""
+    if version == V6:
+        salt = reader.take(reader.number(1))
+        if len(salt) != SALTS.get(digest):
+            raise MalformedError(f"a salt of {len(salt)} octets for {digest}")
+    once = [each.kind for each in hashed if each.kind in _ONCE]
+    if len(once) != len(set(once)) or CREATED not in once:
+        raise MalformedError("a signature that says something twice, or not when it was made")
+    trailer = covered + bytes([version, 0xFF]) + packets.number(len(covered), 4)
+    return Signature(
+        reader.data, version, kind, algorithm, digest, hashed, unhashed, salt, trailer, left, reader.rest()
+    )
+
+
+_SIZES = {CREATED: 4, EXPIRES: 4, KEY_EXPIRES: 4, ISSUER: 8}
+_FINGERPRINTS = {V4: 20, V6: 32}
+
+
+def _subpackets(data: bytes) -> tuple[Subpacket, ...]:
+    reader, found = Reader(data), []
+    while reader.left():
+        inner = Reader(reader.take(packets.sublength(reader)))
+        first = inner.number(1)
+        each = Subpacket(first & 0x7F, bool(first & 0x80), inner.rest())
+        if len(each.body) != _SIZES.get(each.kind, len(each.body)):
+            raise MalformedError(f"a subpacket {each.kind} of {len(each.body)} octets")
+        if each.kind == ISSUER_FINGERPRINT and len(each.body) - 1 != _FINGERPRINTS.get(
+            each.body[0] if each.body else 0
+        ):
+            raise MalformedError("a fingerprint of an odd length")
+        found.append(each)
+    return tuple(found)
