@@ -69,11 +69,11 @@ def test_the_answers_of_a_reload_count_with_those_before(running: Running) -> No
 
 @pytest.mark.parametrize("changes", [{"refuse": "bad settings"}, {"fail": "no such key"}, {"ports": [0, 70000]}])
 def test_settings_that_are_wrong_change_nothing(changes: dict[str, object], running: Running) -> None:
-    before = pids(running)
+    before = _children(running)
     running.reload(word="two", **changes)
     eventually(lambda: "not reloaded" in running.said())
     assert running.get("/word") == b"one"
-    assert pids(running) <= before
+    assert {int(pid) for pid in pids(running)} <= before
     running.settings = {"word": "three", "admin": True}
     running.reload()
     eventually(lambda: running.get("/word") == b"three")
@@ -137,10 +137,13 @@ def test_a_keeper_that_is_killed_is_replaced(running: Running) -> None:
 
 def _keeper(server: Running) -> int:
     """The child that is no worker; 0 when it cannot be told."""
-    with open(f"/proc/{server.process.pid}/task/{server.process.pid}/children") as file:  # noqa: PTH123 - not a file
-        children = {int(word) for word in file.read().split()}
-    left = children - {int(pid) for pid in pids(server)}
+    left = _children(server) - {int(pid) for pid in pids(server)}
     return max(left) if len(left) == 1 else 0
+
+
+def _children(server: Running) -> set[int]:
+    with open(f"/proc/{server.process.pid}/task/{server.process.pid}/children") as file:  # noqa: PTH123 - not a file
+        return {int(word) for word in file.read().split()}
 
 
 def test_a_worker_that_hangs_is_replaced(tmp_path: Path) -> None:
