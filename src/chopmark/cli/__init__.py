@@ -21,6 +21,7 @@ VERBS = {
     "tsa": "run a time-stamp authority",
     "ocsp": "answer and ask whether certificates were revoked",
     "log": "keep and check transparency logs",
+    "catalog": "list the files of a tree or host, sign the list, compare with it",
     "store": "show and change the trust stores",
     "evidence": "show certificates, lists and answers at hand, and how fresh they are",
     "blocklist": "say what is never to be trusted: certificates, keys, files, drivers",

@@ -220,6 +220,38 @@ def progress(items: Iterable[Item], total: int, what: str) -> Iterator[Item]:
         _draw("")
 
 
+class Tally:
+    """A count on standard error while nobody knows how many there will be; on a terminal only."""
+
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._shows = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        self._drawn = 0.0
+
+    def __call__(self, count: int) -> None:
+        """Show how many there are by now."""
+        if not self._shows:
+            return
+        import time  # only on a terminal
+
+        if time.monotonic() - self._drawn > _REDRAW:
+            self._drawn = time.monotonic()
+            _draw(f"{self._what} {count}")
+
+    def done(self) -> None:
+        """Leave the line as it was."""
+        if self._shows:
+            _draw("")
+
+
+def show_finding(finding: Finding) -> str:
+    """A finding about one of many things: the outcome, what it is about, and the sentence."""
+    detail = f" [{clean(finding.detail)}]" if finding.detail else ""
+    text = f"{clean(finding.subject)}: " if finding.subject else ""
+    text += f"{finding.code}: {_sentence(finding.code)}{detail}"
+    return _marked(finding.outcome, text, colour=coloured(sys.stdout), paint_also=finding.code)
+
+
 def _bar(done: int, total: int, what: str) -> str:
     full = _BAR * done // total
     return f"{what} {'#' * full}{'.' * (_BAR - full)} {done}/{total}"

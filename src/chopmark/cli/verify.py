@@ -35,6 +35,21 @@ if TYPE_CHECKING:
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("paths", nargs="+", metavar="PATH", help="file to check (FILE.p7s beside it is found)")
+    add_trust_arguments(parser)
+    parser.add_argument(
+        "--catalogs", action="append", metavar="F|DIR", help="trust files that a signed catalog lists; may be repeated"
+    )
+    parser.add_argument("--format", metavar="NAME", default="", help="take the file for this format")
+    parser.add_argument("-j", "--jobs", metavar="N", help="processes (default: one per processor)")
+    parser.add_argument("-v", "--verbose", action="store_true", help="show every check, passed ones too")
+    parser.add_argument("-q", "--quiet", action="store_true", help="print nothing; the exit status is the answer")
+    shape = parser.add_mutually_exclusive_group()
+    shape.add_argument("--json", action="store_true", help="one JSON object per file, a line each")
+    shape.add_argument("--sarif", action="store_true", help="one SARIF 2.1.0 log")
+
+
+def add_trust_arguments(parser: ArgumentParser) -> None:
+    """The options that say whom to trust, when, and with which revocation data."""
     parser.add_argument(
         "--store",
         action="append",
@@ -68,13 +83,6 @@ def add_arguments(parser: ArgumentParser) -> None:
         help="the signature must be in this log: its key, or a file of keys; FILE.tlog-proof shows it",
     )
     parser.add_argument("--witness", action="append", metavar="KEY|F", help="and this witness must have seen the log")
-    parser.add_argument("--format", metavar="NAME", default="", help="take the file for this format")
-    parser.add_argument("-j", "--jobs", metavar="N", help="processes (default: one per processor)")
-    parser.add_argument("-v", "--verbose", action="store_true", help="show every check, passed ones too")
-    parser.add_argument("-q", "--quiet", action="store_true", help="print nothing; the exit status is the answer")
-    shape = parser.add_mutually_exclusive_group()
-    shape.add_argument("--json", action="store_true", help="one JSON object per file, a line each")
-    shape.add_argument("--sarif", action="store_true", help="one SARIF 2.1.0 log")
 
 
 def run(args: Namespace) -> int:
@@ -87,6 +95,10 @@ def run(args: Namespace) -> int:
     verdicts: list[Verdict] = []
     with ExitStack() as connections:
         context = context_for(args, connections)
+        if args.catalogs:
+            from chopmark.engine.catalog import consulting  # hardly anybody has one
+
+            context.vouchers = consulting.load(args.catalogs, context)
         work = partial(_judged, context=context, args=args)
         for judged in output.progress(batch.run(args.paths, work, jobs), len(args.paths), "verifying"):
             statuses.append(judged.status)

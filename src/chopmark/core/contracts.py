@@ -8,10 +8,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
     from chopmark.core.artifact import Artifact
+    from chopmark.core.finding import Finding
     from chopmark.core.patch import Patch
     from chopmark.core.proof import Proof
     from chopmark.core.seal import Payload, Recipe, Seal
     from chopmark.core.signer import PublicKey
+    from chopmark.core.verdict import SealVerdict
 
 
 class Content(NamedTuple):
@@ -126,6 +128,20 @@ class Describes(Protocol):
 
     def describe(self, artifact: Artifact) -> Description:
         """What there is; raises MalformedError where the artifact breaks the format's rules."""
+
+
+class Voucher(Protocol):
+    """A signed list of files, which itself was judged: through it files are trusted that carry no signature."""
+
+    def vouch(self, name: str, digest: bytes) -> Vouched:
+        """What it says of a file with this name and SHA-256."""
+
+
+class Vouched(NamedTuple):
+    """What a list says of a file: a seal that stands for the list's own, or a finding against it, or nothing."""
+
+    seal: SealVerdict | None = None
+    finding: Finding | None = None
 
 
 class Signer(Protocol):

@@ -269,6 +269,24 @@ BLOCKLISTS_MAX = 100
 BLOCKLIST_FRESH = dt.timedelta(days=90)
 """After this a list is said to be old: Microsoft's comes out every quarter."""
 
+# Catalogs
+CATALOG_LINE_MAX = 512 * KIB
+"""One file of a catalog; an extended attribute has up to 64 KiB, and is written in hex."""
+CATALOG_PATH_MAX = 32 * KIB
+"""Bytes of a path below the root; folders that lie deeper are not entered."""
+CATALOG_ENTRIES_MAX = 50_000_000
+CATALOG_EXCLUDES_MAX = 1000
+CATALOG_UNIT_MAX = 256
+"""Files that a process looks at before it tells what it saw."""
+CATALOG_AHEAD_MAX = 50_000
+"""Files looked at whose turn in the list has not come."""
+CATALOG_RENAMES_MAX = 100_000
+"""Files missing, and files added, among which renamed ones are looked for."""
+CATALOG_FILES_MAX = 1000
+"""Catalogs in a folder of them."""
+CATALOG_SETTLED = 1.0
+"""Seconds that a file must have been unchanged for its digest to be kept for a run that goes on."""
+
 # Network
 HTTP_TIMEOUT = 10.0
 """From the first look-up of the name to the last byte, redirects included."""

@@ -90,13 +90,16 @@ def settle(paths: Iterable[str]) -> None:
                 os.close(descriptor)
 
 
-def write_file(path: str, data: bytes, mode: int = 0o644) -> None:
-    """Create or replace a small file atomically. Raises WriteError, and then nothing changed."""
+def write_file(path: str, data: bytes | Iterable[bytes], mode: int = 0o644) -> None:
+    """Create or replace a file atomically, with bytes or with pieces as they come.
+
+    Raises WriteError, and whatever the pieces raise; then nothing changed.
+    """
     path = _followed(path)
     try:
         with _beside(path) as (descriptor, commit):
             os.fchmod(descriptor, mode)
-            _write(descriptor, [data])
+            _write(descriptor, [data] if isinstance(data, bytes) else data)
             commit()
     except OSError as error:
         message = f"{path}: not written ({os.strerror(error.errno or 0)})"

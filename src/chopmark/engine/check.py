@@ -41,13 +41,14 @@ def check(artifact: Artifact, context: Context, format_name: str = "") -> Verdic
         return Verdict(artifact.name, "", (), (reasons.FORMAT_AMBIGUOUS.found(str(error)),))
     findings = [reasons.FORMAT_DETECTED.found(format_.title)]
     blocked = _blocked(artifact, format_, context)
+    through, against = _vouched(artifact, context)
     seals: list[SealVerdict] = []
     try:
         found, broken = seals_of(artifact, format_, alone=bool(format_name))
         for owned, payloads in zip(found, payloads_of(artifact, found), strict=True):
             seals.append(judge_seal(owned.seal, payloads, context, blocked))
         findings += broken
-        if not broken and not found:
+        if not broken and not found and not through:
             findings.append(reasons.SEAL_NONE.found())
     except MalformedError as error:
         findings.append(_malformed(error))
@@ -61,6 +62,8 @@ def check(artifact: Artifact, context: Context, format_name: str = "") -> Verdic
         from chopmark.engine import logged  # only who asks about logs
 
         findings += logged.findings(artifact, seals, context.logs)
+    seals += through
+    findings += against
     if artifact.view.changed():
         findings.append(reasons.INPUT_CHANGED.found())
     return Verdict(artifact.name, format_.name, tuple(seals), tuple(findings))
@@ -72,6 +75,15 @@ def _blocked(artifact: Artifact, format_: Format, context: Context) -> Blocking 
     from chopmark.engine import blocking  # hardly anybody has a list
 
     return blocking.examine(artifact, format_, context.blocklists, context.at)
+
+
+def _vouched(artifact: Artifact, context: Context) -> tuple[list[SealVerdict], list[Finding]]:
+    """What signed lists of files say of this one: through the trusted ones that list it, else through the others."""
+    if not context.vouchers:
+        return [], []
+    from chopmark.engine.catalog import consulting  # hardly anybody has one
+
+    return consulting.consult(artifact, context.vouchers)
 
 
 class Owned(NamedTuple):

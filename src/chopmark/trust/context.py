@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable
 
-    from chopmark.core.contracts import Fetcher
+    from chopmark.core.contracts import Fetcher, Voucher
     from chopmark.trust.blocklist import Blocklist
     from chopmark.trust.crl import CrlSource
     from chopmark.trust.evidence import Collector, Evidence
@@ -77,6 +77,8 @@ class Context:
         self.crls = crls
         self.store_crls = tuple(crl for path in store.crl_files for crl in crls.read_file(path))
         self.issuers = IssuerSource(fetcher)
+        self.vouchers: tuple[Voucher, ...] = ()
+        """Lists of files, signed and judged themselves, through which others are trusted."""
         self._remembered: dict[object, list[tuple[Moment, Any]]] = {}
         self._count = 0
 

@@ -1,0 +1,77 @@
+"""Is a tree what a catalog says, and are two catalogs the same."""
+
+from __future__ import annotations
+
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, NamedTuple
+
+from chopmark.core import reasons as core_reasons
+from chopmark.core.artifact import Artifact
+from chopmark.core.finding import Outcome
+from chopmark.engine import check
+from chopmark.engine.catalog import comparing, walking
+from chopmark.formats.catalog import listing, reasons, sealing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from chopmark.core.finding import Finding
+    from chopmark.core.verdict import Verdict
+    from chopmark.formats.catalog.listing import Listing
+    from chopmark.trust.context import Context
+
+FORMAT = "catalog"
+
+
+class Checked(NamedTuple):
+    """A catalog that was judged, and its list, to be read once."""
+
+    artifact: Artifact
+    verdict: Verdict
+    listing: Listing
+
+
+@contextmanager
+def opened(path: str, context: Context) -> Iterator[Checked]:
+    """A catalog, judged. Raises InputError, and MalformedError for what is none."""
+    with Artifact.open(path) as artifact:
+        found = sealing.read(artifact)
+        sealing.check_list(artifact, found.end)
+        verdict = check.check(artifact, context, FORMAT)
+        yield Checked(artifact, verdict, listing.Listing(artifact.chunks(0, found.end)))
+
+
+def verify(checked: Checked, root: str, jobs: int, tick: Callable[[int], None] = lambda _: None) -> Iterator[Finding]:
+    """Compare a tree with a catalog; whether to believe the catalog is its own verdict. Raises InputError."""
+    header = checked.listing.header
+    with walking.walk_of(root, one_file_system=header.one_file_system, excluded=frozenset(header.excluded)) as walk:
+        walked = walking.Walked(walk, jobs)
+        same = True
+        with closing(walked.blocks()) as blocks:
+            found = comparing.lines_of(_ticked(blocks, walked, tick))
+            for finding in comparing.differences(checked.listing.rows(), found):
+                same = False
+                yield finding
+        for finding in sorted(walked.findings):
+            same = same and finding.outcome is Outcome.INFO
+            yield finding
+    if header.excluded:
+        yield reasons.EXCLUDED.found(" ".join(listing.escape(each).decode() for each in header.excluded)[:1000])
+    if checked.artifact.view.changed():
+        yield core_reasons.INPUT_CHANGED.found(subject=checked.artifact.name)
+    elif same:
+        yield reasons.SAME.found(f"{checked.listing.count} files")
+
+
+def _ticked(blocks: Iterator[bytes], walked: walking.Walked, tick: Callable[[int], None]) -> Iterator[bytes]:
+    for block in blocks:
+        tick(walked.count)
+        yield block
+
+
+def diff(one: str, other: str) -> Iterator[Finding]:
+    """How the second catalog differs from the first; judges no signature. Raises MalformedError, InputError."""
+    with Artifact.open(one) as first, Artifact.open(other) as second:
+        before = listing.Listing(first.chunks(0, sealing.read(first).end))
+        after = listing.Listing(second.chunks(0, sealing.read(second).end))
+        yield from comparing.differences(before.rows(), (line for _, line in after.rows()))

@@ -1,0 +1,149 @@
+"""Making a catalog: written in one go beside its place, going on from what an interrupted run had."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import re
+import stat
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+
+from chopmark.core import limits
+from chopmark.core import patch as patches
+from chopmark.core.errors import InputError, UsageError
+from chopmark.engine.catalog import walking
+from chopmark.formats.catalog import listing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from chopmark.core.finding import Finding
+
+PARTIAL = ".partial"
+"""What an unfinished run leaves beside the catalog."""
+_KEPT = re.compile(rb"((?:[0-9]+ ){4}[0-9a-f]{64}) (\S+)\n")
+
+
+class Wish(NamedTuple):
+    """What is to be listed: a folder, as what path (empty: its own), how far, what is left out."""
+
+    root: str
+    target: str
+    shown_as: str = ""
+    one_file_system: bool = True
+    excluded: Sequence[str] = ()
+    fresh: bool = False
+
+
+class Made(NamedTuple):
+    """What came of it: files, bytes, files taken over from an earlier run, what could not be seen."""
+
+    files: int
+    size: int
+    known: int
+    findings: tuple[Finding, ...]
+
+
+def make(wish: Wish, jobs: int, tick: Callable[[int], None] = lambda _: None) -> Made:
+    """Write the catalog of a tree. Raises InputError, UsageError, WriteError; what is seen so far is kept then."""
+    root = os.fsencode(os.path.realpath(wish.root))
+    target = os.fsencode(os.path.realpath(wish.target))
+    excluded = {_below(root, os.fsencode(os.path.join(root, os.fsencode(each)))) for each in wish.excluded}
+    if None in excluded:
+        raise UsageError(f"--exclude: only paths below {wish.root} can be left out")
+    own = _below(root, target)
+    if own is not None:
+        excluded.add(own)
+    left_out = frozenset(path for path in excluded if path is not None)
+    if len(left_out) > limits.CATALOG_EXCLUDES_MAX:
+        raise UsageError(f"at most {limits.CATALOG_EXCLUDES_MAX} paths can be left out")
+    shown = os.fsencode(wish.shown_as) if wish.shown_as else root
+    header = listing.Header(shown, wish.one_file_system, tuple(sorted(left_out)))
+    head = listing.head(header)
+    listing.Listing([head])  # a path that cannot be written is told before the work
+    unlisted = frozenset((*left_out, own + os.fsencode(PARTIAL))) if own is not None else left_out
+    with _kept(wish, root) as (known, keep):
+        with walking.walk_of(
+            wish.root, one_file_system=wish.one_file_system, excluded=unlisted, known=known, keeping=True
+        ) as walk:
+            walked = walking.Walked(walk, jobs, keep)
+            patches.write_file(wish.target, _pieces(head, walked, tick))
+        with suppress(OSError):
+            os.unlink(wish.target + PARTIAL)
+    return Made(walked.count, walked.size, len(known), tuple(sorted(walked.findings)))
+
+
+def _pieces(head: bytes, walked: walking.Walked, tick: Callable[[int], None]) -> Iterator[bytes]:
+    yield head
+    for block in walked.blocks():
+        tick(walked.count)
+        yield block
+    yield listing.tail(walked.count)
+
+
+def _below(root: bytes, path: bytes) -> bytes | None:
+    """The path as seen from the root; None when it does not lie below."""
+    start = root.rstrip(b"/") + b"/"
+    path = os.path.normpath(path)
+    return path[len(start) :] if path.startswith(start) and path != start else None
+
+
+@contextmanager
+def _kept(wish: Wish, root: bytes) -> Iterator[tuple[Mapping[bytes, bytes], Callable[[bytes], None]]]:
+    """What an earlier run saw of the same tree, and where to put what this one sees.
+
+    Nobody else may be able to write there: its digests are taken over. Raises InputError and UsageError.
+    """
+    path = wish.target + PARTIAL
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
+    except OSError as error:
+        raise InputError(f"{path}: {os.strerror(error.errno or 0)}") from None
+    with os.fdopen(descriptor, "r+b") as file:
+        state = os.fstat(descriptor)
+        if not stat.S_ISREG(state.st_mode) or state.st_uid != os.geteuid() or state.st_mode & 0o022:
+            raise UsageError(f"{path}: not ours alone, so it cannot be gone on from; remove it")
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise UsageError(f"{wish.target}: another process is making it") from None
+        known = _known(file, _mark(wish.root, root), fresh=wish.fresh)
+        yield known, _keeper(file)
+
+
+def _mark(root: str, real: bytes) -> bytes:
+    """Of which tree these are: the first line."""
+    try:
+        state = os.stat(root)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{root}: {getattr(error, 'strerror', None) or error}") from None
+    return b"chopmark catalog kept 1 %d %d %b\n" % (state.st_dev, state.st_ino, listing.escape(real))
+
+
+def _known(file: BinaryIO, mark: bytes, *, fresh: bool) -> dict[bytes, bytes]:
+    """The lines there are, as far as they are whole; the file is ready for more."""
+    known: dict[bytes, bytes] = {}
+    end = 0
+    if not fresh and file.readline(limits.CATALOG_LINE_MAX) == mark:
+        end = len(mark)
+        for line in file:
+            match = _KEPT.fullmatch(line)
+            if match is None:
+                break
+            known[listing.unescape(match[2])] = match[1]
+            end += len(line)
+    file.truncate(end)
+    file.seek(end)
+    if not end:
+        file.write(mark)
+    return known
+
+
+def _keeper(file: BinaryIO) -> Callable[[bytes], None]:
+    def keep(lines: bytes) -> None:
+        with suppress(OSError):  # a full disk: then a later run has more to do
+            file.write(lines)
+            file.flush()
+
+    return keep
