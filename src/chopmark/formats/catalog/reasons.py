@@ -90,7 +90,7 @@ UNREADABLE = Reason(
     "catalog.unreadable", UNKNOWN, "Something could not be read.", "Run it with the rights to read everything."
 )
 RACING = Reason(
-    "catalog.racing", UNKNOWN, "Something changed while it was being looked at.", "Do it again when nothing writes there.",
+    "catalog.racing", UNKNOWN, "Something changed while it was looked at.", "Do it again when nothing writes there.",
     techniques=("T1554",),
 )  # fmt: skip
 UNVOUCHED = Reason(

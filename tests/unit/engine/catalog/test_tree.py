@@ -1,3 +1,4 @@
+# ruff: noqa: PTH115, PTH118, PTH123 - names are bytes here, which paths of pathlib are not
 """Catalogs of trees: what is listed, what is found to differ, what cannot be seen."""
 
 from __future__ import annotations
