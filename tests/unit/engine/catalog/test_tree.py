@@ -184,10 +184,10 @@ def test_a_file_that_changes_while_it_is_read_is_not_vouched_for(tree: Path, mon
 def test_a_file_that_cannot_be_opened_is_a_finding(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     opened = os.open
 
-    def refused(path: object, *arguments: int, **options: int) -> int:
+    def refused(path: str | bytes, *arguments: int, **options: int) -> int:
         if path in (b"z", b"a-b"):
             raise PermissionError(13, "Permission denied")
-        return opened(path, *arguments, **options)  # type: ignore[call-overload, no-any-return]
+        return opened(path, *arguments, **options)
 
     make(tree)
     monkeypatch.setattr(os, "open", refused)
