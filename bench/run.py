@@ -22,6 +22,7 @@ from rich.table import Table
 
 from bench import (
     big_file,
+    catalog,
     crl_large,
     crl_write,
     log,
@@ -43,6 +44,7 @@ PARTS = {
     "startup": startup,
     "verify": verify_many,
     "big": big_file,
+    "catalog": catalog,
     "sign": signing,
     "crl": crl_large,
     "crl-write": crl_write,

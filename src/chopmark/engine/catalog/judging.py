@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core import reasons as core_reasons
 from chopmark.core.artifact import Artifact
+from chopmark.core.errors import BrokenError
 from chopmark.core.finding import Outcome
 from chopmark.engine import check
 from chopmark.engine.catalog import comparing, walking
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
 FORMAT = "catalog"
 
 
+_BROKEN = {each.code: each for each in (reasons.VERSION, reasons.FORM, reasons.ORDER, reasons.PATH, reasons.CUT)}
+"""Why nothing in a list is believed."""
+
+
 class Checked(NamedTuple):
     """A catalog that was judged, and its list, to be read once."""
 
@@ -36,8 +41,10 @@ def opened(path: str, context: Context) -> Iterator[Checked]:
     """A catalog, judged. Raises InputError, and MalformedError for what is none."""
     with Artifact.open(path) as artifact:
         found = sealing.read(artifact)
-        sealing.check_list(artifact, found.end)
-        verdict = check.check(artifact, context, FORMAT)
+        verdict = check.check(artifact, context, FORMAT)  # reads the list to its end
+        for finding in verdict.findings:
+            if finding.code in _BROKEN:
+                raise BrokenError(_BROKEN[finding.code], f"{path}: {finding.detail}")
         yield Checked(artifact, verdict, listing.Listing(artifact.chunks(0, found.end)))
 
 

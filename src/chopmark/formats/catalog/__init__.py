@@ -21,7 +21,7 @@ class CatalogFormat:
 
     name = "catalog"
     title = "catalog of files"
-    suffixes = (".catalog",)
+    suffixes: tuple[str, ...] = (".catalog",)
     envelope = "cms"
     options: tuple[str, ...] = ()
 
