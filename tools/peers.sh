@@ -21,6 +21,7 @@ declare -A package=(
     [gpg]=gpg
     [gpgv]=gpgv
     [minisign]=minisign
+    [lz4]=lz4
     [signify-openbsd]=signify-openbsd
     [pg_ctlcluster]=postgresql
     [x86_64-w64-mingw32-gcc]=gcc-mingw-w64-x86-64-win32
@@ -30,6 +31,8 @@ declare -A missing=()
 for program in "${!package[@]}"; do
     command -v "$program" >/dev/null || missing[${package[$program]}]=1
 done
+# Not on the path, and named after the kernel that it comes with.
+compgen -G '/usr/lib/linux-kbuild-*/scripts/sign-file' >/dev/null || missing[linux-kbuild-6.1]=1
 # A provider of openssl's is no program.
 compgen -G '/usr/lib/*/ossl-modules/tpm2.so' >/dev/null || missing[tpm2-openssl]=1
 if [ ${#missing[@]} -gt 0 ]; then

@@ -14,8 +14,19 @@ what the format's specification leaves open; whatever it does not say, the laws 
     [strip]
     loses = "what strip does not bring back"      # absent: the very bytes come back
 
+    samples = ["sample-x"]            # where only these samples have them
+
     [append]
     refused = "why a second signature cannot be added"
+
+    [stamp]
+    refused = "why there is no place for a time stamp"
+
+    [keys]
+    refused = ["ed25519"]             # kinds of keys that the format's verifiers do not know
+
+    [certificates]
+    carried = false                   # the signature has none: whoever judges it has to know the signer's
 
 What the envelopes leave open, in whatever format they lie, stands in tests/contract/envelopes.toml, by scheme: `path`
 names a part of the DER instead, a step per level: the number of the element (negative from the end), `#` and its
@@ -53,6 +64,8 @@ if TYPE_CHECKING:
 
 VECTORS = Path(__file__).parent.parent / "vectors"
 ENVELOPES = Path(__file__).parent / "envelopes.toml"
+KINDS = ("p256", "p384", "ed25519", "rsa3072")
+"""The kinds of keys that the laws sign with."""
 EXHAUSTIVE = 20 * 1024
 """Signed artifacts up to this size have every byte flipped."""
 
@@ -73,6 +86,16 @@ class Subject(NamedTuple):
     @property
     def rules(self) -> dict[str, Any]:
         return rules(self.format.name)
+
+    @property
+    def stamped(self) -> bool:
+        """Whether there is a place for a time stamp."""
+        return "stamp" not in self.rules
+
+    @property
+    def carried(self) -> bool:
+        """Whether its signatures carry the signer's certificate."""
+        return carried(self.format.name)
 
 
 @functools.cache
@@ -130,6 +153,10 @@ class State:
         )
 
 
+def carried(name: str) -> bool:
+    return bool(rules(name).get("certificates", {}).get("carried", True))
+
+
 class Stamper:
     """A time-stamp authority in this process, whose clock stands still at NOW."""
 
@@ -180,10 +207,14 @@ def prepared(format_: Format, state: State, options: SealOptions = OPTIONS) -> A
     return format_.prepare(artifact, options) if isinstance(format_, Prepares) else artifact
 
 
-def court(folder: Path) -> contexts.Context:
-    """Whom the laws believe: the test world's root alone, at NOW; nobody asks about revocation."""
+def court(folder: Path, *, acquainted: bool = False) -> contexts.Context:
+    """Whom the laws believe: the test world's root alone, at NOW; nobody asks about revocation.
+
+    An acquainted one knows the certificates of the signers as well, none of which is an anchor.
+    """
     path = folder / "root.pem"
-    path.write_bytes(pki.world().root.pem)
+    known = [pki.world().issuing, second_signer(), *(pki.world(kind).signer for kind in KINDS)] if acquainted else []
+    path.write_bytes(b"".join(entity.pem for entity in (pki.world().root, *known)))
     return contexts.Context(store.load([str(path)]), pki.NOW, contexts.OFF, crl.CrlSource(cache=str(folder)))
 
 
@@ -227,6 +258,8 @@ def areas(subject: Subject, state: State) -> list[Area]:
     for entry in subject.rules.get("unsigned", ()):
         assert entry["clause"], f"{subject}: {entry['what']} needs a clause"
         assert entry["noticed_by"] in ("nobody", "trust")
+        if subject.sample.name not in entry.get("samples", (subject.sample.name,)):
+            continue
         part = entry.get("part", "")
         data = state.parts[part]
         start, length = _number(entry["start"], data), _number(entry["length"], data)

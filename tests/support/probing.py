@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from chopmark.core.contracts import Prepares, SealOptions
 from chopmark.core.errors import ChopmarkError
-from chopmark.envelopes import cms
+from chopmark.envelopes import cms, module
 from tests.support import pki
 
 if TYPE_CHECKING:
@@ -31,7 +31,8 @@ def signed(format_: Format, artifact: Artifact, options: SealOptions = DEFAULTS)
 def envelope(content: Content) -> bytes:
     """A signature over content."""
     signer = pki.world().signer
-    draft = cms.draft(content, signer, signer.certificates, signing_time=pki.NOW)
+    drafting = cms.draft if content.message is None else module.draft
+    draft = drafting(content, signer, signer.certificates, signing_time=pki.NOW)
     return draft.finish(signer.sign(draft.to_be_signed, content.digest_algorithm))
 
 

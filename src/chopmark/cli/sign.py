@@ -254,7 +254,7 @@ def _signed(
         if whole is None:
             message = "no key"
             raise UsageError(message)
-        signed = sign.attach_envelope(artifact, whole, _options(args), args.format)
+        signed = sign.attach_envelope(artifact, whole, _options(args), args.format, _certificates(args))
     elif args.digest_only:
         format_, _, draft = sign.draft(artifact, request)
         target = args.output or artifact.name + TO_BE_SIGNED

@@ -21,7 +21,8 @@ class Content(NamedTuple):
 
     `content_type` is the dotted object identifier of what is signed; `body` its DER when it travels inside the
     envelope, None when it stays outside (detached) and only `digest` of it is signed. `attributes` are further signed
-    attributes, (object identifier, DER of the one value).
+    attributes, (object identifier, DER of the one value). `message` is the content itself, for envelopes in which
+    nothing else is signed: the key then signs all of it.
     """
 
     content_type: str
@@ -29,6 +30,7 @@ class Content(NamedTuple):
     digest: bytes
     body: bytes | None = None
     attributes: tuple[tuple[str, bytes], ...] = ()
+    message: bytes | None = None
 
 
 class SealOptions(NamedTuple):
@@ -101,17 +103,23 @@ class Format(Protocol):
 
 
 class KeySource(Protocol):
-    """Where envelopes look for public keys that signatures only name."""
+    """Where envelopes look for public keys and certificates that signatures only name."""
 
     def keys(self, kind: str, identifier: bytes) -> Sequence[PublicKey]:
         """The keys of a kind with this identifier; several may have the same."""
 
+    def certificates(self, issuer: bytes, serial: bytes, key_id: bytes) -> Sequence[bytes]:
+        """The certificates (DER) with this issuer (DER Name) and serial number (octets), or this key identifier.
+
+        Those that are trusted themselves come first; nobody is trusted for being found.
+        """
+
 
 class Keyed(Protocol):
-    """An envelope that does not carry the key it is checked with; its `check` alone can only say so."""
+    """An envelope that does not carry the key or certificate it is checked with; its `check` alone can only say so."""
 
     def check_with(self, payloads: Sequence[Payload], keys: KeySource) -> Proof:
-        """Verify with the keys that are known; the proof's signer has no fingerprint where none fits."""
+        """Verify with what is known; the proof's signer has no fingerprint where none fits."""
 
 
 @runtime_checkable

@@ -51,6 +51,10 @@ OPENPGP_NAME_MAX = 512
 """So much of a name of a key is shown."""
 CONTENT_SIGNED_MAX = 256 * MIB
 """A file that is signed as it is and not by its digest: read whole, so bounded."""
+MODULE_PACKED_MAX = 64 * MIB
+"""A compressed kernel module, which is uncompressed in memory, to CONTENT_SIGNED_MAX at most."""
+XZ_MEMORY_MAX = 128 * MIB
+"""What an .xz file may ask for to be uncompressed."""
 STAMPS_MAX = 8
 """Time stamps on one signature."""
 SIGNERS_MAX = 16

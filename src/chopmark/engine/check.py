@@ -144,7 +144,7 @@ def judge_seal(
     from chopmark.trust import judge  # unsigned files need no trust
 
     integrity = [*seal.findings, *content_findings(seal, payloads)]
-    proof = proof_of(seal, payloads, context.store.keyring)
+    proof = proof_of(seal, payloads, context.store)
     integrity += proof.findings
     judgement = judge.judge(proof, seal.purpose, context)
     refused = blocked.signers(seal, judgement.path) if blocked is not None else []
@@ -161,7 +161,7 @@ def judge_seal(
 
 
 def proof_of(seal: Seal, payloads: Sequence[Payload], keys: KeySource | None = None) -> Proof:
-    """What the envelope itself can say, with the keys that are known where it carries none."""
+    """What the envelope itself can say, with what is known where it carries no key or certificate."""
     with_keys: Callable[[Sequence[Payload], KeySource], Proof] | None = getattr(seal.envelope, "check_with", None)
     return with_keys(payloads, keys) if with_keys and keys else seal.envelope.check(payloads)
 

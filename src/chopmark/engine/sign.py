@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from chopmark.core import clock
 from chopmark.core import digest as digests
@@ -14,11 +14,11 @@ from chopmark.core.finding import Outcome
 from chopmark.core.reasons import CATALOG
 from chopmark.engine import check, identify
 from chopmark.engine.preview import patched
-from chopmark.envelopes import cms, pem, timestamp, x509
+from chopmark.envelopes import cms, module, pem, timestamp, x509
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from chopmark.core.artifact import Artifact
     from chopmark.core.contracts import Content, Countersigner, Format, Signer, Stamper
@@ -86,14 +86,25 @@ def certified(format_name: str) -> bool:
     return format_ is None or bool(getattr(format_, "certified", True))
 
 
-def draft(artifact: Artifact, request: SignRequest) -> tuple[Format, Artifact, cms.Draft]:
+class Draft(Protocol):
+    """A signature that lacks nothing but what the key makes over `to_be_signed`."""
+
+    to_be_signed: bytes
+    digest_algorithm: str
+
+    def finish(self, signature: bytes) -> bytes:
+        """The envelope (DER). Raises RefusedError when the signature is not the signer's."""
+
+
+def draft(artifact: Artifact, request: SignRequest) -> tuple[Format, Artifact, Draft]:
     """The first half: everything up to the bytes that the key signs (`draft.to_be_signed`).
 
     Raises UsageError for a format that is not signed in two steps.
     """
     _require_certified(request.format_name, "cannot be signed in two steps")
     format_, prepared, content = _content(artifact, request)
-    made = cms.draft(content, request.signer, request.certificates, signing_time=request.signing_time)
+    drafting = _drafting(format_)
+    made: Draft = drafting.draft(content, request.signer, request.certificates, signing_time=request.signing_time)
     return format_, prepared, made
 
 
@@ -110,7 +121,7 @@ def attach(artifact: Artifact, request: SignRequest, to_be_signed: bytes, signat
     """The second half, elsewhere's signature in hand: it must be over `to_be_signed`, and that over this artifact."""
     _require_certified(request.format_name, "cannot be signed in two steps")
     format_, prepared, content = _content(artifact, request)
-    made = cms.resume(content, to_be_signed, request.certificates)
+    made: Draft = _drafting(format_).resume(content, to_be_signed, request.certificates)
     return _embedded(format_, prepared, request, made.finish(signature), signature)
 
 
@@ -124,17 +135,30 @@ def complete(given: bytes) -> bytes | None:
     return raw
 
 
-def attach_envelope(artifact: Artifact, envelope: bytes, options: SealOptions, format_name: str = "") -> Signed:
+def attach_envelope(
+    artifact: Artifact,
+    envelope: bytes,
+    options: SealOptions,
+    format_name: str = "",
+    certificates: Sequence[bytes] = (),
+) -> Signed:
     """Put a complete envelope (made before, or elsewhere) into the artifact it was made for.
 
-    Raises RefusedError when it was made for another, or its signature does not hold.
+    `certificates` (DER) are looked at where it does not carry the signer's. Raises RefusedError when it was made for
+    another, or its signature does not hold.
     """
     _require_certified(format_name, "takes no CMS signature")
     format_ = _heeding(identify.identify(artifact, format_name), options)
     prepared = _prepared(format_, artifact, options)
     signed = Signed(format_, envelope, format_.embed(prepared, envelope, options), prepared)
-    _must_hold(signed)
+    _must_hold(signed, certificates)
     return signed
+
+
+def _drafting(format_: Format) -> Any:  # noqa: ANN401 - a module
+    """What makes drafts of the envelope of a format: its own, or that of all CMS."""
+    own = import_module(f"chopmark.envelopes.{format_.envelope}")
+    return own if "draft" in own.__all__ else cms
 
 
 def _require_certified(format_name: str, otherwise: str) -> None:
@@ -154,12 +178,13 @@ def _sealed(artifact: Artifact, request: SignRequest) -> Signed:
     return Signed(format_, envelope, format_.embed(prepared, envelope, request.options), prepared)
 
 
-def _must_hold(signed: Signed) -> None:
+def _must_hold(signed: Signed, certificates: Sequence[bytes]) -> None:
     """Check the integrity of every signature in what would be written."""
     preview = patched(signed.prepared, signed.patch)
     owned, against = check.seals_of(preview, signed.format, alone=True)
     for (_, seal), payloads in zip(owned, check.payloads_of(preview, owned), strict=True):
-        found = (*seal.findings, *check.content_findings(seal, payloads), *seal.envelope.check(payloads).findings)
+        proof = check.proof_of(seal, payloads, module.Certificates(certificates))
+        found = (*seal.findings, *check.content_findings(seal, payloads), *proof.findings)
         against += [finding for finding in found if finding.outcome in (Outcome.NO, Outcome.UNKNOWN)]
     if against:
         reason = CATALOG[against[0].code]
@@ -202,6 +227,9 @@ def _heeding(format_: Format, options: SealOptions) -> Format:
 def _content(artifact: Artifact, request: SignRequest) -> tuple[Format, Artifact, Content]:
     options = request.options
     format_ = _heeding(identify.identify(artifact, request.format_name), options)
+    if request.stamper and format_.envelope not in _STAMP_ATTRIBUTES:
+        message = f"{artifact.name}: this is a {format_.title}, whose signature has no place for a time stamp"
+        raise UsageError(message)
     if request.countersigner and format_.envelope != "authenticode":
         message = f"{artifact.name}: the old time stamps are for Authenticode, and this is {format_.title}"
         raise UsageError(message)

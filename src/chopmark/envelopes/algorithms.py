@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, padding, rsa, utils
 
 from chopmark.core import digest as digests
 from chopmark.core import limits
@@ -283,33 +283,41 @@ def key_size(spki: bytes) -> int:
 
 
 def verify(
-    spki: bytes, algorithm: SignatureAlgorithm, signature: bytes, data: bytes | memoryview, digest: str | None = None
+    spki: bytes,
+    algorithm: SignatureAlgorithm,
+    signature: bytes,
+    data: bytes | memoryview,
+    digest: str | None = None,
+    *,
+    digested: bool = False,
 ) -> str | None:
     """Check a signature over `data`; return the name of the digest it rests on (None for Ed25519 and ML-DSA).
 
-    `digest` fills in for identifiers that name none. Raises BadSignatureError or UnsupportedError.
+    `digest` fills in for identifiers that name none; `digested` says that `data` is the digest already. Raises
+    BadSignatureError or UnsupportedError.
     """
     key = public_key(spki)
     digest = algorithm.digest or digest
     try:
         if not hasattr(key, "key_size"):  # Ed25519 and ML-DSA, which take the data as it is
             kind = key_kind(spki)
-            if algorithm.kind != kind:
+            if algorithm.kind != kind or digested:
                 raise UnsupportedError(f"a signature of the kind {algorithm.kind} with a key of {kind}")
             key.verify(signature, data)
             return None
         if digest is None:
             raise UnsupportedError("a signature algorithm without a digest")
+        hashing = utils.Prehashed(_HASHES[digest]) if digested else _HASHES[digest]
         if isinstance(key, ec.EllipticCurvePublicKey):
             if algorithm.kind not in ("ecdsa", "by-key"):
                 raise UnsupportedError(f"an {algorithm.kind} signature with an elliptic-curve key")
-            key.verify(signature, data, ec.ECDSA(_HASHES[digest]))
+            key.verify(signature, data, ec.ECDSA(hashing))
         elif isinstance(key, dsa.DSAPublicKey):
             if algorithm.kind not in ("dsa", "by-key"):
                 raise UnsupportedError(f"an {algorithm.kind} signature with a DSA key")
-            key.verify(signature, data, _HASHES[digest])
+            key.verify(signature, data, hashing)
         else:
-            key.verify(signature, data, _rsa_padding(spki, algorithm), _HASHES[digest])
+            key.verify(signature, data, _rsa_padding(spki, algorithm), hashing)
     except InvalidSignature:
         raise BadSignatureError("the signature is not this key's over these bytes") from None
     except (ValueError, UnsupportedAlgorithm) as error:

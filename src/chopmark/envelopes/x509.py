@@ -45,6 +45,8 @@ EKU_ANY = "2.5.29.37.0"
 EKU_CODE_SIGNING = "1.3.6.1.5.5.7.3.3"
 EKU_TIME_STAMPING = "1.3.6.1.5.5.7.3.8"
 EKU_OCSP_SIGNING = "1.3.6.1.5.5.7.3.9"
+EKU_MODULE_SIGNING = "1.3.6.1.4.1.2312.16.1.2"
+"""Kernel modules and nothing else, as shim and the distributions' signers understand it."""
 EKU_LIFETIME_SIGNING = "1.3.6.1.4.1.311.10.3.13"
 
 # Named bits of KeyUsage

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 PURPOSES = {
     "code-signing": x509.EKU_CODE_SIGNING,
     "time-stamping": x509.EKU_TIME_STAMPING,
+    "module-signing": x509.EKU_MODULE_SIGNING,
     "any": "",
 }
 """What a certificate can be asked to be for, and the extended key usage that says so."""
@@ -34,6 +35,11 @@ def purpose_oid(purpose: str) -> str:
     known = ", ".join(PURPOSES)
     message = f"unknown purpose {purpose!r} (known: {known}, or a dotted object identifier)"
     raise UsageError(message)
+
+
+def saying(oid: str) -> frozenset[str]:
+    """The extended key usages that permit a purpose: code signing includes kernel modules (ADR 0101)."""
+    return frozenset({oid, x509.EKU_CODE_SIGNING} if oid == x509.EKU_MODULE_SIGNING else {oid})
 
 
 def purpose_name(oid: str) -> str:
@@ -70,13 +76,18 @@ class Constraints(NamedTuple):
     def check(self, leaf: x509.Certificate, oid: str, moment: Moment) -> list[Finding]:
         """What speaks against a path that ends here, for the purpose `oid` (empty: any) at that moment."""
         findings = []
-        if oid and (oid in self.refused_purposes or (self.purposes is not None and oid not in self.purposes)):
+        permitting = saying(oid)
+        if oid and (
+            not permitting.isdisjoint(self.refused_purposes)
+            or (self.purposes is not None and permitting.isdisjoint(self.purposes))
+        ):
             findings.append(reasons.STORE_PURPOSE.found(purpose_name(oid)))
         if self.disallowed_after is not None and not (
             moment.surely_before(self.disallowed_after) or (not moment.proven and moment.before(self.disallowed_after))
         ):
             findings.append(reasons.STORE_DISALLOWED.found(f"since {clock.show(self.disallowed_after)}"))
-        concerned = self.issued_before_purposes is None or not oid or oid in self.issued_before_purposes
+        of_purposes = self.issued_before_purposes
+        concerned = of_purposes is None or not oid or not permitting.isdisjoint(of_purposes)
         if self.issued_before is not None and concerned and leaf.not_before >= self.issued_before:
             findings.append(
                 reasons.STORE_ISSUED_LATE.found(

@@ -51,6 +51,10 @@ class Keyring:
         """The keys of a kind with this identifier."""
         return [each.key for each in self._known.get((kind, identifier), ())]
 
+    def certificates(self, issuer: bytes, serial: bytes, key_id: bytes) -> Sequence[bytes]:  # noqa: ARG002 - the contract
+        """None: here are bare keys alone; a store has both."""
+        return ()
+
 
 def read(data: bytes) -> list[PublicKey] | None:
     """The public keys in a file, whatever kind they are of; None when it is a file of none of these kinds.

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, rsa
 from chopmark.core import clock, digest, limits
 from chopmark.core.errors import MalformedError
 from chopmark.envelopes import algorithms, der, x509
-from chopmark.trust import names, profile, reasons
+from chopmark.trust import anchors, names, profile, reasons
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -183,7 +183,7 @@ def _critical(certificate: x509.Certificate, purpose: str, *, is_leaf: bool) -> 
 def _signs_objects(value: bytes, purpose: str, *, is_leaf: bool) -> bool:
     """Whether Netscape's certificate type permits code signing, which is all that it is evaluated for."""
     needed = _OBJECT_SIGNING if is_leaf else _OBJECT_SIGNING_CA
-    return purpose == x509.EKU_CODE_SIGNING and needed in der.parse(value).bits()
+    return x509.EKU_CODE_SIGNING in anchors.saying(purpose) and needed in der.parse(value).bits()
 
 
 def _leaf(certificate: x509.Certificate, oid: str, *, is_anchor: bool) -> list[Finding]:
@@ -201,17 +201,24 @@ def _leaf(certificate: x509.Certificate, oid: str, *, is_anchor: bool) -> list[F
             reasons.PATH_KEY_USAGE.found("its key is not for digital signatures", subject=certificate.subject_text)
         )
     purposes = certificate.extended_key_usage
-    if oid and (purposes is None or oid not in purposes):
+    if oid and not _serves(purposes, oid):
         shown = ", ".join(purposes) if purposes else "none named"
         found.append(reasons.PATH_PURPOSE.found(f"for {shown}", subject=certificate.subject_text))
     elif oid == x509.EKU_TIME_STAMPING and purposes is not None:
         found += _sole(certificate, purposes)
     application = _application_purposes(certificate)
-    if oid and application is not None and application.isdisjoint({oid, _ANY_APPLICATION}):
+    if oid and application is not None and application.isdisjoint({*anchors.saying(oid), _ANY_APPLICATION}):
         found.append(
             reasons.PATH_PURPOSE.found("its application policies do not name it", subject=certificate.subject_text)
         )
     return found
+
+
+def _serves(purposes: Sequence[str] | None, oid: str) -> bool:
+    """Whether a signer's extended key usage names a purpose; most keys for kernel modules have none at all."""
+    if oid == x509.EKU_MODULE_SIGNING:
+        return purposes is None or not {*anchors.saying(oid), x509.EKU_ANY}.isdisjoint(purposes)
+    return purposes is not None and oid in purposes
 
 
 def _list_signer(certificate: x509.Certificate) -> list[Finding]:
@@ -248,10 +255,10 @@ def _authority(certificate: x509.Certificate, oid: str, *, is_anchor: bool) -> l
     if usage is not None and x509.KEY_CERT_SIGN not in usage:
         found.append(reasons.PATH_KEY_USAGE.found("its key is not for certificates", subject=certificate.subject_text))
     purposes = certificate.extended_key_usage
-    if oid and purposes is not None and oid not in purposes and x509.EKU_ANY not in purposes:
+    if oid and purposes is not None and {*anchors.saying(oid), x509.EKU_ANY}.isdisjoint(purposes):
         found.append(reasons.PATH_PURPOSE_ABOVE.found(f"for {', '.join(purposes)}", subject=certificate.subject_text))
     application = _application_purposes(certificate)
-    if oid and application is not None and application.isdisjoint({oid, _ANY_APPLICATION}):
+    if oid and application is not None and application.isdisjoint({*anchors.saying(oid), _ANY_APPLICATION}):
         found.append(
             reasons.PATH_PURPOSE_ABOVE.found(
                 "its application policies do not name it", subject=certificate.subject_text

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Iterator, Sequence
 
+    from chopmark.core.signer import PublicKey
     from chopmark.trust.anchors import Anchor
+    from chopmark.trust.directory import Directory
 
 SYSTEM = "system"
 BUILT_IN = (microsoft.NAME, SYSTEM)
@@ -62,7 +64,7 @@ class Source(Protocol):
 
 
 class Store:
-    """Whom to trust: one or several sources, asked in their order."""
+    """Whom to trust: one or several sources, asked in their order; a KeySource (core.contracts)."""
 
     def __init__(
         self, sources: Sequence[Source], crl_files: Sequence[str] = (), keyring: Keyring | None = None
@@ -72,6 +74,7 @@ class Store:
         self.crl_files = tuple(crl_files)
         self.keyring = keyring or Keyring()
         self._alike: dict[object, list[Anchor]] = {}
+        self._directory: Directory | None = None
 
     @property
     def as_of(self) -> dt.datetime | None:
@@ -122,6 +125,18 @@ class Store:
                 if x509.name_key(anchor.certificate.subject) == wanted
             ]
         return self._alike[wanted]
+
+    def keys(self, kind: str, identifier: bytes) -> Sequence[PublicKey]:
+        """The bare keys of a kind with this identifier."""
+        return self.keyring.keys(kind, identifier)
+
+    def certificates(self, issuer: bytes, serial: bytes, key_id: bytes) -> Sequence[bytes]:
+        """The certificates (DER) that a signature names, anchors first (RFC 5652 clause 5.3, SignerIdentifier)."""
+        if self._directory is None:
+            from chopmark.trust.directory import Directory  # most signatures carry their certificate
+
+            self._directory = Directory(self.sources)
+        return self._directory.find(issuer, serial, key_id)
 
     def intermediates(self, name: bytes) -> list[x509.Certificate]:
         """Certificates with this name (DER) that the sources keep to help in finding a way."""

@@ -57,7 +57,7 @@ def check_alone(
     content_digest = digest if signed.content is None else digests.of(signed.content, signer.digest_algorithm)
     examined = examine(signer, signed.certificates, Content(content_digest, signed.content_type))
     findings = examined.findings
-    findings += _structure(signed, signer)
+    findings += structure(signed, signer)
     findings += _unsigned(signer, allowed_unsigned)
     if not signer.attributes_raw and signed.content_raw and _looks_like_attributes(signed):
         findings.append(reasons.ATTRIBUTES_AS_CONTENT.found())
@@ -142,7 +142,7 @@ def _find_signer(signer: SignerInfo, certificates: Sequence[bytes], findings: li
     for raw in certificates:
         try:
             candidate = x509.certificate(raw)
-            if _is_named(signer, candidate):
+            if is_named(signer, candidate):
                 _ = candidate.signer_id  # its names are read here, because they may be malformed
                 found[raw] = candidate
         except MalformedError as error:
@@ -157,7 +157,8 @@ def _find_signer(signer: SignerInfo, certificates: Sequence[bytes], findings: li
     return certificate
 
 
-def _is_named(signer: SignerInfo, certificate: x509.Certificate) -> bool:
+def is_named(signer: SignerInfo, certificate: x509.Certificate) -> bool:
+    """Whether a SignerInfo names this certificate. Raises MalformedError for one that cannot be read."""
     if not signer.issuer:
         return certificate.subject_key_id == signer.key_id
     # Byte for byte: what names the signer is not signed, so it should not come in several spellings.
@@ -202,8 +203,8 @@ def _check_signature(
     return name
 
 
-def _structure(signed: SignedData, signer: SignerInfo) -> list[Finding]:
-    """Versions, announced digests, order and encoding."""
+def structure(signed: SignedData, signer: SignerInfo) -> list[Finding]:
+    """What there is to say of the SignedData around a signer: versions, announced digests, order and encoding."""
     findings = []
     if signed.version not in (1, signed.cms_version):
         findings.append(reasons.VERSION_WRONG.found(f"SignedData version is neither 1 nor {signed.cms_version}"))
