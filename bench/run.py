@@ -31,6 +31,7 @@ from bench import (
     openpgp,
     path_validation,
     register_search,
+    serve,
     signing,
     startup,
     tsa,
@@ -54,6 +55,7 @@ PARTS = {
     "path": path_validation,
     "log": log,
     "search": register_search,
+    "serve": serve,
 }
 RESULTS = measure.ROOT / "bench" / "results"
 

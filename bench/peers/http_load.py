@@ -1,4 +1,4 @@
-"""Ask an HTTP server all the time: `http_load.py URL TYPE FILE SECONDS CLIENTS keep|new`; prints what came of it as JSON.
+"""Ask an HTTP server all the time: `http_load.py URL TYPE FILE SECONDS CLIENTS keep|new`; prints JSON.
 
 FILE holds bodies, each behind its length in four octets; each client, a process, sends them by POST in an order of its
 own. `keep` keeps connections, `new` opens one for each request. It is not an asynchronous client, so that it costs
@@ -24,7 +24,9 @@ def main() -> int:
     parts = urlsplit(url)
     address = parts.hostname or "", parts.port or 80
     closing = mode == "new"
-    head = f"POST {parts.path or '/'} HTTP/1.{0 if closing else 1}\r\nHost: {parts.hostname}\r\nContent-Type: {kind}\r\n"
+    head = (
+        f"POST {parts.path or '/'} HTTP/1.{0 if closing else 1}\r\nHost: {parts.hostname}\r\nContent-Type: {kind}\r\n"
+    )
     asked = [f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body for body in bodies(Path(file).read_bytes())]
     pipes = []
     for number in range(int(clients)):
@@ -71,14 +73,16 @@ def client(
     address: tuple[str, int], asked: list[bytes], number: int, seconds: float, *, closing: bool
 ) -> tuple[list[float], int]:
     """Ask for so many seconds; how long each answer took, and how many there were not."""
-    order = random.Random(number)
+    order = random.Random(number).sample(asked, len(asked))
+    turn = 0
     taken: list[float] = []
     failed = 0
     connection: socket.socket | None = None
     now = time.perf_counter()
     end = now + seconds
     while now < end:
-        request = order.choice(asked)
+        request = order[turn % len(order)]
+        turn += 1
         began = now
         try:
             if connection is None:
@@ -108,7 +112,7 @@ def answer(connection: socket.socket) -> bool:
         if not more:
             return False
         data += more
-    at = data.lower().index(b"content-length:") + 15
+    at = data.index(b"Content-Length: ") + 16
     size = int(data[at : data.index(b"\r\n", at)])
     while len(data) < end + 4 + size:
         more = connection.recv(65536)

@@ -117,12 +117,12 @@ class Responder:
         except (ChopmarkError, OSError):  # the database, or a key, which may be back in a moment
             return _TRY_LATER
 
-    def remembered(self, request_der: bytes) -> Answer | None:
-        """The answer to a request if it lies in memory; with a register in SQLite that is known without waiting."""
-        try:
-            return self._cache.get(request_der, int(self._authority.clock().timestamp()))
-        except ChopmarkError:  # whether it still says what is so cannot be told now
-            return None
+    def version(self) -> int:
+        """Grows whenever something was done that the register tells; who keeps an answer keeps it with this number.
+
+        Raises DatabaseError when the register does not tell. With SQLite it is known without waiting.
+        """
+        return self._cache.look()
 
     def _answered(self, request_der: bytes, now: dt.datetime) -> Answer:
         request = ocsp.read_request(request_der)

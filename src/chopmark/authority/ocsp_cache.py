@@ -31,9 +31,14 @@ class Cache:
         self._floor = 0
         self.version = 0
 
+    def look(self) -> int:
+        """Notice what was done since the last look; the version then."""
+        self._statuses.changes(self._apply)
+        return self.version
+
     def get(self, request: bytes, now: int) -> Answer | None:
         """The answer to a request, if it is fresh (Unix seconds) and nothing was done with the certificate since."""
-        self._statuses.changes(self._apply)
+        self.look()
         answer = self._young.get(request)
         if answer is None:
             answer = self._old.get(request)

@@ -233,8 +233,14 @@ OCSP_RECHECK_SECONDS = 1.0
 """How often a responder asks a database that does not tell by itself whether something changed."""
 OCSP_CACHE_SIZE = 64 * MIB
 """Bytes of answers that a responder keeps in memory."""
-OCSP_NEAR_SECONDS = 0.05
-"""What a look into the responder's memory may take; after a longer one, threads do it for OCSP_PAUSE_SECONDS."""
+OCSP_NEAR_SECONDS = 0.1
+"""What an answer in the event loop may take; after a longer one, threads answer for OCSP_PAUSE_SECONDS."""
+OCSP_LOOK_SECONDS = 0.001
+"""How old the knowledge may be that nothing was done with a certificate since its reply was made."""
+OCSP_REPLY_SECONDS = 60
+"""How long a reply is given again without being looked at; others are told to keep it for so much less."""
+OCSP_REPLIES_MAX = 32768
+"""Replies that a process keeps for that, about 2 KiB each."""
 OCSP_PATIENCE_SECONDS = 1.0
 """What a register that fails may take to do so; after more, it is not asked for OCSP_PAUSE_SECONDS."""
 OCSP_PAUSE_SECONDS = 5.0

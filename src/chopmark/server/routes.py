@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 PUBLIC = "public"
 OCSP = "/ocsp"
 _TYPES = {".crl": "application/pkix-crl", ".cer": "application/pkix-cert", ".p7c": "application/pkcs7-mime"}
+_REQUEST_TYPES = ("", ocsp.REQUEST_TYPE)
 _NO_STORE = (("Cache-Control", "no-store"),)
 _TILES_AGE = 7 * 24 * 3600
 _CHECKPOINT_AGE = 5
@@ -93,14 +94,16 @@ def _declined(status: HTTPStatus, text: str) -> Reply:
 class Ocsp:
     """OCSP over HTTP. `responder` gives the responder, None while there is none, and may wait.
 
-    What lies in memory is answered in the event loop, if looking there costs nothing; everything else on a thread.
-    When the register does not answer, nobody waits for it again within some seconds: the answer is tryLater.
+    With a register that is near (a file) everything is answered in the event loop, as long as that is quick; otherwise
+    on threads. When the register failed slowly, nobody waits for it again within some seconds: the answer is tryLater.
     """
 
-    def __init__(self, responder: Callable[[], Responder | None], *, memory_is_near: bool) -> None:
+    def __init__(self, responder: Callable[[], Responder | None], *, is_near: bool) -> None:
         self._responder = responder
-        self._ready: Responder | None = None
-        self._near = memory_is_near
+        self._replies = Replies()
+        self._is_near = is_near
+        self._version = -1
+        self._looked = 0.0
         self._again = 0.0
         self._aside = 0.0
 
@@ -108,45 +111,88 @@ class Ocsp:
         """GET with the request in the path, and POST."""
 
         def at_once(request: Request) -> Reply | None:
-            return self._remembered(request, request.path[len(path) :])
+            began = time.monotonic()
+            if began < self._aside:
+                return None
+            reply = self._answered(request, request.path[len(path) :], began)
+            if time.monotonic() - began > limits.OCSP_NEAR_SECONDS:  # a slow key, or somebody holds the register
+                self._aside = time.monotonic() + limits.OCSP_PAUSE_SECONDS
+            return reply
 
         def handle(request: Request) -> Reply:
-            return self._answered(request, request.path[len(path) :])
+            return self._answered(request, request.path[len(path) :], time.monotonic())
 
-        route = Route(handle, at_once if self._near else None, "ocsp", limits.OCSP_REQUEST_MAX)
+        route = Route(handle, at_once if self._is_near else None, "ocsp", limits.OCSP_REQUEST_MAX)
         return {path: route, f"{path}/*": route}
 
-    def _remembered(self, request: Request, path: str) -> Reply | None:
-        if self._ready is None or self._aside > time.monotonic():
-            return None
-        asked = ocsp_http.request_in(request.method, path, request.body, request.content_type)
-        if not isinstance(asked, bytes):
-            return _reply(asked)
-        began = time.monotonic()
-        found = self._ready.remembered(asked)
-        if time.monotonic() - began > limits.OCSP_NEAR_SECONDS:  # somebody holds the register: let threads wait for it
-            self._aside = time.monotonic() + limits.OCSP_PAUSE_SECONDS
-        return None if found is None else _dated(found, request.method)
-
-    def _answered(self, request: Request, path: str) -> Reply:
-        asked = ocsp_http.request_in(request.method, path, request.body, request.content_type)
-        if not isinstance(asked, bytes):
-            return _reply(asked)
-        if self._again > time.monotonic():
+    def _answered(self, request: Request, path: str, now: float) -> Reply:
+        if self._again > now:
             return _TRY_LATER
-        began = time.monotonic()
-        self._ready = responder = self._responder()
+        responder = self._responder()
         if responder is None:
             return _TRY_LATER
+        if now - self._looked > limits.OCSP_LOOK_SECONDS:
+            self._look(responder, now)
+        version = self._version
+        known = self._replies.get(path if request.method == "GET" else request.body, version, now)
+        if known is not None and request.content_type in _REQUEST_TYPES:
+            return known
+        return self._made(responder, request, path, version)
+
+    def _look(self, responder: Responder, now: float) -> None:
+        """Notice what was done with certificates, before the next answer."""
+        try:
+            self._version = responder.version()
+        except ChopmarkError:
+            self._version = -1
+        self._looked = now
+
+    def _made(self, responder: Responder, request: Request, path: str, version: int) -> Reply:
+        asked = ocsp_http.request_in(request.method, path, request.body, request.content_type)
+        if not isinstance(asked, bytes):
+            return _reply(asked)
+        began = time.monotonic()
         answer = responder.answer(asked)
-        now = time.monotonic()
-        if answer.kind == "try_later" and now - began > limits.OCSP_PATIENCE_SECONDS:
-            self._again = now + limits.OCSP_PAUSE_SECONDS
-        return _dated(answer, request.method)
+        ended = time.monotonic()
+        if answer.kind == "try_later" and ended - began > limits.OCSP_PATIENCE_SECONDS:
+            self._again = ended + limits.OCSP_PAUSE_SECONDS
+        now = int(time.time())
+        left = answer.fresh_until - now - limits.OCSP_REPLY_SECONDS
+        if version < 0 or left <= 0:
+            return _dated(answer, now, request.method)
+        # It is given for some seconds as if these had passed already: nobody keeps it for too long.
+        reply = _dated(answer, now + limits.OCSP_REPLY_SECONDS, request.method)
+        self._replies.put(path if request.method == "GET" else request.body, version, ended, reply)
+        return reply
 
 
-def _dated(answer: Answer, method: str) -> Reply:
-    return _reply(ocsp_http.reply(answer, int(time.time()), method), answer.kind)
+class Replies:
+    """Replies that can be given again within seconds, by what was asked; those that are not asked for again go first.
+
+    A reply goes with the version of the register that it rests on. Not for several threads that care about each other:
+    what one has put, another may miss.
+    """
+
+    def __init__(self) -> None:
+        self._young: dict[bytes | str, tuple[int, float, Reply]] = {}
+        self._old: dict[bytes | str, tuple[int, float, Reply]] = {}
+
+    def get(self, key: bytes | str, version: int, now: float) -> Reply | None:
+        """The reply of this version, if it is young enough."""
+        found = self._young.get(key) or self._old.get(key)
+        if found is None or found[0] != version or now >= found[1]:
+            return None
+        return found[2]
+
+    def put(self, key: bytes | str, version: int, now: float, reply: Reply) -> None:
+        """Keep a reply for OCSP_REPLY_SECONDS."""
+        if len(self._young) >= limits.OCSP_REPLIES_MAX // 2:
+            self._old, self._young = self._young, {}
+        self._young[key] = version, now + limits.OCSP_REPLY_SECONDS, reply
+
+
+def _dated(answer: Answer, now: int, method: str) -> Reply:
+    return _reply(ocsp_http.reply(answer, now, method), answer.kind)
 
 
 def _reply(answer: HttpAnswer, kind: str = "") -> Reply:

@@ -103,7 +103,7 @@ def opened(served: Served, board: Board) -> Site:
             public |= routes.countersignatures(authority)
     responder = LateResponder(served)
     responder()
-    public |= routes.Ocsp(responder, memory_is_near=not found.database).routes()
+    public |= routes.Ocsp(responder, is_near=not found.database).routes()
     base = _base(served)
     if base:
         public |= {f"{base}{path}": _below(base, handler) for path, handler in public.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import shutil
+import time
 from base64 import b64encode
 from typing import TYPE_CHECKING
 from urllib.parse import quote
@@ -52,6 +53,12 @@ def folder(founded: Path, tmp_path: Path) -> str:
     return str(tmp_path / "ca")
 
 
+@pytest.fixture(autouse=True)
+def _looking_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "OCSP_LOOK_SECONDS", -1.0)
+    monkeypatch.setattr(limits, "OCSP_NEAR_SECONDS", 60.0)
+
+
 @pytest.fixture
 def opened(folder: str) -> Iterator[due.Open]:
     with Authority.open(folder) as authority, Responder(authority) as responder:
@@ -78,25 +85,59 @@ def post(body: bytes) -> Request:
     return Request("POST", "/ocsp", ocsp.REQUEST_TYPE, body)
 
 
-def test_ocsp_from_a_thread_and_then_from_memory(opened: due.Open) -> None:
-    served = routes.Ocsp(lambda: opened.responder, memory_is_near=True).routes()
+def test_ocsp_follows_the_register_at_once(opened: due.Open) -> None:
+    served = routes.Ocsp(lambda: opened.responder, is_near=True).routes()
     certificate = issued(opened.authority)
-    request = asking(opened, certificate.certificate)
+    request = post(asking(opened, certificate.certificate))
     at = route(served, "/ocsp")
     assert at.at_once is not None
-    assert at.at_once(post(request)) is None
-    first = at.handle(post(request))
+    first = at.at_once(request)
+    assert first is not None
     assert (first.status, first.content_type, first.tally) == (200, ocsp.RESPONSE_TYPE, ("ocsp", "good"))
-    again = at.at_once(post(request))
-    assert again is not None
+    assert at.at_once(request) is first  # not even rendered again
+    assert at.handle(request) is first
+    opened.authority.revoke(certificate.serial, "certificateHold")
+    assert at.handle(request).tally == ("ocsp", "revoked")
+    opened.authority.release(certificate.serial)
+    assert at.handle(request).tally == ("ocsp", "good")
+
+
+def test_a_reply_is_not_given_again_for_long(opened: due.Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    served = routes.Ocsp(lambda: opened.responder, is_near=True).routes()
+    request = post(asking(opened, issued(opened.authority).certificate))
+    at = route(served, "/ocsp")
+    first = at.handle(request)
+    limit = limits.OCSP_REPLY_SECONDS
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + limit + 1)
+    again = at.handle(request)
+    assert again is not first
     assert again.body == first.body
-    opened.authority.revoke(certificate.serial, "keyCompromise")
-    assert at.at_once(post(request)) is None
-    assert at.handle(post(request)).tally == ("ocsp", "revoked")
+
+
+def test_what_is_kept_of_replies_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "OCSP_REPLIES_MAX", 4)
+    replies = routes.Replies()
+    for number in range(10):
+        replies.put(bytes([number]), 1, 0.0, Reply(b""))
+    assert sum(replies.get(bytes([number]), 1, 1.0) is not None for number in range(10)) == 4
+    assert replies.get(b"\x09", 2, 1.0) is None
+    assert replies.get(b"\x09", 1, limits.OCSP_REPLY_SECONDS + 1.0) is None
+
+
+def test_a_nonce_is_answered_each_time_anew(opened: due.Open) -> None:
+    served = routes.Ocsp(lambda: opened.responder, is_near=True).routes()
+    issuer = opened.authority.issuer("code-signing")
+    cert_id = ocsp.for_certificate(x509.certificate(issued(opened.authority).certificate), issuer.certificate)
+    request = post(ocsp.request([cert_id], nonce=bytes(16)))
+    at = route(served, "/ocsp")
+    first, second = at.handle(request), at.handle(request)
+    assert first is not second
+    assert first.tally == ("ocsp", "good")
 
 
 def test_ocsp_by_get(opened: due.Open) -> None:
-    served = routes.Ocsp(lambda: opened.responder, memory_is_near=True).routes()
+    served = routes.Ocsp(lambda: opened.responder, is_near=True).routes()
     request = asking(opened, issued(opened.authority).certificate)
     path = "/ocsp/" + quote(b64encode(request).decode(), safe="")
     reply = route(served, path).handle(Request("GET", path))
@@ -116,13 +157,13 @@ def test_ocsp_by_get(opened: due.Open) -> None:
     ],
 )
 def test_what_is_no_question(request_: Request, status: int, tally: object, opened: due.Open) -> None:
-    served = routes.Ocsp(lambda: opened.responder, memory_is_near=True).routes()
+    served = routes.Ocsp(lambda: opened.responder, is_near=True).routes()
     reply = route(served, request_.path).handle(request_)
     assert (reply.status, reply.tally) == (status, tally)
 
 
 def test_without_a_register_the_answer_is_try_later(opened: due.Open) -> None:
-    served = routes.Ocsp(lambda: None, memory_is_near=True).routes()
+    served = routes.Ocsp(lambda: None, is_near=True).routes()
     reply = route(served, "/ocsp").handle(post(asking(opened, issued(opened.authority).certificate)))
     assert reply.tally == ("ocsp", "try_later")
     assert ocsp.read_response(reply.body).status == ocsp.TRY_LATER
@@ -136,7 +177,7 @@ def test_one_who_waited_in_vain_is_enough(opened: due.Open, monkeypatch: pytest.
         return Answer(b"", kind="try_later")
 
     monkeypatch.setattr(opened.responder, "answer", vain)
-    at = route(routes.Ocsp(lambda: opened.responder, memory_is_near=True).routes(), "/ocsp")
+    at = route(routes.Ocsp(lambda: opened.responder, is_near=True).routes(), "/ocsp")
     for _ in range(2):
         assert at.handle(post(b"x")).tally == ("ocsp", "try_later")
     assert len(asked) == 2  # that was quick
@@ -146,8 +187,8 @@ def test_one_who_waited_in_vain_is_enough(opened: due.Open, monkeypatch: pytest.
     assert len(asked) == 3
 
 
-def test_memory_that_is_slow_to_reach_is_left_to_threads(opened: due.Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    served = routes.Ocsp(lambda: opened.responder, memory_is_near=True).routes()
+def test_answers_that_take_long_are_left_to_threads(opened: due.Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    served = routes.Ocsp(lambda: opened.responder, is_near=True).routes()
     request = post(asking(opened, issued(opened.authority).certificate))
     at = route(served, "/ocsp")
     at.handle(request)
@@ -160,7 +201,7 @@ def test_memory_that_is_slow_to_reach_is_left_to_threads(opened: due.Open, monke
 
 
 def test_a_register_elsewhere_is_never_asked_in_the_loop(opened: due.Open) -> None:
-    served = routes.Ocsp(lambda: opened.responder, memory_is_near=False).routes()
+    served = routes.Ocsp(lambda: opened.responder, is_near=False).routes()
     assert route(served, "/ocsp").at_once is None
 
 
