@@ -1,7 +1,7 @@
 """A server in processes of its own, for tests: `python serving.py SETTINGS`, a JSON file that is read at each reload.
 
-It says in one line of JSON where it listens, and serves /pid, /word (from the settings), /slow (takes its time), /hang
-(the process does nothing any more) and /big.
+It says in one line of JSON where it listens, and serves /pid, /keeper (its process), /word (from the settings), /later,
+/slow (takes its time), /hang (the process does nothing any more) and /big.
 """
 
 from __future__ import annotations
@@ -54,6 +54,7 @@ def blueprint(path: str) -> Blueprint:
             "/pid": Route(lambda _: pid, lambda _: pid),
             "/word": Route(lambda _: word, lambda _: word, "crl"),
             "/later": Route(lambda _: word),
+            "/keeper": lambda _: Reply(str(board.read().get("pid", 0)).encode()),
             "/slow": slow,
             "/hang": Route(hang, hang),
             "/big": Route(lambda _: big, lambda _: big),
@@ -134,6 +135,12 @@ class Running:
 
     def get_admin(self, path: str) -> bytes:
         return self.get(path, self.admin.removeprefix("http://").rstrip("/"))
+
+    def workers(self) -> set[int]:
+        """The processes that answer."""
+        keeper = int(self.get("/keeper"))
+        with open(f"/proc/{self.process.pid}/task/{self.process.pid}/children") as file:  # noqa: PTH123 - not a file
+            return {int(word) for word in file.read().split()} - {keeper}
 
     def said(self) -> str:
         return self.errors.read_text()

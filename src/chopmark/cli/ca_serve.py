@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from functools import partial
@@ -54,6 +55,7 @@ def _serve(args: Namespace) -> int:
         "tsa_passphrase": _asked(args.tsa_passphrase or args.passphrase, "the time-stamp key"),
         "ocsp_passphrase": _asked(args.ocsp_passphrase or args.passphrase, "the OCSP responders' keys"),
     }
+    gc.enable()  # turned off for processes that end soon
     Supervisor(partial(_blueprint, args, os.path.abspath(ca.folder(args)), secrets)).run(_started)
     return 0
 

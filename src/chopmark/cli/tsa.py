@@ -9,6 +9,7 @@ prompt, fd:N (a line of an open file descriptor) or env:NAME.
 from __future__ import annotations
 
 import contextlib
+import gc
 import hashlib
 import os
 import signal
@@ -139,6 +140,7 @@ def _serve(args: Namespace) -> int:
         served |= routes.countersignatures(authority)
     if configuration.exists(folder(args)):
         served |= routes.published(folder(args))
+    gc.enable()  # turned off for processes that end soon
     told = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: told.set())

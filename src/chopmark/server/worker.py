@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import sys
 import time
@@ -95,11 +96,20 @@ class Counting:
             self._log.close()
 
 
+def _need_descriptors(count: int) -> None:
+    """Have so many files and connections allowed, as far as that is ours to say; what goes beyond waits at the door."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = count if hard == resource.RLIM_INFINITY else min(count, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
 def work(
     blueprint: Blueprint, doors: Sequence[tuple[socket.socket, bool]], board: Board, row: int, report: Report
 ) -> None:
     """Be a worker. `doors` are listening sockets, and whether they are for those who look after the server."""
     parent = os.getppid()
+    _need_descriptors(limits.SERVER_CONNECTIONS_MAX * 2)
     site = blueprint.open(board)
     counting = Counting(board.row(row), blueprint.access)
     opened = [Door(listener, site.admin if admin else site.public) for listener, admin in doors]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
 import re
+import resource
 import signal
 import socket
 import threading
@@ -25,10 +27,6 @@ if TYPE_CHECKING:
 def running(tmp_path: Path) -> Iterator[Running]:
     with Running(tmp_path) as server:
         yield server
-
-
-def pids(server: Running) -> set[bytes]:
-    return {server.get("/pid") for _ in range(20)}
 
 
 def counted(server: Running, pattern: str) -> float:
@@ -69,11 +67,12 @@ def test_the_answers_of_a_reload_count_with_those_before(running: Running) -> No
 
 @pytest.mark.parametrize("changes", [{"refuse": "bad settings"}, {"fail": "no such key"}, {"ports": [0, 70000]}])
 def test_settings_that_are_wrong_change_nothing(changes: dict[str, object], running: Running) -> None:
-    before = _children(running)
+    eventually(lambda: len(running.workers()) == 2)
+    before = running.workers()
     running.reload(word="two", **changes)
     eventually(lambda: "not reloaded" in running.said())
     assert running.get("/word") == b"one"
-    assert {int(pid) for pid in pids(running)} <= before
+    eventually(lambda: running.workers() == before)
     running.settings = {"word": "three", "admin": True}
     running.reload()
     eventually(lambda: running.get("/word") == b"three")
@@ -118,32 +117,20 @@ def test_a_stop_under_load_answers_what_was_begun(number: signal.Signals, runnin
 
 
 def test_a_worker_that_is_killed_is_replaced(running: Running) -> None:
-    eventually(lambda: len(pids(running)) == 2)
-    for pid in pids(running):
-        os.kill(int(pid), signal.SIGKILL)
-        eventually(lambda pid=pid: pid not in pids(running))  # type: ignore[misc]
-    eventually(lambda: len(pids(running)) == 2)
+    eventually(lambda: len(running.workers()) == 2)
+    killed = running.workers()
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
+    eventually(lambda: len(running.workers() - killed) == 2)
     assert running.said().count("a worker ended (SIGKILL) and is replaced") == 2
 
 
 def test_a_keeper_that_is_killed_is_replaced(running: Running) -> None:
-    eventually(lambda: _keeper(running) > 0)
-    first = _keeper(running)
-    assert first > 0
+    eventually(lambda: int(running.get("/keeper")) > 0)
+    first = int(running.get("/keeper"))
     os.kill(first, signal.SIGKILL)
-    eventually(lambda: _keeper(running) not in (0, first))
+    eventually(lambda: int(running.get("/keeper")) != first)
     assert "a keeper ended (SIGKILL) and is replaced" in running.said()
-
-
-def _keeper(server: Running) -> int:
-    """The child that is no worker; 0 when it cannot be told."""
-    left = _children(server) - {int(pid) for pid in pids(server)}
-    return max(left) if len(left) == 1 else 0
-
-
-def _children(server: Running) -> set[int]:
-    with open(f"/proc/{server.process.pid}/task/{server.process.pid}/children") as file:  # noqa: PTH123 - not a file
-        return {int(word) for word in file.read().split()}
 
 
 def test_a_worker_that_hangs_is_replaced(tmp_path: Path) -> None:
@@ -155,10 +142,11 @@ def test_a_worker_that_hangs_is_replaced(tmp_path: Path) -> None:
 
 
 def test_workers_do_not_outlive_their_parent(running: Running) -> None:
-    orphans = pids(running)
+    eventually(lambda: len(running.workers()) == 2)
+    orphans = running.workers()
     running.process.kill()
     running.process.wait(10)
-    eventually(lambda: not any(_alive(int(pid)) for pid in orphans))
+    eventually(lambda: not any(_alive(pid) for pid in orphans))
 
 
 def _alive(pid: int) -> bool:
@@ -222,3 +210,25 @@ def test_connections_are_kept_while_settings_change(running: Running) -> None:
         last = kept.recv(1000)
         assert last.endswith(b"one")
         assert b"Connection: close" in last
+
+
+def test_descriptors_are_asked_for_and_when_there_are_none_the_door_is_shut_for_a_while(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (64, hard))  # the server inherits it
+    try:
+        server = Running(tmp_path, {"workers": 1})
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with server, contextlib.ExitStack() as opened:
+        where = ("127.0.0.1", int(server.address.rpartition(":")[2]))
+        for _ in range(100):
+            opened.enter_context(socket.create_connection(where, timeout=10))
+        assert server.get("/word") == b"one"
+        worker = int(server.get("/pid"))
+        resource.prlimit(worker, resource.RLIMIT_NOFILE, (64, hard))
+        asked = socket.create_connection(where, timeout=10)
+        opened.enter_context(asked)
+        asked.sendall(b"GET /word HTTP/1.1\r\nHost: x\r\n\r\n")
+        eventually(lambda: "no connection can be taken" in server.said())
+        resource.prlimit(worker, resource.RLIMIT_NOFILE, (min(1024, hard), hard))
+        assert asked.recv(1000).endswith(b"one")
