@@ -124,7 +124,7 @@ def _init(args: Namespace) -> int:
         deltas=args.with_deltas,
     )
     setup.check()  # before anybody is asked for a passphrase
-    secret = new_passphrase("the authority's keys", args.passphrase, unprotected=args.no_passphrase)
+    secret = new_passphrase("the authority's keys", args)
     root_secret = secret
     if args.root_passphrase:
         root_secret = keys.new_secret(args.root_passphrase)("the root's key")

@@ -178,7 +178,7 @@ def _run(args: Namespace) -> int:
     def key(kind: str) -> NewKey:
         def secret(what: str) -> bytes | None:
             if not secrets:
-                secrets.append(new_passphrase(what, args.key_passphrase, unprotected=args.no_key_passphrase))
+                secrets.append(new_passphrase(what, args, "key-"))
             return secrets[0]
 
         return NewKey(kind, passphrase=secret)

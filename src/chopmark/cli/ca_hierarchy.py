@@ -68,7 +68,7 @@ def new_key(args: Namespace) -> NewKey:
 
     if args.key:
         return NewKey(uri=args.key, passphrase=keys.secret(args.key_passphrase))
-    secret = new_passphrase("the new CA's key", args.key_passphrase, unprotected=args.no_key_passphrase)
+    secret = new_passphrase("the new CA's key", args, "key-")
     return NewKey(args.type, passphrase=lambda _: secret)
 
 

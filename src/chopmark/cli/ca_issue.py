@@ -106,7 +106,7 @@ def _with_key(args: Namespace, authority: Authority, ordered: Callable[[Authorit
     if os.path.lexists(args.new_key):
         message = f"{args.new_key}: exists already, and a key that is overwritten is lost"
         raise UsageError(message)
-    secret = new_passphrase(args.new_key, args.key_passphrase, unprotected=args.no_key_passphrase)
+    secret = new_passphrase(args.new_key, args, "key-")
     key = generate.new(args.type)
     generate.store(args.new_key, generate.encode(key, secret))
     try:

@@ -77,7 +77,7 @@ def _new(args: Namespace) -> int:
     from chopmark.keys import generate
     from chopmark.keys.software import SoftwareSigner
 
-    secret = new_passphrase(args.out, args.passphrase, unprotected=args.no_passphrase)
+    secret = new_passphrase(args.out, args)
     key = generate.new(args.type)
     generate.store(args.out, generate.encode(key, secret), replace=args.force)
     signer = SoftwareSigner(key)
@@ -92,7 +92,7 @@ def _new_elsewhere(args: Namespace) -> int:
     from chopmark import keys
 
     def chosen(what: str) -> bytes | None:
-        return new_passphrase(what, args.passphrase, unprotected=args.no_passphrase)
+        return new_passphrase(what, args)
 
     if args.force:
         message = "--force is for files: elsewhere a key has to be removed first"
@@ -122,15 +122,19 @@ def _list(args: Namespace) -> int:
     return 0
 
 
-def new_passphrase(what: str, source: str | None, *, unprotected: bool) -> bytes | None:
-    """The passphrase for a new key, None when it is to have none. Raises UsageError when nobody has said which."""
+def new_passphrase(what: str, args: Namespace, prefix: str = "") -> bytes | None:
+    """The passphrase for a new key, None when it is to have none; `prefix` as in `add_new_passphrase`.
+
+    Raises UsageError when nobody has said which.
+    """
     from chopmark import keys
 
-    if unprotected:
+    name = prefix.replace("-", "_")
+    if getattr(args, f"no_{name}passphrase"):
         return None
-    secret = keys.new_secret(source)(what)
+    secret = keys.new_secret(getattr(args, f"{name}passphrase"))(what)
     if secret is None:
-        message = f"{what}: say where its passphrase comes from (--passphrase SRC), or --no-passphrase"
+        message = f"{what}: say where its passphrase comes from (--{prefix}passphrase SRC), or --no-{prefix}passphrase"
         raise UsageError(message)
     return secret
 

@@ -74,7 +74,7 @@ def _init(args: Namespace) -> int:
     path = os.path.join(args.log, *(("keys",) if within else ()), keeping.KEY_FILE)
     uri, secret = args.key, None
     if not uri:
-        secret = new_passphrase("the log's key", args.passphrase, unprotected=args.no_passphrase)
+        secret = new_passphrase("the log's key", args)
         os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
         generate.store(path, generate.encode(generate.new("ed25519"), secret))
         uri = f"{keeping.FOLDER_KEY}{keeping.KEY_FILE}"

@@ -83,7 +83,7 @@ def _init(args: Namespace) -> int:
     with opened(args) as authority:
         wanted = [authority.issuer(name) for name in args.issuer or ()]
         wanted = wanted or [each for each in authority.issuers() if each.role != profiles.ROOT]
-        secret = new_passphrase("the OCSP responders' keys", args.key_passphrase, unprotected=args.no_key_passphrase)
+        secret = new_passphrase("the OCSP responders' keys", args, "key-")
         with Responder(authority) as responder:
             for issuer in wanted:
                 made = responder.delegates.create(issuer, args.type, days=args.days, secret=secret).certificate

@@ -92,7 +92,7 @@ def _init(args: Namespace) -> int:
         if args.due and os.path.exists(path) and not tsa.is_due(authority, clock.now()):
             print(f"not due    {output.clean(path)}")
             return 0
-        secret = new_passphrase(path, args.key_passphrase, unprotected=args.no_key_passphrase)
+        secret = new_passphrase(path, args, "key-")
         key = generate.new(args.type)
         order = tsa.usual_order(authority, key, args.profile)
         issued = tsa.create(authority, order, key, secret, replace=args.force or args.due)

@@ -20,6 +20,8 @@ from tests.support import pki
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tests.support.desk import Desk
+
 
 @pytest.fixture(autouse=True)
 def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -112,3 +114,12 @@ def test_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None
         main(["key", *arguments])
     assert ended.value.code == 2
     assert "usage: chopmark key" in capsys.readouterr().err
+
+
+def test_what_is_missing_is_named_as_it_is_called_there(desk: Desk) -> None:
+    assert desk.run("key", "new", "--out", "bare.pem") == 2
+    assert "--no-passphrase" in desk.err
+    founding = ("--name", "Example", "--url", "http://pki.example.com/", "--type", "p256", "--no-passphrase")
+    assert desk.run("ca", "init", *founding) == 0
+    assert desk.run("tsa", "init") == 2
+    assert "--no-key-passphrase" in desk.err
