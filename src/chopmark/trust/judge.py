@@ -47,8 +47,6 @@ def judge(proof: Proof, purpose: str, context: Context) -> Judgement:
         known = keyring.judge(proof, context.store.keyring, context.at)
         weak = stamps.weakness(proof.digest_algorithm, Moment(context.at))
         return Judgement((*known, *([weak] if weak else []), *_blocked_key(proof, context)))
-    if proof.signer is not None and not proof.signer.fingerprint:
-        return Judgement(())  # the envelope has said that it knows no such certificate
     chosen = stamps.choose(proof.stamps, context)
     findings = list(chosen.findings)
     moment, weak = _moment(proof, chosen, context)

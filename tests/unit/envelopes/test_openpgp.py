@@ -298,6 +298,13 @@ def test_armour_that_is_not_as_written_is_refused(change: Callable[[bytes], byte
         openpgp.envelopes_in(change(data))
 
 
+@pytest.mark.parametrize("body", [b"", b"=Wz8I\n", b"\n=Wz8I\n"])
+def test_armour_around_nothing_is_refused(body: bytes) -> None:
+    data = armor.begin(armor.PUBLIC_KEY) + b"\n\n" + body + b"-----END " + armor.PUBLIC_KEY + b"-----\n"
+    with pytest.raises(MalformedError):
+        armor.unwrap(data, armor.PUBLIC_KEY)
+
+
 def test_headers_of_armour_are_told() -> None:
     data = armor.wrap(Maker().packet(0, FILE, made=NOW), armor.SIGNATURE).replace(b"\n", b"\nComment: all is well\n", 1)
     assert "openpgp.headers" in {finding.code for finding in openpgp.envelope_in(data).check([]).findings}

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from chopmark.core.errors import UsageError
 from chopmark.core.proof import Proof
+from chopmark.core.signer import SignerId
 from chopmark.trust import judge
 from tests.support import pki
 from tests.unit.trust import material
@@ -149,3 +150,11 @@ def test_no_certificate_does_more_than_be_refused(data: st.DataObject) -> None:
 ROOT_BY_HAND = material.Cert(WORLD.root.der, WORLD.root.private_key, WORLD.root.certificate.subject.public_bytes())
 ABOVE = make(name("Above"), pki.key("ed25519", "above"), ROOT_BY_HAND, extensions=material.ca_extensions(0))
 LEAF = make(name("Below"), pki.key("ed25519", "below"), ABOVE, extensions=[purposes(material.CODE)])
+
+
+def test_a_signer_that_nobody_can_name_is_never_trusted(tmp_path: Path) -> None:
+    for signer in (None, SignerId("x509", "", "")):
+        here = circumstances(tmp_path, material.trusting(tmp_path, WORLD.root), at=NOW)
+        judgement = judge.judge(Proof(signer, "sha256", ()), "code-signing", here)
+        assert not judgement.trusted
+        assert "path.no_certificate" in {finding.code for finding in judgement.findings}

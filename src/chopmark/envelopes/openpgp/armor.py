@@ -39,7 +39,9 @@ def unwrap(data: bytes, label: bytes) -> tuple[bytes, bool]:
 
 def _decoded(lines: list[bytes]) -> bytes:
     checksum = lines.pop() if lines[-1].startswith(b"=") else None
-    width = len(lines[0]) if lines else 0
+    if not lines:
+        raise MalformedError("nothing in the armour")
+    width = len(lines[0])
     text = b"".join(lines)
     try:
         raw = binascii.a2b_base64(text, strict_mode=True)
