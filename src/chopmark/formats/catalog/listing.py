@@ -35,7 +35,7 @@ _KINDS = (
 )
 _ATTRIBUTE = rb" (?:[!-<>-\[\]-~]|\\x[0-9a-f]{2})+=(?:[0-9a-f]{2})*"
 _LINE = re.compile(rb"(?:" + rb"|".join(_KINDS) + rb") (" + _WORD + rb")((?:" + _ATTRIBUTE + rb")*)").fullmatch
-_OUTSIDE = re.compile(rb"(?:^|/)\.{0,2}(?:/|$)|\0").search
+_OUTSIDE = re.compile(rb"(?:^|/)\.{0,2}(?:/|\Z)|\0").search
 """An empty name, `.` or `..`, a slash at either end, a NUL: what no path below a root has."""
 _END = re.compile(rb"end (" + _NUMBER + rb")").fullmatch
 

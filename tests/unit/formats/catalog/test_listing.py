@@ -6,7 +6,7 @@ import importlib.util
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chopmark.core import limits
@@ -80,6 +80,7 @@ def test_a_name_can_be_written_in_one_way_only(text: bytes) -> None:
 
 
 @given(st.sets(names, max_size=20))
+@example({b"\n", b"a\n"})
 def test_files_of_any_name_are_listed_and_found(paths: set[bytes]) -> None:
     lines = [b"f 0644 0 0 1 %s %s\n" % (b"0" * 64, listing.escape(path)) for path in sorted(paths)]
     data = HEAD + ROOT + b"".join(lines) + listing.tail(len(paths) + 1)
