@@ -302,7 +302,7 @@ def add_key(name: str, data: bytes) -> str:
     keys = keyring.read(data)
     if not keys:
         raise MalformedError("not a public key")
-    return _write(where, f"{keys[0].kind}-{keys[0].identifier.hex()}-{keys[0].fingerprint[:16]}{KEY_SUFFIXES[0]}", data)
+    return _write(where, f"{keys[0].kind}-{keys[0].fingerprint[:16]}{KEY_SUFFIXES[0]}", data)
 
 
 def _write(where: str, file_name: str, data: bytes) -> str:

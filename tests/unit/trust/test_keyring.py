@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from chopmark.core.errors import MalformedError, UsageError
 from chopmark.core.proof import Proof
 from chopmark.core.signer import PublicKey, SignerId
+from chopmark.envelopes.ssh.making import public_blob
 from chopmark.trust import keyring, source, store
 from tests.contract.laws import VECTORS
 from tests.support import pki
@@ -87,3 +89,11 @@ def test_two_keys_may_have_one_number() -> None:
     [known] = store.load([str(PUBLIC)]).keyring.every()
     twin = known._replace(key=PublicKey("minisign", known.key.identifier, b"another"))
     assert keyring.Keyring([known, twin]).keys("minisign", known.key.identifier) == [known.key, twin.key]
+
+
+def test_a_large_key_has_a_short_file_name() -> None:
+    blob = public_blob(pki.world("rsa3072").signer)
+    path = store.add_key("team", b"ssh-rsa " + base64.b64encode(blob) + b" release@example.org\n")
+    assert path.endswith(".pub")
+    [known] = store.load(["team"]).keyring.every()
+    assert known.key.raw == blob
