@@ -22,8 +22,9 @@ VERBS = {
     "ocsp": "answer and ask whether certificates were revoked",
     "log": "keep and check transparency logs",
     "catalog": "list the files of a tree or host, sign the list, compare with it",
+    "secureboot": "make, sign and read the lists of Secure Boot: db, dbx, KEK",
     "store": "show and change the trust stores",
-    "evidence": "show certificates, lists and answers at hand, and how fresh they are",
+    "evidence": "show certificates, lists and answers at hand, and their age",
     "blocklist": "say what is never to be trusted: certificates, keys, files, drivers",
     "demo": "the whole story on real files: sign, attack, revoke, verify",
 }
@@ -69,7 +70,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _overview() -> str:
-    verbs = "\n".join(f"  {verb:<9} {what}" for verb, what in VERBS.items())
+    verbs = "\n".join(f"  {verb:<10} {what}" for verb, what in VERBS.items())
     return f"""usage: chopmark COMMAND [ARGUMENT ...]
 
 Signs what you ship, checks what you get, and lets nothing else run.

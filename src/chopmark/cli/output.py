@@ -252,6 +252,13 @@ def show_finding(finding: Finding) -> str:
     return _marked(finding.outcome, text, colour=coloured(sys.stdout), paint_also=finding.code)
 
 
+def show_judgement(status: Status, name: str, findings: Iterable[Finding], *, verbose: bool = False) -> None:
+    """Print the word for something and what it rests on."""
+    print(f"{paint(f'{status:<10}', status, colour=coloured(sys.stdout))} {clean(name)}")
+    for line in show_findings(findings, verbose=verbose):
+        print(line)
+
+
 def _bar(done: int, total: int, what: str) -> str:
     full = _BAR * done // total
     return f"{what} {'#' * full}{'.' * (_BAR - full)} {done}/{total}"

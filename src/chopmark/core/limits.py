@@ -279,6 +279,21 @@ BLOCKLISTS_MAX = 100
 BLOCKLIST_FRESH = dt.timedelta(days=90)
 """After this a list is said to be old: Microsoft's comes out every quarter."""
 
+# Secure Boot
+EFI_LISTS_MAX = 4 * MIB
+"""Signature lists of one variable; firmware holds a few hundred KiB at most."""
+EFI_ENTRIES_MAX = 50_000
+"""Certificates and digests in one variable; the largest published dbx has some hundred."""
+EFI_FOLDER_MAX = 10_000
+"""Files in a folder of variables."""
+SBAT_MAX = 64 * KIB
+"""An .sbat section, or a level of revocations."""
+SBAT_ROWS_MAX = 1000
+BOOT_PATHS_MAX = 256
+"""Pairs of certificates that are tried between a signer and those that firmware trusts."""
+SECTION_SHOWN_MAX = 4 * KIB
+"""Text of a section that is shown (a command line, an os-release)."""
+
 # Catalogs
 CATALOG_LINE_MAX = 512 * KIB
 """One file of a catalog; an extended attribute has up to 64 KiB, and is written in hex."""

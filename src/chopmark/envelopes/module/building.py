@@ -20,10 +20,19 @@ _KINDS = ("rsa", "ec")
 class BareDraft:
     """A signature over the content itself that lacks nothing but the signature.
 
-    `to_be_signed` is the content, which the key signs with `digest_algorithm`.
+    `to_be_signed` is the content, which the key signs with `digest_algorithm`; `carried` are certificates (DER) that
+    travel along, which modules have none of; `null` writes the digest's parameters out, as PKCS #7 1.5 does.
     """
 
-    def __init__(self, to_be_signed: bytes, digest_algorithm: str, certificate: x509.Certificate) -> None:
+    def __init__(
+        self,
+        to_be_signed: bytes,
+        digest_algorithm: str,
+        certificate: x509.Certificate,
+        carried: Sequence[bytes] = (),
+        *,
+        null: bool = False,
+    ) -> None:
         """Raises RefusedError for a key that the kernel does not know."""
         kind = algorithms.key_kind(certificate.spki)
         if kind not in _KINDS:
@@ -31,6 +40,8 @@ class BareDraft:
         self.to_be_signed = to_be_signed
         self.digest_algorithm = digest_algorithm
         self._certificate = certificate
+        self._carried = sorted(set(carried))
+        self._parameters = der.null() if null else b""
         [self._identifier, *_] = algorithms.identifiers_for_key(certificate.spki, digest_algorithm)
 
     def finish(self, signature: bytes) -> bytes:
@@ -42,7 +53,7 @@ class BareDraft:
         except MalformedError as error:
             message = f"the signature does not fit the certificate of {certificate.subject_text}: {error}"
             raise RefusedError(message) from None
-        digest_identifier = der.sequence(der.oid(algorithms.OID_BY_DIGEST[name]))
+        digest_identifier = der.sequence(der.oid(algorithms.OID_BY_DIGEST[name]), self._parameters)
         signer_info = der.sequence(
             der.integer(1),
             der.sequence(certificate.issuer, der.encode(der.INTEGER, certificate.serial_octets)),
@@ -54,6 +65,7 @@ class BareDraft:
             der.integer(1),
             der.set_of([digest_identifier]),
             der.sequence(der.oid(oids.DATA)),
+            der.explicit(0, *self._carried) if self._carried else b"",
             der.set_of([signer_info]),
         )
         return der.sequence(der.oid(oids.SIGNED_DATA), der.explicit(0, signed_data))

@@ -20,6 +20,13 @@ HEADERS = Reason(
     _SPEC + "COFF File Header, Optional Header",
     ("T1036.001",),
 )
+NOT_FIRMWARE = Reason(
+    "pe.not_firmware",
+    NO,
+    "The image is for an operating system: firmware does not start it.",
+    "Check an EFI application (subsystem 10 to 13).",
+    _SPEC + "Windows Subsystem",
+)
 TOO_LARGE = Reason(
     "pe.too_large",
     NO,

@@ -1,0 +1,165 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from chopmark.envelopes import x509
+from chopmark.envelopes.efi import guid, lists, update
+from tests.support import firmware
+from tests.support.desk import Desk
+
+EFI = Path(__file__).parents[2] / "vectors" / "pe" / "sample-boot.efi"
+
+
+@pytest.fixture
+def keys(desk: Desk) -> Desk:
+    """PK, KEK, db: certificates and keys in the current folder."""
+    for name, holder in (("PK", firmware.PK), ("KEK", firmware.KEK), ("db", firmware.DB)):
+        desk.write(f"{name}.pem", holder.pem)
+        desk.write(f"{name}.key", holder.private_pem())
+    return desk
+
+
+def created(desk: Desk, *arguments: str | Path) -> list[lists.Entry]:
+    assert desk.run("secureboot", "create", "-o", "out.esl", *arguments) == 0, desk.err
+    return lists.read((desk.folder / "out.esl").read_bytes())
+
+
+def updated(desk: Desk, *arguments: str | Path) -> int:
+    return desk.run("secureboot", "sign-update", *arguments, "--key", "KEK.key", "--cert", "KEK.pem", "-o", "out.auth")
+
+
+def checked(desk: Desk, *arguments: str | Path) -> tuple[int, set[str]]:
+    status = desk.run("secureboot", "verify-update", "out.auth", "--json", *arguments)
+    found = json.loads(desk.out)["findings"]
+    return status, {each["code"] for each in found if each["outcome"] in ("no", "unknown")}
+
+
+def test_a_list_has_what_was_asked_for_once(keys: Desk) -> None:
+    owner = "11111111-2222-3333-4444-123456789abc"
+    entries = created(
+        keys, "--cert", "db.pem", "--cert", "db.pem", "--image", EFI, "--hash", "ab" * 48, "--owner", owner
+    )
+    assert [each.kind.name for each in entries] == ["x509", "sha256", "sha384"]
+    assert {guid.show(each.owner) for each in entries} == {owner}
+    assert entries[0].data == firmware.DB.der
+    [revoked] = created(keys, "--revoke", "db.pem", "--since", "2026-05-01")
+    assert (revoked.kind.name, revoked.revoked_at) == ("x509-sha256", firmware.TIME)
+    assert created(keys, "--list", "out.esl") == [revoked]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("--hash", "abcd"),
+        ("--hash", "xyz"),
+        ("--owner", "nobody", "--cert", "db.pem"),
+        ("--cert", "missing.pem"),
+        ("--cert", "db.key"),
+        ("--list", "db.pem"),
+        ("--since", "2026-05-01", "--cert", "db.pem"),
+    ],
+)
+def test_what_cannot_be_listed_is_a_wrong_call(keys: Desk, arguments: tuple[str, ...]) -> None:
+    assert keys.run("secureboot", "create", "-o", "out.esl", *arguments) == 2
+    assert keys.err.count("\n") == 1
+    assert not (keys.folder / "out.esl").exists()
+
+
+def test_what_is_no_image_for_firmware_has_no_digest(keys: Desk) -> None:
+    (keys.folder / "text").write_bytes(b"text")
+    for path in ("text", EFI.with_name("sample-program64.exe")):
+        assert keys.run("secureboot", "create", "-o", "out.esl", "--image", path) == 1
+
+
+def test_lists_updates_and_folders_are_shown(keys: Desk) -> None:
+    created(keys, "--cert", "db.pem", "--hash", "ab" * 32)
+    assert updated(keys, "out.esl", "--variable", "db", "--time", "2026-05-01") == 0
+    for path in ("out.esl", "out.auth"):
+        assert keys.run("secureboot", "list", path) == 0
+        assert x509.certificate(firmware.DB.der).sha256 in keys.out
+        assert "ab" * 16 in keys.out
+        assert max(map(len, keys.out.splitlines())) <= 80
+    folder = firmware.efivars(keys.folder / "efivars", db=firmware.written(firmware.DB), SecureBoot=b"\1")
+    assert keys.run("secureboot", "list", folder, "--json", "--extract", "certificates") == 0
+    [fact] = [json.loads(line) for line in keys.out.splitlines()]
+    assert (fact["where"], fact["form"], fact["type"]) == ("db", "efivarfs variable", "x509")
+    [written] = (keys.folder / "certificates").iterdir()
+    assert written.read_bytes() == firmware.DB.der
+
+
+def test_what_cannot_be_listed_is_told_for_each(keys: Desk) -> None:
+    created(keys, "--cert", "db.pem")
+    (keys.folder / "empty").mkdir()
+    (keys.folder / "text").write_bytes(b"text")
+    assert keys.run("secureboot", "list", "empty", "text", "missing", "out.esl") == 2
+    assert keys.err.count("\n") == 3
+    assert "Example db" in keys.out
+
+
+def test_a_certificate_that_is_none_is_shown_as_such(desk: Desk) -> None:
+    entry = lists.certificate_entry(b"\x1b[2Jno certificate")
+    (desk.folder / "odd.esl").write_bytes(lists.write([entry]))
+    assert desk.run("secureboot", "list", "odd.esl") == 0
+    assert "no certificate that can be read" in desk.out
+    assert "\x1b" not in desk.out
+
+
+def test_an_update_is_signed_and_judged(keys: Desk) -> None:
+    created(keys, "--cert", "db.pem")
+    assert updated(keys, "out.esl", "--variable", "db", "--append", "--time", "2026-05-01") == 0
+    found = update.read((keys.folder / "out.auth").read_bytes())
+    assert found.time == firmware.TIME
+    assert not found.is_wrapped
+    fitting = ("--variable", "db", "--append")
+    assert checked(keys, *fitting, "--by", "KEK.pem") == (0, set())
+    assert checked(keys, *fitting, "--by", "PK.pem", "--by", "KEK.pem", "--current", "2027-01-01") == (0, set())
+    assert checked(keys, *fitting, "--by", "PK.pem") == (1, {"secureboot.update_untrusted"})
+    assert checked(keys, *fitting) == (3, {"secureboot.update_signer_unasked"})
+    assert checked(keys, "--variable", "db", "--by", "KEK.pem") == (1, {"secureboot.update_other"})
+
+
+def test_a_replaying_update_is_refused(keys: Desk) -> None:
+    created(keys, "--cert", "db.pem")
+    assert updated(keys, "out.esl", "--variable", "db", "--time", "2026-05-01", "--content-info") == 0
+    (keys.folder / "out.auth").rename(keys.folder / "old.auth")
+    assert updated(keys, "old.auth", "--variable", "db", "--time", "2026-05-01") == 0
+    by = ("--variable", "db", "--by", "KEK.pem")
+    assert checked(keys, *by, "--current", "old.auth") == (1, {"secureboot.update_old"})
+    assert checked(keys, *by, "--current", "2026-04-30") == (0, set())
+    assert keys.run("secureboot", "verify-update", "out.auth", *by, "--current", "old.auth") == 1
+    assert keys.out.startswith("rejected ")
+
+
+def test_a_variable_is_emptied_by_an_update_of_nothing(keys: Desk) -> None:
+    assert updated(keys, "-", "--variable", "dbx") == 0
+    assert update.read((keys.folder / "out.auth").read_bytes()).payload == b""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status"),
+    [
+        (("db.pem", "--variable", "db"), 2),
+        (("missing", "--variable", "db"), 2),
+        (("-", "--variable", "Boot0000"), 2),
+        (("-", "--variable", "db", "--time", "soon"), 2),
+        (("-", "--variable", "db", "--cert", "PK.pem"), 1),
+    ],
+)
+def test_wrong_calls_of_sign_update(keys: Desk, arguments: tuple[str, ...], status: int) -> None:
+    assert updated(keys, *arguments) == status
+    assert not (keys.folder / "out.auth").exists()
+
+
+def test_a_certificate_of_another_key_is_refused(keys: Desk) -> None:
+    wrong = ("--key", "KEK.key", "--cert", "PK.pem", "-o", "out.auth", "--variable", "db")
+    assert keys.run("secureboot", "sign-update", "-", *wrong) == 1
+    assert keys.run("secureboot", "sign-update", "-", "--variable", "db", "-o", "out.auth") == 2
+    assert not (keys.folder / "out.auth").exists()
+
+
+def test_what_is_no_update_cannot_be_judged(keys: Desk) -> None:
+    assert keys.run("secureboot", "verify-update", "db.pem", "--variable", "db") == 1
+    assert keys.run("secureboot", "verify-update", "missing", "--variable", "db") == 2
+    assert keys.err.count("\n") == 1
