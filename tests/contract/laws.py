@@ -25,6 +25,9 @@ what the format's specification leaves open; whatever it does not say, the laws 
     [keys]
     refused = ["ed25519"]             # kinds of keys that the format's verifiers do not know
 
+    [detection]
+    asked = true                      # nobody is detected as one: the signature lies beside, the format is asked for
+
     [certificates]
     carried = false                   # the signature has none: whoever judges it has to know the signer's
 
@@ -81,7 +84,8 @@ class Subject(NamedTuple):
 
     @property
     def unsigned(self) -> State:
-        return State(self.sample.name, self.sample.read_bytes())
+        asked = self.format.name if asked_for(self.format.name) else ""
+        return State(self.sample.name, self.sample.read_bytes(), asked=asked)
 
     @property
     def rules(self) -> dict[str, Any]:
@@ -109,6 +113,11 @@ def subjects() -> list[Subject]:
     return [Subject(format_, sample) for name, format_ in formats().items() for sample in sorted(samples(name))]
 
 
+def asked_for(name: str) -> bool:
+    """Whether files are never detected as this format but signed as one on request."""
+    return bool(rules(name).get("detection", {}).get("asked", False))
+
+
 def samples(name: str) -> list[Path]:
     return list((VECTORS / name).glob("sample-*"))
 
@@ -121,11 +130,12 @@ def rules(name: str) -> dict[str, Any]:
 
 @dataclasses.dataclass(frozen=True)
 class State:
-    """An artifact and the files beside it, in memory."""
+    """An artifact and the files beside it, in memory; `asked` is the format that is asked for by name."""
 
     name: str
     data: bytes
     companions: tuple[tuple[str, bytes], ...] = ()
+    asked: str = ""
 
     def artifact(self) -> Artifact:
         return Artifact.from_bytes(self.data, self.name, dict(self.companions))
@@ -187,7 +197,7 @@ def signed(
     state: State, signer: pki.Entity | None = None, options: SealOptions = OPTIONS, *, stamped: bool = False
 ) -> State:
     """Sign it, with the test world's signer unless told otherwise."""
-    made = sign.sign(state.artifact(), request(signer, options, stamped=stamped))
+    made = sign.sign(state.artifact(), request(signer, options, format_name=state.asked, stamped=stamped))
     return state.patched(made.patch, made.prepared)
 
 

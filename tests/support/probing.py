@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from functools import cached_property
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from chopmark.core.contracts import Prepares, SealOptions
 from chopmark.core.errors import ChopmarkError
-from chopmark.envelopes import cms, module
+from chopmark.envelopes import cms
 from tests.support import pki
 
 if TYPE_CHECKING:
@@ -25,14 +26,15 @@ def signed(format_: Format, artifact: Artifact, options: SealOptions = DEFAULTS)
     """Sign with the test world's signer, the long way round: what the engine does, with nothing of the engine."""
     ready = format_.prepare(artifact, options) if isinstance(format_, Prepares) else artifact
     [payload] = format_.digest(ready, [format_.recipe(ready, options)])
-    return format_.embed(ready, envelope(format_.content(ready, payload, options)), options)
+    return format_.embed(ready, envelope(format_.content(ready, payload, options), format_.envelope), options)
 
 
-def envelope(content: Content) -> bytes:
-    """A signature over content."""
+def envelope(content: Content, kind: str = "cms") -> bytes:
+    """A signature over content, in the envelope of a format."""
     signer = pki.world().signer
-    drafting = cms.draft if content.message is None else module.draft
-    draft = drafting(content, signer, signer.certificates, signing_time=pki.NOW)
+    own = import_module(f"chopmark.envelopes.{kind}")
+    drafting = own if "draft" in own.__all__ else cms
+    draft = drafting.draft(content, signer, signer.certificates, signing_time=pki.NOW)
     return draft.finish(signer.sign(draft.to_be_signed, content.digest_algorithm))
 
 

@@ -46,11 +46,12 @@ def _strip(path: str, format_name: str, target: str | None) -> str:
         stripped = sign.stripped(artifact, format_name)
         if not stripped:
             return f"unsigned   {output.clean(path)}"
-        if target and (beside := [patch.companion for patch in stripped if patch.pieces is None]):
+        if target and (beside := [patch.companion for patch in stripped if patch.pieces is None and not patch.attribute]):
             message = f"{path} has nothing to strip itself: its signature is in {path}{beside[0]}"
             raise UsageError(message)
         lines = []
         for patch in stripped:
             written = patches.apply(patch, artifact, target)
-            lines.append(f"{'stripped' if patch.pieces is not None else 'removed':<10} {output.clean(written)}")
+            removed = patch.pieces is None and not patch.attribute
+            lines.append(f"{'removed' if removed else 'stripped':<10} {output.clean(written)}")
         return "\n".join(lines)

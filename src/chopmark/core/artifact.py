@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from chopmark.core.reasons import Reason
 
 
+ATTRIBUTE = "xattr:"
+"""How a companion begins that is no file beside the artifact but an extended attribute of it (xattr(7))."""
+
+
 class UnreadableError(InputError):
     """The artifact cannot be looked at; `reason` is the catalogue's entry for why."""
 
@@ -184,10 +188,13 @@ class Artifact:
     def companion(self, suffix: str, limit: int = limits.ENVELOPE_MAX) -> bytes | None:
         """The bytes of the file named like this one plus `suffix`; None when there is none.
 
-        Raises UnreadableError when it exists and cannot be read or exceeds `limit` bytes.
+        A `suffix` that begins with ATTRIBUTE is an extended attribute of the open file itself; where the file system
+        keeps none, there is none. Raises UnreadableError when it exists and cannot be read or exceeds `limit` bytes.
         """
         if self._companions is not None:
             return self._companions.get(suffix)
+        if suffix.startswith(ATTRIBUTE):
+            return self._attribute(suffix.removeprefix(ATTRIBUTE))
         try:
             with type(self).open(self.name + suffix) as beside:
                 if beside.view.size > limit:
@@ -197,6 +204,17 @@ class Artifact:
             if error.reason is reasons.INPUT_MISSING:
                 return None
             raise
+
+    def _attribute(self, name: str) -> bytes | None:
+        if not isinstance(self.view, FileView):
+            return None
+        try:
+            return os.getxattr(self.view.descriptor, name)
+        except OSError as error:
+            if error.errno in (errno.ENODATA, errno.ENOTSUP):
+                return None
+            detail = f"{name}: {os.strerror(error.errno or 0)}"
+            raise UnreadableError(self.name, reasons.INPUT_UNREADABLE, detail) from None
 
     def head(self) -> bytes:
         """The first bytes, as many as formats may look at to detect themselves."""

@@ -111,6 +111,8 @@ class KeySource(Protocol):
     def certificates(self, issuer: bytes, serial: bytes, key_id: bytes) -> Sequence[bytes]:
         """The certificates (DER) with this issuer (DER Name) and serial number (octets), or this key identifier.
 
+        A key identifier of four octets is the end of one, as IMA's signatures name a key.
+
         Those that are trusted themselves come first; nobody is trusted for being found.
         """
 
@@ -128,6 +130,13 @@ class Prepares(Protocol):
 
     def prepare(self, artifact: Artifact, options: SealOptions) -> Artifact:
         """The artifact as it will be hashed; the caller closes it."""
+
+
+class StripsSeveral(Protocol):
+    """A format that keeps signatures in several places; its `strip` alone takes out the first."""
+
+    def strips(self, artifact: Artifact) -> Sequence[Patch]:
+        """A patch for each place that has one."""
 
 
 @runtime_checkable

@@ -37,6 +37,10 @@ TIMESTAMP_RESPONSE_MAX = MIB
 TIMESTAMP_REQUEST_MAX = 64 * KIB
 MINISIGN_MAX = 16 * KIB
 """A signature or key file of minisign or signify."""
+IMA_SIGNATURE_MAX = 4 * KIB
+"""A signature of IMA's or EVM's with its header; the kernel takes attributes of up to 64 KiB."""
+IMA_SIGNERS_MAX = 16
+"""Certificates that are tried because the end of their key identifier is the one a signature names."""
 SSH_SIGNATURE_MAX = 64 * KIB
 OPENPGP_SIGNATURES_SIZE_MAX = 64 * KIB
 """A file with signatures of OpenPGP's."""

@@ -8,26 +8,32 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core import limits
-from chopmark.core.artifact import FileView, Identity
+from chopmark.core.artifact import ATTRIBUTE, FileView, Identity
 from chopmark.core.artifact import pieces as pieces_of
 from chopmark.core.errors import ChopmarkError, InputError
+from chopmark.core.seal import Range
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from chopmark.core.artifact import Artifact
-    from chopmark.core.seal import Range
 
 
 class Patch(NamedTuple):
     """What a file shall become: ranges of the artifact and new bytes, in order.
 
     `companion` names the file beside the artifact that is meant instead of the artifact itself (a suffix such as
-    ".p7s"); `pieces` is None when that companion is to be removed.
+    ".p7s"), or an extended attribute of it (ATTRIBUTE and its name); `pieces` is None when that companion is to be
+    removed.
     """
 
     pieces: tuple[Range | bytes, ...] | None
     companion: str = ""
+
+    @property
+    def attribute(self) -> str:
+        """The extended attribute that is meant; empty when it is a file."""
+        return self.companion.removeprefix(ATTRIBUTE) if self.companion.startswith(ATTRIBUTE) else ""
 
     def render(self, artifact: Artifact) -> bytes:
         """The new content in memory, for small artifacts and tests; empty for a removal."""
@@ -54,15 +60,24 @@ def apply(patch: Patch, artifact: Artifact, target: str | None = None, *, settle
     whole `.NAME.chopmark`, which the next patch of that file takes away. Only where the file system has no nameless
     files (O_TMPFILE) does a kill leave an unfinished `.NAME.XXXX.chopmark` behind.
 
+    An extended attribute is set (or removed) on the open file itself, by one system call: it has the old value or the
+    new one, and the file stays the same one. With a `target` the attribute goes to a copy of the artifact.
+
     A power failure right afterwards may bring the old file back until its folder is flushed too; who writes many files
     into one folder says `settled=False` and calls `settle` once at the end, which is ten times faster.
 
     Raises WriteError (nothing changed), InputError when the artifact changed since it was opened, or its path came to
     mean another file.
     """
-    named = target if target is not None else artifact.name + patch.companion
+    named = target if target is not None else artifact.name + ("" if patch.attribute else patch.companion)
     path = _followed(named)
     try:
+        if patch.attribute and target is None:
+            _set_attribute(patch, artifact)
+            return named
+        if patch.attribute:
+            _copy_with_attribute(path, patch, artifact)
+            return named
         if patch.pieces is None:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
@@ -75,6 +90,47 @@ def apply(patch: Patch, artifact: Artifact, target: str | None = None, *, settle
     if settled:
         settle([named])
     return named
+
+
+def _set_attribute(patch: Patch, artifact: Artifact) -> None:
+    """On the file that was opened, whatever its path means by now. Raises OSError, WriteError."""
+    if not isinstance(artifact.view, FileView):
+        message = f"{artifact.name}: bytes in memory have no extended attributes"
+        raise WriteError(message)
+    if patch.pieces is not None and artifact.view.changed():
+        message = f"{artifact.name}: it changed while it was being read; nothing was written"
+        raise InputError(message)
+    _change_attribute(artifact.view.descriptor, patch, artifact)
+    os.fsync(artifact.view.descriptor)
+
+
+def _change_attribute(descriptor: int, patch: Patch, artifact: Artifact) -> None:
+    try:
+        if patch.pieces is None:
+            os.removexattr(descriptor, patch.attribute)
+        else:
+            os.setxattr(descriptor, patch.attribute, patch.render(artifact))
+    except OSError as error:
+        if error.errno == errno.ENODATA and patch.pieces is None:
+            return
+        why = os.strerror(error.errno or 0)
+        message = f"{artifact.name}: the extended attribute {patch.attribute} was not changed ({why})"
+        if error.errno == errno.EPERM:
+            message += ": only root may"
+        elif error.errno == errno.ENOTSUP:
+            message += ": its file system keeps none"
+        raise WriteError(message) from error
+
+
+def _copy_with_attribute(path: str, patch: Patch, artifact: Artifact) -> None:
+    with _beside(path) as (descriptor, commit):
+        _write(descriptor, _rendered(artifact, (Range(0, artifact.view.size),)))
+        _adopt(path, descriptor, artifact, 0o777)
+        _change_attribute(descriptor, patch, artifact)
+        if artifact.view.changed():
+            message = f"{artifact.name}: it changed while it was being read; nothing was written"
+            raise InputError(message)
+        commit()
 
 
 def settle(paths: Iterable[str]) -> None:
@@ -112,14 +168,19 @@ def _replace(
 ) -> None:
     with _beside(path) as (descriptor, commit):
         _write(descriptor, _rendered(artifact, pieces))
-        if os.path.exists(path):
-            _copy_attributes(path, descriptor)
-        elif isinstance(artifact.view, FileView):
-            os.fchmod(descriptor, os.fstat(artifact.view.descriptor).st_mode & permissions)
+        _adopt(path, descriptor, artifact, permissions)
         if artifact.view.changed() or (in_place and _identity(path) != artifact.identity):
             message = f"{artifact.name}: it changed while it was being read; nothing was written"
             raise InputError(message)
         commit()
+
+
+def _adopt(path: str, descriptor: int, artifact: Artifact, permissions: int) -> None:
+    """Give a new file what the one that it replaces has; if it replaces none, the artifact's permissions."""
+    if os.path.exists(path):
+        _copy_attributes(path, descriptor)
+    elif isinstance(artifact.view, FileView):
+        os.fchmod(descriptor, os.fstat(artifact.view.descriptor).st_mode & permissions)
 
 
 def _followed(path: str) -> str:

@@ -206,7 +206,13 @@ def stripped(artifact: Artifact, format_name: str = "") -> list[Patch]:
     found = [format_] if any(True for _ in format_.extract(artifact)) else []
     if not format_name and (hasattr(format_, "companion") or not found):
         found += identify.beside(artifact, format_)
-    return [each.strip(artifact) for each in found]
+    return [patch for each in found for patch in _strips(each, artifact)]
+
+
+def _strips(format_: Format, artifact: Artifact) -> Sequence[Patch]:
+    """One patch, or several of a format that keeps signatures in several places."""
+    several: Callable[[Artifact], Sequence[Patch]] | None = getattr(format_, "strips", None)
+    return several(artifact) if several else [format_.strip(artifact)]
 
 
 def _prepared(format_: Format, artifact: Artifact, options: SealOptions) -> Artifact:

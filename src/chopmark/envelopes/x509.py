@@ -241,6 +241,11 @@ class Certificate:
         return node.octets() if node else None
 
     @cached_property
+    def short_key_id(self) -> bytes:
+        """Its last four octets, by which IMA's signatures name a key; of the key itself where there is none."""
+        return (self.subject_key_id or subject_key_identifier(self.spki))[-4:]
+
+    @cached_property
     def authority_key_id(self) -> bytes | None:
         """The key identifier of its issuer."""
         node = self._node(AUTHORITY_KEY_ID)

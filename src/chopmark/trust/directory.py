@@ -22,14 +22,18 @@ class Directory:
         for certificate in _every(sources):
             self._enter((certificate.issuer, certificate.serial_octets), certificate.raw)
             try:
-                key_id = certificate.subject_key_id
+                key_id, short = certificate.subject_key_id, certificate.short_key_id
             except MalformedError:
                 continue
+            self._enter(short, certificate.raw)
             if key_id:
                 self._enter(key_id, certificate.raw)
 
     def find(self, issuer: bytes, serial: bytes, key_id: bytes) -> tuple[bytes, ...]:
-        """Those with exactly this issuer (DER) and serial number (octets), else those with this key identifier."""
+        """Those with exactly this issuer (DER) and serial number (octets), else those with this key identifier.
+
+        One of four octets is also the end of one, as IMA's signatures name a key.
+        """
         return tuple(self._found.get((issuer, serial) if issuer else key_id, ()))
 
     def _enter(self, name: bytes | tuple[bytes, bytes], raw: bytes) -> None:

@@ -37,7 +37,7 @@ class Certificates:
         return [
             each.raw
             for each in self._known
-            if ((each.issuer, each.serial_octets) == (issuer, serial) if issuer else each.subject_key_id == key_id)
+            if ((each.issuer, each.serial_octets) == (issuer, serial) if issuer else key_id in (each.subject_key_id, each.short_key_id))
         ]
 
 
