@@ -35,7 +35,8 @@ def envelope(content: Content, kind: str = "cms") -> bytes:
     own = import_module(f"chopmark.envelopes.{kind}")
     drafting = own if "draft" in own.__all__ else cms
     draft = drafting.draft(content, signer, signer.certificates, signing_time=pki.NOW)
-    return draft.finish(signer.sign(draft.to_be_signed, content.digest_algorithm))
+    made: bytes = draft.finish(signer.sign(draft.to_be_signed, content.digest_algorithm))
+    return made
 
 
 def questions(format_: Format, artifact: Artifact) -> Iterator[Callable[[], object]]:

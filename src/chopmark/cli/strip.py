@@ -46,7 +46,8 @@ def _strip(path: str, format_name: str, target: str | None) -> str:
         stripped = sign.stripped(artifact, format_name)
         if not stripped:
             return f"unsigned   {output.clean(path)}"
-        if target and (beside := [patch.companion for patch in stripped if patch.pieces is None and not patch.attribute]):
+        beside = [patch.companion for patch in stripped if patch.pieces is None and not patch.attribute]
+        if target and beside:
             message = f"{path} has nothing to strip itself: its signature is in {path}{beside[0]}"
             raise UsageError(message)
         lines = []

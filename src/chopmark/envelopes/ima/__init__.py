@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chopmark.envelopes.ima.envelope import ImaEnvelope
-from chopmark.envelopes.ima.header import CONTENT, EVM, FILE, NUMBERS, VERITY, Header, read
+from chopmark.envelopes.ima.header import CONTENT, EVM, FILE, NUMBERS, VERITY, VERSIONS, Header, read
 
 if TYPE_CHECKING:
     from chopmark.envelopes.ima.building import ImaDraft, draft, resume
@@ -20,6 +20,7 @@ __all__ = [
     "FILE",
     "NUMBERS",
     "VERITY",
+    "VERSIONS",
     "Header",
     "ImaDraft",
     "ImaEnvelope",

@@ -34,11 +34,9 @@ class Certificates:
 
     def certificates(self, issuer: bytes, serial: bytes, key_id: bytes) -> Sequence[bytes]:
         """Those with this issuer and serial number, or this key identifier."""
-        return [
-            each.raw
-            for each in self._known
-            if ((each.issuer, each.serial_octets) == (issuer, serial) if issuer else key_id in (each.subject_key_id, each.short_key_id))
-        ]
+        if issuer:
+            return [each.raw for each in self._known if (each.issuer, each.serial_octets) == (issuer, serial)]
+        return [each.raw for each in self._known if key_id in (each.subject_key_id, each.short_key_id)]
 
 
 class ModuleEnvelope:

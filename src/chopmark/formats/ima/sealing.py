@@ -123,7 +123,7 @@ def _verity_recipe(artifact: Artifact, algorithm: str) -> Recipe:
 
 
 def _file_ids(artifact: Artifact, recipes: Sequence[Recipe]) -> dict[Recipe, bytes]:
-    """struct ima_file_id (Linux, security/integrity/integrity.h) of each: kind, digest algorithm, fs-verity digest."""
+    """Of each the struct ima_file_id (Linux, security/integrity/integrity.h): kind, digest algorithm, digest."""
     wanted = dict.fromkeys(recipes)
     if not wanted:
         return {}
