@@ -12,7 +12,7 @@ PIP_INSTALL := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-inp
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --system-certs $(ARGS) pyproject.toml
 
-.PHONY: help venv peers demo test lint format interop conformance differential fuzz bench docs lock clean
+.PHONY: help venv peers demo test lint format interop conformance differential vm fuzz bench docs lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,6 +38,10 @@ help: ## list the targets
 
 .venv/.fuzz: .venv/.project requirements-fuzz.lock
 	@$(PIP_INSTALL) --require-hashes --only-binary :all: -r requirements-fuzz.lock
+	@touch $@
+
+.venv/.vm: .venv/.project requirements-vm.lock
+	@$(PIP_INSTALL) --require-hashes --only-binary :all: -r requirements-vm.lock
 	@touch $@
 
 venv: .venv/.project ## the locked tools and chopmark itself in .venv
@@ -73,6 +77,10 @@ conformance: .venv/.conformance ## standard test suites against the path engine
 differential: .venv/.interop ## random chains, judged by us and three others (ARGS="--count 5000 --seed 7")
 	$(BIN)/python -W ignore tests/interop/differential.py $(ARGS)
 
+vm: .venv/.vm ## let firmware and kernels in virtual machines judge what chopmark signs (fetches them)
+	@tools/vm_peers.sh
+	$(BIN)/pytest -n $(JOBS) --dist loadgroup tests/vm $(ARGS)
+
 fuzz: .venv/.fuzz ## a short atheris and hypothesis run over every parser
 	$(BIN)/python tests/fuzz/run.py --seconds $(FUZZ_SECONDS) $(ARGS)
 
@@ -87,6 +95,7 @@ lock: venv ## renew the lock files (ARGS=--upgrade for newer versions)
 	$(LOCK) --constraint requirements.lock --extra interop --output-file requirements-interop.lock
 	$(LOCK) --constraint requirements.lock --extra conformance --output-file requirements-conformance.lock
 	$(LOCK) --constraint requirements.lock --extra fuzz --output-file requirements-fuzz.lock
+	$(LOCK) --constraint requirements.lock --extra vm --output-file requirements-vm.lock
 	@! grep -nE '://|index-url|find-links|file:' requirements*.lock
 
 clean: ## remove .venv and everything made
