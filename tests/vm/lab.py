@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -66,7 +67,19 @@ def first_process(target: Path) -> Path:
 
 def program(target: Path) -> Path:
     """A program for Linux that ends with status 42, to be allowed or refused."""
-    return _compile(_LINUX, ("program.c",), target)
+    return _compile(_LINUX, ("program.c",), target, ("-nostdlib", "-ffreestanding"))
+
+
+def ext4(target: Path, content: Path, *, identifier: str = "", features: str = "") -> Path:
+    """An ext4 image with a folder's files in it, extended attributes too."""
+    command: list[str | Path] = ["mke2fs", "-q", "-t", "ext4", "-b", "4096", "-d", content, "-E", "root_owner=0:0"]
+    command += ["-U", identifier] if identifier else []
+    command += ["-O", features] if features else []
+    path = os.environ["PATH"] + ":/usr/sbin:/sbin"  # where mke2fs is, which only root has on the path
+    done = subprocess.run([*command, target, "16M"], capture_output=True, check=False, env={"PATH": path})
+    if done.returncode:
+        raise RuntimeError(done.stderr.decode())
+    return target
 
 
 def harness(target: Path) -> Path:

@@ -97,16 +97,18 @@ static int cat(char **a)
     return 0;
 }
 
-/* FILE TO: all of FILE in one write. */
+/* FILE TO: all of FILE into one that was opened once; IMA's policy takes a line with each write. */
 static int put(char **a)
 {
-    ssize_t length = slurp(a[0]);
+    ssize_t length = slurp(a[0]), done = 0, step = 0;
     if (length < 0)
         return errno;
     int fd = open(a[1], O_WRONLY | O_CLOEXEC);
     if (fd < 0)
         return errno;
-    int result = write(fd, buffer, length) == length ? 0 : errno;
+    while (done < length && (step = write(fd, buffer + done, length - done)) > 0)
+        done += step;
+    int result = step < 0 ? errno : 0;
     if (close(fd) && !result)
         result = errno;
     return result;
