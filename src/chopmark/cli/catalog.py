@@ -199,13 +199,15 @@ def _show(args: Namespace) -> int:
             kinds[entry.kind.decode()] = kinds.get(entry.kind.decode(), 0) + 1
             size += int(entry.size) if entry.size != b"-" else 0
             if args.json:
-                print(_as_json(_entry_facts(entry)))
+                print(_as_json(_entry_facts(entry, found.origin)))
     if not args.json:
         root = listing.escape(found.header.root).decode() or "not told"
         print(f"{output.clean(args.catalog)}: {'signed' if document.envelope else 'not signed'}")
         print(
             output.filled(f"root {root}, {'one file system' if found.header.one_file_system else 'all file systems'}")
         )
+        if found.header.only_listed:
+            print(output.filled("the files of packages alone; it says nothing of others"))
         for path in found.header.excluded:
             print(output.filled(f"without {listing.escape(path).decode()}"))
         each = ", ".join(f"{count} {_KINDS[kind]}" for kind, count in sorted(kinds.items()))
@@ -217,13 +219,13 @@ _KINDS = {"f": "files", "d": "folders", "l": "links", "c": "character devices", 
           "s": "sockets"}  # fmt: skip
 
 
-def _entry_facts(entry: Any) -> dict[str, Any]:  # noqa: ANN401 - formats.catalog.listing.Entry, loaded when needed
+def _entry_facts(entry: Any, origin: bytes) -> dict[str, Any]:  # noqa: ANN401 - formats.catalog.listing.Entry, loaded when needed
     from chopmark.formats.catalog import listing
 
     def text(raw: bytes) -> str:
         return listing.escape(raw).decode("ascii")
 
-    return {
+    facts = {
         "path": text(entry.path) or ".",
         "kind": text(entry.kind),
         "mode": text(entry.mode),
@@ -233,6 +235,10 @@ def _entry_facts(entry: Any) -> dict[str, Any]:  # noqa: ANN401 - formats.catalo
         "content": text(entry.content),
         "attributes": {text(name): text(value) for name, value in entry.attributes},
     }
+    if origin:
+        known = listing.origin_of(origin)
+        facts["origin"] = {key: text(value) for key, value in known._asdict().items() if value}
+    return facts
 
 
 def _tell(finding: Finding, args: Namespace) -> None:

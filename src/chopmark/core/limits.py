@@ -313,6 +313,8 @@ CATALOG_RENAMES_MAX = 100_000
 """Files missing, and files added, among which renamed ones are looked for."""
 CATALOG_FILES_MAX = 1000
 """Catalogs in a folder of them."""
+PACKAGED_FILES_MAX = 5_000_000
+"""Files of installed packages that are held in memory while a catalog is made, about 250 bytes each."""
 CATALOG_SETTLED = 1.0
 """Seconds that a file must have been unchanged for its digest to be kept for a run that goes on."""
 

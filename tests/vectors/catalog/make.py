@@ -43,6 +43,14 @@ SAMPLES = {
     + b"d 0755 0 0 - - usr\nend 2\n",
 }
 X = b"f 0644 0 0 1 %s " % digest(b"x")
+PACKAGED = ROOT + b"".join(
+    (
+        X + b"a @release/libc6:amd64/2.36-9+deb12u10\n",
+        X + b"b security.capability=01 @package/mine\\x2f\\x3d/1:2~x\n",
+        b"l 0777 0 0 - a c @none\n",
+    )
+)
+SAMPLES["packaged"] = HEAD + b"root /\nfile-systems one\nscope listed\nexclude home\n\n" + PACKAGED + end(PACKAGED)
 BODIES = {
     "form-escaped-plain": ROOT + X + b"\\x61\n",
     "form-upper-digest": ROOT + b"f 0644 0 0 1 %s a\n" % digest(b"x").upper(),
@@ -51,6 +59,9 @@ BODIES = {
     "form-leading-zero": ROOT + b"f 0644 00 0 1 %s a\n" % digest(b"x"),
     "form-crlf": ROOT.replace(b"\n", b"\r\n"),
     "form-fifo-with-content": ROOT + b"p 0644 0 0 - x a\n",
+    "form-origin-escaped": ROOT + X + b"a @release/\\x61/1\n",
+    "form-origin-first": ROOT + X + b"a @release/a/1 security.b=00\n",
+    "form-origin-half": ROOT + X + b"a @release/a\n",
     "path-dotdot": ROOT + X + b"../x\n",
     "path-absolute": ROOT + X + b"/etc/passwd\n",
     "path-inner": ROOT + b"d 0755 0 0 - - a\n" + X + b"a/../../x\n",
@@ -68,6 +79,7 @@ INVALID = {name: PLAIN + body + end(body) for name, body in BODIES.items()} | {
     "form-trailing": PLAIN + ROOT + b"end 1\nx\n",
     "version-2": b"chopmark catalog 2\n\n" + ROOT + b"end 1\n",
     "path-exclude": HEAD + b"file-systems one\nexclude ../x\n\n" + ROOT + b"end 1\n",
+    "form-scope": HEAD + b"scope listed\nfile-systems one\n\n" + ROOT + b"end 1\n",
     "form-root": HEAD + b"root srv\nfile-systems one\n\n" + ROOT + b"end 1\n",
 }
 

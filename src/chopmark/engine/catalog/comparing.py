@@ -26,9 +26,14 @@ class _Only(NamedTuple):
     finding: Finding
 
 
-def differences(listed: Iterable[tuple[bytes, bytes]], found: Iterable[bytes]) -> Iterator[Finding]:
-    """What `found` (lines) has otherwise than `listed` (paths and lines); both in the order of paths."""
-    return _Comparison(listed, iter(found)).findings()
+def differences(
+    listed: Iterable[tuple[bytes, bytes]], found: Iterable[bytes], *, only_listed: bool = False
+) -> Iterator[Finding]:
+    """What `found` (lines) has otherwise than `listed` (paths and lines); both in the order of paths.
+
+    With `only_listed`, others that were found are counted and not named.
+    """
+    return _Comparison(listed, iter(found), only_listed=only_listed).findings()
 
 
 def lines_of(blocks: Iterable[bytes]) -> Iterator[bytes]:
@@ -38,7 +43,11 @@ def lines_of(blocks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 class _Comparison:
-    def __init__(self, listed: Iterable[tuple[bytes, bytes]], found: Iterator[bytes]) -> None:
+    def __init__(
+        self, listed: Iterable[tuple[bytes, bytes]], found: Iterator[bytes], *, only_listed: bool
+    ) -> None:
+        self._only_listed = only_listed
+        self._outside = 0
         self._listed = listed
         self._found = found
         self._missing: dict[bytes, list[_Only]] = {}
@@ -90,7 +99,14 @@ class _Comparison:
         if path.startswith(self._unread_there):
             return
         found = reasons.ADDED.found(_NAMES[line[:1]], subject=_shown(path))
-        yield from self._hold(self._added, path, line, found)
+        for each in self._hold(self._added, path, line, found):
+            yield from self._added_for_good(each)
+
+    def _added_for_good(self, finding: Finding) -> Iterator[Finding]:
+        if self._only_listed:
+            self._outside += 1
+        else:
+            yield finding
 
     def _is_missing(self, path: bytes, line: bytes) -> Iterator[Finding]:
         if path.startswith(self._unread_here):
@@ -115,7 +131,10 @@ class _Comparison:
                 yield reasons.RENAMED.found(f"now {_shown(new.path)}", subject=_shown(old.path))
             yield from (each.finding for each in gone)
         for left in self._added.values():
-            yield from (each.finding for each in left)
+            for each in left:
+                yield from self._added_for_good(each.finding)
+        if self._outside:
+            yield reasons.OUTSIDE.found(f"{self._outside} files and folders")
 
 
 def _changes(was: Entry, now: Entry, subject: str) -> Iterator[Finding]:

@@ -56,8 +56,8 @@ def verify(checked: Checked, root: str, jobs: int, tick: Callable[[int], None] =
         same = True
         with closing(walked.blocks()) as blocks:
             found = comparing.lines_of(_ticked(blocks, walked, tick))
-            for finding in comparing.differences(checked.listing.rows(), found):
-                same = False
+            for finding in comparing.differences(checked.listing.rows(), found, only_listed=header.only_listed):
+                same = same and finding.outcome is Outcome.INFO
                 yield finding
         for finding in sorted(walked.findings):
             same = same and finding.outcome is Outcome.INFO

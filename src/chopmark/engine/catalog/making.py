@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from chopmark.core.finding import Finding
+    from chopmark.engine.catalog.importing import Provenance
 
 PARTIAL = ".partial"
 """What an unfinished run leaves beside the catalog."""
@@ -34,6 +35,8 @@ class Wish(NamedTuple):
     one_file_system: bool = True
     excluded: Sequence[str] = ()
     fresh: bool = False
+    provenance: Provenance | None = None
+    """What packages tell of the files; only those that it admits are listed."""
 
 
 class Made(NamedTuple):
@@ -59,7 +62,9 @@ def make(wish: Wish, jobs: int, tick: Callable[[int], None] = lambda _: None) ->
     if len(left_out) > limits.CATALOG_EXCLUDES_MAX:
         raise UsageError(f"at most {limits.CATALOG_EXCLUDES_MAX} paths can be left out")
     shown = os.fsencode(wish.shown_as) if wish.shown_as else root
-    header = listing.Header(shown, wish.one_file_system, tuple(sorted(left_out)))
+    header = listing.Header(
+        shown, wish.one_file_system, tuple(sorted(left_out)), only_listed=wish.provenance is not None
+    )
     head = listing.head(header)
     listing.Listing([head])  # a path that cannot be written is told before the work
     unlisted = frozenset((*left_out, own + os.fsencode(PARTIAL))) if own is not None else left_out
@@ -68,18 +73,35 @@ def make(wish: Wish, jobs: int, tick: Callable[[int], None] = lambda _: None) ->
             wish.root, one_file_system=wish.one_file_system, excluded=unlisted, known=known, keeping=True
         ) as walk:
             walked = walking.Walked(walk, jobs, keep)
-            patches.write_file(wish.target, _pieces(head, walked, tick))
+            listed = _Listed(head, walked, tick, wish.provenance)
+            patches.write_file(wish.target, listed.pieces())
         with suppress(OSError):
             os.unlink(wish.target + PARTIAL)
-    return Made(walked.count, walked.size, len(known), tuple(sorted(walked.findings)))
+    return Made(listed.count, walked.size, len(known), tuple(sorted(walked.findings)))
 
 
-def _pieces(head: bytes, walked: walking.Walked, tick: Callable[[int], None]) -> Iterator[bytes]:
-    yield head
-    for block in walked.blocks():
-        tick(walked.count)
-        yield block
-    yield listing.tail(walked.count)
+class _Listed:
+    """What is written; `count` are the entries so far."""
+
+    def __init__(
+        self, head: bytes, walked: walking.Walked, tick: Callable[[int], None], provenance: Provenance | None
+    ) -> None:
+        self._head, self._walked, self._tick, self._provenance = head, walked, tick, provenance
+        self.count = 0
+
+    def pieces(self) -> Iterator[bytes]:
+        yield self._head
+        for block in self._walked.blocks():
+            self._tick(self._walked.count)
+            yield block if self._provenance is None else self._admitted(block, self._provenance)
+        if self._provenance is None:
+            self.count = self._walked.count
+        yield listing.tail(self.count)
+
+    def _admitted(self, block: bytes, provenance: Provenance) -> bytes:
+        lines = [line for line in map(provenance.admitted, block[:-1].split(b"\n")) if line]
+        self.count += len(lines)
+        return b"".join(line + b"\n" for line in lines)
 
 
 def _below(root: bytes, path: bytes) -> bytes | None:

@@ -34,7 +34,12 @@ _KINDS = (
     rb"[ps]" + _OWNED + rb"- -",
 )
 _ATTRIBUTE = rb" (?:[!-<>-\[\]-~]|\\x[0-9a-f]{2})+=(?:[0-9a-f]{2})*"
-_LINE = re.compile(rb"(?:" + rb"|".join(_KINDS) + rb") (" + _WORD + rb")((?:" + _ATTRIBUTE + rb")*)").fullmatch
+_NAMED = rb"/(?:[!-.0-<>-\[\]-~]|\\x[0-9a-f]{2})+"
+_ORIGIN = rb" @([a-z0-9]+(?:" + _NAMED + _NAMED + rb")?)"
+_LINE = re.compile(
+    rb"(?:" + rb"|".join(_KINDS) + rb") (" + _WORD + rb")((?:" + _ATTRIBUTE + rb")*)(?:" + _ORIGIN + rb")?"
+).fullmatch
+_UNNAMED = re.compile(rb"[^!-.0-<>-\[\]-~]")
 _OUTSIDE = re.compile(rb"(?:^|/)\.{0,2}(?:/|\Z)|\0").search
 """An empty name, `.` or `..`, a slash at either end, a NUL: what no path below a root has."""
 _END = re.compile(rb"end (" + _NUMBER + rb")").fullmatch
@@ -43,12 +48,22 @@ _END = re.compile(rb"end (" + _NUMBER + rb")").fullmatch
 class Header(NamedTuple):
     """What the list is of: the folder it was made from, whether the walk stayed on its file system, what it left out.
 
-    `root` is the absolute path (empty: not told); `excluded` are paths below it, ascending.
+    `root` is the absolute path (empty: not told); `excluded` are paths below it, ascending. `only_listed` says that
+    there may be other files, about which the list says nothing.
     """
 
     root: bytes = b""
     one_file_system: bool = True
     excluded: tuple[bytes, ...] = ()
+    only_listed: bool = False
+
+
+class Origin(NamedTuple):
+    """Where a file comes from: `how` that is known (release, package, md5, ...), the package and its version."""
+
+    how: bytes = b""
+    package: bytes = b""
+    version: bytes = b""
 
 
 class Entry(NamedTuple):
@@ -85,6 +100,8 @@ def head(header: Header) -> bytes:
     if header.root:
         lines.append(b"root " + escape(header.root))
     lines.append(b"file-systems " + (b"one" if header.one_file_system else b"all"))
+    if header.only_listed:
+        lines.append(b"scope listed")
     lines += [b"exclude " + escape(path) for path in header.excluded]
     return b"\n".join((*lines, b"", b""))
 
@@ -101,18 +118,37 @@ def entry(line: bytes) -> Entry:
     return Entry(kind, mode, uid, gid, size, unescape(content) if kind == b"l" else content, path_of(path), pairs)
 
 
+def with_origin(line: bytes, origin: Origin) -> bytes:
+    """A line that says where its file comes from."""
+    named = b"".join(b"/" + _UNNAMED.sub(lambda found: b"\\x%02x" % found[0][0], each) for each in origin[1:] if each)
+    return b"%b @%b%b" % (line, origin.how, named)
+
+
+def origin_of(text: bytes) -> Origin:
+    """An origin as it is written, without the sign before it. Raises BrokenError where it can be written otherwise."""
+    how, *named = text.split(b"/")
+    found = Origin(how, *(_ESCAPE.sub(lambda part: bytes((int(part[1], 16),)), each) for each in named))
+    if with_origin(b"", found)[2:] != text:
+        raise BrokenError(reasons.FORM, f"an origin that is not written as it should be: {shown(text)}")
+    return found
+
+
 def path_of(text: bytes) -> bytes:
     """The path in a line; the root's is empty."""
     return b"" if text == ROOT else unescape(text)
 
 
 class Listing:
-    """A catalog's list read strictly and once, in pieces. `header` is there at once, `count` when all is read."""
+    """A catalog's list read strictly and once, in pieces. `header` is there at once, `count` when all is read.
+
+    `origin` is that of the row which was yielded last, as it is written (see `origin_of`; empty: not told).
+    """
 
     def __init__(self, pieces: Iterable[bytes]) -> None:
         """Read the header. Raises BrokenError where it breaks the rules."""
         self._lines = _lines(pieces)
         self.count = 0
+        self.origin = b""
         self.header = self._header()
 
     def _header(self) -> Header:
@@ -130,29 +166,39 @@ class Listing:
             word, _, value = next(self._lines, b"").partition(b" ")
         if word != b"file-systems" or value not in (b"one", b"all"):
             raise BrokenError(reasons.FORM, "file-systems")
+        one_file_system = value == b"one"
+        line = next(self._lines, b"")
+        only_listed = line == b"scope listed"
+        if only_listed:
+            line = next(self._lines, b"")
         excluded: list[bytes] = []
-        while line := next(self._lines, b""):
+        while line:
             if not line.startswith(b"exclude ") or len(excluded) == limits.CATALOG_EXCLUDES_MAX:
                 raise BrokenError(reasons.FORM, shown(line))
             path = unescape(line[8:])
             if _OUTSIDE(path) or (excluded and path <= excluded[-1]):
                 raise BrokenError(reasons.PATH, shown(line))
             excluded.append(path)
-        return Header(root, value == b"one", tuple(excluded))
+            line = next(self._lines, b"")
+        return Header(root, one_file_system, tuple(excluded), only_listed)
 
     def rows(self) -> Iterator[tuple[bytes, bytes]]:
-        """Path and line of each file. Raises BrokenError where a line breaks the rules, or the end is missing."""
+        """Path and line (without the origin) of each file. Raises BrokenError where a rule is broken, or the end missing."""
         places = _Places()
-        for line in self._lines:
-            match = _LINE(line)
+        for written in self._lines:
+            match, line = _LINE(written), written
             if match is None:
                 self._finish(line)
                 return
-            text, attributes = match.groups()
+            text, attributes, origin = match.groups()
             path = path_of(text)
             places.take(path, is_entered=line[:1] == b"d" and line.split(b" ", 6)[5] == b"-")
             if attributes:
                 _check_attributes(attributes)
+            self.origin = b""
+            if origin:
+                origin_of(origin)
+                self.origin, line = origin, written[: -len(origin) - 2]
             self.count += 1
             if self.count > limits.CATALOG_ENTRIES_MAX:
                 raise BrokenError(reasons.FORM, f"more than {limits.CATALOG_ENTRIES_MAX} files")

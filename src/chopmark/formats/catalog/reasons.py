@@ -97,5 +97,38 @@ UNVOUCHED = Reason(
     "catalog.unvouched", UNKNOWN, "The catalog lists it, but its content could not be read when it was made.",
     "Make a new catalog with the rights to read everything.",
 )  # fmt: skip
+OUTSIDE = Reason(
+    "catalog.outside", INFO, "There are other files; the catalog is about those that it lists, and vouches for no more."
+)
 BEYOND = Reason("catalog.beyond", INFO, "Another file system stands there, and was not entered.")
 EXCLUDED = Reason("catalog.excluded", INFO, "The catalog says nothing about these paths: they were left out.")
+
+# Files that come from packages, and what shows it
+PROVEN = Reason(
+    "catalog.proven", OK, "The files are those of their packages, which a trusted release or signature names."
+)
+ALTERED = Reason(
+    "catalog.altered",
+    NO,
+    "A file has another content than its package gave it, and is no setting: it is left out.",
+    "Install the package again (apt-get install --reinstall), and find out who changed the file.",
+    techniques=("T1554", "T1036.005", "T1574"),
+)
+ALTERED_SETTING = Reason(
+    "catalog.altered_setting", INFO, "A setting was changed since its package was installed: it is left out."
+)
+UNPROVEN = Reason(
+    "catalog.unproven",
+    INFO,
+    "Nothing shows where these files come from: they are left out.",
+    "Keep the package at hand (apt-get download), or sign a list of these files yourself after review.",
+)
+ACCEPTED = Reason(
+    "catalog.accepted", INFO, "Nothing shows where these files come from; they are listed, because that was asked for."
+)
+NOTHING_PROVEN = Reason(
+    "catalog.nothing_proven",
+    UNKNOWN,
+    "No file could be shown to come from a trusted package.",
+    "Have the packages and the lists of their repository at hand (apt-get update; apt-get download).",
+)
