@@ -43,9 +43,7 @@ def lines_of(blocks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 class _Comparison:
-    def __init__(
-        self, listed: Iterable[tuple[bytes, bytes]], found: Iterator[bytes], *, only_listed: bool
-    ) -> None:
+    def __init__(self, listed: Iterable[tuple[bytes, bytes]], found: Iterator[bytes], *, only_listed: bool) -> None:
         self._only_listed = only_listed
         self._outside = 0
         self._listed = listed

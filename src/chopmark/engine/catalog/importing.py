@@ -138,9 +138,7 @@ def _of_target(target: bytes) -> bytes:
     return hashlib.sha256(b"\0link\0" + target).digest()
 
 
-def gather(
-    packages: Packages, provenance: Provenance, jobs: int, tick: Callable[[int], None] = lambda _: None
-) -> None:
+def gather(packages: Packages, provenance: Provenance, jobs: int, tick: Callable[[int], None] = lambda _: None) -> None:
     """Ask a database for all of its packages. Raises UsageError, WorkerError."""
     names = packages.names()
     for count, looked in enumerate(batch.run(names, packages.look, jobs), 1):

@@ -183,7 +183,7 @@ class Listing:
         return Header(root, one_file_system, tuple(excluded), only_listed)
 
     def rows(self) -> Iterator[tuple[bytes, bytes]]:
-        """Path and line (without the origin) of each file. Raises BrokenError where a rule is broken, or the end missing."""
+        """Path and line (without origin) of each file. Raises BrokenError where a rule is broken or the end missing."""
         places = _Places()
         for written in self._lines:
             match, line = _LINE(written), written
