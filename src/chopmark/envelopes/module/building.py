@@ -36,7 +36,7 @@ class BareDraft:
         """Raises RefusedError for a key that the kernel does not know."""
         kind = algorithms.key_kind(certificate.spki)
         if kind not in _KINDS:
-            raise RefusedError(f"kernel modules are signed with RSA or ECDSA keys, not {kind}")
+            raise RefusedError(f"the kernel knows RSA (PKCS #1 v1.5) and ECDSA keys, not {kind}")
         self.to_be_signed = to_be_signed
         self.digest_algorithm = digest_algorithm
         self._certificate = certificate
@@ -83,7 +83,7 @@ def draft(
     if certificate.spki != signer.public_key:
         raise RefusedError(f"the certificate of {certificate.subject_text} is for another key")
     if signer.algorithm not in _KINDS:
-        raise RefusedError(f"kernel modules are signed with RSA or ECDSA keys, not {signer.algorithm}")
+        raise RefusedError(f"the kernel knows RSA (PKCS #1 v1.5) and ECDSA keys, not {signer.algorithm}")
     return BareDraft(_message(content), content.digest_algorithm, certificate)
 
 

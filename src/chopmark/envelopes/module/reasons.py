@@ -13,7 +13,7 @@ _HIDING = ("T1547.006", "T1014", "T1027.009")
 SIGNERS = Reason(
     "module.signers",
     NO,
-    "A kernel module has one signer; this signature has another number of them.",
+    "What the kernel checks has one signer; this signature has another number of them.",
     _SIGN_ANEW,
     _KERNEL,
     ("T1547.006", "T1014"),
@@ -74,7 +74,7 @@ SIGNATURE = Reason("module.signature", OK, "The signature is the signer's own ov
 SIGNATURE_WRONG = Reason(
     "module.signature_wrong",
     NO,
-    "The signature is not the signer's own over this content: the module was changed, or somebody else signed it.",
+    "The signature is not the signer's own over this content: it was changed, or somebody else signed it.",
     _GET_ANEW,
     _KERNEL,
     ("T1547.006", "T1014", "T1036.001"),
