@@ -87,6 +87,7 @@ def harness(target: Path) -> Path:
     return _compile(_EFI, ("harness.c", "serial.c"), target, _EFI_LINK)
 
 
-def payload(target: Path) -> Path:
-    """An EFI application to be started or refused."""
-    return _compile(_EFI, ("payload.c", "serial.c"), target, _EFI_LINK)
+def payload(target: Path, component: str = "") -> Path:
+    """An EFI application to be started or refused; shim compares `component`, a name and a generation ("grub,1")."""
+    defined = (f'-DCOMPONENT="{component}"',) if component else ()
+    return _compile((*_EFI, *defined), ("payload.c", "serial.c"), target, _EFI_LINK)

@@ -11,6 +11,11 @@
 /* 8.2: non-volatile, for boot services and at run time, with time-based authentication */
 #define AUTHENTICATED 0x27
 
+/* What shim asks of all that it starts: a generation that can be revoked (SBAT.md of the shim project). */
+__attribute__((used, section(".sbat"))) static const char sbat[] =
+    "sbat,1,SBAT Version,sbat,1,https://github.com/rhboot/shim/blob/main/SBAT.md\n"
+    "chopmark-harness,1,chopmark,harness,1,none\n";
+
 static const guid image_protocol = {0x5b1b31a1, 0x9562, 0x11d2, {0x8e, 0x3f, 0x00, 0xa0, 0xc9, 0x69, 0x72, 0x3b}};
 static const guid volume_protocol = {0x964e5b22, 0x6459, 0x11d2, {0x8e, 0x39, 0x00, 0xa0, 0xc9, 0x69, 0x72, 0x3b}};
 static const guid path_protocol = {0x09576e91, 0x6d3f, 0x11d2, {0x8e, 0x39, 0x00, 0xa0, 0xc9, 0x69, 0x72, 0x3b}};

@@ -1,0 +1,152 @@
+"""shim and machine owner keys: Debian's shim, with a signature of chopmark's added, starts what the owner's key signed.
+
+Microsoft's keys are in nobody's db here: the firmware starts shim for chopmark's signature. What shim starts is signed by
+a key that only shim knows of (MokList), down to Debian's kernel, which takes the key into its keyring `.machine`.
+"""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.vm import firmware, identities, initramfs, lab
+from tests.vm.lab import altered, chopmark
+from tests.vm.machine import Console, Machine
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.vm.conftest import Cast
+    from tests.vm.kernels import Kernel
+
+pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("mok")]
+
+SECOND = "EFI/BOOT/grubx64.efi"
+"""What shim starts."""
+
+VIOLATION = "SECURITY_VIOLATION"
+IMAGES = {
+    "owners": "ok",
+    "owners-without-sbat": "ok",
+    "in-db": "ok",
+    "strangers": VIOLATION,
+    "unsigned": VIOLATION,
+    "tampered": VIOLATION,
+    "old-generation": VIOLATION,
+}
+MODULES = {"owners": "ok", "strangers": "EKEYREJECTED", "unsigned": "EKEYREJECTED", "tampered": "EKEYREJECTED"}
+
+
+@pytest.fixture(scope="module")
+def owner(tmp_path_factory: pytest.TempPathFactory) -> identities.Identity:
+    return identities.signer(tmp_path_factory.mktemp("owner"), "Machine Owner")
+
+
+@pytest.fixture(scope="module")
+def shim(cast: Cast, workshop: Path) -> Path:
+    chopmark("sign", lab.SHIM, "-o", workshop / "shim.efi", "--append", *cast.boot.options)
+    return workshop / "shim.efi"
+
+
+@pytest.fixture(scope="module")
+def variables(cast: Cast, owner: identities.Identity, workshop: Path) -> Path:
+    """shim writes to them: each machine gets a copy."""
+    target = workshop / "mok.fd"
+    return firmware.variables(target, cast.platform, cast.exchange, db=[cast.authority], mok=[owner])
+
+
+@pytest.fixture(scope="module")
+def images(cast: Cast, owner: identities.Identity, payload: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with an image for each of IMAGES."""
+    folder = tmp_path_factory.mktemp("mok-images")
+    current = lab.payload(folder / "current.efi", "chopmark-payload,1")
+    revoked = lab.payload(folder / "revoked.efi", "grub,1")
+    for name, source, signer in (
+        ("owners", current, owner),
+        ("owners-without-sbat", payload, owner),
+        ("in-db", current, cast.boot),
+        ("strangers", current, cast.stranger),
+        ("old-generation", revoked, owner),
+    ):
+        chopmark("sign", source, "-o", folder / f"{name}.efi", *signer.options)
+    shutil.copy(current, folder / "unsigned.efi")
+    altered(folder / "owners.efi", folder / "tampered.efi", 0x420)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def modules(cast: Cast, owner: identities.Identity, kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a module for each of MODULES."""
+    folder = tmp_path_factory.mktemp(f"mok-modules-{kernel.name}")
+    original = folder / "original"
+    original.write_bytes(kernel.module("dummy"))
+    chopmark("sign", original, "-o", folder / "owners.ko", *owner.options)
+    chopmark("sign", original, "-o", folder / "strangers.ko", *cast.stranger.options)
+    chopmark("strip", original, "-o", folder / "unsigned.ko")
+    altered(folder / "owners.ko", folder / "tampered.ko", 5000)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def judged(
+    owner: identities.Identity,
+    shim: Path,
+    variables: Path,
+    harness: Path,
+    images: Path,
+    kernel: Kernel,
+    modules: Path,
+    first_process: bytes,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Console:
+    """One boot: firmware, shim, a program that asks shim about images, the kernel, and its answer about modules."""
+    folder = tmp_path_factory.mktemp(f"mok-{kernel.name}")
+    second, linux, initrd = folder / "second.efi", folder / "linux.efi", folder / "initrd"
+    chopmark("sign", harness, "-o", second, *owner.options)
+    chopmark("sign", kernel.image, "-o", linux, *owner.options)
+    wanted = {f"module-{name}": f"insmod|/{name}.ko|dummy" for name in MODULES}
+    wanted["lockdown"] = "cat|/sys/kernel/security/lockdown"
+    content = {"init": first_process, "steps": initramfs.steps(wanted)}
+    content |= {f"{name}.ko": (modules / f"{name}.ko").read_bytes() for name in MODULES}
+    initrd.write_bytes(initramfs.archive(content))
+    asked = {name: f"load|\\{name}.efi" for name in IMAGES}
+    asked["kernel"] = "start|\\linux.efi|console=ttyS0 quiet panic=-1 initrd=\\initrd"
+    disk = firmware.volume(
+        folder / "disk", shim, initramfs.steps(asked), [linux, initrd, *(images / f"{name}.efi" for name in IMAGES)]
+    )
+    shutil.copy(second, disk / SECOND)
+    store = shutil.copy(variables, folder / "variables.fd")
+    return Machine(f"mok-{kernel.name}", 40, variables=store, disk=disk).boot()
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_image(judged: Console, name: str) -> None:
+    assert judged[name].word == IMAGES[name]
+    assert ("Verification failed" in judged[name].log) == (IMAGES[name] != "ok")
+
+
+def test_the_kernel_that_the_owner_signed_is_locked_down(judged: Console, kernel: Kernel) -> None:
+    assert f"vm: begin {kernel.release}" in judged.text
+    assert "[integrity]" in judged["lockdown"].log
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_module(judged: Console, name: str) -> None:
+    assert judged[f"module-{name}"].word == MODULES[name]
+
+
+@pytest.mark.parametrize("what", ["stranger", "unsigned"])
+def test_shim_refuses_what_it_would_start(
+    cast: Cast, shim: Path, variables: Path, harness: Path, what: str, tmp_path: Path
+) -> None:
+    second = tmp_path / "second.efi"
+    shutil.copy(harness, second)
+    if what == "stranger":
+        chopmark("sign", second, *cast.stranger.options)
+    disk = firmware.volume(tmp_path / "disk", shim)
+    shutil.copy(second, disk / SECOND)
+    store = shutil.copy(variables, tmp_path / "variables.fd")
+    seen = Machine(f"shim-{what}", 15, variables=store, disk=disk).boot(until="Security Violation")
+    assert "vm: begin" not in seen.text
