@@ -1,13 +1,13 @@
 """shim and machine owner keys: Debian's shim, with a signature of chopmark's added, starts what the owner's key signed.
 
-Microsoft's keys are in nobody's db here: the firmware starts shim for chopmark's signature. What shim starts is signed by
-a key that only shim knows of (MokList), down to Debian's kernel, which takes the key into its keyring `.machine`.
+Microsoft's keys are in nobody's db here: the firmware starts shim for chopmark's signature. What shim starts is signed
+by a key that only shim knows of (MokList), down to Debian's kernel, which takes the key into its keyring `.machine`.
 """
 
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
@@ -44,17 +44,27 @@ def owner(tmp_path_factory: pytest.TempPathFactory) -> identities.Identity:
     return identities.signer(tmp_path_factory.mktemp("owner"), "Machine Owner")
 
 
-@pytest.fixture(scope="module")
-def shim(cast: Cast, workshop: Path) -> Path:
-    chopmark("sign", lab.SHIM, "-o", workshop / "shim.efi", "--append", *cast.boot.options)
-    return workshop / "shim.efi"
+class Start(NamedTuple):
+    """What every machine here begins with."""
 
-
-@pytest.fixture(scope="module")
-def variables(cast: Cast, owner: identities.Identity, workshop: Path) -> Path:
+    shim: Path
+    variables: Path
     """shim writes to them: each machine gets a copy."""
-    target = workshop / "mok.fd"
-    return firmware.variables(target, cast.platform, cast.exchange, db=[cast.authority], mok=[owner])
+
+    def boot(self, name: str, usual: float, disk: Path, second: Path, until: str = "") -> Console:
+        """A machine with this second stage on its disk."""
+        shutil.copy(second, disk / SECOND)
+        store = disk.with_name("variables.fd")
+        shutil.copy(self.variables, store)
+        return Machine(name, usual, variables=store, disk=disk).boot(until)
+
+
+@pytest.fixture(scope="module")
+def start(cast: Cast, owner: identities.Identity, workshop: Path) -> Start:
+    shim = workshop / "shim.efi"
+    chopmark("sign", lab.SHIM, "-o", shim, "--append", *cast.boot.options)
+    keys = (cast.platform, cast.exchange)
+    return Start(shim, firmware.variables(workshop / "mok.fd", *keys, db=[cast.authority], mok=[owner]))
 
 
 @pytest.fixture(scope="module")
@@ -92,8 +102,7 @@ def modules(cast: Cast, owner: identities.Identity, kernel: Kernel, tmp_path_fac
 @pytest.fixture(scope="module")
 def judged(
     owner: identities.Identity,
-    shim: Path,
-    variables: Path,
+    start: Start,
     harness: Path,
     images: Path,
     kernel: Kernel,
@@ -114,11 +123,12 @@ def judged(
     asked = {name: f"load|\\{name}.efi" for name in IMAGES}
     asked["kernel"] = "start|\\linux.efi|console=ttyS0 quiet panic=-1 initrd=\\initrd"
     disk = firmware.volume(
-        folder / "disk", shim, initramfs.steps(asked), [linux, initrd, *(images / f"{name}.efi" for name in IMAGES)]
+        folder / "disk",
+        start.shim,
+        initramfs.steps(asked),
+        [linux, initrd, *(images / f"{name}.efi" for name in IMAGES)],
     )
-    shutil.copy(second, disk / SECOND)
-    store = shutil.copy(variables, folder / "variables.fd")
-    return Machine(f"mok-{kernel.name}", 40, variables=store, disk=disk).boot()
+    return start.boot(f"mok-{kernel.name}", 40, disk, second)
 
 
 @pytest.mark.parametrize("name", IMAGES)
@@ -138,15 +148,11 @@ def test_module(judged: Console, name: str) -> None:
 
 
 @pytest.mark.parametrize("what", ["stranger", "unsigned"])
-def test_shim_refuses_what_it_would_start(
-    cast: Cast, shim: Path, variables: Path, harness: Path, what: str, tmp_path: Path
-) -> None:
+def test_shim_refuses_what_it_would_start(cast: Cast, start: Start, harness: Path, what: str, tmp_path: Path) -> None:
     second = tmp_path / "second.efi"
     shutil.copy(harness, second)
     if what == "stranger":
         chopmark("sign", second, *cast.stranger.options)
-    disk = firmware.volume(tmp_path / "disk", shim)
-    shutil.copy(second, disk / SECOND)
-    store = shutil.copy(variables, tmp_path / "variables.fd")
-    seen = Machine(f"shim-{what}", 15, variables=store, disk=disk).boot(until="Security Violation")
+    disk = firmware.volume(tmp_path / "disk", start.shim)
+    seen = start.boot(f"shim-{what}", 15, disk, second, until="Security Violation")
     assert "vm: begin" not in seen.text

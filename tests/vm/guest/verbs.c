@@ -198,7 +198,7 @@ static int askexec(char **a)
     return syscall(SYS_execveat, AT_FDCWD, a[0], arguments, none, AT_EXECVE_CHECK) ? errno : 0;
 }
 
-/* FILE [SIGNATURE]: turn fs-verity on. */
+/* FILE [SIGNATURE [ALGORITHM BLOCK]]: turn fs-verity on; by default with SHA-256 (1) and blocks of 4096 bytes. */
 static int verity(char **a)
 {
     ssize_t length = a[1] ? slurp(a[1]) : 0;
@@ -208,6 +208,10 @@ static int verity(char **a)
     if (fd < 0)
         return errno;
     struct fsverity_enable_arg how = {.version = 1, .hash_algorithm = FS_VERITY_HASH_ALG_SHA256, .block_size = 4096};
+    if (a[1] && a[2] && a[3]) {
+        how.hash_algorithm = atoi(a[2]);
+        how.block_size = atoi(a[3]);
+    }
     how.sig_ptr = (unsigned long)buffer;
     how.sig_size = length;
     int result = ioctl(fd, FS_IOC_ENABLE_VERITY, &how) ? errno : 0;
