@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from chopmark.core.seal import Payload, Recipe, Seal
     from chopmark.core.signer import PublicKey
     from chopmark.core.verdict import SealVerdict
+    from chopmark.core.versions import Release
 
 
 class Content(NamedTuple):
@@ -145,6 +146,17 @@ class Describes(Protocol):
 
     def describe(self, artifact: Artifact) -> Description:
         """What there is; raises MalformedError where the artifact breaks the format's rules."""
+
+
+@runtime_checkable
+class Versioned(Protocol):
+    """A format whose files say which version of which product they are, so that an older one can be refused."""
+
+    def release(self, artifact: Artifact) -> Release | None:
+        """What the artifact says of itself; None where it says nothing.
+
+        Only what its signatures cover counts. Raises MalformedError where it cannot be read, UnreadableError.
+        """
 
 
 class Voucher(Protocol):

@@ -59,6 +59,8 @@ CONTENT_SIGNED_MAX = 256 * MIB
 """A file that is signed as it is and not by its digest: read whole, so bounded."""
 MODULE_PACKED_MAX = 64 * MIB
 """A compressed kernel module, which is uncompressed in memory, to CONTENT_SIGNED_MAX at most."""
+MODINFO_MAX = 256 * KIB
+"""What a kernel module says of itself."""
 XZ_MEMORY_MAX = 128 * MIB
 """What an .xz file may ask for to be uncompressed."""
 STAMPS_MAX = 8
@@ -319,6 +321,33 @@ PACKAGED_FILES_MAX = 5_000_000
 """Files of installed packages that are held in memory while a catalog is made, about 250 bytes each."""
 CATALOG_SETTLED = 1.0
 """Seconds that a file must have been unchanged for its digest to be kept for a run that goes on."""
+
+# Versions
+VERSION_MAX = 256
+"""Characters of a version."""
+
+# Policies
+POLICY_MAX = 32 * MIB
+"""One policy file; 10,000 rules have about 2 MB."""
+POLICY_RULES_MAX = 100_000
+"""Rules of a policy and of those that it includes."""
+POLICY_VALUES_MAX = 10_000
+"""Values in one list of a rule."""
+POLICY_TEXT_MAX = 4 * KIB
+"""Characters of one value: a path, a name, a comment."""
+POLICY_INCLUDES_MAX = 32
+POLICY_PROBLEMS_MAX = 100
+"""Mistakes in a policy that are told at once."""
+POLICY_SIGNERS_MAX = 16
+"""Distinct signers that a rule may demand; a file has no more (SIGNERS_MAX)."""
+POLICY_STATE_MAX = 16 * MIB
+"""What is remembered of versions."""
+POLICY_PRODUCTS_MAX = 100_000
+"""Products whose versions are remembered."""
+EVENT_LINE_MAX = 256 * KIB
+"""One event of a guard, as a line of JSON."""
+POLICY_GLOB_MAX = 16
+"""Stars in one pattern."""
 
 # Network
 HTTP_TIMEOUT = 10.0

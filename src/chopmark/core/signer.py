@@ -50,6 +50,14 @@ class PublicKey(NamedTuple):
         return hashlib.sha256(self.raw).hexdigest()
 
 
+class Authority(NamedTuple):
+    """A certificate above a signer's, on the way that was judged: its subject, and SHA-256 of key and certificate."""
+
+    subject: str
+    key_sha256: str
+    certificate_sha256: str
+
+
 class SignerId(NamedTuple):
     """A signer as the envelope shows them; whether to believe it is trust's business.
 

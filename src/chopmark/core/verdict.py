@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from chopmark.core.finding import Finding
-    from chopmark.core.signer import SignerId
+    from chopmark.core.signer import Authority, SignerId
 
 
 class Status(StrEnum):
@@ -26,7 +26,12 @@ class Status(StrEnum):
 
 
 class SealVerdict(NamedTuple):
-    """One seal judged. `intact` is integrity alone; `signed_at` is a trusted time, or None."""
+    """One seal judged. `intact` is integrity alone; `signed_at` is a trusted time, or None.
+
+    `authorities` are the certificates above the signer's own on the way that was judged, the root's last; `purposes`
+    the extended key usages of the signer's own; `store` is the trust store that the way ends in, or that has the bare
+    key (empty: none). `catalog` is the signed list through which the file has this seal (empty: its own).
+    """
 
     where: str
     scheme: str
@@ -36,6 +41,10 @@ class SealVerdict(NamedTuple):
     signed_at: dt.datetime | None
     nested: int
     findings: tuple[Finding, ...]
+    authorities: tuple[Authority, ...] = ()
+    purposes: tuple[str, ...] = ()
+    store: str = ""
+    catalog: str = ""
 
     @property
     def status(self) -> Status:

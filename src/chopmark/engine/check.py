@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from chopmark.core.proof import Proof
     from chopmark.core.seal import Payload, Recipe, Seal
     from chopmark.engine.blocking import Blocking
+    from chopmark.envelopes.x509 import Certificate
     from chopmark.trust.context import Context
 
 
@@ -157,7 +158,17 @@ def judge_seal(
         signed_at=judgement.signed_at,
         nested=seal.nested,
         findings=(*integrity, *judgement.findings, *refused),
+        authorities=tuple(each.as_authority for each in judgement.path[1:]),
+        purposes=_purposes(judgement.path),
+        store=judgement.store,
     )
+
+
+def _purposes(path: Sequence[Certificate]) -> tuple[str, ...]:
+    try:
+        return (path[0].extended_key_usage or ()) if path else ()
+    except MalformedError:
+        return ()  # the path says so
 
 
 def proof_of(seal: Seal, payloads: Sequence[Payload], keys: KeySource | None = None) -> Proof:

@@ -8,7 +8,7 @@ from functools import cached_property, lru_cache, wraps
 from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
 from chopmark.core import limits
-from chopmark.core.signer import SignerId
+from chopmark.core.signer import Authority, SignerId
 from chopmark.envelopes import algorithms, der, stringprep
 
 if TYPE_CHECKING:
@@ -179,6 +179,11 @@ class Certificate:
                 ("not_after", f"{self.not_after:%Y-%m-%dT%H:%M:%SZ}"),
             ),
         )
+
+    @cached_property
+    def as_authority(self) -> Authority:
+        """What a verdict says of it when it stands above a signer's own."""
+        return Authority(self.subject_text, self.key_sha256, self.sha256)
 
     @cached_property
     def self_issued(self) -> bool:

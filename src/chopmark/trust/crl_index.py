@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import hmac
 import os
 import stat
 import struct
@@ -21,8 +20,9 @@ import sys
 from array import array
 from typing import TYPE_CHECKING, Any, NamedTuple, cast, overload
 
-from chopmark.core import limits, places
+from chopmark.core import limits
 from chopmark.core.errors import ChopmarkError
+from chopmark.trust import sealing
 from chopmark.trust.crl_entries import Index, TamperedError
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ _END = 64 * limits.KIB
 """Bytes at either end of a list that tell it from others: dates and number are at the beginning, the signature at the
 end."""
 _NUMBER = 8
-_KEY_SIZE = 32
+_KEY = "cache"
 _ORDERS = {"little": 1, "big": 2}
 _ORDER = _ORDERS[sys.byteorder]
 
@@ -173,7 +173,7 @@ class Indexes:
         if len(raw) < limits.CRL_INDEX_MIN or index.trouble:
             return
         with contextlib.suppress(OSError, ChopmarkError):
-            key = _key(make=True)
+            key = sealing.key(_KEY, make=True)
             if key is not None:
                 self._write(raw, index, signed_by, key)
 
@@ -186,7 +186,7 @@ class Indexes:
         head = _HEAD.pack(identity, signed_by, *numbers) + _digests(raw, _LIST_BLOCK) + _digests(area, _AREA_BLOCK)
         begin = _MAGIC + _LENGTH.pack(len(head)) + head
         os.makedirs(self._folder, mode=0o700, exist_ok=True)
-        write_file(self._path(identity), begin + _seal(key, begin) + area, 0o600)
+        write_file(self._path(identity), begin + sealing.seal(key, begin) + area, 0o600)
         self._prune()
 
     def _prune(self) -> None:
@@ -203,7 +203,7 @@ class Indexes:
 
 def _head(descriptor: int) -> bytes | None:
     """The head of an index, if this user's own key sealed it."""
-    key = _key(make=False)
+    key = sealing.key(_KEY, make=False)
     begin = os.pread(descriptor, len(_MAGIC) + _LENGTH.size, 0)
     if key is None or len(begin) != len(_MAGIC) + _LENGTH.size or not begin.startswith(_MAGIC):
         return None
@@ -212,7 +212,7 @@ def _head(descriptor: int) -> bytes | None:
         return None
     head = os.pread(descriptor, length + _SUM, len(begin))
     head, seal = head[:length], head[length:]
-    return head if hmac.compare_digest(_seal(key, begin + head), seal) else None
+    return head if sealing.holds(key, begin + head, seal) else None
 
 
 def _area_at(head: bytes) -> int:
@@ -223,10 +223,6 @@ def _identity(size: int, head: bytes, tail: bytes) -> bytes:
     return hashlib.sha256(_LENGTH.pack(size) + head + tail).digest()
 
 
-def _seal(key: bytes, data: bytes) -> bytes:
-    return hmac.digest(key, data, "sha256")
-
-
 def _digests(data: bytes, block: int) -> bytes:
     return b"".join(_each(data, block))
 
@@ -235,33 +231,3 @@ def _each(data: bytes, block: int) -> Iterator[bytes]:
     view: Any = memoryview(data)
     for start in range(0, len(data), block):
         yield hashlib.sha256(view[start : start + block]).digest()
-
-
-def _key(*, make: bool) -> bytes | None:
-    """The key that seals what is kept, made if need be; None when there is none that is this user's alone."""
-    path = os.path.join(places.data(), "cache.key")
-    known = _read_key(path)
-    if known is None and make:
-        from chopmark.core.patch import write_file
-
-        os.makedirs(places.data(), exist_ok=True)
-        if os.path.lexists(path) and os.lstat(path).st_uid != os.geteuid():
-            return None
-        write_file(path, os.urandom(_KEY_SIZE), 0o600)
-        known = _read_key(path)
-    return known
-
-
-def _read_key(path: str) -> bytes | None:
-    try:
-        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY | os.O_NOFOLLOW)
-    except OSError:
-        return None
-    try:
-        state = os.fstat(descriptor)
-        if not stat.S_ISREG(state.st_mode) or state.st_uid != os.geteuid() or state.st_mode & 0o077:
-            return None
-        data = os.read(descriptor, _KEY_SIZE + 1)
-    finally:
-        os.close(descriptor)
-    return data if len(data) == _KEY_SIZE else None

@@ -24,12 +24,13 @@ class Judgement(NamedTuple):
     """Every finding of trust about one signature.
 
     `signed_at` is a time that a trusted stamp proves, or None; `path` is the way that was judged, the signer's
-    certificate first and, if it led to one, the anchor's last.
+    certificate first and, if it led to one, the anchor's last; `store` is the trust store that has the anchor or key.
     """
 
     findings: tuple[Finding, ...]
     signed_at: dt.datetime | None = None
     path: tuple[x509.Certificate, ...] = ()
+    store: str = ""
 
     @property
     def trusted(self) -> bool:
@@ -44,9 +45,9 @@ def judge(proof: Proof, purpose: str, context: Context) -> Judgement:
     unknown purpose and nothing else: whatever certificates, stamps and lists contain is a finding.
     """
     if proof.signer is not None and proof.signer.kind != "x509":
-        known = keyring.judge(proof, context.store.keyring, context.at)
+        known, store = keyring.judge(proof, context.store.keyring, context.at)
         weak = stamps.weakness(proof.digest_algorithm, Moment(context.at))
-        return Judgement((*known, *([weak] if weak else []), *_blocked_key(proof, context)))
+        return Judgement((*known, *([weak] if weak else []), *_blocked_key(proof, context)), store=store)
     chosen = stamps.choose(proof.stamps, context)
     findings = list(chosen.findings)
     moment, weak = _moment(proof, chosen, context)
@@ -64,7 +65,8 @@ def judge(proof: Proof, purpose: str, context: Context) -> Judgement:
     belief = believe(leaf, Carried(proof.certificates[1:], proof.crls, proof.answers), purpose, moment, context)
     findings += belief.findings
     findings += _validity(leaf, signed_at, context)
-    return Judgement(tuple(findings), signed_at, belief.path.certificates)
+    anchor = belief.path.anchor
+    return Judgement(tuple(findings), signed_at, belief.path.certificates, anchor.store if anchor else "")
 
 
 def _blocked_key(proof: Proof, context: Context) -> list[Finding]:

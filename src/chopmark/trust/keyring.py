@@ -78,11 +78,18 @@ def load(path: str, data: bytes, store: str, as_of: dt.datetime | None) -> list[
     return None if found is None else [KnownKey(key, store, as_of) for key in found]
 
 
-def judge(proof: Proof, ring: Keyring, at: dt.datetime) -> list[Finding]:
+class Judged(NamedTuple):
+    """What was found about a signer, and the store that trusts them; empty for none."""
+
+    findings: list[Finding]
+    store: str = ""
+
+
+def judge(proof: Proof, ring: Keyring, at: dt.datetime) -> Judged:
     """Whom to believe about a proof by a bare key, at a time: the keys of the ring, and whom those vouch for."""
     signer = proof.signer
     if signer is None or not signer.fingerprint:
-        return []  # the envelope has said that it knows no such key
+        return Judged([])  # the envelope has said that it knows no such key
     claims = dict(signer.claims)
     authority = claims.get("authority", "")
     against: list[Finding] = []
@@ -94,14 +101,15 @@ def judge(proof: Proof, ring: Keyring, at: dt.datetime) -> list[Finding]:
         if own is not None:
             against.append(own._replace(subject=signer.subject))
             if own.code == reasons.KEY_REVOKED.code:
-                return against[-1:]  # an older copy elsewhere does not know of it
+                return Judged(against[-1:])  # an older copy elsewhere does not know of it
             continue
         why_not = _why_not(key.terms, claims, at)
         if not why_not:
             age = f", as of {clock.show(each.as_of)}" if each.as_of else ""
-            return [reasons.KEY_TRUSTED.found(f"{key.name}, store {each.store}{age}", subject=signer.subject)]
+            said = reasons.KEY_TRUSTED.found(f"{key.name}, store {each.store}{age}", subject=signer.subject)
+            return Judged([said], each.store)
         against.append(reasons.KEY_TERMS.found(f"{key.name}: {why_not}", subject=signer.subject))
-    return against[:1] or [reasons.KEY_UNTRUSTED.found(subject=signer.subject)]
+    return Judged(against[:1] or [reasons.KEY_UNTRUSTED.found(subject=signer.subject)])
 
 
 def _by_itself(key: PublicKey, claims: Mapping[str, str], at: dt.datetime) -> Finding | None:

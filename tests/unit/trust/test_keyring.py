@@ -77,7 +77,7 @@ def test_who_is_believed() -> None:
     ring = keyring.Keyring([known])
 
     def codes(signer: SignerId | None) -> list[str]:
-        return [finding.code for finding in keyring.judge(Proof(signer, "blake2b", ()), ring, pki.NOW)]
+        return [finding.code for finding in keyring.judge(Proof(signer, "blake2b", ()), ring, pki.NOW).findings]
 
     assert codes(SignerId("key", "x", known.key.fingerprint)) == ["key.trusted"]
     assert codes(SignerId("key", known.key.name, "00" * 32)) == ["key.untrusted"]

@@ -44,6 +44,7 @@ class Catalog:
     def __init__(self, checked: Checked) -> None:
         """Read the list; raises MalformedError."""
         self.name = checked.artifact.name
+        self._real = os.path.realpath(self.name)
         self._verdict = checked.verdict
         self._root = checked.listing.header.root.rstrip(b"/") + b"/" if checked.listing.header.root else b""
         self._by_digest: dict[bytes, bytes] = {}
@@ -80,11 +81,22 @@ class Catalog:
         trusted = [seal for seal in self._verdict.seals if seal.status is Status.TRUSTED]
         if self.status is Status.TRUSTED and trusted:
             best = trusted[0]
-            return best._replace(where=where, scheme=judging.FORMAT, findings=(reasons.LISTED.found(), *best.findings))
+            findings = (reasons.LISTED.found(), *best.findings)
+            return best._replace(where=where, scheme=judging.FORMAT, findings=findings, catalog=self._real)
         outcome = Outcome.UNKNOWN if self.status is Status.UNDECIDED else Outcome.NO
         finding = reasons.UNTRUSTED.found(f"it is {self.status}", outcome=outcome)
         signer = self._verdict.seals[0].signer if self._verdict.seals else None
-        return SealVerdict(where, judging.FORMAT, False, "sha256", signer, None, 0, (finding,))  # noqa: FBT003 - a record
+        return SealVerdict(
+            where=where,
+            scheme=judging.FORMAT,
+            intact=False,
+            digest_algorithm="sha256",
+            signer=signer,
+            signed_at=None,
+            nested=0,
+            findings=(finding,),
+            catalog=self._real,
+        )
 
 
 def load(paths: Sequence[str], context: Context) -> tuple[Catalog, ...]:

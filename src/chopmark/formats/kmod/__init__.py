@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from chopmark.core.contracts import Content, Format, SealOptions
     from chopmark.core.patch import Patch
     from chopmark.core.seal import Payload, Recipe, Seal
+    from chopmark.core.versions import Release
 
 _CERTAIN, _LIKELY = 9, 4
 _ELF = b"\x7fELF"
@@ -77,6 +78,12 @@ class ModuleFormat:
         from chopmark.formats.kmod import sealing
 
         return sealing.strip(artifact)
+
+    def release(self, artifact: Artifact) -> Release | None:
+        """Name and version that the module has in .modinfo."""
+        from chopmark.formats.kmod import sealing
+
+        return sealing.release(artifact)
 
 
 FORMAT: Format = ModuleFormat()

@@ -6,6 +6,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from chopmark.core import limits
+from chopmark.core.errors import MalformedError
 
 if TYPE_CHECKING:
     from chopmark.core.artifact import View
@@ -31,7 +32,24 @@ def problem(view: View, size: int) -> str:
     return ""
 
 
-def _look(view: View, size: int) -> None:
+def modinfo(view: View, size: int) -> dict[str, str]:
+    """What a module says of itself in .modinfo (`tag=value`), the first value of each tag. Raises MalformedError."""
+    try:
+        offset, length = _look(view, size)
+    except _NoModuleError as error:
+        raise MalformedError(f"no kernel module: {error}") from None
+    if length > limits.MODINFO_MAX:
+        raise MalformedError(f"{length} bytes in .modinfo")
+    found: dict[str, str] = {}
+    for entry in view.read(offset, length).split(b"\0"):
+        tag, equals, value = entry.partition(b"=")
+        if equals:
+            found.setdefault(tag.decode("utf-8", "replace"), value.decode("utf-8", "replace"))
+    return found
+
+
+def _look(view: View, size: int) -> tuple[int, int]:
+    """Where .modinfo lies and how long it is."""
     ident = view.read(0, min(size, _IDENT))
     if len(ident) < _IDENT or ident[:4] != b"\x7fELF" or ident[4] not in _HEADER or ident[5] not in (1, 2):
         raise _NoModuleError("no ELF file")
@@ -53,5 +71,8 @@ def _look(view: View, size: int) -> None:
     if offset + length > size or length > limits.SCRIPT_MAX:
         raise _NoModuleError("names of sections that are not in the file")
     names = view.read(offset, length)
-    if not any(names.startswith(_MODINFO, each[0]) and each[4] + each[5] <= size for each in sections):
+    found = (each for each in sections if names.startswith(_MODINFO, each[0]) and each[4] + each[5] <= size)
+    section_of_info = next(found, None)
+    if section_of_info is None:
         raise _NoModuleError("no section .modinfo")
+    return section_of_info[4], section_of_info[5]

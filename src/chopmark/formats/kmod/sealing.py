@@ -13,6 +13,7 @@ from chopmark.core.digest import hash_ranges
 from chopmark.core.errors import BrokenError, MalformedError, RefusedError
 from chopmark.core.patch import Patch
 from chopmark.core.seal import Claim, Payload, Range, Recipe, Seal
+from chopmark.core.versions import RPM, Release
 from chopmark.envelopes import module
 from chopmark.formats.kmod import container, elf, reasons, trailer
 
@@ -81,6 +82,17 @@ def content(artifact: Artifact, payload: Payload) -> Content:
         raise UnreadableError(artifact.name, common.INPUT_TOO_LARGE, f"{payload.length} bytes")
     message = _opened(artifact).view.read(0, payload.length)
     return Content(_DATA, payload.recipe.algorithm, payload.value, message=message)
+
+
+def release(artifact: Artifact) -> Release | None:
+    """Name and version in .modinfo; modules that come with the kernel have no version. Raises MalformedError.
+
+    Versions of modules are free text, which the rules of RPM put in order as well as anything.
+    """
+    opened = _opened(artifact)
+    info = elf.modinfo(opened.view, _bare(opened.view))
+    name, version = info.get("name", ""), info.get("version", "")
+    return Release(name, version, RPM) if name and version else None
 
 
 def embed(artifact: Artifact, envelope: bytes, *, append: bool) -> Patch:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from chopmark.core.contracts import Content, Description, Format, SealOptions
     from chopmark.core.patch import Patch
     from chopmark.core.seal import Payload, Recipe, Seal
+    from chopmark.core.versions import Release
 
 _LFANEW = slice(0x3C, 0x40)
 _CERTAIN = 9
@@ -81,6 +82,12 @@ class PeFormat:
         from chopmark.formats.pe import describing
 
         return describing.describe(artifact)
+
+    def release(self, artifact: Artifact) -> Release | None:
+        """Original file name and file version of the version resource."""
+        from chopmark.formats.pe import version
+
+        return version.release(artifact.view)
 
 
 FORMAT: Format = PeFormat()

@@ -10,6 +10,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from chopmark.core.errors import MalformedError
+from chopmark.core.versions import DOTTED, Release
 from chopmark.formats.pe import image as images
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ _DEPTH = 3
 _SIGNATURE = 0xFEEF04BD
 _INSIDE = 0x80000000
 _STRINGS_MAX = 256
+_NAMES = ("OriginalFilename", "InternalName", "ProductName")
 
 Version = tuple[int, int, int, int]
 
@@ -51,6 +53,16 @@ def read(view: View) -> tuple[dict[str, str], Version | None]:
     if resource is None:
         return {}, None
     return _parsed(resource)
+
+
+def release(view: View) -> Release | None:
+    """The file by the name that its publisher gave it, and dwFileVersion (VS_FIXEDFILEINFO). Raises MalformedError.
+
+    Names as App Control's rules prefer them: OriginalFilename, else InternalName, else ProductName.
+    """
+    strings, version = read(view)
+    name = next((strings[each] for each in _NAMES if strings.get(each)), "")
+    return Release(name, ".".join(map(str, version)), DOTTED) if name and version is not None else None
 
 
 def _find(view: View, image: Image, address: int) -> bytes | None:

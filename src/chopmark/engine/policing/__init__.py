@@ -1,0 +1,1 @@
+"""Policies at work: files judged and then decided about."""

@@ -1,0 +1,1 @@
+"""What suffices here: the policy language, decisions, and why."""

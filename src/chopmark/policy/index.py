@@ -1,0 +1,135 @@
+"""Finding the rules that can be about a file, among many.
+
+Each rule is entered under one thing that a file must have to fit it: of all that it names, what the fewest other rules
+name as well. Rules that name nothing of the kind are looked at each time.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Hashable, Iterable, Iterator, Sequence
+
+    from chopmark.policy.facts import FileFacts
+    from chopmark.policy.glob import Pattern
+    from chopmark.policy.rules import Conditions, Rule, SignerCondition
+
+    Keys = frozenset[Hashable]
+
+_UNREADABLE = ("release", "")
+"""What files have whose release cannot be read."""
+
+
+class Index:
+    """Rules by what they name. `by_place` says that some name paths."""
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        choices = [_choices(rule.conditions) for rule in rules]
+        common = Counter(key for choice in choices for keys in choice for key in keys)
+        self._held: dict[Hashable, list[Rule]] = {}
+        self._always: list[Rule] = []
+        for rule, choice in zip(rules, choices, strict=True):
+            keys = min(choice, key=lambda keys: max(common[key] for key in keys), default=None)
+            if keys is None:
+                self._always.append(rule)
+                continue
+            for key in keys:
+                self._held.setdefault(key, []).append(rule)
+            if any(key[0] == "release" for key in keys if isinstance(key, tuple)):
+                self._held.setdefault(_UNREADABLE, []).append(rule)
+        self.by_place = any(rule.conditions.paths for rule in rules)
+        self._all = tuple(rules)
+
+    def about(self, file: FileFacts) -> Iterable[Rule]:
+        """The rules that may be about it, each once."""
+        if not file.sha256:
+            return self._all  # nothing is known of it, so any rule may be
+        held = self._held
+        found = list(self._always)
+        for key in _keys(file):
+            rules = held.get(key)
+            if rules:
+                found += rules
+        return {rule.number: rule for rule in found}.values() if len(found) > 1 else found
+
+
+def _keys(file: FileFacts) -> Iterator[Hashable]:
+    """Everything that a rule may have been entered under."""
+    yield "digest", file.sha256
+    yield "format", file.format
+    yield "status", file.status
+    if file.release is not None:
+        yield "release", file.release.product.casefold()
+    elif not file.release_readable:
+        yield _UNREADABLE
+    for seal in file.seals:
+        yield "key", seal.key
+        if seal.certificate:
+            yield "certificate", seal.certificate
+        yield "store", seal.store
+        yield "subject", seal.subject
+        for authority in seal.authorities:
+            yield "authority", authority.key_sha256
+            yield "authority", authority.certificate_sha256
+        for claim in seal.claims:
+            yield "claim", claim
+        if seal.catalog:
+            yield "catalog"
+    place = file.path
+    yield "place", place
+    while True:
+        place, slash, _ = place.rpartition("/")
+        if not slash:
+            return
+        yield "below", place
+
+
+def _choices(about: Conditions) -> list[Keys]:
+    """For each kind of condition, the things of which a file must have one."""
+    found: list[Keys] = [
+        _named("digest", about.digests),
+        _named("release", about.products),
+        _named("authority", about.authorities),
+        _named("store", about.stores),
+        _named("format", about.formats),
+        _named("status", about.statuses),
+        _of_all(map(_signer, about.signers)),
+        _of_all(map(_place, about.paths)),
+        frozenset({"catalog"} if about.catalogs else ()),
+    ]
+    return [keys for keys in found if keys]
+
+
+def _named(kind: str, values: Iterable[str]) -> Keys:
+    return frozenset((kind, value) for value in values)
+
+
+def _of_all(choices: Iterable[Keys]) -> Keys:
+    """What a file must have one of to fit one of several; nothing when one of them names nothing."""
+    found = list(choices)
+    return frozenset().union(*found) if found and all(found) else frozenset()
+
+
+def _signer(condition: SignerCondition) -> Keys:
+    if condition.keys:
+        return _named("key", condition.keys)
+    if condition.certificates:
+        return _named("certificate", condition.certificates)
+    if condition.subjects:
+        return _named("subject", condition.subjects)
+    for name, patterns in reversed(condition.claims):  # the issuer, which says least, comes first
+        if all(each.exact for each in patterns):
+            exact = [each.text for each in patterns]
+            return _named("subject", exact) if name == "subject" else frozenset(("claim", (name, e)) for e in exact)
+    return _named("authority", condition.roots)
+
+
+def _place(pattern: Pattern) -> Keys:
+    """The path itself, or the folder that everything lies below that fits."""
+    if pattern.exact:
+        return frozenset({("place", pattern.text)})
+    folder = os.path.dirname(pattern.literal) if "/" in pattern.literal else None
+    return frozenset() if folder is None else frozenset({("below", folder.rstrip("/"))})
