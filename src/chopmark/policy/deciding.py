@@ -17,7 +17,7 @@ from chopmark.policy.rules import ALLOW, DENY, NO_USERS
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from chopmark.core.reasons import Reason
     from chopmark.policy.facts import FileFacts, Process
@@ -214,12 +214,16 @@ class Compiled:
         self._index = Index(self.rules)
         self.about_users = any(rule.users != NO_USERS for rule in rules)
 
+    def candidates_for(self, file: FileFacts) -> Iterable[Rule]:
+        """The rules that have to be looked at for a file: few, however many there are."""
+        return self._index.about(file)
+
     def rule_on(self, file: FileFacts, kind: str, at: dt.datetime) -> Ruling:
         """What the policy says of a file used in some way (a name of facts.KINDS) at a time."""
         candidates = []
         until: dt.datetime | None = None
         by_place = False
-        for rule in self._index.about(file):
+        for rule in self.candidates_for(file):
             if rule.expires is not None:
                 if at >= rule.expires:
                     continue

@@ -1,0 +1,233 @@
+"""Decisions beside the naive oracle, and the laws that hold for all of them."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chopmark.core.signer import Authority
+from chopmark.core.verdict import Status
+from chopmark.core.versions import Release
+from chopmark.policy import language, reasons
+from chopmark.policy.deciding import Compiled, Effect, Mode
+from chopmark.policy.facts import FileFacts, Process, SealFacts
+from tests.support import policies, policy_oracle
+from tests.support.policies import DIGESTS, HEX, NOW
+
+if TYPE_CHECKING:
+    from chopmark.policy.deciding import Decision
+
+ANYBODY = Process(1000, "ada", "/usr/bin/sh", "/usr/sbin/sshd")
+_WORD = {
+    reasons.ALLOWED: policy_oracle.ALLOWED,
+    reasons.UNDECIDED: policy_oracle.UNDECIDED,
+    **dict.fromkeys((reasons.DENIED, reasons.BLOCKED, reasons.UNMET, reasons.NOTHING), policy_oracle.DENIED),
+}
+
+
+def compiled(rules: list[dict[str, Any]], mode: Mode = Mode.ENFORCE) -> Compiled:
+    return Compiled(language.parse(policy_oracle.written(rules), "p.toml").rules, mode)
+
+
+def decide(rules: list[dict[str, Any]], file: FileFacts, kind: str = "exec", process: Process = ANYBODY) -> Decision:
+    return compiled(rules).decide(file, kind, process, NOW)
+
+
+@settings(max_examples=250)
+@given(st.lists(policies.rules(), max_size=6), policies.files(), st.sampled_from(policies.KINDS), policies.PROCESSES)
+def test_decisions_are_those_of_the_oracle(
+    rules: list[dict[str, Any]], file: FileFacts, kind: str, process: Process
+) -> None:
+    decision = compiled(rules).decide(file, kind, process, NOW)
+    assert _WORD[decision.reason] == policy_oracle.decide(rules, file, kind, process, NOW)
+    assert decision.allowed is (decision.effect is Effect.ALLOW)
+
+
+@given(
+    st.lists(policies.rules(), max_size=5).flatmap(lambda rules: st.tuples(st.just(rules), st.permutations(rules))),
+    policies.files(),
+    policies.PROCESSES,
+)
+def test_the_order_of_rules_means_nothing(
+    both: tuple[list[dict[str, Any]], list[dict[str, Any]]], file: FileFacts, process: Process
+) -> None:
+    one, other = (compiled(rules).decide(file, "exec", process, NOW) for rules in both)
+    assert (one.effect, one.certain) == (other.effect, other.certain)
+
+
+@given(st.lists(policies.rules(), max_size=5), policies.rules("deny"), policies.files(), policies.PROCESSES)
+def test_one_more_denial_never_allows_more(
+    rules: list[dict[str, Any]], denial: dict[str, Any], file: FileFacts, process: Process
+) -> None:
+    before = compiled(rules).decide(file, "exec", process, NOW)
+    for more in ([denial, *rules], [*rules, denial]):
+        after = compiled(more).decide(file, "exec", process, NOW)
+        assert before.allowed or not after.allowed
+
+
+@given(st.lists(policies.rules(), max_size=5), policies.files(), st.sampled_from(list(Mode)), policies.PROCESSES)
+def test_every_mode_decides_and_only_softens(
+    rules: list[dict[str, Any]], file: FileFacts, mode: Mode, process: Process
+) -> None:
+    strict = compiled(rules).decide(file, "exec", process, NOW)
+    decision = compiled(rules, mode).decide(file, "exec", process, NOW)
+    assert decision.reason is strict.reason
+    assert decision.rule == strict.rule
+    if strict.allowed:
+        assert decision.effect is Effect.ALLOW
+    elif mode is Mode.AUDIT:
+        assert decision.effect is Effect.AUDIT
+    elif mode is Mode.LEARNING:
+        said = strict.reason in (reasons.DENIED, reasons.BLOCKED)
+        assert decision.effect is (Effect.DENY if said else Effect.AUDIT)
+    else:
+        assert decision.effect is Effect.DENY
+
+
+@given(st.lists(policies.rules(), max_size=5), policies.files(), policies.PROCESSES, policies.PROCESSES)
+def test_what_is_settled_holds_for_everybody(
+    rules: list[dict[str, Any]], file: FileFacts, one: Process, other: Process
+) -> None:
+    policy = compiled(rules)
+    ruling = policy.rule_on(file, "exec", NOW)
+    assert ruling.decide(one) == policy.decide(file, "exec", one, NOW)
+    if ruling.settled is not None:
+        assert ruling.decide(one) == ruling.decide(other) == ruling.settled
+
+
+@given(st.lists(policies.rules(), max_size=5), policies.files(), st.floats(0, 1))
+def test_a_ruling_holds_until_it_says(rules: list[dict[str, Any]], file: FileFacts, part: float) -> None:
+    policy = compiled(rules)
+    ruling = policy.rule_on(file, "exec", NOW)
+    span = (ruling.until - NOW) if ruling.until else dt.timedelta(days=1000)
+    later = NOW + span * part
+    if ruling.until is None or later < ruling.until:
+        again = policy.rule_on(file, "exec", later)
+        assert again.decide(ANYBODY).reason is ruling.decide(ANYBODY).reason
+
+
+@given(st.lists(policies.rules(), max_size=5), policies.files(), st.sampled_from(policies.PATHS))
+def test_only_rules_about_places_look_at_the_path(rules: list[dict[str, Any]], file: FileFacts, elsewhere: str) -> None:
+    policy = compiled(rules)
+    ruling = policy.rule_on(file, "exec", NOW)
+    moved = policy.rule_on(file._replace(path=elsewhere), "exec", NOW)
+    if not ruling.by_place:
+        assert moved.decide(ANYBODY).reason is ruling.decide(ANYBODY).reason
+
+
+# Single cases
+
+SIGNED = SealFacts(
+    "cms", Status.TRUSTED, "x509", "CN=A", HEX[0], HEX[1], authorities=(Authority("CN=R", HEX[4], HEX[5]),)
+)
+FILE = FileFacts("/opt/tool", HEX[2], "pe", Status.TRUSTED, (SIGNED,), Release("Tool.exe", "1.5.0.0"), writable=False)
+UNSIGNED = FILE._replace(status=Status.UNSIGNED, seals=())
+
+
+def test_a_more_particular_rule_binds_to_what_it_demands() -> None:
+    by_root = {"action": "allow", "ca": DIGESTS[4]}
+    newer = {"action": "allow", "product": "tool.EXE", "require": {"min-version": "1.6"}}
+    assert decide([by_root], FILE).allowed
+    decision = decide([by_root, newer], FILE)
+    assert (decision.reason, decision.unmet) == (reasons.UNMET, (("min-version", False),))
+    assert decision.rule is not None
+    assert decision.rule.require.version == "1.6"
+    assert decide([by_root, newer], FILE._replace(release=Release("Tool.exe", "1.6.0.0"))).allowed
+
+
+def test_places_that_anybody_may_write_to_are_never_allowed() -> None:
+    rule = {"action": "allow", "path": "/opt/**"}
+    assert decide([rule], UNSIGNED).allowed
+    assert decide([rule], UNSIGNED._replace(writable=True)).reason is reasons.NOTHING
+    assert decide([rule], UNSIGNED._replace(writable=None)).reason is reasons.UNDECIDED
+    assert decide([{**rule, "digest": DIGESTS[2]}], UNSIGNED._replace(writable=True)).allowed
+
+
+def test_what_is_known_to_be_bad_is_not_allowed_for_lying_somewhere() -> None:
+    rule = {"action": "allow", "path": "/opt/**"}
+    assert decide([rule], FILE._replace(status=Status.REJECTED)).reason is reasons.NOTHING
+    assert decide([rule], FILE._replace(status=Status.UNDECIDED)).reason is reasons.UNDECIDED
+    assert decide([{**rule, "status": "rejected"}], FILE._replace(status=Status.REJECTED)).allowed
+
+
+def test_a_denial_by_signer_does_not_need_a_trusted_signature() -> None:
+    rules = [{"action": "allow", "digest": DIGESTS[2]}, {"action": "deny", "signer": DIGESTS[0]}]
+    for status in Status:
+        seal = SIGNED._replace(status=status)
+        assert decide(rules, FILE._replace(status=status, seals=(seal,))).reason is reasons.DENIED
+
+
+def test_a_blocklist_is_above_every_rule() -> None:
+    decision = decide([{"action": "allow", "digest": DIGESTS[2]}], FILE._replace(blocked="drivers: x"))
+    assert (decision.effect, decision.reason, decision.detail) == (Effect.DENY, reasons.BLOCKED, "drivers: x")
+
+
+def test_distinct_signers_are_people_not_signatures() -> None:
+    rule = [{"action": "allow", "ca": DIGESTS[4], "require": {"signers": 2}}]
+    other = SIGNED._replace(subject="CN=B", key=HEX[3])
+    same_key, same_name = SIGNED._replace(subject="CN=C"), SIGNED._replace(key=HEX[5])
+    assert decide(rule, FILE._replace(seals=(SIGNED, other))).allowed
+    for second in (SIGNED, same_key, same_name):
+        assert decide(rule, FILE._replace(seals=(SIGNED, second))).unmet == (("signers", False),)
+    linked = (SIGNED, same_name, SIGNED._replace(subject="CN=D", key=HEX[5]))
+    assert decide(rule, FILE._replace(seals=linked)).unmet == (("signers", False),)
+
+
+def test_keys_of_one_openpgp_holder_are_one_signer() -> None:
+    rule = [{"action": "allow", "store": "corp", "require": {"signers": 2}}]
+    one = SealFacts("openpgp", Status.TRUSTED, "openpgp", "Ada", HEX[0], store="corp", claims=(("key", "AA"),))
+    subkey, other = one._replace(key=HEX[1]), one._replace(key=HEX[1], claims=(("key", "BB"),))
+    assert not decide(rule, FILE._replace(seals=(one, subkey))).allowed
+    assert decide(rule, FILE._replace(seals=(one, other))).allowed
+
+
+def test_a_key_rule_is_not_satisfied_by_an_identity_nor_the_other_way_round() -> None:
+    identity = SIGNED._replace(kind="oidc", subject="repo:x", claims=(("issuer", policies.ISSUER),))
+    by_identity = {"action": "allow", "signer": {"oidc": {"issuer": policies.ISSUER, "subject": "repo:*"}}}
+    assert not decide([{"action": "allow", "signer": DIGESTS[0]}], FILE._replace(seals=(identity,))).allowed
+    assert decide([by_identity], FILE._replace(seals=(identity,))).allowed
+    certificate = identity._replace(kind="x509")
+    assert not decide([by_identity], FILE._replace(seals=(certificate,))).allowed
+
+
+def test_an_older_version_than_was_seen_is_refused() -> None:
+    rule = [{"action": "allow", "ca": DIGESTS[4], "require": {"no-rollback": True}}]
+    assert decide(rule, FILE).allowed
+    assert decide(rule, FILE._replace(newest="1.5")).allowed
+    assert decide(rule, FILE._replace(newest="1.5.1")).unmet == (("no-rollback", False),)
+    assert decide(rule, FILE._replace(release=None)).unmet == (("no-rollback", False),)
+    assert decide(rule, FILE._replace(release=None, release_readable=False)).reason is reasons.UNDECIDED
+
+
+@pytest.mark.parametrize(
+    ("revocation", "reason"),
+    [("good", reasons.ALLOWED), ("unchecked", reasons.UNDECIDED), ("nobody", reasons.UNMET)],
+)
+def test_revocation_has_to_have_been_asked_about(revocation: str, reason: object) -> None:
+    rule = [{"action": "allow", "ca": DIGESTS[4], "require": {"revocation": "require"}}]
+    assert decide(rule, FILE._replace(seals=(SIGNED._replace(revocation=revocation),))).reason is reason
+
+
+def test_who_uses_it_is_asked_each_time() -> None:
+    policy = compiled([{"action": "allow", "ca": DIGESTS[4], "user": ["ada", 0]}])
+    ruling = policy.rule_on(FILE, "exec", NOW)
+    assert ruling.settled is None
+    assert ruling.decide(ANYBODY).allowed
+    assert ruling.decide(Process(0, "root")).allowed
+    assert ruling.decide(Process(5, "eve")).reason is reasons.NOTHING
+    assert ruling.decide(Process(5)).reason is reasons.UNDECIDED
+    assert policy.rule_on(UNSIGNED, "exec", NOW).settled is not None
+
+
+def test_ten_thousand_rules_leave_few_to_look_at() -> None:
+    rules = [{"action": "allow", "digest": f"sha256:{number:064x}"} for number in range(3000)]
+    rules += [{"action": "allow", "path": f"/srv/{number}/**"} for number in range(3000)]
+    rules += [{"action": "allow", "signer": DIGESTS[1], "path": f"/srv/{number}/*"} for number in range(3000)]
+    policy = compiled([*rules, {"action": "allow", "ca": DIGESTS[4]}])
+    assert len(list(policy.candidates_for(FILE))) == 1
+    there = FILE._replace(path="/srv/7/tool", seals=(SIGNED._replace(key=HEX[1]),))
+    assert len(list(policy.candidates_for(there))) == 3

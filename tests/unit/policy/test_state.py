@@ -1,0 +1,135 @@
+"""What is remembered of versions, and what happens when somebody meddles with it."""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+from pathlib import Path
+
+import pytest
+
+from chopmark.core import limits
+from chopmark.core.errors import BrokenError
+from chopmark.core.patch import WriteError
+from chopmark.core.verdict import Status
+from chopmark.core.versions import Release
+from chopmark.policy import reasons, state
+from chopmark.policy.facts import FileFacts, SealFacts
+
+SEAL = SealFacts("cms", Status.TRUSTED, "x509", "CN=A", "a" * 64)
+FILE = FileFacts("/opt/tool", "b" * 64, "pe", Status.TRUSTED, (SEAL,), Release("Tool", "1.5"))
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("CHOPMARK_HOME", str(tmp_path))
+    return tmp_path
+
+
+def remember(name: str, version: int, sha256: str = "x") -> None:
+    with state.opened(write=True) as known:
+        known.saw_policy(name, version, sha256)
+
+
+def test_an_older_policy_is_refused_and_another_of_the_same_version() -> None:
+    remember("hosts", 3)
+    remember("hosts", 3)
+    remember("other", 1)
+    with pytest.raises(BrokenError) as error:
+        remember("hosts", 2)
+    assert error.value.reason is reasons.ROLLBACK
+    with pytest.raises(BrokenError) as error:
+        remember("hosts", 3, "y")
+    assert error.value.reason is reasons.SAME_VERSION
+    remember("hosts", 4, "y")
+    with state.opened(write=False) as known:
+        assert known.policies == {"hosts": state.Seen(4, "y"), "other": state.Seen(1, "x")}
+
+
+def test_products_are_remembered_by_who_signed_them() -> None:
+    with state.opened(write=True) as known:
+        known.saw_file(FILE)
+        known.saw_file(FILE._replace(release=Release("tool", "1.4")))
+        known.saw_file(FILE._replace(release=Release("Tool", "none")))
+        known.saw_file(FILE._replace(seals=(SEAL._replace(key="c" * 64, status=Status.REJECTED),)))
+    with state.opened(write=False) as known:
+        assert known.newest(Release("TOOL", "1"), ["a" * 64]) == "1.5"
+        assert known.newest(Release("Tool", "1"), ["c" * 64]) == ""
+        assert known.newest(Release("Tool", "1", "semver"), ["a" * 64]) == ""
+        assert known.newest(None, ["a" * 64]) == ""
+
+
+@pytest.mark.parametrize("change", [b"", b"x", b"{}\nseal 00", b"\xff", b"\nseal zz"])
+def test_a_file_that_others_wrote_is_not_believed(change: bytes) -> None:
+    remember("hosts", 3)
+    Path(state.path()).write_bytes(change)
+    with pytest.raises(state.StateError), state.opened(write=False):
+        pass
+
+
+def test_every_flipped_byte_is_noticed() -> None:
+    remember("hosts", 3)
+    whole = Path(state.path()).read_bytes()
+    for place in range(len(whole)):
+        Path(state.path()).write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(state.StateError), state.opened(write=False):
+            pass
+
+
+def test_a_file_that_is_gone_is_noticed_until_somebody_says_so() -> None:
+    remember("hosts", 3)
+    Path(state.path()).unlink()
+    with pytest.raises(state.StateError):
+        remember("hosts", 1)
+    state.reset()
+    remember("hosts", 1)
+
+
+def test_a_key_that_others_can_read_seals_nothing(home: Path) -> None:
+    remember("hosts", 3)
+    (home / "data" / "versions.key").chmod(0o644)
+    with pytest.raises(state.StateError), state.opened(write=False):
+        pass
+
+
+def test_a_sealed_file_of_another_shape_is_not_believed() -> None:
+    from chopmark.trust import sealing
+
+    remember("hosts", 3)
+    secret = sealing.key("versions", make=False)
+    assert secret is not None
+    shapes: list[object] = [[], {"version": 2}, {"version": 1, "policies": 5, "products": {}}]
+    for values in (*shapes, {"version": 1, "policies": {"a": 1}}):
+        body = json.dumps(values).encode()
+        Path(state.path()).write_bytes(body + b"\nseal " + sealing.seal(secret, body).hex().encode())
+        with pytest.raises(state.StateError), state.opened(write=False):
+            pass
+
+
+def test_more_products_than_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "POLICY_PRODUCTS_MAX", 0)
+    with pytest.raises(WriteError), state.opened(write=True) as known:
+        known.saw_file(FILE)
+
+
+def test_a_folder_that_cannot_be_made_is_one_clear_error(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (home / "file").write_text("")
+    monkeypatch.setenv("CHOPMARK_HOME", str(home / "file"))
+    with pytest.raises(WriteError):
+        remember("hosts", 1)
+
+
+def _many(name: str) -> None:
+    for version in range(1, 6):
+        remember(name, version)
+
+
+def test_several_processes_lose_nothing() -> None:
+    context = multiprocessing.get_context("fork")
+    workers = [context.Process(target=_many, args=(f"policy {number}",)) for number in range(4)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join(30)
+    with state.opened(write=False) as known:
+        assert {name: seen.version for name, seen in known.policies.items()} == {f"policy {n}": 5 for n in range(4)}
