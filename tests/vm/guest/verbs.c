@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/fsverity.h>
+#include <linux/kexec.h>
 #include <linux/keyctl.h>
 #include <linux/loop.h>
 #include <stdio.h>
@@ -268,15 +269,16 @@ static int detach(char **a)
     return umount(a[0]) ? errno : 0;
 }
 
-/* KERNEL INITRD: load a kernel to be started next, and forget it again. */
+/* KERNEL: load a kernel to be started next, and forget it again. */
 static int kexec(char **a)
 {
-    int kernel = open(a[0], O_RDONLY | O_CLOEXEC), initrd = open(a[1], O_RDONLY | O_CLOEXEC);
-    int result = syscall(SYS_kexec_file_load, kernel, initrd, 1, "", 0) ? errno : 0;
+    int kernel = open(a[0], O_RDONLY | O_CLOEXEC);
+    if (kernel < 0)
+        return errno;
+    int result = syscall(SYS_kexec_file_load, kernel, -1, 1, "", KEXEC_FILE_NO_INITRAMFS) ? errno : 0;
     close(kernel);
-    close(initrd);
     if (!result)
-        syscall(SYS_kexec_file_load, -1, -1, 0, NULL, 1 /* KEXEC_FILE_UNLOAD */);
+        syscall(SYS_kexec_file_load, -1, -1, 0, NULL, KEXEC_FILE_UNLOAD);
     return result;
 }
 
