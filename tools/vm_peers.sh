@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Brings what `make vm` boots into build/vm: QEMU and compilers from apt, and, only unpacked, never installed, Debian's signed
-# kernels, its shim and the firmware OVMF. Does nothing when all are there; `rm -rf build/vm` brings newer ones.
+# kernels, its boot loaders and the firmware OVMF. Does nothing when all are there; `rm -rf build/vm` brings newer ones.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source tools/apt.sh
@@ -12,6 +12,7 @@ declare -A package=(
     [zstd]=zstd
     [lz4]=lz4
     [mke2fs]=e2fsprogs
+    [objcopy]=binutils
 )
 declare -A missing=()
 for program in "${!package[@]}"; do
@@ -23,7 +24,9 @@ if [ ${#missing[@]} -gt 0 ]; then
 fi
 
 lab=build/vm
-[ ! -f $lab/complete ] || exit 0
+# Made anew when this script asks for something else.
+wanted=$(cksum <tools/vm_peers.sh)
+[ "$(cat $lab/complete 2>/dev/null)" != "$wanted" ] || exit 0
 rm -rf $lab
 mkdir -p $lab
 lab=$(realpath $lab)
@@ -61,20 +64,23 @@ unpack() {
 
 # The packages of the kernel that the suite's metapackage names: one up to 6.12, three of its parts since.
 kernel() {
-    local image
+    local image parts
     image=$(apt-cache "${with[@]}" depends linux-image-cloud-amd64 | sed -n 's/^ *Depends: \(linux-image-.*\)/\1/p' | tail -n 1)
-    apt-cache "${with[@]}" depends "$image" | sed -n 's/^ *Depends: \(linux-\(base\|binary\|modules\)-.*\)/\1/p'
-    apt-cache "${with[@]}" depends "$image" | grep -q 'Depends: linux-binary' || echo "$image"
+    parts=$(apt-cache "${with[@]}" depends "$image" | sed -n 's/^ *Depends: \(linux-\(base\|binary\|modules\)-.*\)/\1/p')
+    case $parts in
+    *linux-binary-*) echo "$parts" ;;
+    *) echo "$image" ;;
+    esac
 }
 
-echo "Downloading kernels, shim and firmware for the virtual machines (about 75 MB) into build/vm" >&2
+echo "Downloading kernels, boot loaders and firmware for the virtual machines (about 75 MB) into build/vm" >&2
 private old "$mirror bookworm main" "$security bookworm-security main"
 mapfile -t parts < <(kernel)
 unpack "$lab/linux-old" "${parts[@]}"
-unpack "$lab/shim" shim-signed
+unpack "$lab/loaders" shim-signed systemd-boot-efi grub-efi-amd64-signed
 private firmware "$mirror trixie main"
 unpack "$lab/ovmf" ovmf
 private new "$mirror trixie-backports main"
 mapfile -t parts < <(kernel)
 unpack "$lab/linux-new" "${parts[@]}"
-touch "$lab/complete"
+echo "$wanted" >"$lab/complete"

@@ -17,7 +17,10 @@ LAB = ROOT / "build" / "vm"
 LOGS = LAB / "logs"
 GUEST = Path(__file__).resolve().parent / "guest"
 FIRMWARE = LAB / "ovmf" / "usr" / "share" / "OVMF"
-SHIM = LAB / "shim" / "usr" / "lib" / "shim" / "shimx64.efi.signed"
+LOADERS = LAB / "loaders" / "usr" / "lib"
+SHIM = LOADERS / "shim" / "shimx64.efi.signed"
+SYSTEMD = LOADERS / "systemd" / "boot" / "efi"
+GRUB = LOADERS / "grub" / "x86_64-efi-signed" / "grubx64.efi.signed"
 
 _LINUX = ("gcc", "-static", "-s")
 # What an EFI application is for a compiler: a DLL of subsystem 10 without a C library.
