@@ -24,6 +24,7 @@ VERBS = {
     "catalog": "list the files of a tree or host, sign the list, compare with it",
     "secureboot": "make, sign and read the lists of Secure Boot: db, dbx, KEK",
     "fsverity": "digests of fs-verity: compute, measure, enable",
+    "dmverity": "volumes of dm-verity: make, show and check trees of digests",
     "store": "show and change the trust stores",
     "evidence": "show certificates, lists and answers at hand, and their age",
     "blocklist": "say what is never to be trusted: certificates, keys, files, drivers",

@@ -41,6 +41,8 @@ IMA_SIGNATURE_MAX = 4 * KIB
 """A signature of IMA's or EVM's with its header; the kernel takes attributes of up to 64 KiB."""
 FS_VERITY_SIGNATURE_MAX = 16128
 """A built-in signature of fs-verity (Linux, fs/verity/fsverity_private.h: FS_VERITY_MAX_SIGNATURE_SIZE)."""
+DM_VERITY_NAMED_MAX = 16
+"""Damaged blocks of a volume that are named; the others are counted."""
 IMA_SIGNERS_MAX = 16
 """Certificates that are tried because the end of their key identifier is the one a signature names."""
 SSH_SIGNATURE_MAX = 64 * KIB

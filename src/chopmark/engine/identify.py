@@ -62,14 +62,27 @@ def known(name: str) -> Format | None:
 
 
 def beside(artifact: Artifact, apart_from: Format) -> list[Format]:
-    """The formats that keep signatures in a file beside the artifact, as far as there are such files."""
-    return [format_ for format_ in formats().values() if format_ is not apart_from and _is_beside(artifact, format_)]
+    """The formats that keep signatures in a file beside the artifact, as far as there are such files.
+
+    A file that `apart_from` itself keeps its signature in is nobody else's.
+    """
+    taken = set(_places(apart_from))
+    return [
+        format_ for format_ in formats().values() if format_ is not apart_from and _is_beside(artifact, format_, taken)
+    ]
 
 
-def _is_beside(artifact: Artifact, format_: Format) -> bool:
-    owns: Callable[[bytes], bool] | None = getattr(format_, "owns", None)
+def _places(format_: Format) -> tuple[str, ...]:
     suffix = getattr(format_, "companion", "")
-    for each in getattr(format_, "companions", (suffix,) if suffix else ()):
+    places: tuple[str, ...] = getattr(format_, "companions", (suffix,) if suffix else ())
+    return places
+
+
+def _is_beside(artifact: Artifact, format_: Format, taken: set[str]) -> bool:
+    owns: Callable[[bytes], bool] | None = getattr(format_, "owns", None)
+    for each in _places(format_):
+        if each in taken:
+            continue
         data = artifact.companion(each)
         if data is not None and (owns is None or owns(data)):
             return True

@@ -14,18 +14,27 @@ if TYPE_CHECKING:
 class MerkleTree:
     """Feed it the data in order; `root` is the digest at the top.
 
-    `prefix` is hashed in front of every block (the salt); `slot` is the room that a digest has in a block; `sink` is
-    given every block of digests, with its level, counted from the data. (Linux, Documentation/filesystems/fsverity.rst,
+    `prefix` is hashed in front of every block (the salt); `slot` is the room that a digest has in a block; blocks of
+    data have `leaf_size`, if that is not the same; `sink` is given every block of digests, with its level, counted from
+    the data. (Linux, Documentation/filesystems/fsverity.rst,
     "Merkle tree", and Documentation/admin-guide/device-mapper/verity.rst, "Hash Tree".)
     """
 
     def __init__(
-        self, algorithm: str, block_size: int, prefix: bytes = b"", *, slot: int = 0, sink: Sink | None = None
+        self,
+        algorithm: str,
+        block_size: int,
+        prefix: bytes = b"",
+        *,
+        slot: int = 0,
+        leaf_size: int = 0,
+        sink: Sink | None = None,
     ) -> None:
         self._algorithm = algorithm
         self._start = hashlib.new(algorithm, prefix, usedforsecurity=False)
         self._plain: Callable[..., hashlib._Hash] | None = getattr(hashlib, algorithm) if not prefix else None
         self._block_size = block_size
+        self._leaf_size = leaf_size or block_size
         self._padding = bytes(max(slot - self._start.digest_size, 0))
         self._slot = self._start.digest_size + len(self._padding)
         self._sink = sink
@@ -35,7 +44,7 @@ class MerkleTree:
 
     def update(self, data: bytes | memoryview) -> None:
         """The next bytes, as many as there are."""
-        size, view = self._block_size, memoryview(data)
+        size, view = self._leaf_size, memoryview(data)
         if self._rest:
             wanted = size - len(self._rest)
             self._rest += view[:wanted]
@@ -51,7 +60,7 @@ class MerkleTree:
     def root(self) -> bytes:
         """The digest at the top, after which nothing more may be added; zeros when there was no data at all."""
         if self._rest:
-            self._push(0, [self._digest(self._filled(self._rest))])
+            self._push(0, [self._digest(bytes(self._rest).ljust(self._leaf_size, b"\0"))])
             self._rest.clear()
         level = 0
         while self._counts[level] > 1:

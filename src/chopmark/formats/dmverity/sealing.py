@@ -1,0 +1,82 @@
+"""The seal of a root hash."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from chopmark.core.contracts import Content
+from chopmark.core.errors import MalformedError, RefusedError
+from chopmark.core.patch import Patch
+from chopmark.core.seal import Claim, Payload, Range, Recipe, Seal
+from chopmark.envelopes import module
+from chopmark.formats.dmverity import reasons
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from chopmark.core.artifact import Artifact
+    from chopmark.core.contracts import SealOptions
+
+SUFFIX = ".p7s"
+_DATA = "1.2.840.113549.1.7.1"
+"""id-data (RFC 5652 clause 4)."""
+_DIGITS = re.compile(rb"[0-9a-f]{64}|[0-9a-f]{96}|[0-9a-f]{128}")
+_LONGEST = 128
+_PURPOSE = "module-signing"
+"""The kernel asks for no extended key usage, as with its modules (ADR 0101)."""
+
+
+def root_hash(artifact: Artifact) -> str:
+    """The digits; empty when the file is anything else than 64, 96 or 128 of them, lower case, with nothing behind."""
+    data = artifact.view.read(0, _LONGEST + 1)
+    return data.decode("ascii") if _DIGITS.fullmatch(data) else ""
+
+
+def seals(artifact: Artifact) -> Iterator[Seal]:
+    """The signature in the companion."""
+    data = artifact.companion(SUFFIX)
+    if data is None:
+        return
+    envelope = module.envelope_in(data)
+    form = reasons.ROOT_HASH if root_hash(artifact) else reasons.ROOT_HASH_WRONG
+    yield Seal(
+        f"signature in *{SUFFIX}",
+        envelope,
+        (Claim("root hash", _whole(artifact, envelope.digest_algorithm), None),),
+        purpose=_PURPOSE,
+        findings=(form.found(),),
+    )
+
+
+def recipe(artifact: Artifact, options: SealOptions) -> Recipe:
+    """What a new signature would cover."""
+    if not root_hash(artifact):
+        message = (
+            f"{artifact.name}: a root hash is 64, 96 or 128 hexadecimal digits in lower case, no line break behind "
+            "(printf %s HASH > FILE)"
+        )
+        raise RefusedError(message)
+    return _whole(artifact, options.digest_algorithm)
+
+
+def content(artifact: Artifact, payload: Payload) -> Content:
+    """The digits, which are what the kernel holds the signature against."""
+    message = artifact.view.read(0, payload.length)
+    return Content(_DATA, payload.recipe.algorithm, payload.value, message=message)
+
+
+def embed(artifact: Artifact, envelope: bytes, options: SealOptions) -> Patch:
+    """Write the companion. Raises RefusedError where there is one and this is to be a second, or it is none."""
+    if options.append and artifact.companion(SUFFIX) is not None:
+        message = f"{artifact.name}{SUFFIX}: there is a signature already, and the kernel takes one only"
+        raise RefusedError(message)
+    try:
+        module.envelope_in(envelope)
+    except MalformedError as error:
+        raise RefusedError(f"no signature for a root hash: {error}") from None
+    return Patch((envelope,), SUFFIX)
+
+
+def _whole(artifact: Artifact, algorithm: str) -> Recipe:
+    return Recipe(algorithm, (Range(0, artifact.view.size),))
