@@ -22,7 +22,7 @@ VERBS = {
     "ocsp": "answer and ask whether certificates were revoked",
     "log": "keep and check transparency logs",
     "catalog": "list the files of a tree or host, sign the list, compare with it",
-    "secureboot": "make, sign and read the lists of Secure Boot: db, dbx, KEK",
+    "secureboot": "make and sign the lists of Secure Boot; judge boot loaders",
     "fsverity": "digests of fs-verity: compute, measure, enable",
     "dmverity": "volumes of dm-verity: make, show and check trees of digests",
     "store": "show and change the trust stores",

@@ -1,4 +1,4 @@
-"""Secure Boot: make, sign and read what firmware trusts (PK, KEK, db, dbx).
+"""Secure Boot: make, sign and read what firmware trusts (PK, KEK, db, dbx), and judge images as firmware and shim do.
 
 Lists of certificates and digests lie alone in files (.esl), in signed updates (.auth) or in efivarfs; all are read. To
 enrol keys: `create` a list, `sign-update` it with PK or KEK, and give the .auth to efi-updatevar or to the firmware.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from chopmark.cli import output, secureboot_update
+from chopmark.cli import output, secureboot_check, secureboot_update
 from chopmark.core import clock
 from chopmark.core import patch as patches
 from chopmark.core.errors import ChopmarkError, MalformedError, UsageError
@@ -50,6 +50,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     create.add_argument("--list", action="append", default=[], metavar="F", help="what is in another list, too")
     create.add_argument("--owner", metavar="GUID", default="", help="whose entries they are (default: all zeros)")
     secureboot_update.add_actions(actions)
+    secureboot_check.add_actions(actions)
 
 
 def run(args: Namespace) -> int:

@@ -38,7 +38,6 @@ def holds(signed: SignedData, content: bytes) -> Signed:
     own = next((each for each in carried if checking.is_named(signer, each)), None)
     if own is None:
         raise MalformedError("the signer's certificate does not travel along")
-    _ = own.subject_text
     algorithms.verify(
         own.spki, signer.signature_algorithm, signer.signature, _covered(signer, content), signer.digest_algorithm
     )

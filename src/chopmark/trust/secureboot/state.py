@@ -10,9 +10,10 @@ from chopmark.core.artifact import read_small
 from chopmark.core.errors import InputError, MalformedError, UsageError
 from chopmark.envelopes import pem, x509
 from chopmark.envelopes.efi import lists, update, variables
+from chopmark.trust.secureboot import chains
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
 LIVE = "/sys/firmware/efi/efivars"
 _FILE_MAX = limits.EFI_LISTS_MAX + limits.ENVELOPE_MAX
@@ -66,6 +67,11 @@ def entries(path: str) -> Entries:
         return tuple(lists.read(variables.read(data).value))
     except MalformedError as error:
         raise UsageError(f"{path}: neither signature lists nor certificates: {error}") from None
+
+
+def x509_entries(found: Iterable[lists.Entry]) -> list[x509.Certificate]:
+    """The certificates among some entries that can be read; firmware passes over the others as well."""
+    return chains.certificates(each.data for each in found if each.kind.name == "x509")
 
 
 def certificates(path: str) -> list[x509.Certificate]:

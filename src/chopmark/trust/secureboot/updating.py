@@ -12,7 +12,6 @@ from chopmark.trust.secureboot import chains, reasons
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Sequence
 
     from chopmark.core.finding import Finding
     from chopmark.envelopes import x509
@@ -131,8 +130,3 @@ def fits(update: Update, variable: str, *, append: bool) -> bool:
     except MalformedError:
         return False
     return True
-
-
-def x509_entries(entries: Sequence[lists.Entry]) -> list[x509.Certificate]:
-    """The certificates among some entries that can be read."""
-    return chains.certificates(each.data for each in entries if each.kind.name == "x509")
