@@ -64,6 +64,7 @@ def _show(facts: dict[str, Any], *, as_json: bool) -> None:
         return
     print(output.clean(facts["path"]))
     rows = [("format", facts["title"]), ("size", f"{facts['size']:,} bytes")]
+    rows += facts["facts"].items()
     if facts["broken"]:
         rows.append(("broken", facts["broken"]))
     elif not facts["seals"]:

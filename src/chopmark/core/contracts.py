@@ -159,6 +159,14 @@ class Versioned(Protocol):
         """
 
 
+@runtime_checkable
+class Shows(Protocol):
+    """A format whose files have more to show than their signatures."""
+
+    def facts(self, artifact: Artifact) -> Sequence[tuple[str, str]]:
+        """What is in it, for people: what it is about, and what there is; raises MalformedError."""
+
+
 class Voucher(Protocol):
     """A signed list of files, which itself was judged: through it files are trusted that carry no signature."""
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from chopmark.core import clock
 from chopmark.core import digest as digests
+from chopmark.core.contracts import Shows
 from chopmark.core.errors import MalformedError
 from chopmark.core.reasons import CATALOG
 from chopmark.core.seal import CONTENT
@@ -13,7 +14,10 @@ from chopmark.engine import check, identify, report
 from chopmark.envelopes import x509
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from chopmark.core.artifact import Artifact
+    from chopmark.core.contracts import Format
     from chopmark.core.finding import Finding
     from chopmark.core.proof import Proof, Stamp
     from chopmark.core.seal import Payload, Seal
@@ -35,9 +39,20 @@ def inspect(artifact: Artifact, format_name: str = "") -> dict[str, Any]:
         "format": format_.name,
         "title": format_.title,
         "size": artifact.view.size,
+        "facts": dict(_facts(artifact, format_)),
         "seals": [_seal(owned.seal, computed) for owned, computed in zip(found, payloads, strict=True)],
         "broken": "; ".join(map(_broken, broken)),
     }
+
+
+def _facts(artifact: Artifact, format_: Format) -> Sequence[tuple[str, str]]:
+    """What the format has to show beside signatures; what breaks it is told elsewhere."""
+    if not isinstance(format_, Shows):
+        return ()
+    try:
+        return format_.facts(artifact)
+    except MalformedError:
+        return ()
 
 
 def _seal(seal: Seal, payloads: list[Payload]) -> dict[str, Any]:

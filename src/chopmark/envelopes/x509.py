@@ -47,6 +47,8 @@ EKU_TIME_STAMPING = "1.3.6.1.5.5.7.3.8"
 EKU_OCSP_SIGNING = "1.3.6.1.5.5.7.3.9"
 EKU_MODULE_SIGNING = "1.3.6.1.4.1.2312.16.1.2"
 """Kernel modules and nothing else, as shim and the distributions' signers understand it."""
+EKU_SECURE_BOOT = "1.3.6.1.4.1.311.80.2.1"
+"""Images for firmware: what Microsoft puts into the certificates below its UEFI CAs, beside code signing."""
 EKU_LIFETIME_SIGNING = "1.3.6.1.4.1.311.10.3.13"
 
 # Named bits of KeyUsage

@@ -21,9 +21,13 @@ PURPOSES = {
     "code-signing": x509.EKU_CODE_SIGNING,
     "time-stamping": x509.EKU_TIME_STAMPING,
     "module-signing": x509.EKU_MODULE_SIGNING,
+    "secure-boot": x509.EKU_SECURE_BOOT,
     "any": "",
 }
 """What a certificate can be asked to be for, and the extended key usage that says so."""
+
+KERNEL_SIDE = frozenset({x509.EKU_MODULE_SIGNING, x509.EKU_SECURE_BOOT})
+"""Kernel modules and images for firmware: code signing permits both, and a signer who names no purpose at all does."""
 
 
 def purpose_oid(purpose: str) -> str:
@@ -38,8 +42,8 @@ def purpose_oid(purpose: str) -> str:
 
 
 def saying(oid: str) -> frozenset[str]:
-    """The extended key usages that permit a purpose: code signing includes kernel modules (ADR 0101)."""
-    return frozenset({oid, x509.EKU_CODE_SIGNING} if oid == x509.EKU_MODULE_SIGNING else {oid})
+    """The extended key usages that permit a purpose: code signing includes those of KERNEL_SIDE."""
+    return frozenset({oid, x509.EKU_CODE_SIGNING} if oid in KERNEL_SIDE else {oid})
 
 
 def purpose_name(oid: str) -> str:

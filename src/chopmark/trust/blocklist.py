@@ -198,6 +198,12 @@ def parse(data: bytes, path: str, changed: dt.datetime | None = None) -> Blockli
         from chopmark.trust import blocklist_text
 
         return blocklist_text.parse(data, name, path)
+    from chopmark.envelopes.efi import variables
+
+    if variables.recognised(data):
+        from chopmark.trust import blocklist_efi
+
+        return blocklist_efi.parse(data, name, path, changed)
     from chopmark.trust import app_control
 
     policy = app_control.parse(data)

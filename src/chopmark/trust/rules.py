@@ -215,8 +215,8 @@ def _leaf(certificate: x509.Certificate, oid: str, *, is_anchor: bool) -> list[F
 
 
 def _serves(purposes: Sequence[str] | None, oid: str) -> bool:
-    """Whether a signer's extended key usage names a purpose; most keys for kernel modules have none at all."""
-    if oid == x509.EKU_MODULE_SIGNING:
+    """Whether a signer's extended key usage names a purpose; most keys for modules and firmware have none at all."""
+    if oid in anchors.KERNEL_SIDE:
         return purposes is None or not {*anchors.saying(oid), x509.EKU_ANY}.isdisjoint(purposes)
     return purposes is not None and oid in purposes
 

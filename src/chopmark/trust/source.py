@@ -15,7 +15,7 @@ from chopmark.trust.anchors import UNCONSTRAINED, Anchor, Constraints, purpose_n
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-CERTIFICATE_SUFFIXES = (".pem", ".crt", ".cer", ".der")
+CERTIFICATE_SUFFIXES = (".pem", ".crt", ".cer", ".der", ".esl", ".auth")
 CRL_SUFFIX = ".crl"
 _MARK = "# chopmark:"
 """Begins the comment above a certificate that says how far it is trusted."""
@@ -158,7 +158,12 @@ def remark(
 
 
 def entries(data: bytes) -> list[Entry]:
-    """The certificates in PEM or DER, with their remarks. Raises MalformedError when there is none."""
+    """The certificates in PEM or DER, with their remarks, or in signature lists of UEFI, whose are for firmware alone.
+
+    Raises MalformedError when there is none.
+    """
+    if not data.startswith(b"\x30") and b"-----BEGIN " not in data and (found := _firmware(data)):
+        return found
     remarks = _remarks(data)
     if not remarks:
         return [Entry(raw, {}) for raw in _all(data)]
@@ -172,6 +177,24 @@ def entries(data: bytes) -> list[Entry]:
     if remarks:
         raise MalformedError("a remark that stands above no certificate")
     return found
+
+
+def is_firmware(data: bytes) -> bool:
+    """Whether it is a file of signature lists, as UEFI has them."""
+    from chopmark.envelopes.efi import variables  # hardly any store has some
+
+    return variables.recognised(data)
+
+
+def _firmware(data: bytes) -> list[Entry]:
+    """The certificates in signature lists: each is trusted as firmware does, also where it leads to no root."""
+    if not is_firmware(data):
+        return []
+    from chopmark.envelopes.efi import lists, variables
+
+    remarks = {"trust": "anchor", "purposes": "secure-boot"}
+    found = [each.data for each in lists.read(variables.read(data).value) if each.kind.name == "x509"]
+    return [Entry(raw, remarks) for raw in dict.fromkeys(found)]
 
 
 def _all(data: bytes) -> list[bytes]:

@@ -200,8 +200,9 @@ def _keys_in(path: str, name: str) -> list[KnownKey] | None:
     except InputError as error:
         raise UsageError(str(error)) from None
     # Certificates are what stores mostly hold: for them nothing else is loaded.
-    certificates = data.startswith(b"\x30") or b"-----BEGIN CERTIFICATE-----" in data
-    return None if certificates else keyring.load(path, data, name, source.changed([path]))
+    if data.startswith(b"\x30") or b"-----BEGIN CERTIFICATE-----" in data or source.is_firmware(data):
+        return None
+    return keyring.load(path, data, name, source.changed([path]))
 
 
 def _folder_of(name: str) -> str:

@@ -37,6 +37,12 @@ class Stored(NamedTuple):
         return "signature lists" if self.attributes is None else "efivarfs variable"
 
 
+def recognised(data: bytes) -> bool:
+    """Whether the beginning is that of a list of a type that is known, in any of the forms of files."""
+    known = {kind.octets for kind in lists.KINDS}
+    return data[: guid.SIZE] in known or data[PREFIX : PREFIX + guid.SIZE] in known or update.looks_like(data)
+
+
 def read(data: bytes) -> Stored:
     """Signature lists, alone, in a signed update or in a file of efivarfs. Raises BrokenError for anything else."""
     if update.looks_like(data):

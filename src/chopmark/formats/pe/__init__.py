@@ -89,5 +89,11 @@ class PeFormat:
 
         return version.release(artifact.view)
 
+    def facts(self, artifact: Artifact) -> Sequence[tuple[str, str]]:
+        """What an image for firmware is, and what a unified kernel image is made of."""
+        from chopmark.formats.pe import facts
+
+        return facts.facts(artifact)
+
 
 FORMAT: Format = PeFormat()

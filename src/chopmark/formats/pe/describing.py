@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from chopmark.core.seal import Range
     from chopmark.formats.pe.image import Image
 
-_ALGORITHMS = ("sha1", "sha256")
-"""Those of Microsoft's lists."""
+_ALGORITHMS = ("sha1", "sha256", "sha384", "sha512")
+"""Those of Microsoft's lists, and of dbx."""
 
 
 def describe(artifact: Artifact) -> Description:

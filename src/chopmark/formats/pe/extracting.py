@@ -55,7 +55,8 @@ def _seal(image: Image, envelope: authenticode.AuthenticodeEnvelope, placement: 
             findings.append(reasons.PAGE_HASHES_IMPOSSIBLE.found(reason))
         else:
             claims.append(Claim("page hashes", Recipe(algorithm, image.covered(), pages.TRANSFORM), claimed))
-    return Seal(envelope.where, envelope, tuple(claims), envelope.depth, findings=tuple(findings))
+    purpose = "secure-boot" if image.efi else "code-signing"
+    return Seal(envelope.where, envelope, tuple(claims), envelope.depth, purpose, tuple(findings))
 
 
 def _subject(image: Image, data_type: str) -> list[Finding]:
