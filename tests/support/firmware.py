@@ -5,11 +5,19 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING
 
-from chopmark.envelopes.efi import lists, making, update
+from chopmark.core import digest as digests
+from chopmark.core.artifact import Artifact
+from chopmark.core.contracts import SealOptions
+from chopmark.engine import sign
+from chopmark.envelopes import timestamp
+from chopmark.envelopes.efi import lists, making, update, variables
 from tests.support import pki
+from tests.vectors.pe import make
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from chopmark.core.contracts import Stamper
 
 PK = pki.leaf(None, "Example PK", kind="rsa4096")
 KEK = pki.leaf(None, "Example KEK", kind="rsa3072")
@@ -43,10 +51,41 @@ def signed(
     return update.read(making.sign(wish, by, by.certificates, content_info=content_info))
 
 
+def image(**sections: bytes) -> bytes:
+    """An EFI application with these sections (without their dots) behind its code."""
+    own = (make.Section(b".text", make.RETURN_ZERO),)
+    more = (make.Section(f".{name}".encode(), data, 0x40000040) for name, data in sections.items())
+    return make.Pe(subsystem=make.EFI_APPLICATION, sections=(*own, *more)).build()
+
+
+def sealed(
+    data: bytes, *holders: pki.Entity, digest: str = "sha256", stamper: Stamper | None = None, at: dt.datetime = pki.NOW
+) -> bytes:
+    """An image signed by each of these, one beside the other."""
+    for number, holder in enumerate(holders):
+        artifact = Artifact.from_bytes(data, "image.efi")
+        options = SealOptions(digest_algorithm=digest, append=bool(number))
+        made = sign.sign(artifact, sign.SignRequest(holder, holder.certificates, at, options, stamper))
+        data = made.patch.render(artifact)
+    return data
+
+
+class Clock:
+    """A time-stamp authority at hand (core.contracts.Stamper) that always says the same time."""
+
+    def __init__(self, tsa: pki.Entity, time: dt.datetime) -> None:
+        self._tsa = tsa
+        self._time = time
+
+    def stamp(self, signature: bytes, digest_algorithm: str) -> bytes:
+        """A token with this time."""
+        imprint = digests.of(signature, digest_algorithm)
+        info = timestamp.TstInfo("1.2.3.4", digest_algorithm, imprint, 7, self._time)
+        return timestamp.make_token(info, self._tsa, self._tsa.certificates)
+
+
 def efivars(folder: Path, **values: bytes) -> Path:
     """A folder of variables as efivarfs has them, each with its attributes."""
-    from chopmark.envelopes.efi import variables
-
     folder.mkdir(exist_ok=True)
     for name, value in values.items():
         (folder / variables.file_name(name)).write_bytes(b"\x27\0\0\0" + value)

@@ -113,7 +113,8 @@ def test_microsofts_rules_by_hash_and_by_name(desk: Desk) -> None:
 
     path = desk.write("plain.sys", drivers.driver())
     with Artifact.open(path) as artifact:
-        digests = {payload.value.hex() for payload in hash_ranges(artifact.view, describing.describe(artifact).recipes)}
+        recipes = [each for each in describing.describe(artifact).recipes if each.algorithm in ("sha1", "sha256")]
+        digests = {payload.value.hex() for payload in hash_ranges(artifact.view, recipes)}
         assert FORMAT.name == "pe"
     assert len(digests) == 4, "the image and its first page, each in SHA-1 and SHA-256"
     for digest in digests:

@@ -163,3 +163,86 @@ def test_what_is_no_update_cannot_be_judged(keys: Desk) -> None:
     assert keys.run("secureboot", "verify-update", "db.pem", "--variable", "db") == 1
     assert keys.run("secureboot", "verify-update", "missing", "--variable", "db") == 2
     assert keys.err.count("\n") == 1
+
+
+# check
+
+LEVEL = b"sbat,1,2024010900\nshim,4\ngrub,3\n"
+
+
+@pytest.fixture
+def images(keys: Desk) -> Desk:
+    """A signed image with SBAT data, and the lists of a machine that starts it."""
+    plain = firmware.image(sbat=b"sbat,1,a,b,c,d\ngrub,3,a,b,c,d\n")
+    keys.write("plain.efi", plain)
+    keys.write("boot.efi", firmware.sealed(plain, firmware.DB))
+    keys.write("db.esl", firmware.written(firmware.DB))
+    keys.write("dbx.esl", lists.write([lists.digest_entry("sha256", bytes(32))]))
+    keys.write("level.csv", LEVEL)
+    return keys
+
+
+def judged(desk: Desk, *arguments: str | Path) -> tuple[int, set[str]]:
+    status = desk.run("secureboot", "check", "--json", "--at", "2026-07-01", *arguments)
+    found = [each for line in desk.out.splitlines() for each in json.loads(line)["findings"]]
+    return status, {each["code"] for each in found if each["outcome"] in ("no", "unknown")}
+
+
+def test_images_are_judged_as_firmware_does(images: Desk) -> None:
+    lists_ = ("--db", "db.esl", "--dbx", "dbx.esl")
+    assert judged(images, "boot.efi", *lists_) == (0, set())
+    assert judged(images, "boot.efi", "plain.efi", *lists_) == (1, {"secureboot.unsigned"})
+    assert judged(images, "boot.efi", "--db", "db.pem") == (0, set())
+    assert judged(images, "boot.efi", "--db", "KEK.pem") == (1, {"secureboot.untrusted"})
+    assert images.run("secureboot", "create", "-o", "dbx.esl", "--image", "boot.efi") == 0
+    assert judged(images, "boot.efi", *lists_) == (1, {"secureboot.forbidden_digest"})
+    assert images.run("secureboot", "check", "plain.efi", "--db", "db.esl") == 1
+    assert images.out.startswith("unsigned   plain.efi\n")
+    assert images.run("secureboot", "check", "boot.efi", *lists_, "-v") == 1
+    assert max(map(len, images.out.splitlines())) <= 80
+
+
+def test_a_machines_own_variables_are_asked(images: Desk) -> None:
+    folder = firmware.efivars(images.folder / "efivars", db=firmware.written(firmware.DB), SecureBoot=b"\0")
+    assert judged(images, "boot.efi", "--efivars", folder) == (0, set())
+    assert {each["code"] for each in json.loads(images.out)["findings"]} >= {
+        "secureboot.state_off",
+        "secureboot.dbx_missing",
+    }
+    assert judged(images, "boot.efi", "--efivars", folder, "--db", "KEK.pem") == (1, {"secureboot.untrusted"})
+
+
+def test_images_are_judged_as_shim_does(images: Desk) -> None:
+    assert judged(images, "boot.efi", "--mok", "db.pem", "--sbat", "level.csv") == (0, set())
+    images.write("SbatLevelRT", b"\x06\0\0\0" + LEVEL.replace(b"grub,3", b"grub,4"))
+    assert judged(images, "boot.efi", "--mok", "db.pem", "--sbat", "SbatLevelRT") == (1, {"shim.sbat_revoked"})
+    assert judged(images, "boot.efi", "--mok", "KEK.pem") == (1, {"shim.untrusted"})
+    assert judged(images, "boot.efi", "--mok", "db.pem", "--mokx", "db.pem") == (1, {"shim.forbidden"})
+    assert judged(images, "boot.efi", "--db", "db.pem", "--by", "shim") == (0, set())
+
+
+def test_what_cannot_be_read_is_undecided_and_the_others_are_judged(images: Desk) -> None:
+    images.write("text.efi", b"text")
+    assert judged(images, "missing.efi", "boot.efi", "--db", "db.esl") == (3, set())
+    assert images.err.count("\n") == 1
+    assert judged(images, ".", "text.efi", "--db", "db.esl") == (1, {"secureboot.table"})
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--efivars", "missing"),
+        ("--efivars", "."),
+        ("--db", "missing"),
+        ("--db", "boot.efi"),
+        ("--db", "db.esl", "--sbat", "db.pem"),
+        ("--db", "db.esl", "--sbat", "missing"),
+        ("--shim", "boot.efi"),
+        ("--shim", "missing"),
+        ("--db", "db.esl", "--at", "soon"),
+    ],
+)
+def test_wrong_calls_of_check(images: Desk, arguments: tuple[str, ...]) -> None:
+    assert images.run("secureboot", "check", "boot.efi", *arguments) == 2
+    assert images.err.count("\n") == 1
+    assert images.out == ""
