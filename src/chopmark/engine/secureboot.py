@@ -69,7 +69,8 @@ def read(artifact: Artifact) -> Image:
             signatures.append(_signature(entry.envelope, number))
         except MalformedError as error:
             unread.append(f"signature {number}: {error}")
-    return Image(found, tuple(signatures), tuple(unread), sbat=tuple(contents), is_shim=is_shim)
+    kernel = sections.is_kernel(artifact.view)
+    return Image(found, tuple(signatures), tuple(unread), sbat=tuple(contents), is_shim=is_shim, is_kernel=kernel)
 
 
 def _signature(envelope: bytes, number: int) -> Signature:

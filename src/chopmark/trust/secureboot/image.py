@@ -28,7 +28,8 @@ class Image(NamedTuple):
     """An image: its digests by algorithm as firmware computes them, its signatures, and what could not be read.
 
     `broken` says why the image or its table cannot be read to the end; `unread` are signatures that cannot.
-    `sbat` are the contents of all .sbat sections; `is_shim` says whether it carries certificates as shim does.
+    `sbat` are the contents of all .sbat sections; `is_shim` says whether it carries certificates as shim does,
+    `is_kernel` whether it is a Linux kernel, which boot loaders start.
     """
 
     digests: Mapping[str, bytes]
@@ -37,6 +38,7 @@ class Image(NamedTuple):
     broken: str = ""
     sbat: tuple[bytes, ...] = ()
     is_shim: bool = False
+    is_kernel: bool = False
 
 
 class Examined(NamedTuple):

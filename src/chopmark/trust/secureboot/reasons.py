@@ -145,6 +145,12 @@ SBAT_MISSING = Reason(
     "shim.sbat_missing", NO, "The image has no .sbat section, without which shim starts nothing.",
     "Have it built anew with SBAT data (objcopy --add-section .sbat=...).", _SBAT, _BOOT,
 )  # fmt: skip
+SBAT_ABSENT = Reason(
+    "shim.sbat_absent",
+    INFO,
+    "The kernel has no .sbat section: a boot loader that asks shim about it starts it, shim itself does not.",
+    cites="shim, sbat.c: verify_sbat_section, in_protocol",
+)
 SBAT_BROKEN = Reason(
     "shim.sbat_broken", NO, "SBAT data is not written as the specification says.",
     "Have it built anew with SBAT data as SBAT.md says.", _SBAT, _BOOT,

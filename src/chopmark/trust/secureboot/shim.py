@@ -84,7 +84,7 @@ def _is_for_modules(certificate: x509.Certificate) -> bool:
 def generations(image: Image, known: Databases) -> list[Finding]:
     """What SBAT says of an image; of shim itself, too, which looks at its own section first."""
     if not image.sbat:
-        return [reasons.SBAT_MISSING.found()]
+        return [(reasons.SBAT_ABSENT if image.is_kernel else reasons.SBAT_MISSING).found()]
     try:
         if len(image.sbat) > 1:
             return [reasons.SBAT_BROKEN.found(f"{len(image.sbat)} sections")]

@@ -105,6 +105,9 @@ def test_old_generations_are_refused() -> None:
     assert against(GRUB_SIGNED, newer) == {"shim.sbat_revoked"}
     assert "shim.sbat_unknown" in found(GRUB_SIGNED, KNOWN._replace(level=None))["info"]
     assert against(firmware.sealed(firmware.image(), SIGNER)) == {"shim.sbat_missing"}
+    kernel = bytearray(firmware.image())
+    kernel[0x202:0x206] = b"HdrS"
+    assert against(firmware.sealed(bytes(kernel), SIGNER)) == set()
     assert against(firmware.sealed(firmware.image(sbat=b"grub"), SIGNER)) == {"shim.sbat_broken"}
     two = make.Pe(
         subsystem=make.EFI_APPLICATION, sections=(make.Section(b".sbat", GRUB), make.Section(b".sbat", GRUB))
