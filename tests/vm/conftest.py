@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from tests.vm import identities, kernels, lab
+from tests.vm import firmware, identities, kernels, lab, shim
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,6 +26,8 @@ class Cast(NamedTuple):
     """Below the authority."""
     module: Identity
     stranger: Identity
+    owner: Identity
+    """Of the machine: known to shim alone."""
 
 
 @pytest.fixture(scope="session")
@@ -49,6 +51,7 @@ def cast(tmp_path_factory: pytest.TempPathFactory) -> Cast:
         revoked=identities.signer(folder, "Revoked Signer", authority),
         module=identities.signer(folder, "Module Signer"),
         stranger=identities.signer(folder, "Stranger"),
+        owner=identities.signer(folder, "Machine Owner"),
     )
 
 
@@ -80,3 +83,14 @@ def kernel(request: pytest.FixtureRequest, workshop: Path) -> kernels.Kernel:  #
 def vmlinux(kernel: kernels.Kernel, workshop: Path) -> Path:
     """It, unpacked."""
     return kernel.unpacked(workshop / f"{kernel.name}.vmlinux")
+
+
+@pytest.fixture(scope="session")
+def start(cast: Cast, harness: Path, workshop: Path) -> shim.Start:
+    """Machines that begin with shim: the authority and the module signer are in db, the owner in MokList."""
+    image = workshop / "shim.efi"
+    lab.chopmark("sign", lab.SHIM, "-o", image, "--append", *cast.boot.options)
+    variables = firmware.variables(
+        workshop / "mok.fd", cast.platform, cast.exchange, db=[cast.authority, cast.module], mok=[cast.owner]
+    )
+    return shim.Start(image, variables, cast.owner, harness)

@@ -109,7 +109,7 @@ def judged(
         signature = f"/mnt/{name}{SIGNATURE}" if (files / f"{name}{SIGNATURE}").exists() else "/empty"
         return f"verity|/mnt/{name}|{signature}|{parameters[0]}|{parameters[1]}"
 
-    wanted = {f"needs-{name}": f"insmod|/modules/{name}.ko" for name in needed}
+    wanted = {f"needs-{name}": f"keep|/modules/{name}.ko" for name in needed}
     wanted |= {"loop": "loop|0|/files.img", "mount": "mount|/dev/loop0|/mnt|ext4"}
     wanted |= {"require": "say|1|/proc/sys/fs/verity/require_signatures", "early": enable("early")}
     wanted |= {"key": "key|.fs-verity|/ours.der", "key-elliptic": "key|.fs-verity|/elliptic.der"}

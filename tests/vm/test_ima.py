@@ -133,7 +133,7 @@ def judged(
     folder = tmp_path_factory.mktemp(f"ima-{kernel.name}")
     needed = kernel.with_dependencies("loop", "sha512_generic")
     signatures = {path.stem: path.read_bytes() for path in files.plain.glob("*.sig")}
-    wanted = {f"needs-{name}": f"insmod|/modules/{name}.ko" for name in needed}
+    wanted = {f"needs-{name}": f"keep|/modules/{name}.ko" for name in needed}
     for number, name in enumerate(("plain", "verity")):
         wanted[f"loop-{name}"] = f"loop|{number}|/{name}.img"
         wanted[f"mount-{name}"] = f"mount|/dev/loop{number}|/{name}|ext4"

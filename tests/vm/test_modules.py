@@ -92,7 +92,7 @@ def contents(first_process: bytes, kernel: Kernel, modules: Path, names: list[st
     """What is in the guest. Old kernels have SHA-512 in a module of its own: one case comes before that."""
     hashes = kernel.with_dependencies("sha512_generic")
     wanted = {"early-sha512": f"insmod|/sha512.ko|{MODULE}"} if hashes else {}
-    wanted |= {f"needs-{name}": f"insmod|/hashes/{name}.ko" for name in hashes}
+    wanted |= {f"needs-{name}": f"keep|/hashes/{name}.ko" for name in hashes}
     wanted |= {name: f"insmod|/{name}.ko|{MODULE}" for name in names}
     if (modules / "packed.ko.xz").exists():
         wanted["packed"] = f"insmod|/packed.ko.xz|{MODULE}|{COMPRESSED}"

@@ -7,24 +7,21 @@ by a key that only shim knows of (MokList), down to Debian's kernel, which takes
 from __future__ import annotations
 
 import shutil
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.vm import firmware, identities, initramfs, lab
+from tests.vm import firmware, initramfs, lab, shim
 from tests.vm.lab import altered, chopmark
-from tests.vm.machine import Console, Machine
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.vm.conftest import Cast
     from tests.vm.kernels import Kernel
+    from tests.vm.machine import Console
 
 pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("mok")]
-
-SECOND = "EFI/BOOT/grubx64.efi"
-"""What shim starts."""
 
 VIOLATION = "SECURITY_VIOLATION"
 IMAGES = {
@@ -40,45 +37,17 @@ MODULES = {"owners": "ok", "strangers": "EKEYREJECTED", "unsigned": "EKEYREJECTE
 
 
 @pytest.fixture(scope="module")
-def owner(tmp_path_factory: pytest.TempPathFactory) -> identities.Identity:
-    return identities.signer(tmp_path_factory.mktemp("owner"), "Machine Owner")
-
-
-class Start(NamedTuple):
-    """What every machine here begins with."""
-
-    shim: Path
-    variables: Path
-    """shim writes to them: each machine gets a copy."""
-
-    def boot(self, name: str, usual: float, disk: Path, second: Path, until: str = "") -> Console:
-        """A machine with this second stage on its disk."""
-        shutil.copy(second, disk / SECOND)
-        store = disk.with_name("variables.fd")
-        shutil.copy(self.variables, store)
-        return Machine(name, usual, variables=store, disk=disk).boot(until)
-
-
-@pytest.fixture(scope="module")
-def start(cast: Cast, owner: identities.Identity, workshop: Path) -> Start:
-    shim = workshop / "shim.efi"
-    chopmark("sign", lab.SHIM, "-o", shim, "--append", *cast.boot.options)
-    keys = (cast.platform, cast.exchange)
-    return Start(shim, firmware.variables(workshop / "mok.fd", *keys, db=[cast.authority], mok=[owner]))
-
-
-@pytest.fixture(scope="module")
-def images(cast: Cast, owner: identities.Identity, payload: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def images(cast: Cast, payload: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with an image for each of IMAGES."""
     folder = tmp_path_factory.mktemp("mok-images")
     current = lab.payload(folder / "current.efi", "chopmark-payload,1")
     revoked = lab.payload(folder / "revoked.efi", "grub,1")
     for name, source, signer in (
-        ("owners", current, owner),
-        ("owners-without-sbat", payload, owner),
+        ("owners", current, cast.owner),
+        ("owners-without-sbat", payload, cast.owner),
         ("in-db", current, cast.boot),
         ("strangers", current, cast.stranger),
-        ("old-generation", revoked, owner),
+        ("old-generation", revoked, cast.owner),
     ):
         chopmark("sign", source, "-o", folder / f"{name}.efi", *signer.options)
     shutil.copy(current, folder / "unsigned.efi")
@@ -87,12 +56,12 @@ def images(cast: Cast, owner: identities.Identity, payload: Path, tmp_path_facto
 
 
 @pytest.fixture(scope="module")
-def modules(cast: Cast, owner: identities.Identity, kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def modules(cast: Cast, kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a module for each of MODULES."""
     folder = tmp_path_factory.mktemp(f"mok-modules-{kernel.name}")
     original = folder / "original"
     original.write_bytes(kernel.module("dummy"))
-    chopmark("sign", original, "-o", folder / "owners.ko", *owner.options)
+    chopmark("sign", original, "-o", folder / "owners.ko", *cast.owner.options)
     chopmark("sign", original, "-o", folder / "strangers.ko", *cast.stranger.options)
     chopmark("strip", original, "-o", folder / "unsigned.ko")
     altered(folder / "owners.ko", folder / "tampered.ko", 5000)
@@ -101,9 +70,7 @@ def modules(cast: Cast, owner: identities.Identity, kernel: Kernel, tmp_path_fac
 
 @pytest.fixture(scope="module")
 def judged(
-    owner: identities.Identity,
-    start: Start,
-    harness: Path,
+    start: shim.Start,
     images: Path,
     kernel: Kernel,
     modules: Path,
@@ -111,24 +78,13 @@ def judged(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Console:
     """One boot: firmware, shim, a program that asks shim about images, the kernel, and its answer about modules."""
-    folder = tmp_path_factory.mktemp(f"mok-{kernel.name}")
-    second, linux, initrd = folder / "second.efi", folder / "linux.efi", folder / "initrd"
-    chopmark("sign", harness, "-o", second, *owner.options)
-    chopmark("sign", kernel.image, "-o", linux, *owner.options)
     wanted = {f"module-{name}": f"insmod|/{name}.ko|dummy" for name in MODULES}
     wanted["lockdown"] = "cat|/sys/kernel/security/lockdown"
     content = {"init": first_process, "steps": initramfs.steps(wanted)}
     content |= {f"{name}.ko": (modules / f"{name}.ko").read_bytes() for name in MODULES}
-    initrd.write_bytes(initramfs.archive(content))
-    asked = {name: f"load|\\{name}.efi" for name in IMAGES}
-    asked["kernel"] = "start|\\linux.efi|console=ttyS0 quiet panic=-1 initrd=\\initrd"
-    disk = firmware.volume(
-        folder / "disk",
-        start.shim,
-        initramfs.steps(asked),
-        [linux, initrd, *(images / f"{name}.efi" for name in IMAGES)],
-    )
-    return start.boot(f"mok-{kernel.name}", 40, disk, second)
+    beside = {name: images / f"{name}.efi" for name in IMAGES}
+    folder = tmp_path_factory.mktemp(f"mok-{kernel.name}")
+    return start.linux(f"mok-{kernel.name}", 40, folder, kernel, content, beside)
 
 
 @pytest.mark.parametrize("name", IMAGES)
@@ -148,11 +104,11 @@ def test_module(judged: Console, name: str) -> None:
 
 
 @pytest.mark.parametrize("what", ["stranger", "unsigned"])
-def test_shim_refuses_what_it_would_start(cast: Cast, start: Start, harness: Path, what: str, tmp_path: Path) -> None:
+def test_shim_refuses_what_it_would_start(cast: Cast, start: shim.Start, what: str, tmp_path: Path) -> None:
     second = tmp_path / "second.efi"
-    shutil.copy(harness, second)
+    shutil.copy(start.harness, second)
     if what == "stranger":
         chopmark("sign", second, *cast.stranger.options)
-    disk = firmware.volume(tmp_path / "disk", start.shim)
+    disk = firmware.volume(tmp_path / "disk", start.image)
     seen = start.boot(f"shim-{what}", 15, disk, second, until="Security Violation")
     assert "vm: begin" not in seen.text

@@ -55,7 +55,8 @@ static int offer(const char *name, const char *path)
     return syscall(SYS_add_key, "user", name, signature, length, KEY_SPEC_USER_KEYRING) < 0 ? errno : 0;
 }
 
-/* NAME DATA HASHES BLOCKS ROOT SALT [SIGNATURE]: a read-only device, /dev/dm-N in the order of creation. */
+/* NAME DATA HASHES BLOCKS ROOT SALT [SIGNATURE]: a read-only device, /dev/dm-N in the order of creation. The first block of
+ * HASHES is the superblock. */
 int dm_verity(char **a)
 {
     struct request request = {0};
@@ -72,7 +73,7 @@ int dm_verity(char **a)
     request.head.target_count = 1;
     request.target.length = strtoull(a[3], NULL, 10) * 8;
     strcpy(request.target.target_type, "verity");
-    snprintf(request.parameters, sizeof request.parameters, "1 %s %s 4096 4096 %s 0 sha256 %s %s%s", a[1], a[2], a[3],
+    snprintf(request.parameters, sizeof request.parameters, "1 %s %s 4096 4096 %s 1 sha256 %s %s%s", a[1], a[2], a[3],
              a[4], a[5], wanted);
     result = ask(DM_TABLE_LOAD, &request, a[0], DM_READONLY_FLAG);
     if (!result) {

@@ -40,17 +40,34 @@ static ssize_t slurp(const char *path)
     return length < 0 ? -1 : total;
 }
 
-/* FILE MODULE [FLAGS]: load it, and take it out again. */
+/* FILE MODULE [FLAGS]: load a module, and take it out again. */
 static int insmod(char **a)
 {
     int fd = open(a[0], O_RDONLY | O_CLOEXEC);
     if (fd < 0)
         return errno;
-    int result = syscall(SYS_finit_module, fd, "", a[1] && a[2] ? atoi(a[2]) : 0) ? errno : 0;
+    int result = syscall(SYS_finit_module, fd, "", a[2] ? atoi(a[2]) : 0) ? errno : 0;
     close(fd);
-    if (!result && a[1] && syscall(SYS_delete_module, a[1], O_NONBLOCK))
+    if (!result && syscall(SYS_delete_module, a[1], O_NONBLOCK))
         return errno;
     return result;
+}
+
+/* FILE [OPTIONS]: load a module and keep it. */
+static int keep(char **a)
+{
+    int fd = open(a[0], O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return errno;
+    int result = syscall(SYS_finit_module, fd, a[1] ? a[1] : "", 0) ? errno : 0;
+    close(fd);
+    return result;
+}
+
+/* MODULE: take it out. */
+static int rmmod(char **a)
+{
+    return syscall(SYS_delete_module, a[0], O_NONBLOCK) ? errno : 0;
 }
 
 /* The serial number of a keyring, from its name in /proc/keys ("@u" is the user's own), or 0. */
@@ -283,7 +300,7 @@ static int kexec(char **a)
 }
 
 const struct verb verbs[] = {
-    {"insmod", insmod}, {"key", key},       {"newring", newring}, {"cat", cat},         {"put", put},
+    {"insmod", insmod}, {"keep", keep},     {"rmmod", rmmod}, {"key", key},       {"newring", newring}, {"cat", cat},         {"put", put},
     {"say", say},       {"copy", copy},     {"read", readall},    {"poke", poke},       {"run", run},
     {"askexec", askexec}, {"verity", verity}, {"measure", measure}, {"xattr", xattr},   {"loop", loop},
     {"mount", attach},  {"umount", detach}, {"kexec", kexec},     {"dm", dm_verity},    {"dmremove", dm_remove},
