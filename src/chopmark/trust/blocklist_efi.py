@@ -17,12 +17,11 @@ if TYPE_CHECKING:
 def parse(data: bytes, name: str, path: str, changed: dt.datetime | None) -> Blocklist:
     """The entries of a list in any form. Raises MalformedError, also for an entry that could not be held to.
 
-    A certificate that is revoked from some time on is refused at all times: this is not about when a key was lost.
+    A certificate that is revoked from some time on is refused at all times: this is not about when a key was lost. The
+    date is the file's, because updates that are appended say 2010 for ever, as Microsoft's do.
     """
-    stored = variables.read(data)
-    named = {_named(each): _remark(each) for each in lists.read(stored.value)}
-    made = stored.update.time if stored.update is not None else None
-    return Blocklist(name, path, made or changed, named)
+    named = {_named(each): _remark(each) for each in lists.read(variables.read(data).value)}
+    return Blocklist(name, path, changed, named)
 
 
 def _named(entry: lists.Entry) -> Named:

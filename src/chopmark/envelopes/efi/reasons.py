@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chopmark.core.reasons import NO, OK, Reason
+from chopmark.core.reasons import NO, OK, UNKNOWN, Reason
 
 _GET_ANEW = "Get an unchanged copy from whoever made it."
 _MAKE_ANEW = "Have it made anew (chopmark secureboot create, sign-update)."
@@ -21,4 +21,11 @@ UPDATE = Reason(
 FORM = Reason("efi.form", OK, "The update has the form that firmware takes.", cites=_UPDATES)
 FORM_WRONG = Reason(
     "efi.form_wrong", NO, "The update has not the form that firmware takes.", _MAKE_ANEW, _UPDATES, _BOOT
+)
+FORM_CONTENT = Reason(
+    "efi.form_content",
+    UNKNOWN,
+    "The signature carries a content, which stays outside by the specification: some firmware takes such updates.",
+    _MAKE_ANEW,
+    _UPDATES,
 )

@@ -37,7 +37,9 @@ def holds(signed: SignedData, content: bytes) -> Signed:
     carried = certificates(signed.certificates)
     own = next((each for each in carried if checking.is_named(signer, each)), None)
     if own is None:
-        raise MalformedError("the signer's certificate does not travel along")
+        unread = len(signed.certificates) - len(carried)
+        also = f", and {unread} cannot be read" if unread else ""
+        raise MalformedError(f"the signer's certificate does not travel along{also}")
     algorithms.verify(
         own.spki, signer.signature_algorithm, signer.signature, _covered(signer, content), signer.digest_algorithm
     )

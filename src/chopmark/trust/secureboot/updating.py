@@ -76,9 +76,12 @@ def _form(update: Update) -> list[Finding]:
         signed = update.signed_data()
     except MalformedError as error:
         return [efi.FORM_WRONG.found(str(error))]
-    if signed.content is not None or len(signed.signers) != 1 or signed.version != 1:
-        wrong.append("the signature is not detached, or not one of PKCS #7 by one signer")
-    return [efi.FORM_WRONG.found(what) for what in wrong] or [efi.FORM.found()]
+    if len(signed.signers) != 1 or signed.version != 1:
+        wrong.append("the signature is not one of PKCS #7 by one signer")
+    findings = [efi.FORM_WRONG.found(what) for what in wrong]
+    if signed.content is not None:
+        findings.append(efi.FORM_CONTENT.found(f"{len(signed.content)} bytes"))
+    return findings or [efi.FORM.found()]
 
 
 def _algorithms(signed: SignedData) -> list[Finding]:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,10 +19,9 @@ from tests.support import firmware, pki
 from tests.vectors.pe import make
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from chopmark.core.verdict import Verdict
 
+VECTORS = Path(__file__).parents[3] / "vectors" / "efi"
 CA = pki.authority("Example Boot CA", issuer=pki.authority("Example Root"), kind="rsa3072")
 SIGNER = pki.leaf(CA, "Example Boot Signer", kind="rsa2048")
 IMAGE = firmware.sealed(firmware.image(), SIGNER)
@@ -88,10 +89,18 @@ def test_a_list_with_what_cannot_be_held_to_is_refused(tmp_path: Path) -> None:
         judged(tmp_path, IMAGE, firmware.written(CA), firmware.written(CA)[:-1])
 
 
-def test_an_update_says_how_old_it_is(tmp_path: Path) -> None:
+def test_a_list_is_as_old_as_its_file(tmp_path: Path) -> None:
+    """What is appended has no time that would mean anything: Microsoft's updates are all as of 2010."""
     path = tmp_path / "dbx.auth"
     path.write_bytes(update.write(firmware.signed("dbx")))
-    assert blocklist.read(str(path)).as_of == firmware.TIME
+    os.utime(path, (pki.NOW.timestamp(), pki.NOW.timestamp()))
+    assert blocklist.read(str(path)).as_of == pki.NOW
+
+
+def test_microsofts_dbx_is_a_blocklist() -> None:
+    found = blocklist.read(str(VECTORS / "microsoft-dbx-amd64.auth"))
+    assert found.size == 443
+    assert {each.kind for each in found.named} == {blocklist.IMAGE}
 
 
 def test_a_store_of_digests_alone_has_nobody_to_trust(tmp_path: Path) -> None:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 
 import pytest
 
 from chopmark.core.errors import BrokenError
 from chopmark.core.finding import Outcome
 from chopmark.envelopes import der, x509
-from chopmark.envelopes.efi import lists, moment, update
-from chopmark.trust.secureboot import updating
+from chopmark.envelopes.efi import lists, moment, update, variables
+from chopmark.trust.secureboot import state, updating
 from tests.support import firmware, pki
+
+VECTORS = Path(__file__).parents[3] / "vectors" / "efi"
 
 
 def known(*holders: pki.Entity) -> tuple[x509.Certificate, ...]:
@@ -98,9 +101,31 @@ def test_the_form_is_that_of_the_specification() -> None:
     assert "efi.form_wrong" in against(found._replace(signature=der.sequence(der.integer(1))))
 
 
+def test_microsofts_updates_of_dbx_are_taken() -> None:
+    kek = state.certificates(str(VECTORS / "microsoft-kek-2011.pem"))
+    expected = updating.Expected("dbx", append=True, signers=tuple(kek), current=firmware.TIME)
+    for name, count in (("amd64", 443), ("arm64", 26)):
+        found = update.read((VECTORS / f"microsoft-dbx-{name}.auth").read_bytes())
+        assert against(found, expected) == set()
+        assert len(lists.read(found.payload)) == count
+        assert against(found, expected._replace(append=False)) == {"secureboot.update_other", "secureboot.update_old"}
+        assert against(found._replace(payload=found.payload[:-48]), expected)
+
+
+def test_a_content_inside_of_the_signature_leaves_it_open() -> None:
+    """Some updates that computer makers published have it; the specification does not want it."""
+    found = firmware.signed()
+    message = found.message("db", variables.vendor("db"), variables.ATTRIBUTES)
+    data = der.sequence(der.oid("1.2.840.113549.1.7.1"))
+    inside = der.sequence(der.oid("1.2.840.113549.1.7.1"), der.explicit(0, der.octet_string(message)))
+    parts = [each.raw for each in der.parse(found.signature).children()]
+    assert parts[2] == data
+    with_content = found._replace(signature=der.sequence(*parts[:2], inside, *parts[3:]))
+    assert against(with_content) == {"efi.form_content"}
+
+
 def test_a_signature_that_not_all_firmware_knows_leaves_it_open() -> None:
     """Made with SHA-512, which is in the specification since UEFI 2.9 alone."""
-    from chopmark.envelopes.efi import variables
     from chopmark.envelopes.module.building import BareDraft
 
     value, time = firmware.written(firmware.DB), moment.encode(firmware.TIME)
