@@ -12,7 +12,7 @@ from chopmark.envelopes import authenticode
 from chopmark.envelopes.efi import lists
 from chopmark.formats.pe import firmware as digesting
 from chopmark.formats.pe import image as images
-from chopmark.formats.pe import sections, table
+from chopmark.formats.pe import sections
 from chopmark.trust.secureboot import firmware, sbat, shim
 from chopmark.trust.secureboot.image import Image, Signature
 
@@ -55,7 +55,7 @@ def read(artifact: Artifact) -> Image:
     try:
         image = images.read(artifact.view)
         found = digests(artifact, _ALGORITHMS)
-        entries = table.read(artifact.view, image)[0] if image.signed else []
+        entries, unread = digesting.entries(artifact.view)
         contents = [
             sections.content(artifact.view, each, limits.SBAT_MAX)
             for each in sections.find(artifact.view, image, sections.SBAT)
@@ -63,10 +63,10 @@ def read(artifact: Artifact) -> Image:
         is_shim = next(sections.find(artifact.view, image, sections.VENDOR), None) is not None
     except MalformedError as error:
         return Image({}, broken=str(error))
-    signatures, unread = [], []
+    signatures = []
     for number, entry in enumerate(entries, 1):
         try:
-            signatures.append(_signature(entry.envelope, number))
+            signatures.append(_signature(entry, number))
         except MalformedError as error:
             unread.append(f"signature {number}: {error}")
     kernel = sections.is_kernel(artifact.view)

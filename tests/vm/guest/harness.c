@@ -133,8 +133,8 @@ static status set(const char *variable, const char *name, u32 attributes)
     if (code)
         return code;
     widen(variable);
-    return st->runtime->set_variable(wide, same(variable, "db") || same(variable, "dbx") ? &security : &global, attributes,
-                                     size, update);
+    const guid *vendor = same(variable, "PK") || same(variable, "KEK") ? &global : &security;
+    return st->runtime->set_variable(wide, vendor, attributes, size, update);
 }
 
 static void step(char *line)

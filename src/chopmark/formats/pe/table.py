@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 _HEADER = struct.Struct("<IHH")
 _REVISION_2 = 0x0200
-_PKCS_SIGNED_DATA = 0x0002
-_EFI_GUID = 0x0EF1
-_EFI_PKCS7 = bytes.fromhex("9dd2af4adf68ee498aa9347d375665a7")
+PKCS_SIGNED_DATA = 0x0002
+EFI_GUID = 0x0EF1
+EFI_PKCS7 = bytes.fromhex("9dd2af4adf68ee498aa9347d375665a7")
 """EFI_CERT_TYPE_PKCS7_GUID, 4aafd29d-68df-49ee-8aa9-347d375665a7 (UEFI 2.10 clause 32.2.4)."""
 ALIGNMENT = 8
 
@@ -40,7 +40,7 @@ def padding(length: int) -> bytes:
 def entry(envelope: bytes) -> bytes:
     """A WIN_CERTIFICATE around a DER envelope, padded; the padding counts into its length, as Windows has it."""
     fill = padding(len(envelope))
-    return _HEADER.pack(_HEADER.size + len(envelope) + len(fill), _REVISION_2, _PKCS_SIGNED_DATA) + envelope + fill
+    return _HEADER.pack(_HEADER.size + len(envelope) + len(fill), _REVISION_2, PKCS_SIGNED_DATA) + envelope + fill
 
 
 def read(view: View, image: Image) -> tuple[list[Entry], tuple[Finding, ...]]:
@@ -94,9 +94,9 @@ def _entry(raw: bytes, position: int, image: Image) -> tuple[Entry, int]:
     start = position + _HEADER.size
     if length < _HEADER.size or end > len(raw):
         raise BrokenError(reasons.TABLE_ENTRIES, f"{where} is {length} bytes long")
-    if image.efi and kind == _EFI_GUID and raw[start : start + 16] == _EFI_PKCS7:
+    if image.efi and kind == EFI_GUID and raw[start : start + 16] == EFI_PKCS7:
         start += 16
-    elif kind != _PKCS_SIGNED_DATA:
+    elif kind != PKCS_SIGNED_DATA:
         raise BrokenError(reasons.TABLE_ENTRIES, f"{where} is of type {kind:#06x}")
     if revision != _REVISION_2:
         raise BrokenError(reasons.TABLE_ENTRIES, f"{where} is of revision {revision:#06x}")

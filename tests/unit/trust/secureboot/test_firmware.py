@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import struct
 
 import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
@@ -16,6 +17,7 @@ from chopmark.envelopes.efi import lists
 from chopmark.formats.pe import image as images
 from chopmark.trust.secureboot import state
 from tests.support import firmware, pki
+from tests.unit.formats.pe import signing
 from tests.vectors.pe import make
 
 PLAIN = firmware.image()
@@ -226,3 +228,45 @@ def test_entries_that_are_no_certificates_are_passed_over_and_told() -> None:
     known = known._replace(db=(lists.certificate_entry(b"no certificate"), *known.db))
     assert starts(SIGNED, known)
     assert found(SIGNED, known)["info"] == {"unreadable"}
+
+
+# The table, as firmware walks it
+
+
+def table(*parts: tuple[int, bytes], size: int | None = None) -> bytes:
+    """The signed image with another table: (type, content) of each entry."""
+    made = b""
+    for kind, content in parts:
+        made += struct.pack("<IHH", 8 + len(content), 0x0200, kind) + content
+        made += bytes(-len(made) % 8)
+    return signing.with_table(SIGNED, made, size=size)
+
+
+PKCS7 = signing.table_of(SIGNED)[8:]
+GUID = bytes.fromhex("9dd2af4adf68ee498aa9347d375665a7")
+
+
+def test_what_firmware_passes_over_in_the_table_is_passed_over() -> None:
+    known = databases(firmware.DB)
+    for data in (
+        table((1, b"X.509"), (2, PKCS7)),
+        table((2, PKCS7), (0x0EF1, bytes(16) + b"something else")),
+        table((0x0EF1, GUID + PKCS7)),
+        table((2, PKCS7 + b"padding that nobody signed")),
+    ):
+        assert starts(data, known)
+    assert found(table((1, b"X.509"), (2, PKCS7)), known)["info"] == {"passed_over"}
+    assert found(table((1, b"X.509")), known)["no"] == {"signature_wrong"}
+
+
+def test_a_table_that_firmware_does_not_get_through_stops_it() -> None:
+    good = signing.table_of(SIGNED)
+    for made in (
+        good + struct.pack("<IHH", 7, 0x0200, 1),
+        good + struct.pack("<IHH", 4096, 0x0200, 1),
+        good + struct.pack("<IHH", 8, 0x0200, 2),
+        good + struct.pack("<IHH", 24, 0x0200, 0x0EF1) + GUID,
+        good + bytes(4),
+        good * 20,
+    ):
+        assert found(signing.with_table(SIGNED, made), databases(firmware.DB))["no"] == {"table"}
