@@ -59,6 +59,34 @@ OPENPGP_NAME_MAX = 512
 """So much of a name of a key is shown."""
 CONTENT_SIGNED_MAX = 256 * MIB
 """A file that is signed as it is and not by its digest: read whole, so bounded."""
+GIT_OBJECT_MAX = 16 * MIB
+"""A commit, tag, push certificate or tree of git's: read whole, so bounded."""
+GIT_HEADERS_MAX = 10_000
+"""Headers of a commit; a parent is one."""
+GIT_MERGED_MAX = 64
+"""Tags that one commit merged."""
+GIT_UPDATES_MAX = 10_000
+"""Refs that one push updates."""
+GIT_DELTAS_MAX = 4095
+"""Deltas on each other in a pack: git's own limit (pack.depth)."""
+GIT_DELTA_WORK_MAX = 256 * MIB
+"""Bytes that undoing all deltas of one object may make."""
+GIT_KEPT_MAX = 32 * MIB
+"""Objects of a pack that stay in memory, because others are deltas on them."""
+GIT_PACKS_MAX = 400
+"""Packs of a repository, each two open files; git itself begins to join them at 50."""
+GIT_REFS_MAX = 1_000_000
+GIT_PACKED_REFS_MAX = 128 * MIB
+GIT_SETTINGS_MAX = MIB
+"""Settings, shallow, grafts and refs of a repository: one file of each."""
+GIT_SYMBOLIC_MAX = 5
+"""Refs that name another ref, one after the other: git's own limit."""
+GIT_ALTERNATES_DEPTH_MAX = 5
+"""Repositories that borrow objects from others: git's own limit."""
+GIT_WALK_SLOP = 1000
+"""Commits that are looked at beyond the oldest of a range, in case that dates are wrong; git takes 5."""
+GIT_COMMITS_MAX = 1_000_000
+"""Commits that are looked at for one range."""
 MODULE_PACKED_MAX = 64 * MIB
 """A compressed kernel module, which is uncompressed in memory, to CONTENT_SIGNED_MAX at most."""
 MODINFO_MAX = 256 * KIB

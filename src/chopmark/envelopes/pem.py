@@ -115,6 +115,31 @@ def single(data: bytes, *labels: str) -> bytes:
     return found[0]
 
 
+def only(data: bytes, *labels: str) -> Block:
+    """The one block of a file that has nothing else in it, under one of these labels.
+
+    Its lines are of one width and with one kind of line break, so that no byte of it can be another. Raises
+    MalformedError.
+    """
+    found = [block for block in blocks(data) if block.der]
+    if len(found) != 1 or found[0].label not in labels:
+        raise MalformedError(f"{len(found)} blocks that can be read")
+    if _as_written(found[0], data) != data:
+        raise MalformedError("not as it is written")
+    return found[0]
+
+
+def _as_written(block: Block, data: bytes) -> bytes:
+    """The file that has this block's lines: their width and line break are those of the first two."""
+    lines = data.split(b"\n", 2)
+    newline = b"\r\n" if lines[0].endswith(b"\r") else b"\n"
+    width = max(len(lines[1].rstrip(b"\r")), 1)
+    text = base64.b64encode(block.der)
+    body = [text[start : start + width] for start in range(0, len(text), width)]
+    name = block.label.encode("latin-1")
+    return newline.join((b"-----BEGIN " + name + b"-----", *body, b"-----END " + name + b"-----", b""))
+
+
 def cms(data: bytes) -> bytes:
     """The DER (or BER) of a CMS object in a file. Raises MalformedError."""
     return single(data, *CMS)

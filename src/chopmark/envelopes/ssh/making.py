@@ -1,4 +1,4 @@
-"""Signing as `ssh-keygen -Y sign -n file` does."""
+"""Signing as `ssh-keygen -Y sign` does."""
 
 from __future__ import annotations
 
@@ -18,12 +18,22 @@ if TYPE_CHECKING:
     from chopmark.core.contracts import Content, SealOptions, Signer
 
 
-def seal(content: Content, signer: Signer, signing_time: dt.datetime, options: SealOptions) -> bytes:  # noqa: ARG001 - the shape of all envelopes
-    """A signature file over the digest of content. Raises RefusedError for keys that SSH does not have."""
+def seal(
+    content: Content,
+    signer: Signer,
+    signing_time: dt.datetime,  # noqa: ARG001 - the shape of all envelopes
+    options: SealOptions,  # noqa: ARG001 - likewise
+    *,
+    namespace: str = FILE,
+) -> bytes:
+    """A signature file over the digest of content, for the use that `namespace` names.
+
+    Raises RefusedError for keys that SSH does not have.
+    """
     blob = public_blob(signer)
     key = keys.read(blob)
-    unsigned = Signature(b"", key, FILE, content.digest_algorithm, b"", b"")
-    fields = (blob, FILE.encode(), b"", content.digest_algorithm.encode())
+    unsigned = Signature(b"", key, namespace, content.digest_algorithm, b"", b"")
+    fields = (blob, namespace.encode(), b"", content.digest_algorithm.encode())
     value = _signature(signer, key, unsigned.covered(content.digest))
     head = MAGIC + (1).to_bytes(4, "big")
     return armoured(head + b"".join(map(wire.string, fields)) + wire.string(value))

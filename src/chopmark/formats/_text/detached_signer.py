@@ -18,8 +18,12 @@ class DetachedSigner:
 
     scheme = "cms"
 
-    def __init__(self, signed: cms.SignedData, signer: cms.SignerInfo) -> None:
+    def __init__(
+        self, signed: cms.SignedData, signer: cms.SignerInfo, *, allowed_unsigned: frozenset[str] = frozenset()
+    ) -> None:
+        """`allowed_unsigned` are unsigned attributes that may stand beside time stamps."""
         self._signed = signed
+        self._allowed_unsigned = allowed_unsigned
         self._signer = signer
         # Without a message digest nothing matches.
         self.expected = signer.message_digest or b""
@@ -32,4 +36,4 @@ class DetachedSigner:
 
     def check(self, payloads: Sequence[Payload]) -> Proof:  # noqa: ARG002 - the claim of the seal compares them
         """Verify attributes, signature and time stamps, and a content that came along."""
-        return cms.check(self._signed, self._signer)
+        return cms.check(self._signed, self._signer, allowed_unsigned=self._allowed_unsigned)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from chopmark.core.errors import BrokenError
+from chopmark.core.errors import BrokenError, MalformedError
 from chopmark.envelopes import pem
 from chopmark.formats.detached import reasons
 
@@ -32,28 +32,13 @@ def read(data: bytes) -> Companion:
         raise BrokenError(reasons.MIME)
     if not data.startswith(_PEM_START):
         return Companion(data, "")
-    blocks = [block for block in pem.blocks(data) if block.der]
-    if len(blocks) != 1 or blocks[0].label not in pem.CMS:
-        raise BrokenError(reasons.PEM_FORM, f"{len(blocks)} blocks that can be read")
-    [block] = blocks
-    if _canonical(block, data) != data:
-        raise BrokenError(reasons.PEM_FORM, "not as it is written")
+    try:
+        block = pem.only(data, *pem.CMS)
+    except MalformedError as error:
+        raise BrokenError(reasons.PEM_FORM, str(error)) from None
     return Companion(block.der, block.label)
 
 
 def write(cms: bytes, label: str = "") -> bytes:
     """The companion file for a CMS object: DER, or PEM under a label."""
     return pem.encode(label, cms) if label else cms
-
-
-def _canonical(block: pem.Block, data: bytes) -> bytes:
-    """The PEM file that has this block's lines: their width and line break are those of the first two."""
-    import base64
-
-    lines = data.split(b"\n", 2)
-    newline = b"\r\n" if lines[0].endswith(b"\r") else b"\n"
-    width = max(len(lines[1].rstrip(b"\r")), 1)
-    text = base64.b64encode(block.der)
-    body = [text[start : start + width] for start in range(0, len(text), width)]
-    name = block.label.encode("latin-1")
-    return newline.join((b"-----BEGIN " + name + b"-----", *body, b"-----END " + name + b"-----", b""))
