@@ -21,6 +21,7 @@ VERBS = {
     "tsa": "run a time-stamp authority",
     "ocsp": "answer and ask whether certificates were revoked",
     "log": "keep and check transparency logs",
+    "git": "check and make signatures of commits, tags and pushes",
     "catalog": "list the files of a tree or host, sign the list, compare with it",
     "secureboot": "make and sign the lists of Secure Boot; judge boot loaders",
     "fsverity": "digests of fs-verity: compute, measure, enable",

@@ -113,11 +113,11 @@ def show_findings(findings: Iterable[Finding], *, verbose: bool = False) -> list
     return _findings(findings, set(), colour=coloured(sys.stdout), verbose=verbose)
 
 
-def show_summary(counts: dict[Status, int]) -> str:
-    """One line for many files."""
+def show_summary(counts: dict[Status, int], what: str = "files") -> str:
+    """One line for many files, or whatever it is."""
     total = sum(counts.values())
     parts = ", ".join(f"{counts[status]} {status}" for status in Status if counts.get(status))
-    return f"{total} files: {parts}"
+    return f"{total} {what}: {parts}" if parts else f"{total} {what}"
 
 
 def filled(text: str, indent: str = INDENT, first: str | None = None) -> str:

@@ -152,7 +152,7 @@ def _request(args: Namespace, attached: bytes, connections: ExitStack) -> sign.S
             message = f"{args.attach} is a complete signature: it cannot be given a time stamp here"
             raise UsageError(message)
         return None
-    certificates = _certificates(args)
+    certificates = certificates_of(args)
     signer: Signer
     if args.attach or args.digest_only:
         signer = _Elsewhere.of(certificates, args.attach)
@@ -170,7 +170,7 @@ def _request(args: Namespace, attached: bytes, connections: ExitStack) -> sign.S
         certificates=certificates or signer.certificates,
         signing_time=clock.parse(args.signing_time) if args.signing_time else clock.now(),
         options=_options(args, signer),
-        stamper=_stamper(args, connections),
+        stamper=stamper_of(args, connections),
         format_name=args.format,
         countersigner=_countersigner(args, connections),
     )
@@ -198,7 +198,8 @@ def _options(args: Namespace, signer: Signer | None = None) -> SealOptions:
     )
 
 
-def _certificates(args: Namespace) -> tuple[bytes, ...]:
+def certificates_of(args: Namespace) -> tuple[bytes, ...]:
+    """The certificates that options and settings name, as DER. Raises UsageError."""
     from chopmark.envelopes import pem
 
     found: list[bytes] = []
@@ -212,7 +213,8 @@ def _certificates(args: Namespace) -> tuple[bytes, ...]:
     return tuple(found)
 
 
-def _stamper(args: Namespace, connections: ExitStack) -> Stamper | None:
+def stamper_of(args: Namespace, connections: ExitStack) -> Stamper | None:
+    """Who gives time stamps, if options or settings name somebody."""
     urls = [] if args.timestamp_legacy else words(setting(args.timestamp, "sign", "timestamp", default=[]))
     if not urls:
         return None
@@ -254,7 +256,7 @@ def _signed(
         if whole is None:
             message = "no key"
             raise UsageError(message)
-        signed = sign.attach_envelope(artifact, whole, _options(args), args.format, _certificates(args))
+        signed = sign.attach_envelope(artifact, whole, _options(args), args.format, certificates_of(args))
     elif args.digest_only:
         format_, _, draft = sign.draft(artifact, request)
         target = args.output or artifact.name + TO_BE_SIGNED

@@ -1,0 +1,1 @@
+"""Signatures in git repositories: commits, tags and pushes judged, and made."""
