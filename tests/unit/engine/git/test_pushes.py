@@ -1,0 +1,143 @@
+"""Push certificates, and the gate that a server keeps with them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from chopmark.core import limits
+from chopmark.core.errors import BrokenError, UsageError
+from chopmark.core.verdict import Status
+from chopmark.engine.git import pushing
+from chopmark.formats.git.database import repository
+from chopmark.formats.git.parsing import Update
+from chopmark.trust import context as contexts
+from chopmark.trust import store
+from tests.support import git_repo, pki
+from tests.support.git_repo import Repo
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from chopmark.core.verdict import Verdict
+    from chopmark.engine.git.pushing import Wish
+    from chopmark.trust.context import Context
+
+NONE = "0" * 40
+ANY_COMMIT = pushing.Wish()
+NONCE = "1700000000-abcdef"
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Repo:
+    return Repo.make(tmp_path / "r")
+
+
+@pytest.fixture(scope="module")
+def context() -> Context:
+    return contexts.Context(store.load([git_repo.PUBLIC]), pki.NOW, contexts.OFF)
+
+
+def certificate(*updates: Update, nonce: str = NONCE, signed: bool = True) -> bytes:
+    head = f"certificate version 0.1\npusher A <a@b.c> 1700000000 +0000\npushee file:///far\nnonce {nonce}\n\n"
+    data = (head + "".join(f"{each.old} {each.new} {each.ref}\n" for each in updates)).encode()
+    return git_repo.sealed(data) if signed else data
+
+
+def codes(*verdicts: Verdict) -> set[str]:
+    found = [finding for verdict in verdicts for finding in verdict.findings]
+    found += [finding for verdict in verdicts for seal in verdict.seals for finding in seal.findings]
+    return {finding.code for finding in found if finding.outcome in ("no", "unknown")}
+
+
+def gate(
+    repo: Repo, context: Context, *updates: Update, data: bytes = b"", wish: Wish = ANY_COMMIT, **more: str
+) -> set[str]:
+    environment = {"GIT_PUSH_CERT_NONCE": NONCE, "GIT_PUSH_CERT_NONCE_STATUS": "OK"}
+    if data:
+        environment["GIT_PUSH_CERT"] = repo.add("blob", data)
+    environment |= more
+    found = list(pushing.receive(repository.discover(str(repo.folder)), updates, environment, context, wish))
+    refused = codes(*found)
+    assert bool(refused) == any(verdict.status is not Status.TRUSTED for verdict in found)
+    return refused
+
+
+def test_a_certificate_answers_its_nonce(context: Context) -> None:
+    data = certificate(Update(NONE, "1" * 40, "refs/heads/main"))
+    assert pushing.judge_certificate(data, context, NONCE).status is Status.TRUSTED
+    assert codes(pushing.judge_certificate(data, context, "other")) == {"git.push_nonce_wrong"}
+    assert codes(pushing.judge_certificate(data, context, "")) == {"git.push_nonce_wrong"}
+    unasked = pushing.judge_certificate(data, context, None)
+    assert unasked.status is Status.TRUSTED
+    assert "git.push_nonce_unasked" in {finding.code for finding in unasked.findings}
+    for junk in (b"", b"junk", git_repo.sealed(git_repo.tag("1" * 40))):
+        assert pushing.judge_certificate(junk, context, NONCE).status is Status.REJECTED
+    assert pushing.updates_of(data) == [Update(NONE, "1" * 40, "refs/heads/main")]
+    with pytest.raises(BrokenError):
+        pushing.updates_of(b"junk")
+
+
+def test_the_gate(repo: Repo, context: Context) -> None:
+    update = Update(NONE, repo.commit(), "refs/heads/main")
+    other = update._replace(ref="refs/heads/other")
+    good = certificate(update)
+    assert gate(repo, context, update, data=good) == set()
+    assert gate(repo, context, update) == {"git.push_unsigned"}
+    assert gate(repo, context, update, data=certificate(update, signed=False)) == {"seal.none"}
+    assert gate(repo, context, update, other, data=good) == {"git.push_refs_wrong"}
+    assert gate(repo, context, other, data=good) == {"git.push_refs_wrong"}
+    assert gate(repo, context, update, data=certificate(update, other)) == {"git.push_refs_wrong"}
+    assert gate(repo, context, update, data=certificate(update, other), wish=pushing.Wish(partly=True)) == set()
+    assert gate(repo, context, other, data=good, wish=pushing.Wish(partly=True)) == {"git.push_refs_wrong"}
+    assert gate(repo, context, update, data=b"junk") == {"git.form"}
+    assert gate(repo, context, update, GIT_PUSH_CERT="5" * 40) == {"git.object_missing"}
+
+
+@pytest.mark.parametrize("status", ["UNSOLICITED", "MISSING", "BAD", "SLOP", "", "ok"])
+def test_a_certificate_is_good_for_one_push(repo: Repo, context: Context, status: str) -> None:
+    update = Update(NONE, repo.commit(), "refs/heads/main")
+    refused = gate(repo, context, update, data=certificate(update), GIT_PUSH_CERT_NONCE_STATUS=status)
+    assert refused == {"git.push_nonce_wrong"}
+    replayed = certificate(update, nonce="1600000000-abcdef")
+    assert gate(repo, context, update, data=replayed) == {"git.push_nonce_wrong"}
+
+
+def test_a_nonce_may_be_older_where_that_is_allowed(repo: Repo, context: Context) -> None:
+    update = Update(NONE, repo.commit(), "refs/heads/main")
+    late = {"GIT_PUSH_CERT_NONCE_STATUS": "SLOP", "GIT_PUSH_CERT_NONCE_SLOP": "30"}
+    data = certificate(update)
+    assert gate(repo, context, update, data=data, wish=pushing.Wish(slop=60), **late) == set()
+    assert gate(repo, context, update, data=data, wish=pushing.Wish(slop=20), **late) == {"git.push_nonce_wrong"}
+
+
+def test_every_new_commit_and_tag_can_be_wanted_signed(repo: Repo, context: Context) -> None:
+    old = repo.commit(text="old", signed=False)
+    repo.ref("refs/heads/main", old)
+    good = repo.commit(old, text="good", date=2)
+    bad = repo.commit(repo.commit(good, text="bad", date=3, signed=False), text="on top", date=4)
+    wish = pushing.Wish(push=False, commits=True, tags=True)
+    assert gate(repo, context, Update(old, good, "refs/heads/main"), wish=wish) == set()
+    assert gate(repo, context, Update(old, bad, "refs/heads/main"), wish=wish) == {"seal.none"}
+    assert gate(repo, context, Update(old, NONE, "refs/heads/main"), wish=wish) == set()
+    assert gate(repo, context, Update(NONE, good, "refs/tags/light"), wish=wish) == {"git.tag_light"}
+    tag = repo.tag(good)
+    assert gate(repo, context, Update(NONE, tag, "refs/tags/v1"), wish=wish) == set()
+    assert gate(repo, context, Update(NONE, tag, "refs/tags/v2"), wish=wish) == {"git.tag_name"}
+    unsigned = repo.tag(good, signed=False)
+    assert gate(repo, context, Update(NONE, unsigned, "refs/tags/v1"), wish=wish) == {"seal.none"}
+    hidden = repo.tag(bad, "v3")
+    assert gate(repo, context, Update(NONE, hidden, "refs/tags/v3"), wish=wish) == {"seal.none"}
+    tree = repo.tag(repo.tree(b"x"), "v4", "tree")
+    assert gate(repo, context, Update(NONE, tree, "refs/tags/v4"), wish=wish) == set()
+    assert gate(repo, context, Update(NONE, repo.tree(b"x"), "refs/heads/t"), wish=wish) == {"git.object_kind"}
+
+
+def test_what_git_gives_to_a_hook_is_read_strictly(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert pushing.updates_from([f"{NONE} {NONE} refs/a b\n"]) == [Update(NONE, NONE, "refs/a b")]
+    with pytest.raises(UsageError):
+        pushing.updates_from(["junk\n"])
+    monkeypatch.setattr(limits, "GIT_UPDATES_MAX", 1)
+    with pytest.raises(UsageError):
+        pushing.updates_from([f"{NONE} {NONE} a\n"] * 2)
