@@ -28,6 +28,8 @@ declare -A package=(
     [fsverity]=fsverity
     [veritysetup]=cryptsetup-bin
     [keyctl]=keyutils
+    [patchelf]=patchelf
+    [powerpc-linux-gnu-gcc]=gcc-powerpc-linux-gnu
     [signify-openbsd]=signify-openbsd
     [curl]=curl
     [ab]=apache2-utils
@@ -42,6 +44,8 @@ for program in "${!package[@]}"; do
 done
 # Not on the path, and named after the kernel that it comes with.
 compgen -G '/usr/lib/linux-kbuild-*/scripts/sign-file' >/dev/null || missing[linux-kbuild-6.1]=1
+# What makes programs for a big-endian machine.
+[ -e /usr/powerpc-linux-gnu/include/stdio.h ] || missing[libc6-dev-powerpc-cross]=1
 # A provider of openssl's is no program.
 compgen -G '/usr/lib/*/ossl-modules/tpm2.so' >/dev/null || missing[tpm2-openssl]=1
 if [ ${#missing[@]} -gt 0 ]; then

@@ -91,6 +91,8 @@ MODULE_PACKED_MAX = 64 * MIB
 """A compressed kernel module, which is uncompressed in memory, to CONTENT_SIGNED_MAX at most."""
 MODINFO_MAX = 256 * KIB
 """What a kernel module says of itself."""
+ELF_TABLE_MAX = 4 * MIB
+"""A table of segments or sections; 65,000 of them, far more than any program has."""
 XZ_MEMORY_MAX = 128 * MIB
 """What an .xz file may ask for to be uncompressed."""
 STAMPS_MAX = 8

@@ -1,56 +1,10 @@
-"""What is appended to a signed module: CMS, struct module_signature, and a line of text (all as in the kernel)."""
+"""What is appended to a signed module (formats/_appended/trailer.py), with the reasons of modules."""
 
 from __future__ import annotations
 
-import struct
-from typing import TYPE_CHECKING
-
-from chopmark.core import limits
-from chopmark.core.errors import BrokenError
+from chopmark.formats._appended.trailer import MARK, Trailer, appended, envelope
 from chopmark.formats.kmod import reasons
 
-if TYPE_CHECKING:
-    from chopmark.core.artifact import View
+__all__ = ["MARK", "appended", "below", "envelope"]
 
-MARK = b"~Module signature appended~\n"
-_FIELDS = struct.Struct(">BBB5sI")
-"""struct module_signature: algo, hash, id_type, signer_len, key_id_len and padding, sig_len (big-endian)."""
-_PKCS7 = 2
-_UNUSED = bytes(5)
-_END = _FIELDS.size + len(MARK)
-_NEAR = 4096
-"""How far from the end a signature is looked for that something was appended to."""
-
-
-def below(view: View, size: int) -> int | None:
-    """Where the signature begins that ends at `size`; None when there is none.
-
-    Raises BrokenError for a signature of another kind or size than mod_check_sig permits, and for one that something
-    was appended to.
-    """
-    tail = view.read(max(0, size - _NEAR), min(size, _NEAR))
-    if not tail.endswith(MARK):
-        if MARK in tail:
-            raise BrokenError(reasons.TRAILING, f"{len(tail) - tail.rindex(MARK) - len(MARK)} bytes")
-        return None
-    if size < _END:
-        raise BrokenError(reasons.TRAILER_WRONG, "cut off")
-    length: int
-    algorithm, digest, kind, unused, length = _FIELDS.unpack(view.read(size - _END, _FIELDS.size))
-    if kind != _PKCS7:
-        raise BrokenError(reasons.TRAILER_WRONG, f"id_type {kind}")
-    if algorithm or digest or unused != _UNUSED:
-        raise BrokenError(reasons.TRAILER_WRONG, "fields in use that PKCS #7 does not need")
-    if not 0 < length <= min(size - _END, limits.ENVELOPE_MAX):
-        raise BrokenError(reasons.TRAILER_WRONG, f"a signature of {length} bytes")
-    return size - _END - length
-
-
-def appended(envelope: bytes) -> bytes:
-    """What is appended to a module to sign it."""
-    return envelope + _FIELDS.pack(0, 0, _PKCS7, _UNUSED, len(envelope)) + MARK
-
-
-def envelope(view: View, start: int, size: int) -> bytes:
-    """The CMS of the signature that `below` found."""
-    return view.read(start, size - _END - start)
+below = Trailer(reasons.TRAILER_WRONG, reasons.TRAILING).below
