@@ -10,11 +10,15 @@ from hypothesis import strategies as st
 from chopmark.core.signer import Authority
 from chopmark.core.verdict import Status
 from chopmark.core.versions import Release
+from chopmark.policy import language
+from chopmark.policy.deciding import Compiled, Mode
 from chopmark.policy.facts import FileFacts, Process, SealFacts
+from tests.support import policy_oracle
 
 NOW = dt.datetime(2026, 11, 26, 12, tzinfo=dt.UTC)
 HEX = [digit * 64 for digit in "abcdef"]
 DIGESTS = [f"sha256:{each}" for each in HEX]
+ANYBODY = Process(1000, "ada", "/usr/bin/sh", "/usr/sbin/sshd")
 KINDS = ["exec", "script", "library"]
 PATHS = ["/usr/bin/tool", "/usr/lib/x/tool.so", "/opt/tool", "/home/ada/tool"]
 PATTERNS = ["/usr/**", "/usr/bin/*", "/opt/tool", "/**/tool", "/usr/lib/?/*", "/home/*/tool"]
@@ -139,3 +143,16 @@ PROCESSES = st.builds(
     program=st.sampled_from(["", "/usr/bin/sh", "/opt/sh"]),
     parent=st.sampled_from(["", "/usr/sbin/sshd", "/opt/init"]),
 )
+
+
+# Single ones
+
+SIGNED = SealFacts(
+    "cms", Status.TRUSTED, "x509", "CN=A", HEX[0], HEX[1], authorities=(Authority("CN=R", HEX[4], HEX[5]),)
+)
+FILE = FileFacts("/opt/tool", HEX[2], "pe", Status.TRUSTED, (SIGNED,), Release("Tool.exe", "1.5.0.0"), writable=False)
+UNSIGNED = FILE._replace(status=Status.UNSIGNED, seals=())
+
+
+def compiled(rules: list[dict[str, Any]], mode: Mode = Mode.ENFORCE) -> Compiled:
+    return Compiled(language.parse(policy_oracle.written(rules), "p.toml").rules, mode)

@@ -26,6 +26,7 @@ VERBS = {
     "secureboot": "make and sign the lists of Secure Boot; judge boot loaders",
     "fsverity": "digests of fs-verity: compute, measure, enable",
     "dmverity": "volumes of dm-verity: make, show and check trees of digests",
+    "policy": "say which code may be used, check and try what was said, explain it",
     "store": "show and change the trust stores",
     "evidence": "show certificates, lists and answers at hand, and their age",
     "blocklist": "say what is never to be trusted: certificates, keys, files, drivers",

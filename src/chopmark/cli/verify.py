@@ -12,7 +12,7 @@ from contextlib import ExitStack, closing
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from chopmark.cli import output
+from chopmark.cli import output, policy_use
 from chopmark.cli.settings import count, setting, switch, text, words
 from chopmark.core import clock, places
 from chopmark.core.errors import UsageError
@@ -40,6 +40,12 @@ def add_arguments(parser: ArgumentParser) -> None:
         "--catalogs", action="append", metavar="F|DIR", help="trust files that a signed catalog lists; may be repeated"
     )
     parser.add_argument("--format", metavar="NAME", default="", help="take the file for this format")
+    parser.add_argument("--policy", metavar="F", help="decide by this policy; 0 is allowed then, 1 denied, 3 undecided")
+    policy_use.add_signers(parser)
+    policy_use.add_use(parser, whole=False)
+    parser.add_argument(
+        "--remember", action="store_true", help="refuse older versions of allowed products from now on (no-rollback)"
+    )
     parser.add_argument("-j", "--jobs", metavar="N", help="processes (default: one per processor)")
     parser.add_argument("-v", "--verbose", action="store_true", help="show every check, passed ones too")
     parser.add_argument("-q", "--quiet", action="store_true", help="print nothing; the exit status is the answer")
@@ -89,16 +95,19 @@ def run(args: Namespace) -> int:
     """Verify and print; the exit status of the worst verdict."""
     output.prepare()
     identify.known(args.format)
+    if args.policy:
+        from chopmark.cli import verify_policy  # hardly anybody has one
+
+        return verify_policy.run(args)
+    if args.use or args.remember or args.policy_store:
+        raise UsageError("--use, --remember and --policy-store go with --policy")
     # One process collects, so that a folder that cannot be written ends the run in one clear line.
     jobs = 1 if args.collect else batch.jobs_for(len(args.paths), jobs_wanted(args.jobs, "verify"))
     statuses: list[Status] = []
     verdicts: list[Verdict] = []
     with ExitStack() as connections:
         context = context_for(args, connections)
-        if args.catalogs:
-            from chopmark.engine.catalog import consulting  # hardly anybody has one
-
-            context.vouchers = consulting.load(args.catalogs, context)
+        add_catalogs(args, context)
         work = partial(_judged, context=context, args=args)
         for judged in output.progress(batch.run(args.paths, work, jobs), len(args.paths), "verifying"):
             statuses.append(judged.status)
@@ -107,11 +116,10 @@ def run(args: Namespace) -> int:
             if judged.verdict:
                 verdicts.append(judged.verdict)
     if args.sarif:
-        _print_sarif(verdicts)
+        print_sarif(verdicts)
     elif len(args.paths) > 1 and not (args.quiet or args.json):
         print(output.show_summary({status: statuses.count(status) for status in Status}))
-    if context.collector is not None and not args.quiet:
-        print(_collected(context.collector, context.at), file=sys.stderr)
+    tell_collected(context, args)
     return EXIT_STATUS[max(statuses, key=SEVERITY.index)]
 
 
@@ -163,6 +171,14 @@ def context_for(args: Namespace, connections: ExitStack) -> Context:
     )
 
 
+def add_catalogs(args: Namespace, context: Context) -> None:
+    """Catalogs that vouch for files, each judged once. Raises UsageError, InputError and MalformedError."""
+    if args.catalogs:
+        from chopmark.engine.catalog import consulting  # hardly anybody has one
+
+        context.vouchers = consulting.load(args.catalogs, context)
+
+
 def _blocklists(files: Sequence[str]) -> tuple[Blocklist, ...]:
     try:
         os.stat(places.blocklists())
@@ -192,6 +208,12 @@ def _collector(folder: str | None) -> Collector | None:
     return evidence.Collector(folder)
 
 
+def tell_collected(context: Context, args: Namespace) -> None:
+    """Where the evidence is, if some was collected."""
+    if context.collector is not None and not args.quiet:
+        print(_collected(context.collector, context.at), file=sys.stderr)
+
+
 def _collected(collector: Collector, at: dt.datetime) -> str:
     what = f"{collector.count} file{'' if collector.count == 1 else 's'} of evidence in {collector.folder}"
     return output.filled(f"{what}; the same again: --offline --evidence DIR --at {clock.show(at)}", "", "chopmark: ")
@@ -215,7 +237,8 @@ def jobs_wanted(given: int | None, table: str) -> int | None:
     return count(setting(given, table, "jobs"), "jobs")
 
 
-def _print_sarif(verdicts: Sequence[Verdict]) -> None:
+def print_sarif(verdicts: Sequence[Verdict]) -> None:
+    """One log for all verdicts."""
     import json  # only for this shape
 
     from chopmark.cli import sarif

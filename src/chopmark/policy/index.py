@@ -43,6 +43,17 @@ class Index:
         self.by_place = any(rule.conditions.paths for rule in rules)
         self._all = tuple(rules)
 
+    def alike(self, rule: Rule) -> Iterable[Rule]:
+        """The rules that may be about everything that another rule is about, each once."""
+        found = list(self._always)
+        for keys in _choices(rule.conditions):
+            for key in keys:
+                found += self._held.get(key, ())
+                if isinstance(key, tuple) and key[0] in ("place", "below"):
+                    for above in _above(key[1]):
+                        found += self._held.get(above, ())
+        return {each.number: each for each in found}.values()
+
     def about(self, file: FileFacts) -> Iterable[Rule]:
         """The rules that may be about it, each once."""
         if not file.sha256:
@@ -78,8 +89,12 @@ def _keys(file: FileFacts) -> Iterator[Hashable]:
             yield "claim", claim
         if seal.catalog:
             yield "catalog"
-    place = file.path
-    yield "place", place
+    yield "place", file.path
+    yield from _above(file.path)
+
+
+def _above(place: str) -> Iterator[Hashable]:
+    """The folders that a path lies below."""
     while True:
         place, slash, _ = place.rpartition("/")
         if not slash:

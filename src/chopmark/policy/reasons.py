@@ -54,7 +54,10 @@ STATE_LOST = Reason(
 )  # fmt: skip
 UNREACHABLE = Reason("policy.unreachable", NO, "No file can ever fit this rule.", "Mend it, or take it out.")
 SHADOWED = Reason(
-    "policy.shadowed", NO, "Another rule always decides before this one.", "Take it out, or make the other narrower."
+    "policy.shadowed",
+    NO,
+    "The rule changes nothing: another one covers all that it is about.",
+    "Take it out, or make the other narrower.",
 )
 CONTRADICTORY = Reason(
     "policy.contradictory",

@@ -222,7 +222,7 @@ class Rule(NamedTuple):
             return False
         if self.action == DENY:
             return self._denied(file)
-        return every((self._trusted(file), self._released(file)))
+        return every((self._trusted(file), self.released(file)))
 
     def _denied(self, file: FileFacts) -> Answer:
         """A rule that denies looks at every seal, believed or not."""
@@ -231,7 +231,7 @@ class Rule(NamedTuple):
             return False
         if about.about_seals and not any(map(self.concerns, file.seals)):
             return False
-        return self._released(file)
+        return self.released(file)
 
     def _trusted(self, file: FileFacts) -> Answer:
         """A rule that allows believes a signer if the file is trusted, and a place if it is not known to be bad."""
@@ -249,7 +249,8 @@ class Rule(NamedTuple):
             return every((sound, None if file.writable is None else not file.writable))
         return sound
 
-    def _released(self, file: FileFacts) -> Answer:
+    def released(self, file: FileFacts) -> Answer:
+        """Whether it is about the release that the file says it is."""
         about = self.conditions
         if not about.products:
             return True
