@@ -23,6 +23,7 @@ declare -A package=(
     [gpg]=gpg
     [gpgv]=gpgv
     [minisign]=minisign
+    [rpm]=rpm
     [lz4]=lz4
     [evmctl]=ima-evm-utils
     [fsverity]=fsverity

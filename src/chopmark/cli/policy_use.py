@@ -43,22 +43,23 @@ def use_of(args: Namespace) -> Use:
     from chopmark.engine.policing.judging import Use
     from chopmark.policy.facts import Process
 
-    user = getattr(args, "user", None) or ""
-    uid = int(user) if user.isascii() and user.isdigit() else None
-    process = Process(uid, "" if uid is not None else user, getattr(args, "program", ""), getattr(args, "parent", ""))
-    return Use(args.use, process if uid is not None else _known(process))
+    name, uid = _user(getattr(args, "user", None) or "")
+    process = Process(uid, name, getattr(args, "program", ""), getattr(args, "parent", ""))
+    return Use(args.use, process)
 
 
-def _known(process: Any) -> Any:  # noqa: ANN401 - policy.facts.Process, loaded when needed
-    """A user of this host has a number as well."""
-    if not process.user:
-        return process
+def _user(given: str) -> tuple[str, int | None]:
+    """Name and number of a user of this host; who has no name is called by the number, as by ls."""
+    if not given:
+        return "", None
     import pwd
 
+    number = int(given) if given.isascii() and given.isdigit() else None
     try:
-        return process._replace(uid=pwd.getpwnam(process.user).pw_uid)
-    except KeyError:
-        return process
+        entry = pwd.getpwnam(given) if number is None else pwd.getpwuid(number)
+    except (KeyError, OverflowError):
+        return given, number
+    return entry.pw_name, entry.pw_uid
 
 
 def load(path: str, args: Namespace, at: dt.datetime | None = None, *, remember: bool = False) -> Policy:

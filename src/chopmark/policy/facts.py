@@ -81,7 +81,8 @@ class Process(NamedTuple):
     """Who uses a file: the user, the program that asks for it, and the program that started that one.
 
     For an execution the program is the one that executes (a shell), for a script its interpreter, for a library the
-    program that maps it. Empty or None is what is not known, and no condition about it ever holds.
+    program that maps it. A user without a name is called by the number, in digits. Empty or None is what is not known,
+    and no condition about it ever holds.
     """
 
     uid: int | None = None
