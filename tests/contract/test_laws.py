@@ -17,9 +17,10 @@ from hypothesis import strategies as st
 from chopmark.core import limits
 from chopmark.core import patch as patches
 from chopmark.core.artifact import ATTRIBUTE, Artifact
-from chopmark.core.contracts import Format, Prepares, SealOptions
+from chopmark.core.contracts import Format, Prepares, SealOptions, Versioned
 from chopmark.core.errors import ChopmarkError, MalformedError, RefusedError, UsageError
 from chopmark.core.verdict import Status
+from chopmark.core.versions import SCHEMES
 from chopmark.engine import check, identify, sign
 from tests.contract import laws
 from tests.contract.laws import State, Subject
@@ -140,6 +141,17 @@ def pki_id(entity: pki.Entity) -> object:
     from chopmark.envelopes import x509
 
     return x509.certificate(entity.der).signer_id
+
+
+@every_subject
+def test_signing_does_not_make_it_another_release(subject: Subject) -> None:
+    versioned: object = subject.format
+    if not isinstance(versioned, Versioned):
+        assert not hasattr(versioned, "release")
+        return
+    before = versioned.release(subject.unsigned.artifact())
+    assert before is None or before.scheme in SCHEMES
+    assert versioned.release(laws.signed_subject(subject).artifact()) == before
 
 
 @every_subject

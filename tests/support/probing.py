@@ -6,7 +6,7 @@ from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from chopmark.core.contracts import Prepares, SealOptions
+from chopmark.core.contracts import Prepares, SealOptions, Versioned
 from chopmark.core.errors import ChopmarkError
 from chopmark.envelopes import cms
 from tests.support import pki
@@ -53,6 +53,9 @@ def questions(format_: Format, artifact: Artifact) -> Iterator[Callable[[], obje
     yield lambda: signed(format_, artifact).render(artifact)
     yield lambda: signed(format_, artifact, EVERYTHING).render(artifact)
     yield lambda: format_.strip(artifact).render(artifact)
+    versioned: object = format_
+    if isinstance(versioned, Versioned):
+        yield lambda: versioned.release(artifact)
 
 
 def clearly(question: Callable[[], object]) -> None:
