@@ -381,6 +381,24 @@ EVENT_LINE_MAX = 256 * KIB
 POLICY_GLOB_MAX = 16
 """Stars in one pattern."""
 
+# Services
+SERVICE_FILE_MAX = MIB
+"""A file that says what is started: a unit, a crontab, a rule."""
+SERVICE_LINE_MAX = MIB
+"""One line with those that continue it, as in systemd."""
+SERVICE_SETTINGS_MAX = 20_000
+"""Assignments in one unit file."""
+SERVICE_NAMES_MAX = 50_000
+"""Names in a folder with definitions."""
+SERVICE_UNITS_MAX = 20_000
+"""Units of one manager."""
+SERVICE_STARTS_MAX = 1000
+"""Programs that one definition starts."""
+SERVICE_SHELL_DEPTH_MAX = 8
+"""Shells within shells, and substitutions within substitutions, in one line."""
+SERVICE_USERS_MAX = 1000
+"""Users whose own definitions are looked for."""
+
 # Network
 HTTP_TIMEOUT = 10.0
 """From the first look-up of the name to the last byte, redirects included."""

@@ -1,0 +1,307 @@
+"""What a command starts: itself, the scripts it is given, and the programs that it runs in turn."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from chopmark.core import limits
+from chopmark.engine.services import reasons, shell
+from chopmark.engine.services.entry import Role
+from chopmark.engine.services.units.specifiers import UNKNOWN
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from chopmark.core.finding import Finding
+    from chopmark.engine.services.entry import Call, Start
+
+SHELLS = frozenset(("sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "rbash"))
+_BUILTINS = frozenset(
+    (":", "[", "alias", "bg", "break", "cd", "continue", "declare", "dirs", "disown", "echo", "enable", "exit", "export",
+     "false", "fc", "fg", "getopts", "hash", "help", "history", "jobs", "kill", "let", "local", "logout", "popd", "printf",
+     "pushd", "pwd", "read", "readonly", "return", "set", "shift", "shopt", "suspend", "test", "times", "true", "type",
+     "typeset", "ulimit", "umask", "unalias", "unset", "wait")
+)  # fmt: skip
+_PRELOADS = ("LD_PRELOAD", "LD_AUDIT")
+_STEERS = ("LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONHOME", "PERL5LIB", "PERL5OPT", "RUBYOPT", "RUBYLIB",
+           "NODE_OPTIONS", "NODE_PATH", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "GCONV_PATH", "GLIBC_TUNABLES")  # fmt: skip
+
+
+class Interpreter(NamedTuple):
+    """How an interpreter is called: options with an argument, those with code, those that name something else."""
+
+    valued: frozenset[str] = frozenset()
+    code: frozenset[str] = frozenset()
+    module: frozenset[str] = frozenset()
+    script: frozenset[str] = frozenset()
+    """Options whose argument is the script."""
+
+
+def _options(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_INTERPRETERS = {
+    "python": Interpreter(_options("-W -X --check-hash-based-pycs"), _options("-c"), _options("-m")),
+    "perl": Interpreter(_options("-I -M -m"), _options("-e -E")),
+    "ruby": Interpreter(_options("-I -r -C -E"), _options("-e")),
+    "node": Interpreter(_options("-r --require --import"), _options("-e --eval -p --print")),
+    "nodejs": Interpreter(_options("-r --require --import"), _options("-e --eval -p --print")),
+    "php": Interpreter(_options("-d -c"), _options("-r -B -R -E"), script=_options("-f -F")),
+    "lua": Interpreter(_options("-l"), _options("-e")),
+    "tclsh": Interpreter(_options("-encoding")),
+    "pwsh": Interpreter(
+        _options("-ExecutionPolicy -ep -WorkingDirectory -wd -ConfigurationName -SettingsFile -InputFormat -OutputFormat"),
+        _options("-Command -c -EncodedCommand -e -ec"), script=_options("-File -f"),
+    ),
+    "java": Interpreter(
+        _options("-cp -classpath --class-path -p --module-path --add-modules"), module=_options("-m --module"),
+        script=_options("-jar"),
+    ),
+    "mono": Interpreter(_options("--config")),
+    "dotnet": Interpreter(_options("--roll-forward --fx-version --additionalprobingpath"), script=_options("exec")),
+    "Rscript": Interpreter(code=_options("-e")),
+}  # fmt: skip
+_VERSIONED = re.compile(r"(python|perl|ruby|php|lua|tclsh)[0-9.]*")
+
+
+class Wrapper(NamedTuple):
+    """A program that runs another: options with an argument, and how many words come before the other."""
+
+    valued: frozenset[str] = frozenset()
+    words: int = 0
+
+
+_WRAPPERS = {
+    "env": Wrapper(_options("-u --unset -C --chdir")),
+    "nice": Wrapper(_options("-n --adjustment")),
+    "ionice": Wrapper(_options("-c --class -n --classdata")),
+    "nohup": Wrapper(),
+    "setsid": Wrapper(),
+    "stdbuf": Wrapper(_options("-i -o -e")),
+    "timeout": Wrapper(_options("-k --kill-after -s --signal"), 1),
+    "chrt": Wrapper(_options("-T -P -D"), 1),
+    "taskset": Wrapper(words=1),
+    "flock": Wrapper(_options("-w --timeout -E --conflict-exit-code"), 1),
+    "exec": Wrapper(_options("-a")),
+    "command": Wrapper(),
+    "builtin": Wrapper(),
+    "sudo": Wrapper(_options("-u --user -g --group -C -h -p -r -t -T -U -D -R")),
+    "doas": Wrapper(_options("-u -C")),
+    "setpriv": Wrapper(
+        _options("--reuid --regid --groups --inh-caps --ambient-caps --bounding-set --securebits --selinux-label")
+    ),
+    "unshare": Wrapper(),
+    "nsenter": Wrapper(_options("-t --target -S -G")),
+    "systemd-cat": Wrapper(_options("-t --identifier -p --priority")),
+    "systemd-run": Wrapper(_options("-p --property -u --unit --slice --uid --gid -M -H -E --setenv --on-calendar")),
+    "systemd-inhibit": Wrapper(_options("--what --who --why --mode")),
+    "dbus-run-session": Wrapper(),
+    "dbus-launch": Wrapper(),
+    "chronic": Wrapper(),
+    "ts": Wrapper(),
+    "xargs": Wrapper(_options("-n -I -P -L -d -a -s -E")),
+    "busybox": Wrapper(),
+    "catchsegv": Wrapper(),
+    "prlimit": Wrapper(),
+    "softlimit": Wrapper(_options("-a -c -d -f -l -m -n -o -p -r -s -t")),
+    "setuidgid": Wrapper(words=1),
+    "chpst": Wrapper(_options("-u -U -b -d -n -l -L -m -o -p -f -c -r -t")),
+    "gosu": Wrapper(words=1),
+}
+_SHELL_VALUED = _options("-o +o -O +O --rcfile --init-file")
+
+
+class Found:
+    """What is started, and what cannot be known, collected from one or several commands."""
+
+    def __init__(self) -> None:
+        self.starts: list[Start] = []
+        self.findings: list[Finding] = []
+
+    def command(self, argv: Sequence[str], call: Call, program: str = "", depth: int = 0) -> None:
+        """A command with its arguments; `program` where that is not what it is called by."""
+        name = program or argv[0]
+        if UNKNOWN in name or not name:
+            self._opaque(argv, call)
+            return
+        if len(self.starts) >= limits.SERVICE_STARTS_MAX or depth > limits.SERVICE_SHELL_DEPTH_MAX:
+            self.findings.append(reasons.OPAQUE.found("more than is looked at", subject=call.where))
+            return
+        self.starts.append(call.start(name))
+        self.called(name.rpartition("/")[2], list(argv[1:]), call, depth + 1)
+
+    def called(self, name: str, arguments: list[str], call: Call, depth: int = 0) -> None:
+        """What a program of that name starts in turn, given these arguments."""
+        if name in SHELLS:
+            self._shell(arguments, call, depth)
+        elif name in _WRAPPERS:
+            self._wrapper(name, arguments, call, depth)
+        elif name in ("su", "runuser"):
+            self._su(arguments, call, depth)
+        elif name == "run-parts":
+            self._run_parts(arguments, call)
+        elif name == "start-stop-daemon":
+            self._start_stop(arguments, call)
+        elif (interpreter := _interpreter(name)) is not None:
+            self._interpreted(interpreter, arguments, call)
+
+    def script(self, text: str, call: Call, depth: int = 0) -> None:
+        """A piece of shell."""
+        for simple in shell.simple_commands(text, call.variables, depth):
+            if not simple.words:
+                self.findings.append(reasons.OPAQUE.found(simple.problem, subject=call.where))
+                continue
+            words = [each.text for each in simple.words]
+            if words[0] in (".", "source"):
+                self._named(words[1:2], Role.SCRIPT, call, words)
+            elif words[0] == "eval" or (words[0] == "trap" and len(words) > 2):  # noqa: PLR2004 - code and a signal
+                code = " ".join(words[1:]) if words[0] == "eval" else words[1]
+                if UNKNOWN in code:
+                    self._opaque(words, call)
+                else:
+                    self.script(code, call, depth + 1)
+            elif words[0] in ("exec", "command", "builtin"):
+                self.called(words[0], words[1:], call, depth + 1)
+            elif words[0] not in _BUILTINS:
+                self.command(words, call, depth=depth + 1)
+
+    def environment(self, variables: Sequence[tuple[str, str]], call: Call) -> None:
+        """Variables that load something into what is started."""
+        for name, value in variables:
+            if name in _PRELOADS and value:
+                self.findings.append(reasons.PRELOADED.found(f"{name}={value}"[:200], subject=call.where))
+                for each in re.split(r"[: ]+", value.strip(": ")):
+                    self._named([each], Role.LIBRARY, call, [value])
+            elif name in ("BASH_ENV", "ENV") and value:
+                self._named([value], Role.SCRIPT, call, [value])
+            elif name in _STEERS and value:
+                self.findings.append(reasons.STEERED.found(f"{name}={value}"[:200], subject=call.where))
+
+    def _opaque(self, words: Sequence[str], call: Call) -> None:
+        text = " ".join(words).replace(UNKNOWN, "...")[:200]
+        self.findings.append(reasons.OPAQUE.found(text, subject=call.where))
+
+    def _named(self, given: Sequence[str], role: Role, call: Call, words: Sequence[str]) -> None:
+        """Something that must be known by its absolute path."""
+        if not given or UNKNOWN in given[0] or not given[0].startswith("/"):
+            self._opaque(given or words, call)
+        else:
+            self.starts.append(call.start(given[0], role))
+
+    def _shell(self, arguments: list[str], call: Call, depth: int) -> None:
+        rest = list(arguments)
+        while rest and rest[0][:1] in ("-", "+") and len(rest[0]) > 1:
+            option = rest.pop(0)
+            if option == "--":
+                break
+            if option in _SHELL_VALUED and rest:
+                rest.pop(0)
+            elif option[0] == "-" and not option.startswith("--") and "c" in option:
+                while rest and rest[0][:1] in ("-", "+"):
+                    rest.pop(0)
+                if not rest or not rest[0].replace(UNKNOWN, "").strip():
+                    self._opaque([option, *rest], call)
+                else:
+                    self.script(rest[0], call, depth + 1)
+                return
+            elif option[0] == "-" and not option.startswith("--") and "s" in option:
+                rest = []
+                break
+        if not rest:
+            self.findings.append(reasons.OPAQUE.found("a shell that reads what it is given", subject=call.where))
+        else:
+            self._named(rest[:1], Role.SCRIPT, call, rest)
+
+    def _wrapper(self, name: str, arguments: list[str], call: Call, depth: int) -> None:
+        wrapper = _WRAPPERS[name]
+        rest = list(arguments)
+        while rest and rest[0].startswith("-") and len(rest[0]) > 1:
+            option = rest.pop(0)
+            if option == "--":
+                break
+            if name == "command" and option in ("-v", "-V"):
+                return
+            if name == "env" and option in ("-S", "--split-string"):
+                rest = [*(rest.pop(0).split() if rest else ()), *rest]
+            elif option in wrapper.valued and rest:
+                rest.pop(0)
+        variables = []
+        while name in ("env", "sudo") and rest and re.match(r"[A-Za-z_]\w*=", rest[0]):
+            variable, _, value = rest.pop(0).partition("=")
+            variables.append((variable, value))
+        self.environment(variables, call)
+        rest = rest[wrapper.words :]
+        if name == "flock" and rest[:1] in (["-c"], ["--command"]):
+            self.script(" ".join(rest[1:2]), call, depth + 1)
+        elif name == "busybox" and rest:
+            self.called(rest[0], rest[1:], call, depth + 1)
+        elif rest:
+            self.command(rest, call, depth=depth + 1)
+
+    def _su(self, arguments: list[str], call: Call, depth: int) -> None:
+        for place, option in enumerate(arguments):
+            if option in ("-c", "--command", "--session-command") and place + 1 < len(arguments):
+                self.script(arguments[place + 1], call, depth + 1)
+                return
+            if option.startswith("--command="):
+                self.script(option.partition("=")[2], call, depth + 1)
+                return
+        if "--" in arguments and arguments[-1] != "--":
+            self.command(arguments[arguments.index("--") + 1 :], call, depth=depth + 1)
+        else:
+            self._opaque(arguments or ["a shell of another user"], call)
+
+    def _run_parts(self, arguments: list[str], call: Call) -> None:
+        folders = [each for each in arguments if not each.startswith("-")]
+        self._named(folders[-1:], Role.FOLDER, call, arguments)
+
+    def _start_stop(self, arguments: list[str], call: Call) -> None:
+        rest = list(arguments)
+        while rest:
+            option, equals, value = rest.pop(0).partition("=")
+            if option in ("-x", "--exec", "-a", "--startas"):
+                given = value if equals else (rest.pop(0) if rest else "")
+                self._named([given], Role.PROGRAM, call, arguments)
+
+    def _interpreted(self, interpreter: Interpreter, arguments: list[str], call: Call) -> None:
+        rest = list(arguments)
+        while rest and rest[0].startswith("-") and len(rest[0]) > 1 or rest[:1] and rest[0] in interpreter.script:
+            option = rest.pop(0)
+            if option == "--":
+                break
+            if option in interpreter.script:
+                break
+            if option in interpreter.code or any(
+                len(each) == 2 and option.startswith(each) for each in interpreter.code  # noqa: PLR2004 - "-e"
+            ):
+                self.findings.append(reasons.OPAQUE_CODE.found(" ".join([option, *rest])[:200], subject=call.where))
+                return
+            if option in interpreter.module:
+                self._opaque([option, *rest[:1]], call)
+                return
+            if option in interpreter.valued and rest:
+                rest.pop(0)
+            elif option in ("-V", "-v", "--version", "-version", "-h", "--help"):
+                return
+        if rest:
+            self._named(rest[:1], Role.SCRIPT, call, rest)
+        else:
+            self.findings.append(reasons.OPAQUE.found("an interpreter that reads what it is given", subject=call.where))
+
+
+def _interpreter(name: str) -> Interpreter | None:
+    if name in _INTERPRETERS:
+        return _INTERPRETERS[name]
+    match = _VERSIONED.fullmatch(name)
+    return _INTERPRETERS[match[1]] if match else None
+
+
+def interpreter_of(head: bytes) -> list[str]:
+    """The words of a first line `#!...` as the kernel takes them: the program, and one argument (execve(2))."""
+    if not head.startswith(b"#!"):
+        return []
+    line = head[2:].split(b"\n", 1)[0].strip(b" \t\r").decode("utf-8", "surrogateescape")
+    program, _, argument = line.replace("\t", " ").partition(" ")
+    return [program, argument.strip()] if argument.strip() else [program]

@@ -1,0 +1,104 @@
+"""What devices and kernel modules start: udev rules (udev(7)), and commands and modules by modprobe.d(5)."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from chopmark.engine.services import reasons
+from chopmark.engine.services.commands import Found
+from chopmark.engine.services.entry import Call, Entry
+from chopmark.engine.services.units import words
+from chopmark.engine.services.units.specifiers import UNKNOWN, LineError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from chopmark.engine.services.host import Host, Line
+
+_RULES = ("/etc/udev/rules.d", "/run/udev/rules.d", "/usr/local/lib/udev/rules.d", "/lib/udev/rules.d",
+          "/usr/lib/udev/rules.d")  # fmt: skip
+_PROGRAMS = ("/usr/lib/udev", "/lib/udev")
+"""Where programs stand that rules name without a folder."""
+_TOKEN = re.compile(
+    r'\s*,?\s*([A-Z_]+)(?:\{((?:[^}"]|"[^"]*")*)\})?\s*(==|!=|\+=|-=|:=|=)\s*(e|i)?"((?:[^"\\]|\\.)*)"\s*', re.DOTALL
+)
+_SUBSTITUTION = re.compile(r"\$(?:\$|[a-z]+(?:\{[^}]*\})?)|%(?:%|[a-zA-Z](?:\{[^}]*\})?)")
+_MODPROBE = ("/etc/modprobe.d", "/run/modprobe.d", "/usr/local/lib/modprobe.d", "/usr/lib/modprobe.d", "/lib/modprobe.d")
+_LOAD = ("/etc/modules-load.d", "/run/modules-load.d", "/usr/local/lib/modules-load.d", "/usr/lib/modules-load.d",
+         "/lib/modules-load.d")  # fmt: skip
+
+
+def entries(host: Host) -> Iterator[Entry]:
+    """Each file of rules, of commands, and of modules to load."""
+    for name, path in host.chosen(_RULES, ".rules"):
+        yield Entry("udev", name, (path,), state="masked") if host.is_masked(path) else _rules(host, name, path)
+    for name, path in host.chosen(_MODPROBE, ".conf"):
+        entry = _modprobe(host, name, path)
+        if entry is not None:
+            yield entry
+    for name, path in host.chosen(_LOAD, ".conf"):
+        yield Entry("modules", name, (path,), state="masked" if host.is_masked(path) else "enabled")
+    if host.root.get("/etc/modules") is not None:
+        yield host.code("modules", "/etc/modules", "/etc/modules", state="enabled")
+
+
+def _rules(host: Host, name: str, path: str) -> Entry:
+    lines, findings = host.text(path)
+    found = Found()
+    for line in _joined(lines):
+        if not line.text.strip() or line.text.lstrip().startswith("#"):
+            continue
+        where = f"{path}:{line.number}"
+        place = 0
+        while place < len(line.text.rstrip()):
+            match = _TOKEN.match(line.text, place)
+            if match is None:
+                findings.append(reasons.LINE.found(line.text[place : place + 80].strip(), subject=where))
+                break
+            place = match.end()
+            _token(found, match, Call(where, _PROGRAMS))
+    return Entry("udev", name, (path,), tuple(found.starts), (*findings, *found.findings), "enabled")
+
+
+def _joined(lines: list[Line]) -> Iterator[Line]:
+    """Lines with those that continue them."""
+    held = ""
+    first = 0
+    for line in lines:
+        first = first if held else line.number
+        if line.text.endswith("\\"):
+            held += line.text[:-1]
+            continue
+        yield line._replace(number=first, text=held + line.text)
+        held = ""
+    if held:
+        yield lines[-1]._replace(number=first, text=held)
+
+
+def _token(found: Found, match: re.Match[str], call: Call) -> None:
+    key, attribute, _, _, value = match.groups()
+    runs = (key == "RUN" and attribute in (None, "program")) or key == "PROGRAM" or (key, attribute) == ("IMPORT", "program")
+    if not runs or not value:
+        return
+    text = _SUBSTITUTION.sub(lambda each: each[0][1] if each[0] in ("$$", "%%") else UNKNOWN, value)
+    try:
+        argv = words.all_words(text.replace('\\"', '"') if match[4] == "e" else text)
+    except LineError:
+        argv = text.split()
+    if argv:
+        found.command(argv, call)
+
+
+def _modprobe(host: Host, name: str, path: str) -> Entry | None:
+    """`install` and `remove` are run by a shell in place of loading a module."""
+    lines, findings = host.text(path)
+    found = Found()
+    for line in _joined(lines):
+        parts = line.text.split(None, 2)
+        if parts[:1] and parts[0] in ("install", "remove") and len(parts) == 3:  # noqa: PLR2004 - with a module and a command
+            call = Call(f"{path}:{line.number}")
+            found.command(["/bin/sh", "-c", parts[2].replace("$CMDLINE_OPTS", "")], call)
+    if not found.starts and not found.findings and not findings:
+        return None
+    return Entry("modprobe", name, (path,), tuple(found.starts), (*findings, *found.findings), "enabled")

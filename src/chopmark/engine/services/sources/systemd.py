@@ -1,0 +1,194 @@
+"""systemd's units of the system and of users, and the programs that it runs by itself: generators, hooks."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING
+
+from chopmark.core import limits
+from chopmark.core.artifact import UnreadableError
+from chopmark.engine.services import reasons
+from chopmark.engine.services.commands import Found
+from chopmark.engine.services.entry import PATH, Call, Entry, Role
+from chopmark.engine.services.host import lines_of, unreadable
+from chopmark.engine.services.units import merging, paths, specifiers, words
+from chopmark.engine.services.units.specifiers import UNKNOWN
+from chopmark.engine.services.units.tree import Tree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from chopmark.core.finding import Finding
+    from chopmark.engine.services.host import Host
+    from chopmark.engine.services.units.merging import Merged
+    from chopmark.engine.services.units.paths import Scope
+
+SEAL = ".seal"
+"""What a signature over a whole unit is called: the unit's name and this, in a folder with units."""
+_GENERATED = ("/run/systemd/generator", "/run/user/")
+_STARTING = ("service", "socket", "timer", "path", "mount", "automount", "swap")
+"""Kinds of units that start something; the others only group."""
+_PLACES = (("/run/systemd", "/etc/systemd", "/usr/local/lib/systemd", "/usr/lib/systemd", "/lib/systemd"))
+_RUN = (("generator", "system-generators"), ("generator", "user-generators"),
+        ("generator", "system-environment-generators"), ("generator", "user-environment-generators"),
+        ("shutdown hook", "system-shutdown"), ("sleep hook", "system-sleep"))  # fmt: skip
+_VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)\}")
+_WHOLE = re.compile(r"\$([A-Za-z_]\w*)")
+
+
+def entries(host: Host) -> Iterator[Entry]:
+    """Every unit of every manager, and what is run beside them."""
+    for scope in scopes(host):
+        tree = Tree(host.root, scope)
+        for name in tree.unit_names():
+            entry = entry_of(host, tree, name)
+            if entry is not None:
+                yield entry
+        host.findings += tree.findings
+    for kind, folder in _RUN:
+        yield from _run(host, kind, folder)
+
+
+def scopes(host: Host) -> Iterator[Scope]:
+    """The managers: the system's, what users have in common, each user who has units of his own."""
+    yield paths.system()
+    yield paths.users()
+    for user in host.users:
+        scope = paths.user(user.name, user.home, user.number)
+        if any(host.root.get(folder) for folder in scope.folders if folder.startswith(f"{user.home}/")):
+            yield scope
+
+
+def entry_of(host: Host, tree: Tree, name: str) -> Entry | None:
+    """The entry for one unit; None for kinds that start nothing, and for what a user has not made himself."""
+    made = tree.made(name)
+    scope = tree.scope
+    if made is None or made.name.rpartition(".")[2] not in _STARTING:
+        return None
+    if scope.home and not any(path.startswith(scope.home) for path in (made.fragment, *made.dropins)):
+        return None
+    merged = merging.merge(host.root, made, scope)
+    found = Found()
+    findings = list(merged.findings)
+    if not made.is_masked:
+        _commands(host, merged, scope, found)
+    if made.fragment.startswith(_GENERATED):
+        findings.append(reasons.GENERATED.found(merged.value("Unit", "SourcePath"), subject=made.fragment))
+    seals = tuple(f"{folder}/{made.name}{SEAL}" for folder in scope.folders)
+    return Entry(
+        kind="unit",
+        name=made.name,
+        files=(made.fragment, *made.dropins),
+        starts=tuple(dict.fromkeys(found.starts)),
+        findings=(*findings, *found.findings),
+        state=_state(merged),
+        scope=scope.name,
+        seals=seals,
+        links=made.links,
+    )
+
+
+def _state(merged: Merged) -> str:
+    made = merged.made
+    if made.is_masked:
+        return "masked"
+    if made.fragment.startswith(_GENERATED):
+        return "generated"
+    if made.wanted_by:
+        return "enabled"
+    return "disabled" if any(each.section == "Install" for each in merged.settings) else "static"
+
+
+def _commands(host: Host, merged: Merged, scope: Scope, found: Found) -> None:
+    made = merged.made
+    expand = specifiers.expander(made.name, host.root.outside(made.fragment), scope)
+    variables, findings = _environment(host, merged, expand)
+    found.findings += findings
+    below = merged.value("Service", "RootDirectory")
+    if image := merged.value("Service", "RootImage"):
+        found.findings.append(reasons.UNIT_IMAGE.found(image, subject=made.name))
+    if UNKNOWN in (below := _expanded(below, expand)):
+        found.findings.append(reasons.UNIT_IMAGE.found(below.replace(UNKNOWN, "..."), subject=made.name))
+        return
+    search = tuple(part for each in merged.values("Service", "ExecSearchPath") for part in each.value.split(":"))
+    for each in merged.effective:
+        if each.key not in merging.COMMANDS.get(each.section, ()) or image:
+            continue
+        call = Call(each.where, search or PATH, variables, below=below)
+        found.environment(tuple(variables.items()), call)
+        try:
+            for command in words.commands(each.value, expand):
+                argv = [part for word in command.argv for part in _substituted(word, variables, command.prefixes)]
+                optional = call._replace(is_optional="-" in command.prefixes)
+                found.command(argv or [command.program], optional, command.program)
+        except specifiers.LineError:
+            continue  # merging has told
+
+
+def _expanded(text: str, expand: object) -> str:
+    try:
+        return str(expand(text))  # type: ignore[operator]
+    except specifiers.LineError:
+        return UNKNOWN
+
+
+def _substituted(word: str, variables: dict[str, str], prefixes: str) -> list[str]:
+    """A word with the unit's variables in it; `$NAME` alone becomes as many words as its value has."""
+    if ":" in prefixes or "$" not in word:
+        return [word]
+    if (match := _WHOLE.fullmatch(word)) is not None:
+        return variables.get(match[1], UNKNOWN).split()
+    text = _VARIABLE.sub(lambda found: variables.get(found[1], UNKNOWN), word.replace("$$", "\ue000"))
+    return [text.replace("\ue000", "$")]
+
+
+def _environment(host: Host, merged: Merged, expand: object) -> tuple[dict[str, str], list[Finding]]:
+    """The variables that a unit sets, those in its files included (systemd.exec(5), Environment=)."""
+    variables: dict[str, str] = {}
+    findings: list[Finding] = []
+    for each in merged.values("Service", "Environment"):
+        try:
+            for word in words.all_words(each.value):
+                name, equals, value = _expanded(word, expand).partition("=")
+                if equals:
+                    variables[name] = value
+        except specifiers.LineError as error:
+            findings.append(reasons.UNIT_LINE.found(f"Environment: {error}", subject=each.where))
+    for each in merged.values("Service", "EnvironmentFile"):
+        path = _expanded(each.value.removeprefix("-"), expand)
+        if host.root.get(path) is None:
+            continue
+        try:
+            variables.update(_assignments(host.root.read(path, limits.SERVICE_FILE_MAX)))
+        except UnreadableError as error:
+            findings.append(unreadable(path, error))
+    for each in merged.values("Service", "UnsetEnvironment"):
+        for name in each.value.split():
+            variables.pop(name, None)
+    return variables, findings
+
+
+def _assignments(data: bytes) -> Iterator[tuple[str, str]]:
+    for line in lines_of(data):
+        name, equals, value = line.text.strip().partition("=")
+        if equals and re.fullmatch(r"[A-Za-z_]\w*", name):
+            value = value.strip()
+            if value[:1] in ("'", '"') and value.endswith(value[0]) and len(value) > 1:
+                value = value[1:-1]
+            yield name, value
+
+
+def _run(host: Host, kind: str, folder: str) -> Iterator[Entry]:
+    """Programs in folders that systemd executes all of (systemd.generator(7)); of one name the first that there is."""
+    chosen: dict[str, str] = {}
+    for place in _PLACES:
+        for name, path in host.files(f"{place}/{folder}"):
+            chosen.setdefault(name, path)
+    for name, path in sorted(chosen.items(), key=lambda each: os.fsencode(each[0])):
+        found = host.root.get(path)
+        masked = host.is_masked(path)
+        if masked or (found is not None and not found.is_program):
+            yield Entry(kind, name, (), state="masked" if masked else "disabled")
+            continue
+        yield Entry(kind, name, (), (Call(path).start(path, Role.PROGRAM),), state="enabled")

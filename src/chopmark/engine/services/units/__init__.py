@@ -1,0 +1,1 @@
+"""systemd's units: their names, text, places and how they are merged."""
