@@ -16,9 +16,12 @@ FOLDERS = ("etc/systemd/system", "run/systemd/system", "usr/local/lib/systemd/sy
 _STEMS = ("web", "web-one", "web-one-two", "web-", "db", "a@", "a-b@", "a-b@x", "a@x", "a@x-y")
 _NAMES = tuple(f"{stem}.service" for stem in _STEMS)
 _PROGRAMS = ("/bin/nope", "/opt/none", "-/opt/minus", "@/opt/at zero", ":/opt/colon", "+/opt/plus", "!/opt/one",
-             "!!/opt/two", "-@/opt/both zero", "+-/opt/mixed", "named", "/opt//double/./dot", '"/opt/quo ted"')  # fmt: skip
-_ARGUMENTS = ("plain", '"two words"', "'single q'", "mid'dle q'uote", r"\x41\102", r"esc\ttab", r"un\known", "%n", "%i", "%p", "%%",
-              "%j", "%P", "%I", "%N", "$VAR", "${VAR}", ";", r"\;", "\\;x", "a;b", "'", '""', "\\", "%f", "%t/x", "%S", "%h",
+             "!!/opt/two", "-@/opt/both zero", "+-/opt/mixed", "named", "/opt//double/./dot",
+             '"/opt/quo ted"')  # fmt: skip
+_ARGUMENTS = ("plain", '"two words"', "'single q'", "mid'dle q'uote", r"\x41\102", r"esc\ttab", r"un\known", "%n",
+              "%i", "%p", "%%",
+              "%j", "%P", "%I", "%N", "$VAR", "${VAR}", ";", r"\;", "\\;x", "a;b", "'", '""', "\\", "%f", "%t/x",
+              "%S", "%h",
               "é", "#no", r"\u00e9", r"\s", "%Q", "=", "a=b", "[x]")  # fmt: skip
 
 
@@ -45,11 +48,13 @@ def make(root: Path, chance: random.Random) -> None:
     for _ in range(chance.randrange(6)):
         _link(root, chance)
     for _ in range(chance.randrange(10)):
-        name = chance.choice((*_NAMES, "service", "web-.service", "a-.service", "a-@.service", "a-@x.service", "alias.service"))
-        folder = root / chance.choice(FOLDERS) / f"{name}.d"
-        path = folder / chance.choice(("10-a.conf", "20-b.conf", "zz.conf", "no.txt", ".hidden.conf"))
+        name = chance.choice(
+            (*_NAMES, "service", "web-.service", "a-.service", "a-@.service", "a-@x.service", "alias.service")
+        )
+        dropins = root / chance.choice(FOLDERS) / f"{name}.d"
+        path = dropins / chance.choice(("10-a.conf", "20-b.conf", "zz.conf", "no.txt", ".hidden.conf"))
         if chance.random() < 0.12:
-            folder.mkdir(parents=True, exist_ok=True)
+            dropins.mkdir(parents=True, exist_ok=True)
             if not os.path.lexists(path):
                 path.symlink_to("/dev/null")
         else:
@@ -57,7 +62,9 @@ def make(root: Path, chance: random.Random) -> None:
 
 
 def _link(root: Path, chance: random.Random) -> None:
-    name = chance.choice((*_NAMES, "alias.service", "alias2.service", "alias@.service", "alias@x.service", "alias.socket"))
+    name = chance.choice(
+        (*_NAMES, "alias.service", "alias2.service", "alias@.service", "alias@x.service", "alias.socket")
+    )
     path = root / chance.choice(FOLDERS) / name
     path.parent.mkdir(parents=True, exist_ok=True)
     if os.path.lexists(path):
@@ -103,13 +110,16 @@ def _broken(chance: random.Random, lines: list[str]) -> str:
     """Some lines are continued, some end in other ways than with LF."""
     text = ""
     for line in lines:
-        end = chance.choice(("\n", "\n", "\n", "\n", "\r\n", "\r", "\n\n", " \\\n  more\n", " \\\n# comment\n more\\\n\n", "\0"))
+        end = chance.choice(
+            ("\n", "\n", "\n", "\n", "\r\n", "\r", "\n\n", " \\\n  more\n", " \\\n# comment\n more\\\n\n", "\0")
+        )
         text += line + end
     return text
 
 
 def _noise(chance: random.Random) -> str:
-    return chance.choice(("# comment\n", "; other\n", "\n", "nonsense\n", "=empty\n", "  # indented\\\n", "\ufeff", "[X-Foo]\nA=b\n",
+    return chance.choice(("# comment\n", "; other\n", "\n", "nonsense\n", "=empty\n", "  # indented\\\n", "\ufeff",
+    "[X-Foo]\nA=b\n",
                           "#c\rExecStopPost=/opt/hidden\n", ""))  # fmt: skip
 
 
@@ -135,7 +145,9 @@ def ask(root: Path, name: str) -> Theirs | None:
     if start < 0:
         return None
     text = text[start:]
-    fields = re.findall(r"^\t\t(Fragment Path|DropIn Path|Alias|Unit Load State|Environment): (.*)$", text, re.MULTILINE)
+    fields = re.findall(
+        r"^\t\t(Fragment Path|DropIn Path|Alias|Unit Load State|Environment): (.*)$", text, re.MULTILINE
+    )
     found: dict[str, list[str]] = {}
     for field, value in fields:
         found.setdefault(field, []).append(value)

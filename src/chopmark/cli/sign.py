@@ -142,6 +142,18 @@ def _jobs(args: Namespace) -> int:
     return batch.jobs_for(len(args.files), wanted, per_processor=2)
 
 
+def request_for(words: list[str], connections: ExitStack) -> sign.SignRequest:
+    """What `chopmark sign` makes of these options; for commands that sign what they have made themselves."""
+    from argparse import ArgumentParser
+
+    parser = ArgumentParser()
+    add_arguments(parser)
+    request = _request(parser.parse_args([*words, "--", "-"]), b"", connections)
+    if request is None:
+        raise UsageError("no key")
+    return request
+
+
 def _request(args: Namespace, attached: bytes, connections: ExitStack) -> sign.SignRequest | None:
     """None where a complete signature is attached, which needs no key and no certificate."""
     if args.key and (args.attach or args.digest_only):

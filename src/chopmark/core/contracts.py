@@ -173,6 +173,9 @@ class Voucher(Protocol):
     def vouch(self, name: str, digest: bytes) -> Vouched:
         """What it says of a file with this name and SHA-256."""
 
+    def holds(self, path: bytes, digest: bytes) -> bool:
+        """Whether it says that this content stands at this absolute path, where the tree is in use."""
+
 
 class Vouched(NamedTuple):
     """What a list says of a file: a seal that stands for the list's own, or a finding against it, or nothing."""

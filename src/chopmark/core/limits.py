@@ -396,6 +396,8 @@ SERVICE_STARTS_MAX = 1000
 """Programs that one definition starts."""
 SERVICE_SHELL_DEPTH_MAX = 8
 """Shells within shells, and substitutions within substitutions, in one line."""
+SERVICE_SEAL_MAX = 4 * MIB
+"""The list of a unit's files, without the signature."""
 SERVICE_USERS_MAX = 1000
 """Users whose own definitions are looked for."""
 

@@ -76,6 +76,16 @@ class Catalog:
                 return Vouched(finding=reasons.MISMATCH.found(f"{self.name}: {listed.hex()}"))
         return Vouched()
 
+    def holds(self, path: bytes, digest: bytes) -> bool:
+        """Whether the catalog is trusted, and lists this content at this absolute path."""
+        root = self._root or b"/"
+        return (
+            self.status is Status.TRUSTED
+            and path.startswith(root)
+            and bool(digest)
+            and self._by_path.get(path[len(root) :]) == digest
+        )
+
     def _seal(self, path: bytes) -> SealVerdict:
         where = f"catalog {self.name}: {listing.escape(path).decode('ascii')}"
         trusted = [seal for seal in self._verdict.seals if seal.status is Status.TRUSTED]

@@ -11,21 +11,24 @@ from chopmark.engine.services.entry import Role
 from chopmark.engine.services.units.specifiers import UNKNOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from chopmark.core.finding import Finding
     from chopmark.engine.services.entry import Call, Start
 
 SHELLS = frozenset(("sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "rbash"))
 _BUILTINS = frozenset(
-    (":", "[", "alias", "bg", "break", "cd", "continue", "declare", "dirs", "disown", "echo", "enable", "exit", "export",
-     "false", "fc", "fg", "getopts", "hash", "help", "history", "jobs", "kill", "let", "local", "logout", "popd", "printf",
+    (":", "[", "alias", "bg", "break", "cd", "continue", "declare", "dirs", "disown", "echo", "enable", "exit",
+    "export",
+     "false", "fc", "fg", "getopts", "hash", "help", "history", "jobs", "kill", "let", "local", "logout", "popd",
+     "printf",
      "pushd", "pwd", "read", "readonly", "return", "set", "shift", "shopt", "suspend", "test", "times", "true", "type",
      "typeset", "ulimit", "umask", "unalias", "unset", "wait")
 )  # fmt: skip
 _PRELOADS = ("LD_PRELOAD", "LD_AUDIT")
 _STEERS = ("LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONHOME", "PERL5LIB", "PERL5OPT", "RUBYOPT", "RUBYLIB",
-           "NODE_OPTIONS", "NODE_PATH", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "GCONV_PATH", "GLIBC_TUNABLES")  # fmt: skip
+           "NODE_OPTIONS", "NODE_PATH", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "GCONV_PATH",
+           "GLIBC_TUNABLES")  # fmt: skip
 
 
 class Interpreter(NamedTuple):
@@ -52,7 +55,7 @@ _INTERPRETERS = {
     "lua": Interpreter(_options("-l"), _options("-e")),
     "tclsh": Interpreter(_options("-encoding")),
     "pwsh": Interpreter(
-        _options("-ExecutionPolicy -ep -WorkingDirectory -wd -ConfigurationName -SettingsFile -InputFormat -OutputFormat"),
+        _options("-ExecutionPolicy -ep -WorkingDirectory -wd -ConfigurationName -SettingsFile -OutputFormat"),
         _options("-Command -c -EncodedCommand -e -ec"), script=_options("-File -f"),
     ),
     "java": Interpreter(
@@ -110,7 +113,7 @@ _WRAPPERS = {
     "chpst": Wrapper(_options("-u -U -b -d -n -l -L -m -o -p -f -c -r -t")),
     "gosu": Wrapper(words=1),
 }
-_SHELL_VALUED = _options("-o +o -O +O --rcfile --init-file")
+_SHELL_VALUED = _options("--rcfile --init-file")
 
 
 class Found:
@@ -157,15 +160,17 @@ class Found:
             if words[0] in (".", "source"):
                 self._named(words[1:2], Role.SCRIPT, call, words)
             elif words[0] == "eval" or (words[0] == "trap" and len(words) > 2):  # noqa: PLR2004 - code and a signal
-                code = " ".join(words[1:]) if words[0] == "eval" else words[1]
-                if UNKNOWN in code:
-                    self._opaque(words, call)
-                else:
-                    self.script(code, call, depth + 1)
+                self._evaluated(" ".join(words[1:]) if words[0] == "eval" else words[1], call, depth)
             elif words[0] in ("exec", "command", "builtin"):
                 self.called(words[0], words[1:], call, depth + 1)
             elif words[0] not in _BUILTINS:
                 self.command(words, call, depth=depth + 1)
+
+    def _evaluated(self, code: str, call: Call, depth: int) -> None:
+        if UNKNOWN in code:
+            self._opaque([code], call)
+        elif code != "-":  # which takes a trap back
+            self.script(code, call, depth + 1)
 
     def environment(self, variables: Sequence[tuple[str, str]], call: Call) -> None:
         """Variables that load something into what is started."""
@@ -191,25 +196,24 @@ class Found:
             self.starts.append(call.start(given[0], role))
 
     def _shell(self, arguments: list[str], call: Call, depth: int) -> None:
+        """A shell: code (-c), what it is given (-s), or a script; options may be bundled, `-o` takes a word."""
         rest = list(arguments)
+        is_code = is_given = False
         while rest and rest[0][:1] in ("-", "+") and len(rest[0]) > 1:
             option = rest.pop(0)
             if option == "--":
                 break
             if option in _SHELL_VALUED and rest:
                 rest.pop(0)
-            elif option[0] == "-" and not option.startswith("--") and "c" in option:
-                while rest and rest[0][:1] in ("-", "+"):
-                    rest.pop(0)
-                if not rest or not rest[0].replace(UNKNOWN, "").strip():
-                    self._opaque([option, *rest], call)
-                else:
-                    self.script(rest[0], call, depth + 1)
-                return
-            elif option[0] == "-" and not option.startswith("--") and "s" in option:
-                rest = []
-                break
-        if not rest:
+            elif not option.startswith("--"):
+                is_code = is_code or (option[0] == "-" and "c" in option)
+                is_given = is_given or (option[0] == "-" and "s" in option)
+                rest = rest[1:] if option[-1] in "oO" else rest
+        if is_code and rest and rest[0].replace(UNKNOWN, "").strip():
+            self.script(rest[0], call, depth + 1)
+        elif is_code:
+            self._opaque(["-c", *rest], call)
+        elif is_given or not rest:
             self.findings.append(reasons.OPAQUE.found("a shell that reads what it is given", subject=call.where))
         else:
             self._named(rest[:1], Role.SCRIPT, call, rest)
@@ -267,15 +271,11 @@ class Found:
 
     def _interpreted(self, interpreter: Interpreter, arguments: list[str], call: Call) -> None:
         rest = list(arguments)
-        while rest and rest[0].startswith("-") and len(rest[0]) > 1 or rest[:1] and rest[0] in interpreter.script:
+        while rest and (rest[0] in interpreter.script or (rest[0].startswith("-") and len(rest[0]) > 1)):
             option = rest.pop(0)
-            if option == "--":
+            if option == "--" or option in interpreter.script:
                 break
-            if option in interpreter.script:
-                break
-            if option in interpreter.code or any(
-                len(each) == 2 and option.startswith(each) for each in interpreter.code  # noqa: PLR2004 - "-e"
-            ):
+            if option in interpreter.code or option.startswith(tuple(_short(interpreter.code))):
                 self.findings.append(reasons.OPAQUE_CODE.found(" ".join([option, *rest])[:200], subject=call.where))
                 return
             if option in interpreter.module:
@@ -283,12 +283,21 @@ class Found:
                 return
             if option in interpreter.valued and rest:
                 rest.pop(0)
-            elif option in ("-V", "-v", "--version", "-version", "-h", "--help"):
+            elif option in _TELLING:
                 return
         if rest:
             self._named(rest[:1], Role.SCRIPT, call, rest)
         else:
             self.findings.append(reasons.OPAQUE.found("an interpreter that reads what it is given", subject=call.where))
+
+
+_TELLING = ("-V", "-v", "--version", "-version", "-h", "--help")
+"""Options with which an interpreter tells of itself and ends."""
+
+
+def _short(options: frozenset[str]) -> list[str]:
+    """Options of one letter: what they take may follow at once."""
+    return [option for option in options if len(option) == len("-c")]
 
 
 def _interpreter(name: str) -> Interpreter | None:

@@ -54,7 +54,11 @@ class Host:
                 continue
             home = fields[5].rstrip("/")
             there = self.root.get(home) if home else None
-            if there is not None and there.is_folder and there.path not in ("/", "/dev", "/bin", "/usr/sbin", "/usr/bin"):
+            if (
+                there is not None
+                and there.is_folder
+                and there.path not in ("/", "/dev", "/bin", "/usr/sbin", "/usr/bin")
+            ):
                 found.setdefault(there.path, User(fields[0], int(fields[2]), there.path))
             if len(found) >= limits.SERVICE_USERS_MAX:
                 self.findings.append(reasons.UNREADABLE.found("too many users", subject="/etc/passwd"))

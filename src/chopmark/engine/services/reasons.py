@@ -9,7 +9,10 @@ _PERSISTENCE = ("T1543.002", "T1543")
 
 # The definition
 UNREADABLE = Reason(
-    "service.unreadable", UNKNOWN, "Something that says what starts could not be read.", "Check permissions and the medium."
+    "service.unreadable",
+    UNKNOWN,
+    "Something that says what starts could not be read.",
+    "Check permissions and the medium.",
 )
 SIGNED = Reason("service.signed", OK, "Every file of the definition is signed by somebody trusted, for this place.")
 UNSIGNED = Reason(
@@ -40,30 +43,40 @@ PROGRAM_UNSIGNED = Reason(
     "Have it signed by its publisher, or list it in a signed catalog.", techniques=(*_PERSISTENCE, "T1554"),
 )  # fmt: skip
 PROGRAM_REJECTED = Reason(
-    "service.program_rejected", NO, "A program that it starts is not trusted.", _REVIEW, techniques=(*_PERSISTENCE, "T1554")
+    "service.program_rejected",
+    NO,
+    "A program that it starts is not trusted.",
+    _REVIEW,
+    techniques=(*_PERSISTENCE, "T1554"),
 )
 PROGRAM_UNDECIDED = Reason(
     "service.program_undecided", UNKNOWN, "Whether a program that it starts is trusted could not be decided.",
     "Get what was missing: see the program's own findings.",
 )  # fmt: skip
 MISSING = Reason(
-    "service.missing", NO, "A program that it starts is not there: whoever can put one there has it started.",
-    "Install it, or remove the definition.", techniques=("T1574", "T1543.002"),
-)  # fmt: skip
-MISSING_IGNORED = Reason(
-    "service.missing_ignored", INFO, "A program is not there, and the definition does without it."
+    "service.missing",
+    UNKNOWN,
+    "A program that it starts is not there, so that nothing can be said of it.",
+    "Install it, or remove the definition.",
+    techniques=("T1574", "T1543.002"),
 )
+DANGLING = Reason("service.dangling", INFO, "A link leads to a file that is not there.")
+MISSING_IGNORED = Reason("service.missing_ignored", INFO, "A program is not there, and the definition does without it.")
 OPAQUE = Reason(
     "service.opaque", UNKNOWN, "What is started there is only known when it runs.",
     "Name programs by their absolute paths, and put code into a file of its own that can be signed.",
     techniques=("T1059", "T1027"),
 )  # fmt: skip
 OPAQUE_CODE = Reason(
-    "service.inline_code", UNKNOWN, "Code stands in the line itself: it is signed with the definition, but what it starts is "
-    "not known.", "Put it into a file of its own that can be signed.", techniques=("T1059",),
+    "service.inline_code", UNKNOWN,
+    "Code stands in the line itself: it is signed with the definition, but what it starts is not known.",
+    "Put it into a file of its own that can be signed.", techniques=("T1059",),
 )  # fmt: skip
 NOT_EXECUTABLE = Reason(
-    "service.not_executable", NO, "What it starts is no program that can be executed.", "Correct its mode or the definition."
+    "service.not_executable",
+    NO,
+    "What it starts is no program that can be executed.",
+    "Correct its mode or the definition.",
 )
 WRITABLE = Reason(
     "service.writable", NO, "Everybody may write to a file, or to a folder on the way to it.",
@@ -86,7 +99,11 @@ ESCAPE = Reason(
     "Make the link stay within the root.", techniques=("T1036", "T1574"),
 )  # fmt: skip
 PRELOADED = Reason(
-    "service.preloaded", INFO, "A library is loaded into every program that it starts.", _REVIEW, techniques=("T1574.006",)
+    "service.preloaded",
+    INFO,
+    "A library is loaded into every program that it starts.",
+    _REVIEW,
+    techniques=("T1574.006",),
 )
 GENERATED = Reason(
     "service.generated", INFO, "It was made by a program at boot, not installed.",
@@ -122,3 +139,33 @@ STEERED = Reason(
     "Take the variable out, or put what it names into a signed place.", techniques=("T1574.006", "T1574.007"),
 )  # fmt: skip
 LINE = Reason("service.line", INFO, "A line is none that is understood there; it starts nothing.")
+
+# The seal of a unit
+_SEAL_AGAIN = "Restore it, or review the change and sign the unit again (chopmark services sign)."
+SEALED = Reason("service.sealed", OK, "A trusted signature is over all files that the unit is made of.")
+SEAL_UNTRUSTED = Reason(
+    "service.seal_untrusted", NO, "The seal of the unit is not trusted itself.", "Have it signed by somebody trusted.",
+    techniques=(*_PERSISTENCE, "T1036.001"),
+)  # fmt: skip
+SEAL_OTHER = Reason(
+    "service.seal_other", NO, "The seal belongs to another unit.", _SEAL_AGAIN, techniques=(*_PERSISTENCE, "T1036.005")
+)
+SEAL_ADDED = Reason(
+    "service.seal_added", NO, "A file was added to the unit after it was signed.", _SEAL_AGAIN, techniques=_PERSISTENCE
+)
+SEAL_MISSING = Reason(
+    "service.seal_missing", NO, "A file of the unit is gone, or stands elsewhere, since it was signed.", _SEAL_AGAIN,
+    techniques=(*_PERSISTENCE, "T1562"),
+)  # fmt: skip
+SEAL_CHANGED = Reason(
+    "service.seal_changed", NO, "A file of the unit was changed after it was signed.", _SEAL_AGAIN,
+    techniques=_PERSISTENCE,
+)  # fmt: skip
+SEAL_LINK = Reason(
+    "service.seal_link", NO, "A link that gives the unit a name was added or removed since it was signed.", _SEAL_AGAIN,
+    techniques=_PERSISTENCE,
+)  # fmt: skip
+SEAL_MASKED = Reason(
+    "service.seal_masked", NO, "The unit was masked after it was signed: it does not start any more.", _SEAL_AGAIN,
+    techniques=("T1562",),
+)  # fmt: skip

@@ -75,7 +75,7 @@ class Root:
 
     def find(self, path: str, *, follow: bool = True) -> Found:
         """What stands at a path; with `follow` unset, a link itself."""
-        descriptor, found, _ = self._walk(path, follow=follow)
+        descriptor, found = self._walk(path, follow=follow)
         os.close(descriptor)
         return found
 
@@ -88,7 +88,7 @@ class Root:
 
     def link(self, path: str) -> str:
         """The target of a link as it is written; empty for what is none."""
-        descriptor, found, _ = self._walk(path, follow=False)
+        descriptor, found = self._walk(path, follow=False)
         try:
             return os.readlink("", dir_fd=descriptor) if stat.S_ISLNK(found.state.st_mode) else ""
         finally:
@@ -105,7 +105,7 @@ class Root:
 
     def _names(self, folder: str) -> Iterator[tuple[str, bool, bool]]:
         try:
-            descriptor, found, _ = self._walk(folder, follow=True)
+            descriptor, found = self._walk(folder, follow=True)
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ENOTDIR):
                 return
@@ -138,24 +138,13 @@ class Root:
     def artifact(self, path: str) -> RootedArtifact:
         """Open a regular file. Raises UnreadableError for anything else; FIFOs and devices are not even opened."""
         try:
-            descriptor, found, above = self._walk(path, follow=True)
+            descriptor, found = self._walk(path, follow=True, reading=True)
         except (OSError, ValueError) as error:
             raise _unreadable(path, error) from None
-        os.close(descriptor)
-        try:
-            if not found.is_file:
-                raise UnreadableError(path, reasons.INPUT_NOT_A_FILE)
-            reading = os.open(os.path.basename(found.path), _READ, dir_fd=above)
-        except OSError as error:
-            raise _unreadable(path, error) from None
-        finally:
-            os.close(above)
-        state = os.fstat(reading)
-        if not os.path.samestat(state, found.state):
-            os.close(reading)
-            raise UnreadableError(path, reasons.INPUT_CHANGED, "another file stands there now")
-        view = FileView(reading, path, state)
-        return RootedArtifact(self, found, view)
+        if not found.is_file:
+            os.close(descriptor)
+            raise UnreadableError(path, reasons.INPUT_NOT_A_FILE)
+        return RootedArtifact(self, found, FileView(descriptor, path))
 
     def close(self) -> None:
         """Give the descriptor back."""
@@ -171,14 +160,12 @@ class Root:
         """Close."""
         self.close()
 
-    def _walk(self, path: str, *, follow: bool) -> tuple[int, Found, int]:
-        """A descriptor (O_PATH) of what stands there, what is known of it, and a descriptor of its folder.
-
-        The last is given only where the first is of a regular file, else it is -1.
-        """
+    def _walk(self, path: str, *, follow: bool, reading: bool = False) -> tuple[int, Found]:
+        """A descriptor of what stands there, and what is known of it; with `reading` set, regular files can be read."""
         steps = _Steps(self._descriptor)
         try:
-            return steps.walk(path, follow=follow)
+            found = steps.walk(path, follow=follow)
+            return steps.opened(found) if reading and found.is_file else steps.here(), found
         finally:
             steps.close()
 
@@ -192,7 +179,7 @@ class _Steps:
         self._states = [os.fstat(root)]
         self._escapes = False
 
-    def walk(self, path: str, *, follow: bool) -> tuple[int, Found, int]:
+    def walk(self, path: str, *, follow: bool) -> Found:
         waiting = deque(path.split("/"))
         links = 0
         while waiting:
@@ -221,7 +208,19 @@ class _Steps:
             self._states.append(state)
         return self._result()
 
-    def _result(self) -> tuple[int, Found, int]:
+    def here(self) -> int:
+        """A descriptor (O_PATH) of what the walk has come to."""
+        return os.dup(self._open[-1])
+
+    def opened(self, found: Found) -> int:
+        """A descriptor to read it by. Raises OSError, also where another file stands there by now."""
+        descriptor = os.open(self._names[-1], _READ, dir_fd=self._open[-2])
+        if os.path.samestat(os.fstat(descriptor), found.state):
+            return descriptor
+        os.close(descriptor)
+        raise OSError(errno.ESTALE, "another file stands there by now")
+
+    def _result(self) -> Found:
         state = self._states[-1]
         exposed = tuple(
             "/" + "/".join(self._names[:depth])
@@ -231,9 +230,7 @@ class _Steps:
             and not (stat.S_ISDIR(each.st_mode) and each.st_mode & stat.S_ISVTX)
             and not stat.S_ISCHR(each.st_mode)
         )
-        found = Found("/" + "/".join(self._names), state, self._escapes, exposed)
-        above = os.dup(self._open[-2]) if found.is_file else -1
-        return os.dup(self._open[-1]), found, above
+        return Found("/" + "/".join(self._names), state, self._escapes, exposed)
 
     def _up(self) -> None:
         if self._names:
@@ -274,4 +271,6 @@ def _unreadable(path: str, error: OSError | ValueError) -> UnreadableError:
     number = getattr(error, "errno", None)
     if number in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG) or number is None:
         return UnreadableError(path, reasons.INPUT_MISSING)
+    if number == errno.ESTALE:
+        return UnreadableError(path, reasons.INPUT_CHANGED, str(getattr(error, "strerror", "")))
     return UnreadableError(path, reasons.INPUT_UNREADABLE, os.strerror(number))

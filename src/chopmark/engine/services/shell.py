@@ -1,4 +1,4 @@
-"""Which programs a line of shell starts, as far as it can be read without running it (POSIX.1 Shell Command Language)."""
+"""Which programs a line of shell starts, as far as that can be read without running it (POSIX.1)."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ class _Operator(NamedTuple):
 
 
 def simple_commands(text: str, variables: Mapping[str, str], depth: int = 0) -> Iterator[Simple]:
-    """The simple commands of a piece of shell in the order they stand there, those in substitutions after the others."""
+    """The simple commands of a piece of shell in the order they stand there, substitutions last."""
     if depth > limits.SERVICE_SHELL_DEPTH_MAX:
         yield Simple(problem="shells within shells")
         return

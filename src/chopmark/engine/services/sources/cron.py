@@ -80,7 +80,9 @@ def _job(text: str, *, has_user: bool) -> _Job | None:
 def _entry(path: str, line: Line, job: _Job | None, variables: dict[str, str], scope: str) -> Entry:
     where = f"{path}:{line.number}"
     if job is None:
-        return Entry("cron", where, (path,), findings=(reasons.LINE.found(subject=where),), state="ignored", scope=scope)
+        return Entry(
+            "cron", where, (path,), findings=(reasons.LINE.found(subject=where),), state="ignored", scope=scope
+        )
     folders = tuple(each for each in variables.get("PATH", "").split(":") if each.startswith("/")) or _PATH
     call = Call(where, folders, variables)
     found = Found()

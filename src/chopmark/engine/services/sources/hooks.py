@@ -33,8 +33,10 @@ _FOLDERS = (
       for below in ("", "/pre-up.d", "/pre-down.d", "/no-wait.d")),
     *(_Folder("network hook", f"{base}/networkd-dispatcher/{state}.d", _ANY) for base in ("/etc", "/usr/lib")
       for state in ("carrier", "configured", "degraded", "dormant", "no-carrier", "off", "routable")),
-    *(_Folder("network hook", f"/etc/ppp/{each}", RUN_PARTS) for each in ("ip-up.d", "ip-down.d", "ipv6-up.d", "ipv6-down.d")),
-    *(_Folder("dhcp hook", f"/etc/dhcp/dhclient-{each}-hooks.d", _ANY, must_execute=False) for each in ("enter", "exit")),
+    *(_Folder("network hook", f"/etc/ppp/{each}", RUN_PARTS) for each in ("ip-up.d", "ip-down.d", "ipv6-up.d",
+    "ipv6-down.d")),
+    *(_Folder("dhcp hook", f"/etc/dhcp/dhclient-{each}-hooks.d", _ANY, must_execute=False) for each in ("enter",
+    "exit")),
     _Folder("login message", "/etc/update-motd.d"),
     *(_Folder("kernel hook", f"{base}/kernel/{each}", RUN_PARTS) for base in ("/etc", "/usr/share")
       for each in ("preinst.d", "postinst.d", "prerm.d", "postrm.d")),
@@ -72,7 +74,7 @@ def _program(host: Host, kind: str, path: str, *, must_execute: bool = True) -> 
 
 
 def _init(host: Host) -> Iterator[Entry]:
-    """Init scripts; systemd makes units of those that no unit of the same name stands for (systemd-sysv-generator(8))."""
+    """Init scripts; systemd makes units of those that have none of the same name (systemd-sysv-generator(8))."""
     enabled = set()
     for level in "0123456S":
         for folder in (f"/etc/rc{level}.d", f"/etc/rc.d/rc{level}.d"):

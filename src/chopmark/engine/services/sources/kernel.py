@@ -24,7 +24,13 @@ _TOKEN = re.compile(
     r'\s*,?\s*([A-Z_]+)(?:\{((?:[^}"]|"[^"]*")*)\})?\s*(==|!=|\+=|-=|:=|=)\s*(e|i)?"((?:[^"\\]|\\.)*)"\s*', re.DOTALL
 )
 _SUBSTITUTION = re.compile(r"\$(?:\$|[a-z]+(?:\{[^}]*\})?)|%(?:%|[a-zA-Z](?:\{[^}]*\})?)")
-_MODPROBE = ("/etc/modprobe.d", "/run/modprobe.d", "/usr/local/lib/modprobe.d", "/usr/lib/modprobe.d", "/lib/modprobe.d")
+_MODPROBE = (
+    "/etc/modprobe.d",
+    "/run/modprobe.d",
+    "/usr/local/lib/modprobe.d",
+    "/usr/lib/modprobe.d",
+    "/lib/modprobe.d",
+)
 _LOAD = ("/etc/modules-load.d", "/run/modules-load.d", "/usr/local/lib/modules-load.d", "/usr/lib/modules-load.d",
          "/lib/modules-load.d")  # fmt: skip
 
@@ -78,7 +84,11 @@ def _joined(lines: list[Line]) -> Iterator[Line]:
 
 def _token(found: Found, match: re.Match[str], call: Call) -> None:
     key, attribute, _, _, value = match.groups()
-    runs = (key == "RUN" and attribute in (None, "program")) or key == "PROGRAM" or (key, attribute) == ("IMPORT", "program")
+    runs = (
+        (key == "RUN" and attribute in (None, "program"))
+        or key == "PROGRAM"
+        or (key, attribute) == ("IMPORT", "program")
+    )
     if not runs or not value:
         return
     text = _SUBSTITUTION.sub(lambda each: each[0][1] if each[0] in ("$$", "%%") else UNKNOWN, value)

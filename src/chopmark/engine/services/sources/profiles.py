@@ -11,7 +11,7 @@ from chopmark.engine.services.host import lines_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from chopmark.engine.services.host import Host
+    from chopmark.engine.services.host import Host, User
 
 _SYSTEM = (
     "/etc/profile", "/etc/bash.bashrc", "/etc/bashrc", "/etc/bash.bash_logout", "/etc/inputrc",
@@ -20,10 +20,13 @@ _SYSTEM = (
     "/etc/ksh.kshrc", "/etc/mkshrc", "/etc/csh.cshrc", "/etc/csh.login", "/etc/csh.logout", "/etc/fish/config.fish",
     "/etc/X11/Xsession", "/etc/X11/xinit/xinitrc", "/etc/X11/xinit/xserverrc",
 )  # fmt: skip
-_FOLDERS = (("/etc/profile.d", ".sh"), ("/etc/profile.d", ".csh"), ("/etc/bash_completion.d", ""), ("/etc/fish/conf.d", ".fish"),
-            ("/usr/share/fish/vendor_conf.d", ".fish"), ("/etc/X11/Xsession.d", ""), ("/etc/X11/xinit/xinitrc.d", ""))  # fmt: skip
+_FOLDERS = (("/etc/profile.d", ".sh"), ("/etc/profile.d", ".csh"), ("/etc/bash_completion.d", ""),
+            ("/etc/fish/conf.d", ".fish"),
+            ("/usr/share/fish/vendor_conf.d", ".fish"), ("/etc/X11/Xsession.d", ""), ("/etc/X11/xinit/xinitrc.d",
+            ""))  # fmt: skip
 _HOME = (
-    ".profile", ".bash_profile", ".bash_login", ".bashrc", ".bash_logout", ".bash_aliases", ".zshenv", ".zprofile", ".zshrc",
+    ".profile", ".bash_profile", ".bash_login", ".bashrc", ".bash_logout", ".bash_aliases", ".zshenv", ".zprofile",
+    ".zshrc",
     ".zlogin", ".zlogout", ".kshrc", ".mkshrc", ".cshrc", ".tcshrc", ".login", ".logout", ".xprofile", ".xinitrc",
     ".xserverrc", ".xsession", ".xsessionrc", ".Xsession", ".config/fish/config.fish", ".vimrc", ".ssh/rc",
 )  # fmt: skip
@@ -46,16 +49,20 @@ def entries(host: Host) -> Iterator[Entry]:
     for _, path in host.chosen(("/etc/environment.d", "/usr/lib/environment.d"), ".conf"):
         yield from _environment(host, path, "system")
     for user in host.users:
-        scope = f"user {user.name}"
-        for name in _HOME:
-            yield from _there(host, "profile", f"{user.home}/{name}", scope)
-        for _, path in host.chosen((f"{user.home}/.config/fish/conf.d",), ".fish"):
-            yield from _there(host, "profile", path, scope)
-        for name in _POWERSHELL:
-            yield from _there(host, "powershell profile", f"{user.home}/.config/powershell/{name}", scope)
-        yield from _environment(host, f"{user.home}/.pam_environment", scope)
-        for _, path in host.chosen((f"{user.home}/.config/environment.d",), ".conf"):
-            yield from _environment(host, path, scope)
+        yield from _of_user(host, user)
+
+
+def _of_user(host: Host, user: User) -> Iterator[Entry]:
+    scope = f"user {user.name}"
+    for name in _HOME:
+        yield from _there(host, "profile", f"{user.home}/{name}", scope)
+    for _, path in host.chosen((f"{user.home}/.config/fish/conf.d",), ".fish"):
+        yield from _there(host, "profile", path, scope)
+    for name in _POWERSHELL:
+        yield from _there(host, "powershell profile", f"{user.home}/.config/powershell/{name}", scope)
+    yield from _environment(host, f"{user.home}/.pam_environment", scope)
+    for _, path in host.chosen((f"{user.home}/.config/environment.d",), ".conf"):
+        yield from _environment(host, path, scope)
 
 
 def _there(host: Host, kind: str, path: str, scope: str = "system") -> Iterator[Entry]:

@@ -17,7 +17,7 @@ from chopmark.engine.services.units.specifiers import UNKNOWN
 from chopmark.engine.services.units.tree import Tree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from chopmark.core.finding import Finding
     from chopmark.engine.services.host import Host
@@ -29,7 +29,7 @@ SEAL = ".seal"
 _GENERATED = ("/run/systemd/generator", "/run/user/")
 _STARTING = ("service", "socket", "timer", "path", "mount", "automount", "swap")
 """Kinds of units that start something; the others only group."""
-_PLACES = (("/run/systemd", "/etc/systemd", "/usr/local/lib/systemd", "/usr/lib/systemd", "/lib/systemd"))
+_PLACES = ("/run/systemd", "/etc/systemd", "/usr/local/lib/systemd", "/usr/lib/systemd", "/lib/systemd")
 _RUN = (("generator", "system-generators"), ("generator", "user-generators"),
         ("generator", "system-environment-generators"), ("generator", "user-environment-generators"),
         ("shutdown hook", "system-shutdown"), ("sleep hook", "system-sleep"))  # fmt: skip
@@ -116,19 +116,29 @@ def _commands(host: Host, merged: Merged, scope: Scope, found: Found) -> None:
         if each.key not in merging.COMMANDS.get(each.section, ()) or image:
             continue
         call = Call(each.where, search or PATH, variables, below=below)
+        guarded = _guarded(merged, expand)
         found.environment(tuple(variables.items()), call)
         try:
             for command in words.commands(each.value, expand):
                 argv = [part for word in command.argv for part in _substituted(word, variables, command.prefixes)]
-                optional = call._replace(is_optional="-" in command.prefixes)
+                optional = call._replace(is_optional="-" in command.prefixes or command.program in guarded)
+                if "|" in command.prefixes:  # since systemd 258, by the user's shell
+                    found.findings.append(reasons.OPAQUE.found(f"by a shell: {each.value}"[:200], subject=each.where))
                 found.command(argv or [command.program], optional, command.program)
         except specifiers.LineError:
             continue  # merging has told
 
 
-def _expanded(text: str, expand: object) -> str:
+def _guarded(merged: Merged, expand: Callable[[str], str]) -> set[str]:
+    """Programs without which the unit does not start, by its conditions (systemd.unit(5))."""
+    keys = ("ConditionPathExists", "ConditionFileIsExecutable", "AssertPathExists", "AssertFileIsExecutable")
+    values = (each.value for key in keys for each in merged.values("Unit", key))
+    return {_expanded(value, expand) for value in values if value.startswith("/")}
+
+
+def _expanded(text: str, expand: Callable[[str], str]) -> str:
     try:
-        return str(expand(text))  # type: ignore[operator]
+        return expand(text)
     except specifiers.LineError:
         return UNKNOWN
 
@@ -143,7 +153,7 @@ def _substituted(word: str, variables: dict[str, str], prefixes: str) -> list[st
     return [text.replace("\ue000", "$")]
 
 
-def _environment(host: Host, merged: Merged, expand: object) -> tuple[dict[str, str], list[Finding]]:
+def _environment(host: Host, merged: Merged, expand: Callable[[str], str]) -> tuple[dict[str, str], list[Finding]]:
     """The variables that a unit sets, those in its files included (systemd.exec(5), Environment=)."""
     variables: dict[str, str] = {}
     findings: list[Finding] = []

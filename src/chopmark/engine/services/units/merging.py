@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from chopmark.engine.services.units.tree import Made
 
 COMMANDS = {
-    "Service": ("ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost", "ExecReload", "ExecReloadPost", "ExecStop",
+    "Service": ("ExecCondition", "ExecStartPre", "ExecStart", "ExecStartPost", "ExecReload", "ExecReloadPost",
+        "ExecStop",
                 "ExecStopPost"),
     "Socket": ("ExecStartPre", "ExecStartPost", "ExecStopPre", "ExecStopPost"),
 }  # fmt: skip
@@ -31,17 +32,20 @@ _DEPENDENCIES = frozenset(
 )  # fmt: skip
 """An empty assignment takes nothing back (systemd.unit(5))."""
 _LISTS = frozenset(
-    ("Environment", "EnvironmentFile", "UnsetEnvironment", "PassEnvironment", "ExecSearchPath", "Documentation", "WantedBy",
+    ("Environment", "EnvironmentFile", "UnsetEnvironment", "PassEnvironment", "ExecSearchPath", "Documentation",
+    "WantedBy",
      "RequiredBy", "UpheldBy", "Also", "Alias", "Sockets", "SupplementaryGroups", "ReadWritePaths", "ReadOnlyPaths",
      "InaccessiblePaths", "ExecPaths", "NoExecPaths", "BindPaths", "BindReadOnlyPaths", "TemporaryFileSystem",
      "MountImages", "ExtensionImages", "ExtensionDirectories", "RuntimeDirectory", "StateDirectory", "CacheDirectory",
      "LogsDirectory", "ConfigurationDirectory", "LoadCredential", "LoadCredentialEncrypted", "SetCredential",
-     "SetCredentialEncrypted", "ImportCredential", "SystemCallFilter", "RestrictAddressFamilies", "CapabilityBoundingSet",
+     "SetCredentialEncrypted", "ImportCredential", "SystemCallFilter", "RestrictAddressFamilies",
+     "CapabilityBoundingSet",
      "AmbientCapabilities", "DeviceAllow", "IPAddressAllow", "IPAddressDeny", "OpenFile", "Symlinks", "SystemCallLog",
      "LogExtraFields")
 )  # fmt: skip
 _TOGETHER = {
-    "Timer": frozenset(("OnActiveSec", "OnBootSec", "OnStartupSec", "OnUnitActiveSec", "OnUnitInactiveSec", "OnCalendar")),
+    "Timer": frozenset(("OnActiveSec", "OnBootSec", "OnStartupSec", "OnUnitActiveSec", "OnUnitInactiveSec",
+    "OnCalendar")),
     "Path": frozenset(("PathExists", "PathExistsGlob", "PathChanged", "PathModified", "DirectoryNotEmpty")),
     "Socket": frozenset(
         ("ListenStream", "ListenDatagram", "ListenSequentialPacket", "ListenFIFO", "ListenSpecial", "ListenNetlink",

@@ -28,7 +28,7 @@ _RUNNING = frozenset("aAbBdHlmMoqvwW")
 
 
 def expander(name: str, fragment: str, scope: Scope) -> Callable[[str], str]:
-    """A function that replaces specifiers in the settings of one unit; it raises LineError for one that there is not."""
+    """A function that replaces specifiers in the settings of one unit; it raises LineError for unknown ones."""
     parsed = names.parse(name)
     if parsed is None:
         return lambda text: text

@@ -1,4 +1,4 @@
-"""The text of a unit file, read as systemd reads it (systemd.syntax(7)): sections, assignments, and where they stand."""
+"""The text of a unit file, read as systemd does (systemd.syntax(7)): sections, assignments, and where they stand."""
 
 from __future__ import annotations
 

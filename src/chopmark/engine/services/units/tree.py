@@ -151,7 +151,7 @@ class Tree:
     def unit_names(self) -> list[str]:
         """Every unit that there is, by its own name: files, and instances of templates that something asks for."""
         found: dict[str, None] = {}
-        asked = [name for name in (*self._ids, *self._wanted, *(each[:-2] for each in self._folders))]
+        asked = (*self._ids, *self._wanted, *(each[:-2] for each in self._folders))
         for name in sorted(asked):
             parsed = names.parse(name)
             path = self._file_of(name) if parsed else ""
@@ -162,7 +162,9 @@ class Tree:
             own = names.parse(path.rpartition("/")[2]) if path else None
             if own is None:
                 continue
-            found[own._replace(instance=parsed.instance).text if own.is_template and parsed.is_instance else own.text] = None
+            found[
+                own._replace(instance=parsed.instance).text if own.is_template and parsed.is_instance else own.text
+            ] = None
             if len(found) > limits.SERVICE_UNITS_MAX:
                 self.findings.append(reasons.UNREADABLE.found("too many units", subject=self.scope.name))
                 break
@@ -185,7 +187,9 @@ class Tree:
         masked = self._is_masked(fragment)
         dropins = () if masked else tuple(self._dropins([own, *(each for each in called if each != own)]))
         texts = [each.text for each in called]
-        links = [(path, target) for path, target in self._links.items() if path == fragment or self._is_alias(path, texts)]
+        links = [
+            (path, target) for path, target in self._links.items() if path == fragment or self._is_alias(path, texts)
+        ]
         wanted = sorted({each for text in (own.text, *texts) for each in self._wanted.get(text, ())})
         return Made(own.text, fragment, dropins, tuple(texts), tuple(sorted(links)), masked, tuple(wanted))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.engine.services.units.specifiers import UNKNOWN, LineError
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
 
 _SIMPLE = {"a": "\a", "b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "\\": "\\", '"': '"', "'": "'",
            "s": " "}  # fmt: skip
+_BYTE_MAX = 255
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f\"'\\]")
 _NUMBERS = re.compile(r"x([0-9A-Fa-f]{2})|u([0-9A-Fa-f]{4})|U([0-9A-Fa-f]{8})|([0-7]{3})", re.ASCII)
 
@@ -152,7 +154,7 @@ def _escape(line: str, place: int) -> tuple[str, int]:
         return "\\" + line[place], place + 1
     byte, short, long, octal = match.groups()
     number = int(byte or short or long or octal, 8 if octal else 16)
-    if number == 0 or number > 0x10FFFF or 0xD800 <= number <= 0xDFFF or (octal and number > 0xFF):
+    if number == 0 or number > sys.maxunicode or (octal and number > _BYTE_MAX):
         return "\\" + line[place], place + 1
     return chr(number), match.end()
 
