@@ -175,3 +175,59 @@ def test_evmctl_reads_the_key_identifier_as_we_do(tool: Path) -> None:
     named = re.search(rb"key 1: ([0-9a-f]+)", said.stdout + said.stderr)
     assert named
     assert named[1].decode().rjust(8, "0") == os.getxattr(tool, ATTRIBUTE)[3:7].hex()
+
+
+# EVM
+
+
+CAPABLE = bytes.fromhex("0100000200040000000000000000000000000000")
+"""security.capability with cap_net_bind_service."""
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("digest", DIGESTS)
+@pytest.mark.parametrize("below", ["--imahash", "--imasig"])
+def test_we_trust_portable_signatures_of_evmctl(tool: Path, kind: str, digest: str, below: str) -> None:
+    entity = signer(kind)
+    key, _ = material(tool.parent, entity)
+    os.setxattr(tool, "security.capability", CAPABLE)
+    asking: list[str | Path] = ["evmctl", "sign", "--portable", "-a", digest, below, "--key", key, tool]
+    assert run(*asking).returncode == 0
+    verdict = judged(tool, entity)
+    assert verdict.status is Status.TRUSTED, verdict
+    assert len(verdict.seals) == (2 if below == "--imasig" else 1)
+    tool.chmod(0o4755)
+    assert judged(tool, entity).status is Status.REJECTED
+    tool.chmod(0o755)
+    os.setxattr(tool, "security.capability", CAPABLE)
+    assert judged(tool, entity).status is Status.TRUSTED
+    tamper(tool)
+    assert judged(tool, entity).status is Status.REJECTED
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("digest", DIGESTS)
+def test_evmctl_accepts_our_portable_signatures(tool: Path, kind: str, digest: str) -> None:
+    entity = signer(kind)
+    _, certificate = material(tool.parent, entity)
+    os.setxattr(tool, "security.capability", CAPABLE)
+    sign_ours(tool, entity, digest_algorithm=digest)
+    sign_ours(tool, entity, digest_algorithm=digest, variant="evm")
+    asking: list[str | Path] = ["evmctl", "verify", "--key", certificate, tool]
+    assert run(*asking).returncode == 0
+    assert judged(tool, entity).status is Status.TRUSTED
+    tool.chmod(0o711)
+    assert run(*asking).returncode != 0
+    assert judged(tool, entity).status is Status.REJECTED
+
+
+@pytest.mark.parametrize("digest", DIGESTS)
+def test_our_portable_signature_is_evmctls_to_the_byte(tool: Path, digest: str) -> None:
+    entity = signer("rsa2048")
+    key, _ = material(tool.parent, entity)
+    sign_ours(tool, entity, digest_algorithm=digest)
+    sign_ours(tool, entity, digest_algorithm=digest, variant="evm")
+    ours = os.getxattr(tool, "security.evm")
+    os.removexattr(tool, "security.evm")
+    assert run("evmctl", "sign", "--portable", "-a", digest, "--key", key, tool).returncode == 0
+    assert os.getxattr(tool, "security.evm") == ours

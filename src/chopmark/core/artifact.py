@@ -38,6 +38,14 @@ class Identity(NamedTuple):
     inode: int
 
 
+class Metadata(NamedTuple):
+    """Who owns a file, and its mode with its type."""
+
+    uid: int
+    gid: int
+    mode: int
+
+
 class View(Protocol):
     """Read-only access to bytes that may be far larger than memory."""
 
@@ -204,6 +212,13 @@ class Artifact:
             if error.reason is reasons.INPUT_MISSING:
                 return None
             raise
+
+    def metadata(self) -> Metadata:
+        """Owner and mode of the open file as they are now; of bytes in memory those of a plain file of root's."""
+        if not isinstance(self.view, FileView):
+            return Metadata(0, 0, stat.S_IFREG | 0o644)
+        state = os.fstat(self.view.descriptor)
+        return Metadata(state.st_uid, state.st_gid, state.st_mode)
 
     def _attribute(self, name: str) -> bytes | None:
         if not isinstance(self.view, FileView):

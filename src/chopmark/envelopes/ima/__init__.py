@@ -9,12 +9,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chopmark.envelopes.ima.envelope import ImaEnvelope
-from chopmark.envelopes.ima.header import CONTENT, EVM, FILE, NUMBERS, VERITY, VERSIONS, Header, read
+from chopmark.envelopes.ima.header import ALGORITHMS, CONTENT, EVM, FILE, NUMBERS, VERITY, VERSIONS, Header, read
 
 if TYPE_CHECKING:
     from chopmark.envelopes.ima.building import ImaDraft, draft, resume
 
 __all__ = [
+    "ALGORITHMS",
     "CONTENT",
     "EVM",
     "FILE",
@@ -30,9 +31,9 @@ __all__ = [
 ]
 
 
-def envelope_in(raw: bytes) -> ImaEnvelope:
+def envelope_in(raw: bytes, below: str = "") -> ImaEnvelope:
     """The signature in an extended attribute or a .sig file. Raises BrokenError (a MalformedError)."""
-    return ImaEnvelope(read(raw))
+    return ImaEnvelope(read(raw), below)
 
 
 def __getattr__(name: str) -> object:

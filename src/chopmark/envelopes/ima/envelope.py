@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from chopmark.core import digest as digests
 from chopmark.core import limits
 from chopmark.core.errors import MalformedError
 from chopmark.core.proof import Proof
@@ -27,12 +28,16 @@ KINDS = ("rsa", "ec")
 
 
 class ImaEnvelope:
-    """One signature: parsed, not verified. Its first claim is the digest that is signed."""
+    """One signature: parsed, not verified. Its first claim is the digest that is signed.
+
+    `below` is a digest algorithm that what is signed rests on in turn: a digest of the file among its metadata.
+    """
 
     scheme = "ima"
 
-    def __init__(self, header: Header) -> None:
+    def __init__(self, header: Header, below: str = "") -> None:
         self.header = header
+        self._weakest = digests.weakest([header.digest_algorithm, *([below] if below else [])])
 
     @property
     def raw(self) -> bytes:
@@ -92,7 +97,7 @@ class ImaEnvelope:
     def _unknown(self, findings: list[Finding]) -> Proof:
         name = f"key identifier ...{self.header.key_id.hex()}"
         unknown = reasons.SIGNER_UNKNOWN.found(name)
-        return Proof(SignerId("x509", name, ""), self.digest_algorithm, (*findings, unknown))
+        return Proof(SignerId("x509", name, ""), self._weakest, (*findings, unknown))
 
     def _proof(self, certificate: x509.Certificate, findings: list[Finding]) -> Proof:
-        return Proof(certificate.signer_id, self.digest_algorithm, tuple(findings), (certificate.raw,))
+        return Proof(certificate.signer_id, self._weakest, tuple(findings), (certificate.raw,))

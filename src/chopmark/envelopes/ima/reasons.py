@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chopmark.core.reasons import NO, OK, UNKNOWN, Reason
+from chopmark.core.reasons import INFO, NO, OK, UNKNOWN, Reason
 
 _GET_ANEW = "Get an unchanged copy from its publisher."
 _SIGN_ANEW = "Have it signed anew, with evmctl ima_sign or chopmark."
@@ -47,4 +47,22 @@ SIGNATURE_WRONG = Reason(
     _GET_ANEW,
     _KERNEL,
     ("T1554", "T1036.001"),
+)
+_EVM = "Linux, security/integrity/evm/evm_crypto.c: evm_calc_hmac_or_hash"
+
+METADATA = Reason("ima.metadata", INFO, "The signature is over owner, group, mode and these attributes.", cites=_EVM)
+METADATA_ALONE = Reason(
+    "ima.metadata_alone",
+    NO,
+    "There is no digest or signature of the file in security.ima, so that its metadata are signed without the file.",
+    "Have the file signed anew, with security.ima first and security.evm after it.",
+    _EVM,
+    ("T1554",),
+)
+FILE_DIGEST_WRONG = Reason(
+    "ima.file_digest_wrong",
+    NO,
+    "What stands in security.ima is neither a digest of a known kind nor a signature.",
+    _SIGN_ANEW,
+    "Linux, security/integrity/integrity.h: enum evm_ima_xattr_type",
 )

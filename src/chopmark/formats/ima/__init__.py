@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from chopmark.core.patch import Patch
     from chopmark.core.seal import Payload, Recipe, Seal
 
-_MARKS = (b"\3", b"\6")
+_MARKS = (b"\3", b"\5", b"\6")
 
 
 class ImaFormat:
@@ -24,7 +24,7 @@ class ImaFormat:
     envelope = "ima"
     options: tuple[str, ...] = ("variant",)
     companion = "xattr:security.ima"
-    companions = (companion, ".sig")
+    companions = (companion, ".sig", "xattr:security.evm")
 
     def detect(self, head: bytes, name: str) -> int:  # noqa: ARG002 - the contract
         """Never: the file itself shows nothing."""
@@ -41,7 +41,7 @@ class ImaFormat:
         yield from sealing.seals(artifact)
 
     def recipe(self, artifact: Artifact, options: SealOptions) -> Recipe:
-        """The whole file; by its fs-verity digest with the variant "verity"."""
+        """The whole file; by its fs-verity digest with the variant "verity", its metadata with "evm"."""
         from chopmark.formats.ima import sealing
 
         return sealing.recipe(artifact, options)
@@ -53,13 +53,13 @@ class ImaFormat:
         return sealing.digest(artifact, recipes)
 
     def content(self, artifact: Artifact, payload: Payload, options: SealOptions) -> Content:
-        """What the key signs: the file itself, which must fit into memory then, or what names its fs-verity digest."""
+        """What the key signs: the file, which must fit into memory then, what names its fs-verity digest, metadata."""
         from chopmark.formats.ima import sealing
 
         return sealing.content(artifact, payload, options)
 
     def embed(self, artifact: Artifact, envelope: bytes, options: SealOptions) -> Patch:
-        """The attribute, or FILE.sig with the variant "file". Raises RefusedError to append a second one."""
+        """One of the attributes, or FILE.sig with the variant "file". Raises RefusedError to append a second one."""
         from chopmark.formats.ima import sealing
 
         return sealing.embed(artifact, envelope, options)

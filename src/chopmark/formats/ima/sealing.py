@@ -14,6 +14,7 @@ from chopmark.core.patch import Patch
 from chopmark.core.seal import Claim, Payload, Range, Recipe, Seal
 from chopmark.envelopes import ima
 from chopmark.formats._verity import fsverity
+from chopmark.formats.ima import metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -21,10 +22,15 @@ if TYPE_CHECKING:
     from chopmark.core.artifact import Artifact
     from chopmark.core.contracts import SealOptions
 
-XATTR, BESIDE = ATTRIBUTE + "security.ima", ".sig"
-_MARKS = {XATTR: (ima.FILE, ima.VERITY), BESIDE: (ima.FILE, ima.VERITY)}
+XATTR, BESIDE, METADATA = metadata.IMA, ".sig", ATTRIBUTE + "security.evm"
+_MARKS = {XATTR: (ima.FILE, ima.VERITY), BESIDE: (ima.FILE, ima.VERITY), METADATA: (ima.EVM,)}
 _VERITY = "verity"
-_VARIANTS = {"": (XATTR, ima.FILE), "file": (BESIDE, ima.FILE), "verity": (XATTR, ima.VERITY)}
+_VARIANTS = {
+    "": (XATTR, ima.FILE),
+    "file": (BESIDE, ima.FILE),
+    "verity": (XATTR, ima.VERITY),
+    "evm": (METADATA, ima.EVM),
+}
 _PURPOSE = "module-signing"
 """The kernel asks for no extended key usage, as with its modules (ADR 0101)."""
 
@@ -32,6 +38,9 @@ _PURPOSE = "module-signing"
 def seals(artifact: Artifact) -> Iterator[Seal]:
     """Every signature there is."""
     for place, data in _signatures(artifact):
+        if place == METADATA:
+            yield metadata.seal(artifact, data, _where(place), _PURPOSE)
+            continue
         envelope = ima.envelope_in(data)
         if envelope.header.kind == ima.VERITY:
             claim = Claim("file by its fs-verity digest", _verity_recipe(artifact, envelope.digest_algorithm), None)
@@ -43,6 +52,8 @@ def seals(artifact: Artifact) -> Iterator[Seal]:
 def recipe(artifact: Artifact, options: SealOptions) -> Recipe:
     """What a new signature would cover. Raises UsageError, RefusedError."""
     _, kind = _variant(options)
+    if kind == ima.EVM:
+        return metadata.recipe(artifact, options.digest_algorithm)
     if kind == ima.VERITY:
         if options.digest_algorithm not in fsverity.ALGORITHMS:
             message = f"fs-verity uses {' or '.join(fsverity.ALGORITHMS)}, not {options.digest_algorithm}"
@@ -65,6 +76,8 @@ def content(artifact: Artifact, payload: Payload, options: SealOptions) -> Conte
     _, kind = _variant(options)
     if payload.recipe.transform:
         message = _file_ids(artifact, [payload.recipe])[payload.recipe]
+    elif kind == ima.EVM:
+        message = b"".join(each for each in payload.recipe.ranges if isinstance(each, bytes))
     elif payload.length > limits.CONTENT_SIGNED_MAX:
         raise UnreadableError(artifact.name, common.INPUT_TOO_LARGE, f"{payload.length} bytes")
     else:
@@ -82,6 +95,9 @@ def embed(artifact: Artifact, envelope: bytes, options: SealOptions) -> Patch:
         header = ima.envelope_in(envelope).header
     except MalformedError as error:
         raise RefusedError(f"no signature for IMA: {error}") from None
+    if place == XATTR and artifact.companion(METADATA) is not None:
+        message = f"{artifact.name}: security.evm is over security.ima: strip --format ima takes both away"
+        raise RefusedError(message)
     if header.kind != kind:
         raise RefusedError(f"a signature of another kind ({ima.CONTENT[header.kind]})")
     return Patch((envelope,), place)
