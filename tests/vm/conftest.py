@@ -73,13 +73,13 @@ def payload(workshop: Path) -> Path:
     return lab.payload(workshop / "payload.efi")
 
 
-@pytest.fixture(scope="session", params=kernels.NAMES)
+@pytest.fixture(scope="module", params=kernels.NAMES)
 def kernel(request: pytest.FixtureRequest, workshop: Path) -> kernels.Kernel:  # noqa: ARG001 - fails where there is none
     """Each of Debian's kernels."""
     return kernels.Kernel(request.param)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def vmlinux(kernel: kernels.Kernel, workshop: Path) -> Path:
     """It, unpacked."""
     return kernel.unpacked(workshop / f"{kernel.name}.vmlinux")

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
+import signal
 import subprocess
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -99,26 +102,30 @@ class Machine(NamedTuple):
     def boot(self, until: str = "") -> Console:
         """Run it until it switches itself off, or its console shows `until`. Raises MachineError at the deadline."""
         LOGS.mkdir(parents=True, exist_ok=True)
-        log = LOGS / f"{self.name}.log"
-        with log.open("wb") as console:
+        log = LOGS / f"{self.name}.{os.getpid()}"
+        seconds = PATIENCE * self.usual
+        bounded = ["timeout", "--signal=KILL", str(seconds + 5)]  # where we are killed ourselves
+        with log.open("wb") as output:
             guest = subprocess.Popen(
-                self.command(),
+                bounded + self.command(),
                 stdin=subprocess.DEVNULL,
-                stdout=console,
+                stdout=output,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        ends = time.monotonic() + PATIENCE * self.usual
+        ends = time.monotonic() + seconds
         try:
             while guest.poll() is None and time.monotonic() < ends:
                 if until and until in log.read_text(errors="replace"):
                     break
                 time.sleep(_POLL_SECONDS)
         finally:
-            guest.kill()
+            with suppress(ProcessLookupError):
+                os.killpg(guest.pid, signal.SIGKILL)
             guest.wait()
-        console_text = read(log.read_text(errors="replace"))
-        if (until or "vm: end") not in console_text.text:
-            message = f"{self.name} did not get as far as {until or 'its end'!r}:\n{console_text.text[-2000:]}"
+            log.replace(LOGS / f"{self.name}.log")
+        console = read((LOGS / f"{self.name}.log").read_text(errors="replace"))
+        if (until or "vm: end") not in console.text:
+            message = f"{self.name} did not get as far as {until or 'its end'!r}:\n{console.text[-2000:]}"
             raise MachineError(message)
-        return console_text
+        return console

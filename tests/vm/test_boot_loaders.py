@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from tests.vm.conftest import Cast
     from tests.vm.kernels import Kernel
 
-pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("boot-loaders")]
+pytestmark = pytest.mark.vm
 
 DENIED = "ACCESS_DENIED"
 LOADERS = {"shim": lab.SHIM, "grub": lab.GRUB, "systemd-boot": lab.SYSTEMD / "systemd-bootx64.efi"}

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.vm.machine import Console
     from tests.vm.shim import Start
 
-pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("dm-verity")]
+pytestmark = pytest.mark.vm
 
 SALT = "5a17" * 16
 # Newer kernels go on to the certificates of db when those of the owner refuse, and tell what came of that.

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.vm.conftest import Cast
     from tests.vm.kernels import Kernel
 
-pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("fs-verity")]
+pytestmark = pytest.mark.vm
 
 SIGNATURE = ".fsv_sig"
 SHA256, SHA512 = 1, 2  # FS_VERITY_HASH_ALG_*

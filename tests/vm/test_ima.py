@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.vm.conftest import Cast
     from tests.vm.kernels import Kernel
 
-pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("ima")]
+pytestmark = pytest.mark.vm
 
 PLAIN, VERITY = "b9c1d2f0-5a67-4f0e-9c4e-31d5f1a0c001", "b9c1d2f0-5a67-4f0e-9c4e-31d5f1a0c002"
 """File systems are told apart by their UUID."""

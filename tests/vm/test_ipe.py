@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tests.vm.machine import Console
     from tests.vm.shim import Start
 
-pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("ipe")]
+pytestmark = pytest.mark.vm
 
 POLICY = """policy_name=chopmark policy_version={version}
 DEFAULT action=ALLOW

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from tests.vm.conftest import Cast
     from tests.vm.kernels import Kernel
 
-pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("kexec")]
+pytestmark = pytest.mark.vm
 
 CASES = {"signed": "ok", "unsigned": "ENODATA", "stranger": "ENOKEY", "tampered": "EKEYREJECTED"}
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.vm.conftest import Cast
     from tests.vm.kernels import Kernel
 
-pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("modules")]
+pytestmark = pytest.mark.vm
 
 MODULE = "dummy"
 """A network device that needs no hardware and nothing else."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tests.vm.kernels import Kernel
     from tests.vm.machine import Console
 
-pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("mok")]
+pytestmark = pytest.mark.vm
 
 VIOLATION = "SECURITY_VIOLATION"
 IMAGES = {

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from tests.vm.conftest import Cast
 
-pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("secure-boot")]
+pytestmark = pytest.mark.vm
 
 RUNS = "vm: payload runs"
 

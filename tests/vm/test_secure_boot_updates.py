@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from tests.vm.conftest import Cast
     from tests.vm.identities import Identity
 
-pytestmark = [pytest.mark.vm, pytest.mark.xdist_group("secure-boot")]
+pytestmark = pytest.mark.vm
 
 OK, DENIED, VIOLATION = "ok", "ACCESS_DENIED", "SECURITY_VIOLATION"
 
