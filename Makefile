@@ -79,7 +79,7 @@ differential: .venv/.interop ## random chains, judged by us and three others (AR
 
 vm: .venv/.vm ## let firmware and kernels in virtual machines judge what chopmark signs (fetches them)
 	@tools/vm_peers.sh
-	$(BIN)/pytest -n $(JOBS) --dist loadfile tests/vm $(ARGS)
+	$(BIN)/pytest -n $(JOBS) --dist loadfile --basetemp=build/vm/tmp tests/vm $(ARGS)
 
 fuzz: .venv/.fuzz ## a short atheris and hypothesis run over every parser
 	$(BIN)/python tests/fuzz/run.py --seconds $(FUZZ_SECONDS) $(ARGS)
