@@ -400,6 +400,31 @@ SERVICE_SEAL_MAX = 4 * MIB
 """The list of a unit's files, without the signature."""
 SERVICE_USERS_MAX = 1000
 """Users whose own definitions are looked for."""
+# Packages
+AR_MEMBERS_MAX = 32
+"""Members of a .deb; three and a few signatures."""
+DEB_CONTROL_MAX = 64 * MIB
+"""What control.tar holds, uncompressed."""
+DEB_DATA_MAX = 32 * 1024 * MIB
+"""What data.tar holds, uncompressed."""
+TAR_ENTRIES_MAX = 1_000_000
+TAR_NAME_MAX = 32 * KIB
+"""A path or a link's target in a tar file."""
+ZSTANDARD_WINDOW_MAX = 27
+"""The logarithm of the window that a Zstandard stream may ask for: 128 MiB, as its own program allows."""
+DEB822_PARAGRAPH_MAX = 4 * MIB
+RELEASE_MAX = 16 * MIB
+"""An InRelease or Release file; Debian's have 150 KiB."""
+PACKAGES_MAX = 2 * 1024 * MIB
+"""A Packages file, uncompressed; Debian's largest has 60 MiB."""
+APT_LISTS_MAX = 1000
+"""Releases in a folder of apt's lists."""
+APT_FUTURE = dt.timedelta(minutes=10)
+"""How far the Date of a release may be ahead of ours, as in apt (Acquire::Max-FutureTime)."""
+DPKG_STATUS_MAX = 256 * MIB
+DPKG_LIST_MAX = 64 * MIB
+"""One file of dpkg's about a package: its list of files, or their sums."""
+DPKG_PACKAGES_MAX = 200_000
 
 # Network
 HTTP_TIMEOUT = 10.0

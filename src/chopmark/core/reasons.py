@@ -94,6 +94,20 @@ FORMAT_MALFORMED = Reason(
     techniques=("T1036.001",),
 )
 
+UNPACKED_TOO_LARGE = Reason(
+    "format.unpacked_too_large",
+    NO,
+    "What is compressed in the file is larger than any such file holds: a bomb.",
+    "Get an undamaged copy from its publisher.",
+    techniques=("T1499",),
+)
+COMPRESSION_UNSUPPORTED = Reason(
+    "format.compression_unsupported",
+    UNKNOWN,
+    "The file is compressed in a way for which a library is not installed, so that it could not be looked at.",
+    "Install chopmark with its extra for packages.",
+)
+
 # Seals: what is signed, and is it still that?
 SEAL_NONE = Reason(
     "seal.none",

@@ -1,0 +1,54 @@
+"""What a package says of itself, and the files that it brings."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from chopmark.core import limits
+from chopmark.core.artifact import pieces
+from chopmark.core.errors import BrokenError, MalformedError
+from chopmark.formats._compressed import streams
+from chopmark.formats.deb import deb822, package, reasons, tarball
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from chopmark.core.artifact import View
+    from chopmark.formats.deb.ar import Member
+    from chopmark.formats.deb.tarball import Entry
+
+_CONTROL, _SETTINGS = b"control", b"conffiles"
+
+
+class Control(NamedTuple):
+    """Name, version, architecture, and the paths (below the root) of its settings."""
+
+    package: bytes
+    version: bytes
+    architecture: bytes
+    settings: frozenset[bytes]
+
+
+def control(view: View) -> Control:
+    """What control.tar says. Raises BrokenError."""
+    found = package.read(view)
+    members = _unpacked(view, found.control, found.control_packed, limits.DEB_CONTROL_MAX)
+    small = tarball.small(members, frozenset({_CONTROL, _SETTINGS}), limits.DEB822_PARAGRAPH_MAX)
+    try:
+        said = deb822.only(small[_CONTROL])
+        named = [said[name] for name in (b"package", b"version", b"architecture")]
+    except (MalformedError, KeyError) as error:
+        raise BrokenError(reasons.CONTROL, str(error)) from None
+    settings = small.get(_SETTINGS, b"").split(b"\n")
+    return Control(*named, frozenset(line.rstrip().lstrip(b"/") for line in settings if line.startswith(b"/")))
+
+
+def files(view: View) -> Iterator[Entry]:
+    """What data.tar brings, hashed. Raises BrokenError, and MalformedError where the compression is damaged."""
+    found = package.read(view)
+    yield from tarball.entries(_unpacked(view, found.data, found.data_packed, limits.DEB_DATA_MAX))
+
+
+def _unpacked(view: View, member: Member, packed: str, limit: int) -> Iterator[bytes]:
+    stored = map(bytes, pieces(view, member.offset, member.offset + member.size))
+    return streams.unpacked(stored, packed, limit)
