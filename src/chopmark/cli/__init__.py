@@ -23,6 +23,7 @@ VERBS = {
     "log": "keep and check transparency logs",
     "git": "check and make signatures of commits, tags and pushes",
     "services": "list what starts by itself, and check that all of it is signed",
+    "apt": "follow signed releases to packages and installed files",
     "catalog": "list the files of a tree or host, sign the list, compare with it",
     "secureboot": "make and sign the lists of Secure Boot; judge boot loaders",
     "fsverity": "digests of fs-verity: compute, measure, enable",

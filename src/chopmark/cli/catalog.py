@@ -12,7 +12,7 @@ from argparse import ArgumentParser
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from chopmark.cli import output, sign, verify
+from chopmark.cli import catalog_from, output, sign, verify
 from chopmark.core.finding import Outcome
 from chopmark.core.verdict import EXIT_STATUS, SEVERITY, Status, worst_of
 
@@ -38,6 +38,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     create.add_argument("--as", dest="shown_as", default="", metavar="PATH", help="where the tree stands when in use")
     create.add_argument("--fresh", action="store_true", help="do not go on from what an interrupted run had")
+    catalog_from.add_arguments(create)
     _add_common(create)
     sign.add_key_arguments(create)
     create.add_argument(
@@ -78,12 +79,21 @@ def _jobs(args: Namespace) -> int:
 def _create(args: Namespace) -> int:
     from chopmark.engine.catalog import making
 
-    wish = making.Wish(
-        args.root, args.output, args.shown_as, not args.all_file_systems, tuple(args.exclude), fresh=args.fresh
-    )
+    jobs = _jobs(args)
     tally = output.Tally("listing")
     try:
-        made = making.make(wish, _jobs(args), tally)
+        with catalog_from.gathered(args, jobs, tally) as provenance:
+            wish = making.Wish(
+                args.root,
+                args.output,
+                args.shown_as,
+                not args.all_file_systems,
+                tuple(args.exclude),
+                fresh=args.fresh,
+                provenance=provenance,
+            )
+            made = making.make(wish, jobs, tally)
+            made = made._replace(findings=(*made.findings, *catalog_from.summary(provenance)))
     except KeyboardInterrupt:
         tally.done()
         print("chopmark: interrupted; the same command goes on from there", file=sys.stderr)

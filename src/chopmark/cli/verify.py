@@ -39,6 +39,14 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--catalogs", action="append", metavar="F|DIR", help="trust files that a signed catalog lists; may be repeated"
     )
+    parser.add_argument(
+        "--apt",
+        metavar="DIR",
+        help="trust packages that a repository's signed release leads to: apt's lists, or a mirror",
+    )
+    parser.add_argument(
+        "--apt-keyring", action="append", metavar="F", help="its keys (default: as this host's sources say)"
+    )
     parser.add_argument("--format", metavar="NAME", default="", help="take the file for this format")
     parser.add_argument("--policy", metavar="F", help="decide by this policy; 0 is allowed then, 1 denied, 3 undecided")
     policy_use.add_signers(parser)
@@ -108,6 +116,14 @@ def run(args: Namespace) -> int:
     with ExitStack() as connections:
         context = context_for(args, connections)
         add_catalogs(args, context)
+        if args.catalogs:
+            from chopmark.engine.catalog import consulting  # hardly anybody has one
+
+            context.vouchers = consulting.load(args.catalogs, context)
+        if args.apt:
+            from chopmark.cli import apt_part  # likewise
+
+            context.vouchers += (apt_part.repository("/", args.apt, args.apt_keyring, context.at),)
         work = partial(_judged, context=context, args=args)
         for judged in output.progress(batch.run(args.paths, work, jobs), len(args.paths), "verifying"):
             statuses.append(judged.status)

@@ -419,6 +419,8 @@ PACKAGES_MAX = 2 * 1024 * MIB
 """A Packages file, uncompressed; Debian's largest has 60 MiB."""
 APT_LISTS_MAX = 1000
 """Releases in a folder of apt's lists."""
+APT_PACKAGES_MAX = 1_000_000
+"""Packages of one list; Debian has 65,000."""
 APT_FUTURE = dt.timedelta(minutes=10)
 """How far the Date of a release may be ahead of ours, as in apt (Acquire::Max-FutureTime)."""
 DPKG_STATUS_MAX = 256 * MIB

@@ -218,7 +218,7 @@ class _Folder:
     def _digest(self, descriptor: int, name: bytes, state: os.stat_result) -> bytes:
         """In hex; empty with a finding where it cannot be read, or changes."""
         try:
-            digest, size = _hashed(descriptor, state.st_size)
+            digest, size = hashed(descriptor, state.st_size)
         except OSError as error:
             self._trouble(error, self._prefix + name)
             return b""
@@ -272,7 +272,7 @@ class _Folder:
         self._findings.append(reason.found(os.strerror(error.errno or 0), subject=_name(path)))
 
 
-def _hashed(descriptor: int, size: int) -> tuple[bytes, int]:
+def hashed(descriptor: int, size: int) -> tuple[bytes, int]:
     """The SHA-256 of a file, in hex, and how many bytes it had. Raises OSError."""
     data = os.read(descriptor, min(size + 1, limits.READ_CHUNK))
     if size < limits.READ_CHUNK and len(data) == size:

@@ -1,4 +1,4 @@
-"""One compressed stream, and nothing behind it, uncompressed in bounded pieces (RFC 1952, .xz, bzip2, RFC 8878, LZ4)."""
+"""One compressed stream, and nothing behind it, uncompressed in bounded pieces (RFC 1952, RFC 8878, xz, bzip2, LZ4)."""
 
 from __future__ import annotations
 

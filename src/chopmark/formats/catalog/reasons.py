@@ -32,7 +32,7 @@ SOUND = Reason("catalog.sound", OK, "Every line of the catalog is as the specifi
 
 # Files trusted through a catalog
 LISTED = Reason("catalog.listed", OK, "A signed catalog lists a file with this very content.")
-UNLISTED = Reason("catalog.unlisted", INFO, "No catalog lists a file with this content.")
+UNLISTED = Reason("catalog.unlisted", INFO, "No catalog, and no release, that was given has a file with this content.")
 MISMATCH = Reason(
     "catalog.mismatch",
     NO,

@@ -36,7 +36,7 @@ def control(view: View) -> Control:
     small = tarball.small(members, frozenset({_CONTROL, _SETTINGS}), limits.DEB822_PARAGRAPH_MAX)
     try:
         said = deb822.only(small[_CONTROL])
-        named = [said[name] for name in (b"package", b"version", b"architecture")]
+        named = said[b"package"], said[b"version"], said[b"architecture"]
     except (MalformedError, KeyError) as error:
         raise BrokenError(reasons.CONTROL, str(error)) from None
     settings = small.get(_SETTINGS, b"").split(b"\n")

@@ -11,8 +11,8 @@ from chopmark.core.errors import MalformedError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-_NAME = re.compile(rb"[!-,./0-9;-~][!-9;-~]*").fullmatch
-"""Visible ASCII without the colon; neither `#` (which the class leaves out by its range) nor `-` begins it."""
+_NAME = re.compile(rb"(?![#-])[!-9;-~]+").fullmatch
+"""Visible ASCII without the colon; neither `#` nor `-` begins it."""
 
 
 def paragraphs(pieces: Iterable[bytes]) -> Iterator[bytes]:
@@ -42,7 +42,7 @@ def fields(paragraph: bytes) -> dict[bytes, bytes]:
             found[last] += b"\n" + line
             continue
         name, colon, value = line.partition(b":")
-        if not colon or not _NAME(name) or name.startswith(b"#"):
+        if not colon or not _NAME(name):
             raise MalformedError(f"a line that is no field: {line[:80].decode('ascii', 'backslashreplace')}")
         last = name.lower()
         if last in found:

@@ -44,7 +44,7 @@ def _over_parts(found: Package, member: Member, data: bytes) -> Iterator[Seal]:
     if member.name.removeprefix(_PREFIX) not in ROLES:
         raise BrokenError(reasons.MEMBER, member.name)
     for number, each in enumerate(openpgp.envelopes_in(data, (signatures.BINARY,)), 1):
-        ranges = (each.signature.salt, *_ranges(found), each.signature.trailer)
+        ranges: tuple[Range | bytes, ...] = (each.signature.salt, *_ranges(found), each.signature.trailer)
         claim = Claim("package", Recipe(each.digest_algorithm, ranges), None)
         yield Seal(_where(member, number), each, (claim,), findings=(reasons.LAYOUT.found(),))
 

@@ -94,7 +94,8 @@ def entries(pieces: Iterable[bytes]) -> Iterator[Entry]:
         elif kind == LINK:
             content = header.target
         seen.take(path, kind, content)
-        yield Entry(FILE if kind == HARD_LINK else kind, path, header.mode, header.uid, header.gid, header.size, content)
+        kind = FILE if kind == HARD_LINK else kind
+        yield Entry(kind, path, header.mode, header.uid, header.gid, header.size, content)
     if not reader.only_zeros():
         raise BrokenError(reasons.TAR, "something stands behind its end")
 
@@ -234,4 +235,3 @@ def _hashed(reader: Reader, size: int) -> bytes:
 def _fill(reader: Reader, size: int) -> None:
     if reader.take(-size % _BLOCK).strip(b"\0"):
         raise BrokenError(reasons.TAR, "something else than zeros fills up a block")
-

@@ -1,0 +1,1 @@
+"""Software of others: where it comes from, and what shows that."""

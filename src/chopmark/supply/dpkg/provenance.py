@@ -1,0 +1,190 @@
+"""What each installed package must have put where, as its .deb shows, and how far a signed release leads to that."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
+
+from chopmark.core import limits
+from chopmark.core.artifact import Artifact
+from chopmark.core.errors import BrokenError, InputError, MalformedError
+from chopmark.engine.catalog.importing import DATABASE, GENERATED, PACKAGE, RELEASE, File, Looked
+from chopmark.formats.deb import contents
+from chopmark.supply.dpkg import reasons
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from chopmark.core.finding import Finding
+    from chopmark.supply.apt.chain import Repository
+    from chopmark.supply.dpkg.database import Database, Installed
+
+ALTERNATIVES = "update-alternatives"
+_NOBODY = b"\0" * 32
+"""In place of a SHA-256 where dpkg's sum is not that of the file: no file has it."""
+_LINKS_MAX = 40
+"""Links followed on the way to one folder, as the kernel does."""
+
+
+class AtHand(NamedTuple):
+    """A package in the form in which it came: its path, and how it is known."""
+
+    path: str
+    digest: bytes
+    how: bytes
+
+
+class DpkgPackages:
+    """The packages of a host or image, as a catalog asks for them (engine.catalog.importing.Packages)."""
+
+    def __init__(self, database: Database, repository: Repository, folders: Sequence[str]) -> None:
+        """`folders` may hold the packages as .deb files."""
+        self._database = database
+        self._repository = repository
+        self._folders = tuple(folders)
+        self._real: dict[bytes, bytes] = {}
+
+    def names(self) -> list[str]:
+        """All packages, and what update-alternatives made."""
+        return [*self._database.packages, ALTERNATIVES]
+
+    def missing(self) -> list[Installed]:
+        """The packages that are in no folder."""
+        return [package for package in self._database.packages.values() if not self._found(package)]
+
+    def look(self, name: str) -> Looked:
+        """The files of a package, from its .deb if it is at hand, else from dpkg's sums."""
+        if name == ALTERNATIVES:
+            return self._alternatives()
+        package = self._database.packages[name]
+        label, version = os.fsencode(package.label), package.version
+        try:
+            owned = frozenset(self._database.files(package))
+        except InputError as error:
+            return Looked(label, version, (), (reasons.UNREADABLE.found(str(error), subject=name),))
+        against: list[Finding] = []
+        for path in self._found(package):
+            try:
+                files, finding = self._from_package(path, package, owned)
+            except BrokenError as error:
+                finding = reasons.BROKEN.found(f"{os.path.basename(path)}: {error}", subject=name)
+            except (MalformedError, InputError) as error:
+                finding = reasons.BROKEN.found(f"{os.path.basename(path)}: {error}", subject=name)
+            else:
+                if files is not None:
+                    return Looked(label, version, tuple(files), (finding,) if finding else ())
+            if finding is not None:
+                against.append(finding)
+        against = against or [reasons.NOT_AT_HAND.found(os.fsdecode(version), subject=name)]
+        return Looked(label, version, tuple(self._from_sums(package)), tuple(against))
+
+    def _found(self, package: Installed) -> list[str]:
+        """Where its .deb is, by the names that apt and dpkg-deb give: with the colon of an epoch as %3a, or without."""
+        versions = {package.version.replace(b":", b"%3a"), package.version.rpartition(b":")[2], package.version}
+        names = [os.fsdecode(b"%b_%b_%b.deb" % (package.name, version, package.architecture)) for version in
+                 sorted(versions)]  # fmt: skip
+        paths = (os.path.join(folder, name) for folder in self._folders for name in names)
+        return [path for path in paths if os.path.isfile(path)]
+
+    def _from_package(
+        self, path: str, package: Installed, owned: frozenset[bytes]
+    ) -> tuple[list[File] | None, Finding | None]:
+        with Artifact.open(path) as file:
+            digest = _digest(file)
+            said = contents.control(file.view)
+            named = (package.name, package.version, package.architecture)
+            if (said.package, said.version, said.architecture) != named:
+                return None, reasons.OTHER.found(os.path.basename(path), subject=package.label)
+            how = self._how(digest, file.view.size, named)
+            settings = said.settings | frozenset(package.settings)
+            files = []
+            for entry in contents.files(file.view):
+                if entry.kind in (b"f", b"l") and entry.path in owned:
+                    place = self._placed(self._database.target(entry.path, package))
+                    files.append(File(place, entry.kind, entry.content, how, entry.path in settings))
+            if file.view.changed():
+                raise MalformedError("it changed while it was being read")
+        return files, None if how == RELEASE else reasons.NO_RELEASE.found(digest.hex(), subject=package.label)
+
+    def _how(self, digest: bytes, size: int, named: tuple[bytes, bytes, bytes]) -> bytes:
+        """A release proves it when its list has this digest, size and name, and the release itself holds."""
+        found = self._repository.listing(digest)
+        if found is None or not found[1].proves or (*found[0][:3], found[0].size) != (*named, size):
+            return PACKAGE
+        return RELEASE
+
+    def _from_sums(self, package: Installed) -> list[File]:
+        """Files that are what dpkg's sums say, each read; those that are not have a digest that nothing has."""
+        try:
+            sums = self._database.sums(package)
+        except InputError:
+            return []
+        found = []
+        for path, wanted in {**sums, **package.settings}.items():
+            place = self._placed(self._database.target(path, package))
+            with suppress(OSError, InputError):
+                digest, other = _sum(os.path.join(os.fsencode(self._database.root), place))
+                fitting = digest if other == wanted else _NOBODY
+                found.append(File(place, b"f", fitting, DATABASE, path in package.settings))
+        return found
+
+    def _alternatives(self) -> Looked:
+        found = [File(self._placed(path), b"l", target, GENERATED) for path, target in self._database.alternatives()]
+        return Looked(ALTERNATIVES.encode(), b"", tuple(found))
+
+    def _placed(self, path: bytes) -> bytes:
+        """Where a path ends up when the folders on the way are links (/bin on a system with a merged /usr)."""
+        folder, _, name = path.rpartition(b"/")
+        if not folder:
+            return path
+        real = self._real.get(folder)
+        if real is None:
+            real = self._real[folder] = _resolved(os.fsencode(self._database.root), folder)
+        return real + b"/" + name if real else name
+
+
+def _resolved(root: bytes, folder: bytes) -> bytes:
+    """A folder below the root without links on the way, as seen from the root; unchanged where that cannot be."""
+    parts, links = folder.split(b"/"), 0
+    real: list[bytes] = []
+    while parts:
+        part = parts.pop(0)
+        if part in (b"", b"."):
+            continue
+        if part == b"..":
+            real = real[:-1]
+            continue
+        try:
+            target = os.readlink(os.path.join(root, *real, part))
+        except OSError:
+            real.append(part)
+            continue
+        links += 1
+        if links > _LINKS_MAX:
+            return folder
+        if target.startswith(b"/"):
+            real = []
+        parts = target.split(b"/") + parts
+    return b"/".join(real)
+
+
+def _digest(file: Artifact) -> bytes:
+    hasher = hashlib.sha256(usedforsecurity=False)
+    for piece in file.chunks():
+        hasher.update(piece)
+    return hasher.digest()
+
+
+def _sum(path: bytes) -> tuple[bytes, bytes]:
+    """SHA-256 and, in hex, MD5 of an installed file. Raises OSError and InputError."""
+    strong, weak = hashlib.sha256(usedforsecurity=False), hashlib.md5(usedforsecurity=False)
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
+    try:
+        while data := os.read(descriptor, limits.READ_CHUNK):
+            strong.update(data)
+            weak.update(data)
+    finally:
+        os.close(descriptor)
+    return strong.digest(), weak.hexdigest().encode("ascii")
