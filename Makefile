@@ -91,7 +91,7 @@ docs: venv ## render the generated documentation and check it
 	$(BIN)/python tools/docs.py $(ARGS)
 
 lock: venv ## renew the lock files (ARGS=--upgrade for newer versions)
-	$(LOCK) --extra demo --extra dev --extra pkcs11 --extra postgresql --output-file requirements.lock
+	$(LOCK) --extra demo --extra dev --extra packages --extra pkcs11 --extra postgresql --output-file requirements.lock
 	$(LOCK) --constraint requirements.lock --extra interop --output-file requirements-interop.lock
 	$(LOCK) --constraint requirements.lock --extra conformance --output-file requirements-conformance.lock
 	$(LOCK) --constraint requirements.lock --extra fuzz --output-file requirements-fuzz.lock

@@ -1,6 +1,6 @@
 """Follow what a distribution signed to the packages, and to the files that are installed from them.
 
-`apt verify` judges the releases that apt has fetched (signature by the source's own keys, date, expiry, suite, roll-back)
+`apt verify` judges the releases that apt has fetched (signature by the keys of the source, date, expiry, suite, age)
 and their lists of packages. `apt verify FILE.deb...` says whether one of them leads to these very packages, and looks
 into them. `apt verify --installed` holds every installed file against the package that it comes from.
 """

@@ -61,7 +61,7 @@ BODIES = {
     "form-fifo-with-content": ROOT + b"p 0644 0 0 - x a\n",
     "form-origin-escaped": ROOT + X + b"a @release/\\x61/1\n",
     "form-origin-first": ROOT + X + b"a @release/a/1 security.b=00\n",
-    "form-origin-half": ROOT + X + b"a @release/a\n",
+    "form-origin-half": ROOT + X + b"a @release/\n",
     "path-dotdot": ROOT + X + b"../x\n",
     "path-absolute": ROOT + X + b"/etc/passwd\n",
     "path-inner": ROOT + b"d 0755 0 0 - - a\n" + X + b"a/../../x\n",

@@ -35,7 +35,7 @@ _KINDS = (
 )
 _ATTRIBUTE = rb" (?:[!-<>-\[\]-~]|\\x[0-9a-f]{2})+=(?:[0-9a-f]{2})*"
 _NAMED = rb"/(?:[!-.0-<>-\[\]-~]|\\x[0-9a-f]{2})+"
-_ORIGIN = rb" @([a-z0-9]+(?:" + _NAMED + _NAMED + rb")?)"
+_ORIGIN = rb" @([a-z0-9]+(?:" + _NAMED + rb"){0,2})"
 _LINE = re.compile(
     rb"(?:" + rb"|".join(_KINDS) + rb") (" + _WORD + rb")((?:" + _ATTRIBUTE + rb")*)(?:" + _ORIGIN + rb")?"
 ).fullmatch

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 _CONFIGURED = "etc/apt"
 _KEYS = (".gpg", ".asc")
 _ONE_LINE = re.compile(r"\s*deb(?:-src)?\s+(?:\[([^\]]*)\]\s+)?(\S+)\s+(\S+)").match
-_SCHEME = re.compile(r"[a-z0-9+]+:/{0,2}(?:[^@/]*@)?", re.IGNORECASE).match
+_SCHEME = re.compile(r"[a-z0-9+]+:(?://)?(?:[^@/]*@)?", re.IGNORECASE).match
 _QUOTED = re.compile(r'[\\|{}\[\]<>"^~_=!@#$%&*\x00-\x20\x7f-\uffff]')
 _FINGERPRINT = re.compile(r"[0-9A-Fa-f]{40}!?|[0-9A-Fa-f]{64}!?").fullmatch
 

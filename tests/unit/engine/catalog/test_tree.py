@@ -166,14 +166,14 @@ def test_a_folder_swapped_for_a_link_meanwhile_is_a_race(tree: Path) -> None:
 
 
 def test_a_file_that_changes_while_it_is_read_is_not_vouched_for(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    hashed = seeing._hashed  # noqa: SLF001 - the moment between reading and looking again
+    hashed = seeing.hashed  # noqa: SLF001 - the moment between reading and looking again
 
     def slow(descriptor: int, size: int) -> tuple[bytes, int]:
         answer = hashed(descriptor, size)
         os.utime(tree / "z", ns=(1, 1))
         return answer
 
-    monkeypatch.setattr(seeing, "_hashed", slow)
+    monkeypatch.setattr(seeing, "hashed", slow)
     made = make(tree)
     assert ("racing", "z") in said(list(made.findings))
     assert rows(tree)[b"z"].content == listing.UNREAD
@@ -268,13 +268,13 @@ def test_an_interrupted_run_goes_on(interrupted: Path, monkeypatch: pytest.Monke
     assert not (tree.parent / "tree.catalog").exists()
     (tree / "z").write_bytes(b"changed since")
     read: list[bytes] = []
-    hashed = seeing._hashed  # noqa: SLF001 - who reads a file passes here
+    hashed = seeing.hashed  # who reads a file passes here
 
     def counted(descriptor: int, size: int) -> tuple[bytes, int]:
         read.append(os.fsencode(os.readlink(f"/proc/self/fd/{descriptor}")).rpartition(b"/")[2])
         return hashed(descriptor, size)
 
-    monkeypatch.setattr(seeing, "_hashed", counted)
+    monkeypatch.setattr(seeing, "hashed", counted)
     made = make(tree)
     assert read == [b"z"]
     assert made.known > 1
