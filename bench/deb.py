@@ -1,17 +1,23 @@
-"""Signed packages in one call, beside debsig-verify, which takes one at a time."""
+"""Signed packages in one call, beside debsig-verify one at a time; installed files beside dpkg --verify."""
 
 from __future__ import annotations
 
+import hashlib
 import random
 import shutil
 import subprocess
 import time
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bench.measure import CHOPMARK, Row, process, row, side_by_side
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
 COUNT = 100
 SIZE = 200_000
+PACKAGES, FILES, FILE_SIZE = 200, 100, 10_000
+INSTALLED, DPKG = f"chopmark apt verify --installed, {PACKAGES * FILES} files", "dpkg --verify"
 OURS, THEIRS = f"chopmark verify {COUNT} -j 1, debsigs", "debsig-verify per file"
 POLICY = """<?xml version="1.0"?>
 <!DOCTYPE Policy SYSTEM "https://www.debian.org/debsig/1.0/policy.dtd">
@@ -43,7 +49,44 @@ def run(folder: Path, rounds: int) -> list[Row]:
         return time.perf_counter() - began
 
     mine = [CHOPMARK, "verify", *files, "--store", str(public), "-j", "1"]
-    return [row(side_by_side({OURS: lambda: process(mine), THEIRS: one_by_one}, rounds), OURS, THEIRS, bound="<= 1")]
+    first = row(side_by_side({OURS: lambda: process(mine), THEIRS: one_by_one}, rounds), OURS, THEIRS, bound="<= 1")
+    return [first, _installed(folder / "root", rounds)]
+
+
+def _installed(root: Path, rounds: int) -> Row:
+    """A host without its packages at hand: both hold files against dpkg's sums; chopmark takes SHA-256 besides."""
+    info = root / "var/lib/dpkg/info"
+    info.mkdir(parents=True)
+    (root / "var/lib/dpkg/updates").mkdir()
+    (root / "var/lib/apt/lists").mkdir(parents=True)
+    numbers = random.Random(2)
+    status = []
+    for package in range(PACKAGES):
+        sums = []
+        folder = root / f"usr/lib/p{package}"
+        folder.mkdir(parents=True)
+        for file in range(FILES):
+            data = numbers.randbytes(FILE_SIZE)
+            (folder / str(file)).write_bytes(data)
+            sums.append(f"{hashlib.md5(data, usedforsecurity=False).hexdigest()}  usr/lib/p{package}/{file}\n")
+        (info / f"p{package}.md5sums").write_text("".join(sums))
+        paths = [
+            "/.",
+            "/usr",
+            "/usr/lib",
+            f"/usr/lib/p{package}",
+            *("/" + each.split("  ")[1].strip() for each in sums),
+        ]
+        (info / f"p{package}.list").write_text("\n".join(paths) + "\n")
+        status.append(
+            f"Package: p{package}\nStatus: install ok installed\nMaintainer: B <b@example.org>\nArchitecture: all\n"
+            "Version: 1\nDescription: bench\n"
+        )
+    (root / "var/lib/dpkg/status").write_text("\n".join(status))
+    mine = [CHOPMARK, "apt", "verify", "--root", str(root), "--installed", "-q"]
+    theirs = ["dpkg", f"--root={root}", "--verify"]
+    measured = side_by_side({INSTALLED: lambda: process(mine, expect=(3,)), DPKG: lambda: process(theirs)}, rounds)
+    return row(measured, INSTALLED, DPKG, bound="<= 1")
 
 
 def _keys(folder: Path) -> tuple[Path, str, Path]:
@@ -70,9 +113,9 @@ def _packages(folder: Path) -> list[str]:
     (tree / "DEBIAN/control").write_text(
         "Package: bench\nVersion: 1\nArchitecture: all\nMaintainer: B <b@example.org>\nDescription: bench\n"
     )
-    (tree / "data").write_bytes(random.Random(1).randbytes(SIZE))  # noqa: S311 - bytes that do not compress
+    (tree / "data").write_bytes(random.Random(1).randbytes(SIZE))
     first = folder / "0.deb"
-    subprocess.run(("dpkg-deb", "-q", "--root-owner-group", "-Znone", "-b", str(tree), str(first)), check=True)
+    process(["dpkg-deb", "--root-owner-group", "-Znone", "-b", str(tree), str(first)])
     files = [str(first)]
     for number in range(1, COUNT):
         files.append(str(folder / f"{number}.deb"))

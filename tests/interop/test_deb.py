@@ -1,4 +1,4 @@
-"""debsigs, debsig-verify, dpkg-deb and apt: they accept what we sign, we accept what they sign, both refuse the rest."""
+"""debsigs, debsig-verify, dpkg-deb, apt: they accept what we sign, we accept what they sign, both refuse the rest."""
 
 from __future__ import annotations
 
@@ -122,7 +122,9 @@ def test_we_accept_what_debsigs_signs(peer: Peer, role: str) -> None:
 
 def test_both_refuse_what_was_changed(peer: Peer, tmp_path: Path) -> None:
     peer.policy("origin")
-    assert main(["sign", str(peer.file), "--format", "deb", "--key", f"openpgp:{peer.secret}", "--digest", "sha512"]) == 0
+    assert (
+        main(["sign", str(peer.file), "--format", "deb", "--key", f"openpgp:{peer.secret}", "--digest", "sha512"]) == 0
+    )
     signed = peer.file.read_bytes()
     changed = tmp_path / "changed.deb"
     for name in (b"control.tar", b"data.tar", b"_gpgorigin"):
@@ -138,7 +140,9 @@ def test_both_refuse_what_was_changed(peer: Peer, tmp_path: Path) -> None:
 def test_we_refuse_what_is_put_into_the_archive_and_dpkg_deb_reads(peer: Peer, tmp_path: Path) -> None:
     """Members behind the signature that nothing covers: dpkg-deb and debsig-verify pass over them."""
     peer.policy("origin")
-    assert main(["sign", str(peer.file), "--format", "deb", "--key", f"openpgp:{peer.secret}", "--digest", "sha512"]) == 0
+    assert (
+        main(["sign", str(peer.file), "--format", "deb", "--key", f"openpgp:{peer.secret}", "--digest", "sha512"]) == 0
+    )
     extra = tmp_path / "extra"
     extra.write_text("evil")
     assert run("ar", "q", peer.file, extra).returncode == 0

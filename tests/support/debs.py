@@ -168,7 +168,9 @@ class Host(NamedTuple):
         before = status.read_text() if status.exists() else ""
         self.write("var/lib/dpkg/status", f"{before}{said}\n")
         self.write(f"var/lib/dpkg/info/{name}.list", "/.\n" + "".join(f"/{path}\n" for path in everything))
-        self.write(f"var/lib/dpkg/info/{name}.md5sums", "".join(f"{_md5(each)}  {path}\n" for path, each in files.items()))
+        self.write(
+            f"var/lib/dpkg/info/{name}.md5sums", "".join(f"{_md5(each)}  {path}\n" for path, each in files.items())
+        )
         for path, data in everything.items():
             if not (self.root / path).exists():
                 self.write(path, data)

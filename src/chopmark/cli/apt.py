@@ -103,7 +103,7 @@ def _compare(args: Namespace, at: Any, more: Sequence[str]) -> Status:  # noqa: 
     from chopmark.supply.dpkg import installed, opening
 
     folders = [*(args.folders or ()), *sorted({os.path.dirname(path) or "." for path in more})]
-    wish = opening.Wish(args.root, at, folders, args.lists, tuple(args.keyring or ()), memory.Memory())
+    wish = opening.Wish(args.root, at, folders, args.lists, tuple(args.keyring or ()), memory.Memory(), digests=False)
     opened = opening.opened(wish)
     _show_releases(opened.repository, args)
     jobs = batch.jobs_for(sys.maxsize, verify.jobs_wanted(args.jobs, "apt"))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from chopmark.core.errors import UsageError
 from chopmark.core.finding import Outcome
-from chopmark.supply.apt import memory
+from chopmark.supply.apt import chain, memory
 from chopmark.supply.dpkg import opening
 
 if TYPE_CHECKING:
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
     from chopmark.engine.catalog.importing import Packages
 
 
+def _of_release(finding: Finding) -> Finding:
+    """What is missing of a release, or is only old, leaves files out; that is told, and not held against the host."""
+    missing = finding.outcome is Outcome.UNKNOWN or finding.code in chain.STALE
+    return finding._replace(outcome=Outcome.INFO) if missing else finding
+
+
 @contextmanager
 def opened(args: Namespace, at: dt.datetime) -> Iterator[tuple[Packages, list[Finding]]]:
     """The packages, with those fetched that were not at hand, and what was found on the way to them."""
@@ -30,8 +36,8 @@ def opened(args: Namespace, at: dt.datetime) -> Iterator[tuple[Packages, list[Fi
         folders = [*(args.packages or ()), *([folder] if args.download else [])]
         wish = opening.Wish(args.root, at, folders, args.lists, tuple(args.keyring or ()), memory.Memory())
         found = opening.opened(wish)
-        findings = [finding for judged in found.repository.judged for finding in judged.findings
-                    if finding.outcome is not Outcome.OK]  # fmt: skip
+        findings = [_of_release(each) for judged in found.repository.judged for each in judged.findings
+                    if each.outcome is not Outcome.OK]  # fmt: skip
         if args.download:
             findings += opening.fetch(found.packages.missing(), folder)
         yield found.packages, findings

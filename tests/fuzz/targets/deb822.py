@@ -17,7 +17,7 @@ def seeds() -> Iterable[bytes]:
     """A release and a list."""
     index = debs.packages({"a_1_all": b"x", "b_2_amd64": b"y"})
     yield index
-    yield debs.release({debs.INDEX: index}, **{"Valid-Until": "Sat, 04 Jul 2026 12:00:00 UTC"})
+    yield debs.release({debs.INDEX: index}, debs.NOW, **{"Valid-Until": "Sat, 04 Jul 2026 12:00:00 UTC"})
 
 
 def run(data: bytes) -> None:

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from chopmark.trust.keyring import Keyring
 
 SCHEME = "apt"
-_STALE = frozenset({reasons.EXPIRED.code})
+STALE = frozenset({reasons.EXPIRED.code})
 """What is against using a release today, and not against where its packages come from."""
 
 
@@ -51,7 +51,7 @@ class Judged(NamedTuple):
     @property
     def proves(self) -> bool:
         """Whether it shows where packages come from, fresh or not."""
-        return worst_of(finding for finding in self.findings if finding.code not in _STALE) is Status.TRUSTED
+        return worst_of(finding for finding in self.findings if finding.code not in STALE) is Status.TRUSTED
 
 
 class Repository:

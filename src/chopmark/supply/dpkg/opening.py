@@ -35,6 +35,8 @@ class Wish(NamedTuple):
     lists: str = ""
     keyrings: Sequence[str] = ()
     memory: Memory | None = None
+    digests: bool = True
+    """Whether files that only dpkg's sums are known of need a SHA-256, for a list of them."""
 
 
 class Opened(NamedTuple):
@@ -49,7 +51,7 @@ def opened(wish: Wish) -> Opened:
     database = Database(wish.root)
     repository = judged(wish)
     folders = [*wish.folders, os.path.join(wish.root, CACHE)]
-    return Opened(DpkgPackages(database, repository, folders), repository)
+    return Opened(DpkgPackages(database, repository, folders, digests=wish.digests), repository)
 
 
 def judged(wish: Wish) -> Repository:

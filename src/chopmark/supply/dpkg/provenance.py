@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from chopmark.supply.dpkg.database import Database, Installed
 
 ALTERNATIVES = "update-alternatives"
-_NOBODY = b"\0" * 32
-"""In place of a SHA-256 where dpkg's sum is not that of the file: no file has it."""
+_NOBODY, _SAME = b"\0" * 32, b"\1" * 32
+"""In place of a SHA-256 where dpkg's sum is not that of the file (no file has it), or is and nobody asks for more."""
 _LINKS_MAX = 40
 """Links followed on the way to one folder, as the kernel does."""
 
@@ -39,8 +39,11 @@ class AtHand(NamedTuple):
 class DpkgPackages:
     """The packages of a host or image, as a catalog asks for them (engine.catalog.importing.Packages)."""
 
-    def __init__(self, database: Database, repository: Repository, folders: Sequence[str]) -> None:
-        """`folders` may hold the packages as .deb files."""
+    def __init__(
+        self, database: Database, repository: Repository, folders: Sequence[str], *, digests: bool = True
+    ) -> None:
+        """`folders` may hold the packages as .deb files; without `digests`, files that only dpkg knows have none."""
+        self._digests = digests
         self._database = database
         self._repository = repository
         self._folders = tuple(folders)
@@ -125,7 +128,7 @@ class DpkgPackages:
         for path, wanted in {**sums, **package.settings}.items():
             place = self._placed(self._database.target(path, package))
             with suppress(OSError, InputError):
-                digest, other = _sum(os.path.join(os.fsencode(self._database.root), place))
+                digest, other = _sum(os.path.join(os.fsencode(self._database.root), place), strong=self._digests)
                 fitting = digest if other == wanted else _NOBODY
                 found.append(File(place, b"f", fitting, DATABASE, path in package.settings))
         return found
@@ -177,14 +180,15 @@ def _digest(file: Artifact) -> bytes:
     return hasher.digest()
 
 
-def _sum(path: bytes) -> tuple[bytes, bytes]:
-    """SHA-256 and, in hex, MD5 of an installed file. Raises OSError and InputError."""
-    strong, weak = hashlib.sha256(usedforsecurity=False), hashlib.md5(usedforsecurity=False)
+def _sum(path: bytes, *, strong: bool) -> tuple[bytes, bytes]:
+    """SHA-256 (if it is asked for) and, in hex, MD5 of an installed file. Raises OSError."""
+    digest, weak = hashlib.sha256(usedforsecurity=False), hashlib.md5(usedforsecurity=False)
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     try:
         while data := os.read(descriptor, limits.READ_CHUNK):
-            strong.update(data)
             weak.update(data)
+            if strong:
+                digest.update(data)
     finally:
         os.close(descriptor)
-    return strong.digest(), weak.hexdigest().encode("ascii")
+    return digest.digest() if strong else _SAME, weak.hexdigest().encode("ascii")

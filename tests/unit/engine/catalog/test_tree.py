@@ -166,7 +166,7 @@ def test_a_folder_swapped_for_a_link_meanwhile_is_a_race(tree: Path) -> None:
 
 
 def test_a_file_that_changes_while_it_is_read_is_not_vouched_for(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    hashed = seeing.hashed  # noqa: SLF001 - the moment between reading and looking again
+    hashed = seeing.hashed
 
     def slow(descriptor: int, size: int) -> tuple[bytes, int]:
         answer = hashed(descriptor, size)

@@ -41,7 +41,10 @@ def load(folder: Path, *, at: dt.datetime = AT, seen: memory.Memory | None = Non
 
 def codes(repository: Repository) -> set[str]:
     return {
-        finding.code for judged in repository.judged for finding in judged.findings if finding.outcome in ("no", "unknown")
+        finding.code
+        for judged in repository.judged
+        for finding in judged.findings
+        if finding.outcome in ("no", "unknown")
     }
 
 
@@ -77,7 +80,7 @@ def test_a_package_is_trusted_through_its_release(lists: Path, tmp_path: Path) -
 
 
 def rewrite(folder: Path, index: bytes, **fields: str) -> None:
-    (folder / f"{PREFIX}InRelease").write_bytes(debs.clearsigned(debs.release({INDEX: index}, **fields)))
+    (folder / f"{PREFIX}InRelease").write_bytes(debs.clearsigned(debs.release({INDEX: index}, NOW, **fields)))
 
 
 @pytest.mark.parametrize("what", ["text", "signature", "index", "nothing", "none"])
@@ -107,8 +110,6 @@ def test_text_around_the_signed_text_is_refused(lists: Path) -> None:
         path.write_bytes(data.removeprefix(b"Origin: Evil\n\n"))
 
 
-
-
 def test_no_keys_and_no_lists_are_undecided(lists: Path, tmp_path: Path) -> None:
     empty = chain.load(str(lists), chain.keys_by_source(str(tmp_path)), AT)
     assert codes(empty) == {"apt.keyring"}
@@ -132,7 +133,11 @@ def test_no_keys_and_no_lists_are_undecided(lists: Path, tmp_path: Path) -> None
     ],
 )
 def test_dates_and_suites(
-    lists: Path, fields: dict[str, str], at: dt.datetime, expected: set[str], proves: bool  # noqa: FBT001 - a table
+    lists: Path,
+    fields: dict[str, str],
+    at: dt.datetime,
+    expected: set[str],
+    proves: bool,  # noqa: FBT001 - a table
 ) -> None:
     rewrite(lists, debs.packages(DEBS), **fields)
     repository = load(lists, at=at)
@@ -184,7 +189,9 @@ def test_md5_and_sha1_lead_nowhere(lists: Path) -> None:
 
 
 def test_packages_without_sha256_are_not_led_to(lists: Path) -> None:
-    index = debs.packages(DEBS) + b"\nPackage: old\nVersion: 1\nArchitecture: all\nSize: 1\nMD5sum: " + b"0" * 32 + b"\n"
+    index = (
+        debs.packages(DEBS) + b"\nPackage: old\nVersion: 1\nArchitecture: all\nSize: 1\nMD5sum: " + b"0" * 32 + b"\n"
+    )
     (lists / f"{PREFIX}{INDEX.replace('/', '_')}").write_bytes(index)
     rewrite(lists, index)
     repository = load(lists)

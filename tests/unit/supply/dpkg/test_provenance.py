@@ -6,7 +6,7 @@ import hashlib
 import os
 import stat
 import tarfile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -47,11 +47,12 @@ def host(tmp_path: Path) -> debs.Host:
     host.configure()
     (host.root / "usr/bin").mkdir(parents=True)
     (host.root / "bin").symlink_to("usr/bin")
-    host.write(
-        "var/lib/dpkg/diversions", "/usr/lib/diverted\n/usr/lib/diverted.tool\nother\n/x\n/x.mine\ntool\n"
-    )
+    host.write("var/lib/dpkg/diversions", "/usr/lib/diverted\n/usr/lib/diverted.tool\nother\n/x\n/x.mine\ntool\n")
     host.installed("tool", FILES, settings=SETTINGS)
-    host.write("var/lib/dpkg/info/tool.list", (host.root / "var/lib/dpkg/info/tool.list").read_text() + "/bin/also\n/bin/hard\n")
+    host.write(
+        "var/lib/dpkg/info/tool.list",
+        (host.root / "var/lib/dpkg/info/tool.list").read_text() + "/bin/also\n/bin/hard\n",
+    )
     (host.root / "usr/lib/diverted").rename(host.root / "usr/lib/diverted.tool")
     (host.root / "usr/bin/also").symlink_to("tool")
     os.link(host.root / "usr/bin/tool", host.root / "usr/bin/hard")
@@ -71,11 +72,11 @@ def host(tmp_path: Path) -> debs.Host:
     return host
 
 
-def opened(host: debs.Host, **wishes: Any) -> opening.Opened:
-    return opening.opened(opening.Wish(str(host.root), NOW, **wishes))
+def opened(host: debs.Host, **wishes: object) -> opening.Opened:
+    return opening.opened(opening.Wish(str(host.root), NOW, **wishes))  # type: ignore[arg-type]
 
 
-def made(host: debs.Host, *accepted: bytes, **wishes: Any) -> tuple[dict[str, str], list[Finding]]:
+def made(host: debs.Host, *accepted: bytes, **wishes: object) -> tuple[dict[str, str], list[Finding]]:
     """The origins of files that are listed, and what was said."""
     provenance = importing.Provenance(importing.TRUSTED | set(accepted))
     importing.gather(opened(host, **wishes).packages, provenance, 1)
@@ -165,7 +166,10 @@ def test_a_broken_chain_proves_nothing(host: debs.Host, change: str) -> None:
 
 def test_an_expired_release_still_proves_where_files_come_from(host: debs.Host) -> None:
     debs.lists(
-        host.root / "var/lib/apt/lists", {"tool_1:2.0-1_amd64": TOOL}, NOW, **{"Valid-Until": "Tue, 30 Jun 2026 12:00:00 UTC"}
+        host.root / "var/lib/apt/lists",
+        {"tool_1:2.0-1_amd64": TOOL},
+        NOW,
+        **{"Valid-Until": "Tue, 30 Jun 2026 12:00:00 UTC"},
     )
     assert sorted(made(host)[0]) == PROVEN
 
@@ -184,7 +188,7 @@ def test_a_link_loop_on_the_way_is_no_hang(host: debs.Host) -> None:
     assert "usr/bin/tool" not in made(host)[0]
 
 
-def test_links_do_not_lead_out_of_an_image(host: debs.Host, tmp_path: Path) -> None:
+def test_links_do_not_lead_out_of_an_image(host: debs.Host) -> None:
     (host.root / "bin").unlink()
     (host.root / "bin").symlink_to("../../../../usr/bin")
     assert "usr/bin/tool" in made(host)[0]
@@ -272,7 +276,7 @@ def test_packages_are_fetched_with_apt_get(host: debs.Host, tmp_path: Path, monk
     program = tmp_path / "bin/apt-get"
     program.parent.mkdir()
     program.write_text(
-        "#!/bin/sh\necho \"$@\" >> \"$LOG\"\ncase \"$*\" in *gone*) echo 'E: no such package' >&2; exit 100;; esac\n"
+        '#!/bin/sh\necho "$@" >> "$LOG"\ncase "$*" in *gone*) echo \'E: no such package\' >&2; exit 100;; esac\n'
     )
     program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{program.parent}:{os.environ['PATH']}")
