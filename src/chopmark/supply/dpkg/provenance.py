@@ -185,10 +185,13 @@ def _sum(path: bytes, *, strong: bool) -> tuple[bytes, bytes]:
     digest, weak = hashlib.sha256(usedforsecurity=False), hashlib.md5(usedforsecurity=False)
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
     try:
-        while data := os.read(descriptor, limits.READ_CHUNK):
+        room = min(os.fstat(descriptor).st_size + 1, limits.READ_CHUNK)  # more than needed takes its time
+        while data := os.read(descriptor, room):
             weak.update(data)
             if strong:
                 digest.update(data)
+            if len(data) < room:  # this was the end
+                break
     finally:
         os.close(descriptor)
     return digest.digest() if strong else _SAME, weak.hexdigest().encode("ascii")
