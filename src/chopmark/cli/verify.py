@@ -116,14 +116,6 @@ def run(args: Namespace) -> int:
     with ExitStack() as connections:
         context = context_for(args, connections)
         add_catalogs(args, context)
-        if args.catalogs:
-            from chopmark.engine.catalog import consulting  # hardly anybody has one
-
-            context.vouchers = consulting.load(args.catalogs, context)
-        if args.apt:
-            from chopmark.cli import apt_part  # likewise
-
-            context.vouchers += (apt_part.repository("/", args.apt, args.apt_keyring, context.at),)
         work = partial(_judged, context=context, args=args)
         for judged in output.progress(batch.run(args.paths, work, jobs), len(args.paths), "verifying"):
             statuses.append(judged.status)
@@ -188,11 +180,15 @@ def context_for(args: Namespace, connections: ExitStack) -> Context:
 
 
 def add_catalogs(args: Namespace, context: Context) -> None:
-    """Catalogs that vouch for files, each judged once. Raises UsageError, InputError and MalformedError."""
+    """Catalogs, and a repository, that vouch for files; judged once. Raises UsageError, InputError, MalformedError."""
     if args.catalogs:
         from chopmark.engine.catalog import consulting  # hardly anybody has one
 
         context.vouchers = consulting.load(args.catalogs, context)
+    if getattr(args, "apt", None):
+        from chopmark.cli import apt_part  # likewise
+
+        context.vouchers += (apt_part.repository("/", args.apt, args.apt_keyring, context.at),)
 
 
 def _blocklists(files: Sequence[str]) -> tuple[Blocklist, ...]:

@@ -83,7 +83,22 @@ class Repository:
         against = tuple(finding for finding in judged.findings if finding.outcome is not Outcome.INFO)
         where = f"{judged.release.name if judged.release else judged.path}: {named}"
         findings = (reasons.PACKAGE.found(named), *against)
-        return Vouched(SealVerdict(where, SCHEME, True, "sha256", signer, None, 0, findings))  # noqa: FBT003 - a record
+        return Vouched(
+            SealVerdict(
+                where=where,
+                scheme=SCHEME,
+                intact=True,
+                digest_algorithm="sha256",
+                signer=signer,
+                signed_at=None,
+                nested=0,
+                findings=findings,
+            )
+        )
+
+    def holds(self, path: bytes, digest: bytes) -> bool:  # noqa: ARG002 - the contract
+        """Never: a repository says what is in packages, not what stands where."""
+        return False
 
 
 def keys_by_source(root: str) -> Callable[[Place], Keyring]:
