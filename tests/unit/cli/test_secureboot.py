@@ -1,3 +1,4 @@
+import hashlib
 import json
 from pathlib import Path
 
@@ -156,6 +157,37 @@ def test_a_certificate_of_another_key_is_refused(keys: Desk) -> None:
     wrong = ("--key", "KEK.key", "--cert", "PK.pem", "-o", "out.auth", "--variable", "db")
     assert keys.run("secureboot", "sign-update", "-", *wrong) == 1
     assert keys.run("secureboot", "sign-update", "-", "--variable", "db", "-o", "out.auth") == 2
+    assert not (keys.folder / "out.auth").exists()
+
+
+def test_an_update_is_signed_in_two_steps(keys: Desk) -> None:
+    created(keys, "--cert", "db.pem")
+    way = ("out.esl", "--variable", "db", "-o", "out.auth")
+    assert keys.run("secureboot", "sign-update", *way, "--time", "2026-05-01", "--digest-only") == 0
+    message = (keys.folder / "out.auth.tbs").read_bytes()
+    assert keys.out == f"out.auth.tbs  sha256:{hashlib.sha256(message).hexdigest()}\n"
+    keys.write("signature", firmware.KEK.sign(message, "sha256"))
+    attach = ("secureboot", "sign-update", "--cert", "KEK.pem", "--attach", "signature")
+    assert keys.run(*attach, *way) == 0
+    assert (keys.folder / "out.auth").read_bytes() == update.write(
+        firmware.signed(value=(keys.folder / "out.esl").read_bytes())
+    )
+    (keys.folder / "out.auth").unlink()
+    for wrong, status in (
+        ((*way, "--append"), 1),
+        (("out.esl", "--variable", "dbx", "-o", "out.auth"), 1),
+        (("-", "--variable", "db", "-o", "out.auth"), 1),
+        ((*way[:-1], "other.auth"), 2),
+        ((*way, "--key", "KEK.key"), 2),
+        ((*way, "--digest-only"), 2),
+    ):
+        assert keys.run(*attach, *wrong) == status, wrong
+    assert keys.run(*attach[:3], "db.pem", *attach[4:], *way) == 1
+    assert keys.run(*attach[:2], *attach[4:], *way) == 2
+    keys.write("signature", bytes(384))
+    assert keys.run(*attach, *way) == 1
+    keys.write("out.auth.tbs", b"short")
+    assert keys.run(*attach, *way) == 1
     assert not (keys.folder / "out.auth").exists()
 
 
