@@ -7,12 +7,13 @@ import hashlib
 import struct
 
 import pytest
+from cryptography import x509 as builders
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from chopmark.core.artifact import Artifact
 from chopmark.core.finding import Outcome
 from chopmark.engine import secureboot
-from chopmark.envelopes import x509
+from chopmark.envelopes import cms, der, timestamp, x509
 from chopmark.envelopes.efi import lists
 from chopmark.formats.pe import image as images
 from chopmark.trust.secureboot import state
@@ -270,3 +271,56 @@ def test_a_table_that_firmware_does_not_get_through_stops_it() -> None:
         good * 20,
     ):
         assert found(signing.with_table(SIGNED, made), databases(firmware.DB))["no"] == {"table"}
+
+
+# What the search for a bug has missed otherwise
+
+
+def test_what_is_forbidden_is_not_called_allowed_as_well() -> None:
+    assert "not_forbidden" in found(SIGNED, databases(firmware.DB))["ok"]
+    assert "not_forbidden" not in found(SIGNED, databases(firmware.DB, dbx=(digest(SIGNED),)))["ok"]
+
+
+def test_another_digest_in_the_content_is_not_what_was_signed() -> None:
+    """The image and the digest in the signature were changed alike; the signed attributes are still those of before."""
+    code = SIGNED.index(make.RETURN_ZERO)
+    changed = SIGNED[:code] + make.RETURN_ONE[:3] + SIGNED[code + 3 :]
+    claimed, wanted = digest(SIGNED).data, digest(changed).data
+    assert changed.count(claimed) == 1
+    assert found(changed.replace(claimed, wanted), databases(firmware.DB))["no"] == {"signature_wrong"}
+
+
+def test_a_name_makes_nobody_an_issuer() -> None:
+    same_name = pki.authority("Example Boot CA", kind="rsa4096")
+    assert found(firmware.sealed(PLAIN, BELOW), databases(same_name))["no"] == {"untrusted"}
+    assert starts(firmware.sealed(PLAIN, BELOW), databases(same_name, ROOT))
+
+
+def test_an_authority_whose_key_is_not_for_certificates_issues_nothing() -> None:
+    profile = (
+        pki.Extension(builders.BasicConstraints(ca=True, path_length=None), critical=True),
+        pki.Extension(pki.key_usage("digital_signature"), critical=True),
+    )
+    root = pki.issue(pki.name("Example Odd CA"), pki.key("rsa3072"), None, profile)
+    below = pki.leaf(root, "Example Below", kind="rsa2048")
+    assert found(firmware.sealed(PLAIN, below), databases(root))["no"] == {"untrusted"}
+
+
+def test_a_time_stamp_over_another_signature_saves_nothing() -> None:
+    token = firmware.Clock(TSA, pki.NOW).stamp(b"another signature", "sha256")
+    bare = firmware.sealed(PLAIN, BELOW)
+    node = der.prefix(signing.table_of(bare), 8)
+    stamped = signing.embedded(PLAIN, cms.add_unsigned(node.raw, timestamp.MICROSOFT_ATTRIBUTE, token))
+    known = databases(ROOT, dbx=(tbs(BELOW, pki.NOW + dt.timedelta(days=1)),), dbt=(TSA,))
+    assert found(stamped, known)["no"] == {"revoked_certificate"}
+
+
+def test_a_signature_of_several_signers_does_not_count() -> None:
+    ours, theirs = (der.prefix(signing.table_of(firmware.sealed(PLAIN, each)), 8).raw for each in (firmware.DB, BELOW))
+    oid, signed = der.parse(ours).children()
+    fields = [each.raw for each in signed.only_child().children()]
+    other = der.parse(theirs).children()[1].only_child().children()
+    certificates = der.explicit(0, firmware.DB.der, BELOW.der)
+    infos = der.set_of([each.raw for node in (der.parse(fields[-1]), other[-1]) for each in node.children()])
+    both = der.sequence(oid.raw, der.explicit(0, der.sequence(*fields[:3], certificates, infos)))
+    assert found(table((2, both)), databases(firmware.DB, ROOT))["no"] == {"signature_wrong"}
