@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from chopmark.trust.secureboot.state import Databases, Entries
 
 _ALGORITHMS = ("sha1", "sha256", "sha384", "sha512")
-"""The digests of images that databases can have."""
+"""The digests of images that signatures and databases can have."""
 
 
 def digests(artifact: Artifact, algorithms: Sequence[str]) -> dict[str, bytes]:
@@ -38,7 +38,7 @@ def started_by_firmware(artifact: Artifact, known: Databases, at: dt.datetime) -
 
     Raises UnreadableError.
     """
-    image = read(artifact)
+    image = read(artifact, known)
     findings = firmware.judge(image, known, at)
     if image.is_shim and not image.broken:
         findings += shim.generations(image, known)
@@ -47,30 +47,44 @@ def started_by_firmware(artifact: Artifact, known: Databases, at: dt.datetime) -
 
 def started_by_shim(artifact: Artifact, known: Databases, at: dt.datetime) -> list[Finding]:
     """Whether shim starts an image. Raises UnreadableError."""
-    return shim.judge(read(artifact), known, at)
+    return shim.judge(read(artifact, known), known, at)
 
 
-def read(artifact: Artifact) -> Image:
-    """What there is to know of an image; what breaks it is in the answer. Raises UnreadableError."""
+def read(artifact: Artifact, known: Databases) -> Image:
+    """What there is to know of an image; what breaks it is in the answer. Raises UnreadableError.
+
+    It is digested as its signatures and the databases need it, and no more.
+    """
+    signatures: list[Signature] = []
     try:
-        image = images.read(artifact.view)
-        found = digests(artifact, _ALGORITHMS)
-        entries, unread = digesting.entries(artifact.view)
-        contents = [
-            sections.content(artifact.view, each, limits.SBAT_MAX)
-            for each in sections.find(artifact.view, image, sections.SBAT)
-        ]
-        is_shim = next(sections.find(artifact.view, image, sections.VENDOR), None) is not None
+        view = artifact.view
+        image = images.read(view)
+        entries, unread = digesting.entries(view)
+        for number, entry in enumerate(entries, 1):
+            try:
+                signatures.append(_signature(entry, number))
+            except MalformedError as error:
+                unread.append(f"signature {number}: {error}")
+        return Image(
+            digests(artifact, _needed(signatures, known)),
+            tuple(signatures),
+            tuple(unread),
+            sbat=tuple(
+                sections.content(view, each, limits.SBAT_MAX) for each in sections.find(view, image, sections.SBAT)
+            ),
+            is_shim=next(sections.find(view, image, sections.VENDOR), None) is not None,
+            is_kernel=sections.is_kernel(view),
+        )
     except MalformedError as error:
         return Image({}, broken=str(error))
-    signatures = []
-    for number, entry in enumerate(entries, 1):
-        try:
-            signatures.append(_signature(entry, number))
-        except MalformedError as error:
-            unread.append(f"signature {number}: {error}")
-    kernel = sections.is_kernel(artifact.view)
-    return Image(found, tuple(signatures), tuple(unread), sbat=tuple(contents), is_shim=is_shim, is_kernel=kernel)
+
+
+def _needed(signatures: Sequence[Signature], known: Databases) -> list[str]:
+    """The digests that some signature claims, or some database names images by."""
+    databases = (known.db, known.dbx, known.mok, known.mokx, known.vendor, known.vendorx)
+    named = {each.kind.digest for entries in databases for each in entries if not each.kind.revokes_tbs}
+    wanted = named.union(each.algorithm for each in signatures)
+    return [each for each in _ALGORITHMS if each in wanted] or ["sha256"]
 
 
 def _signature(envelope: bytes, number: int) -> Signature:
