@@ -22,6 +22,7 @@ from rich.table import Table
 
 from bench import (
     big_file,
+    boot,
     catalog,
     crl_large,
     crl_write,
@@ -47,6 +48,7 @@ PARTS = {
     "startup": startup,
     "verify": verify_many,
     "big": big_file,
+    "boot": boot,
     "catalog": catalog,
     "sign": signing,
     "crl": crl_large,

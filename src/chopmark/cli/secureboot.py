@@ -79,7 +79,9 @@ def _stored(path: str) -> Iterator[tuple[str, Stored]]:
     """The values in a file, or in all variables of a folder, with the name of each."""
     from chopmark.trust.secureboot import state
 
-    if not os.path.isdir(path):
+    if path == state.LIVE or os.path.isdir(path):
+        state.require_folder(path)
+    else:
         yield path, state.read_file(path)
         return
     found = False

@@ -99,10 +99,15 @@ def read_folder(path: str) -> Iterator[tuple[str, variables.Stored]]:
         yield name, stored
 
 
-def machine(path: str) -> Databases:
-    """All that a folder of variables says. Raises UsageError when it cannot be read, or has none of them."""
+def require_folder(path: str) -> None:
+    """Raises UsageError where there are no variables at all, as on machines that UEFI did not start."""
     if not os.path.isdir(path):
         raise UsageError(f"{path}: no folder of variables (not started by UEFI?)")
+
+
+def machine(path: str) -> Databases:
+    """All that a folder of variables says. Raises UsageError when it cannot be read, or has none of them."""
+    require_folder(path)
     found = {name: tuple(lists.read(stored.value)) for name, stored in read_folder(path)}
     secure, setup = (_variable(path, name) for name in ("SecureBoot", "SetupMode"))
     if not found and secure is None:
