@@ -111,7 +111,7 @@ def strips(artifact: Artifact) -> list[Patch]:
 
 def _signatures(artifact: Artifact) -> Iterator[tuple[str, bytes]]:
     for place, kinds in _MARKS.items():
-        data = artifact.companion(place, limits.IMA_SIGNATURE_MAX)
+        data = artifact.companion(place)
         if data is not None and data[:1] in map(bytes, ([kind] for kind in kinds)):
             yield place, data
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import struct
 from typing import TYPE_CHECKING
 
@@ -272,3 +274,18 @@ def test_usage(words: list[str], tmp_path: Path) -> None:
     named = [str(tmp_path / word) if word.isupper() else word for word in words]
     assert cli.main(["dmverity", *named]) == 2
     assert not (tmp_path / "TREE").exists()
+
+
+def test_a_full_disk_leaves_nothing_half_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(errno.ENOSPC, "full")
+
+    data, tree = tmp_path / "disk.raw", tmp_path / "disk.verity"
+    data.write_bytes(data_of(64))
+    tree.write_bytes(b"old")
+    monkeypatch.setattr(os, "pwrite", full)
+    assert cli.main(["dmverity", "format", str(data), str(tree)]) == 4
+    assert "Traceback" not in capsys.readouterr().err
+    assert tree.read_bytes() == b"old"

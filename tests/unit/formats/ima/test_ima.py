@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 
 from chopmark import cli
 from chopmark.core import limits
-from chopmark.core.artifact import UnreadableError
+from chopmark.core.artifact import Artifact, UnreadableError
 from chopmark.core.contracts import Content, SealOptions
 from chopmark.core.errors import BrokenError, RefusedError, UsageError
 from chopmark.core.verdict import Status, Verdict
 from chopmark.engine import check, inspect, sign
-from chopmark.envelopes import ima, x509
+from chopmark.envelopes import algorithms, ima, x509
 from chopmark.envelopes.module import Certificates
 from chopmark.formats.ima import FORMAT
 from chopmark.trust import context as contexts
@@ -110,21 +110,27 @@ def test_a_certificate_without_an_identifier_is_named_by_its_key() -> None:
     assert Certificates([entity.der]).certificates(b"", b"", b"\0\0\0\0") == []
 
 
-def test_only_so_many_certificates_are_tried() -> None:
+def test_only_so_many_certificates_are_tried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Anybody can make keys whose identifiers end in the same four octets."""
     entity = signer()
+    artifact = signed(entity, DATA).artifact()
+    [seal] = FORMAT.extract(laws.State("tool", DATA + b"#", ((XATTR, artifact.companion(XATTR) or b""),)).artifact())
     tried: list[int] = []
+    plain = algorithms.verify
+
+    def counted(*given: object, **more: object) -> str | None:
+        tried.append(1)
+        return plain(*given, **more)  # type: ignore[arg-type]
 
     class Crowd(Certificates):
         def certificates(self, *_: bytes) -> list[bytes]:
-            tried.append(1)
-            return [pki.leaf(None, "Other").der] * 10_000
+            return [entity.der] * 10_000
 
-    artifact = signed(entity).artifact()
-    [seal] = FORMAT.extract(artifact)
-    payloads = FORMAT.digest(artifact, [claim.recipe for claim in seal.claims])
-    proof = seal.envelope.check_with(payloads, Crowd([]))  # type: ignore[attr-defined]
-    assert [finding.code for finding in proof.findings] == ["ima.signer_unknown"]
-    assert tried == [1]
+    monkeypatch.setattr(algorithms, "verify", counted)
+    wrong = FORMAT.digest(Artifact.from_bytes(DATA + b"?"), [claim.recipe for claim in seal.claims])
+    proof = seal.envelope.check_with(wrong, Crowd([]))  # type: ignore[attr-defined]
+    assert [finding.code for finding in proof.findings] == ["ima.signature_wrong"]
+    assert len(tried) == limits.IMA_SIGNERS_MAX
 
 
 def test_a_digest_in_the_attribute_is_no_signature(folder: Path) -> None:
@@ -138,6 +144,19 @@ def test_a_digest_in_the_attribute_is_no_signature(folder: Path) -> None:
 def test_a_text_of_that_suffix_is_somebody_elses(folder: Path) -> None:
     state = laws.State("tool", DATA, ((BESIDE, b"untrusted comment: signify\n"),))
     assert judged(state, knowing(folder, signer()), "ima").status is Status.UNSIGNED
+
+
+def test_a_large_file_of_that_suffix_does_not_hide_the_attribute(tmp_path: Path, folder: Path) -> None:
+    path = tmp_path / "tool"
+    path.write_bytes(DATA)
+    path.with_name("tool.sig").write_bytes(b"-----BEGIN PGP PUBLIC KEY BLOCK-----" + bytes(limits.IMA_SIGNATURE_MAX))
+    with Artifact.open(path) as artifact:
+        assert list(FORMAT.extract(artifact)) == []
+    state = signed(signer())
+    many = laws.State("tool", DATA, (*state.companions, (BESIDE, bytes(100_000))))
+    assert judged(many, knowing(folder, signer())).status is Status.TRUSTED
+    huge = laws.State("tool", DATA, ((XATTR, b"\x03\x02\x04" + bytes(65_533)),))
+    assert against(judged(huge, knowing(folder, signer()))) == {"ima.header_wrong"}
 
 
 @pytest.mark.parametrize(
