@@ -27,6 +27,7 @@ declare -A package=(
     [minisign]=minisign
     [rpm]=rpm
     [lz4]=lz4
+    [systemd-analyze]=systemd
     [evmctl]=ima-evm-utils
     [fsverity]=fsverity
     [veritysetup]=cryptsetup-bin

@@ -7,6 +7,8 @@ import re
 import subprocess
 from typing import TYPE_CHECKING, NamedTuple
 
+from chopmark.engine.services.units import words
+
 if TYPE_CHECKING:
     import random
     from pathlib import Path
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 FOLDERS = ("etc/systemd/system", "run/systemd/system", "usr/local/lib/systemd/system", "usr/lib/systemd/system")
 """Those that systemd-analyze looks into below a root that nobody has booted."""
 _STEMS = ("web", "web-one", "web-one-two", "web-", "db", "a@", "a-b@", "a-b@x", "a@x", "a@x-y")
-_NAMES = tuple(f"{stem}.service" for stem in _STEMS)
+NAMES = tuple(f"{stem}.service" for stem in _STEMS)
 _PROGRAMS = ("/bin/nope", "/opt/none", "-/opt/minus", "@/opt/at zero", ":/opt/colon", "+/opt/plus", "!/opt/one",
              "!!/opt/two", "-@/opt/both zero", "+-/opt/mixed", "named", "/opt//double/./dot",
              '"/opt/quo ted"')  # fmt: skip
@@ -31,8 +33,7 @@ class Theirs(NamedTuple):
     fragment: str
     dropins: tuple[str, ...]
     names: frozenset[str]
-    commands: tuple[tuple[str, str], ...]
-    environment: tuple[str, ...]
+    commands: tuple[tuple[str, tuple[str, ...]], ...]
     is_loaded: bool
 
 
@@ -40,7 +41,7 @@ def make(root: Path, chance: random.Random) -> None:
     """Write a tree with fragments, drop-ins, aliases and masks in all folders."""
     for name in ("sysinit.target", "basic.target", "shutdown.target"):
         _write(root / "usr/lib/systemd/system" / name, "[Unit]\nDefaultDependencies=no\n")
-    for name in _NAMES:
+    for name in NAMES:
         if chance.random() < 0.75:
             for folder in chance.sample(FOLDERS, chance.choice((1, 1, 1, 2))):
                 if not (root / folder / name).exists():
@@ -49,7 +50,7 @@ def make(root: Path, chance: random.Random) -> None:
         _link(root, chance)
     for _ in range(chance.randrange(10)):
         name = chance.choice(
-            (*_NAMES, "service", "web-.service", "a-.service", "a-@.service", "a-@x.service", "alias.service")
+            (*NAMES, "service", "web-.service", "a-.service", "a-@.service", "a-@x.service", "alias.service")
         )
         dropins = root / chance.choice(FOLDERS) / f"{name}.d"
         path = dropins / chance.choice(("10-a.conf", "20-b.conf", "zz.conf", "no.txt", ".hidden.conf"))
@@ -63,13 +64,13 @@ def make(root: Path, chance: random.Random) -> None:
 
 def _link(root: Path, chance: random.Random) -> None:
     name = chance.choice(
-        (*_NAMES, "alias.service", "alias2.service", "alias@.service", "alias@x.service", "alias.socket")
+        (*NAMES, "alias.service", "alias2.service", "alias@.service", "alias@x.service", "alias.socket")
     )
     path = root / chance.choice(FOLDERS) / name
     path.parent.mkdir(parents=True, exist_ok=True)
     if os.path.lexists(path):
         return
-    target = chance.choice((*_NAMES, "alias.service"))
+    target = chance.choice((*NAMES, "alias.service"))
     if chance.random() < 0.2:
         target = "/dev/null"
     elif chance.random() < 0.4:
@@ -132,22 +133,29 @@ _ENTRY = re.compile(r"^\t\t-> (Exec\w+):$|^\t\t\tCommand Line: (.*)$", re.MULTIL
 
 
 def ask(root: Path, name: str) -> Theirs | None:
-    """What `systemd-analyze verify` loads for a unit; None when it finds none."""
+    """What `systemd-analyze verify` loads for a unit below a root; None when it finds none, or refuses to load it."""
+    return _asked(name, f"--root={root}", str(root))
+
+
+def ask_host(name: str) -> Theirs | None:
+    """The same for the system that this runs on."""
+    return _asked(name, "--system", "")
+
+
+def _asked(name: str, where: str, base: str) -> Theirs | None:
     done = subprocess.run(
-        ["systemd-analyze", f"--root={root}", "verify", "--man=no", "--recursive-errors=no", name],
-        env={**os.environ, "SYSTEMD_LOG_LEVEL": "debug", "LC_ALL": "C.UTF-8"},
+        ["systemd-analyze", where, "verify", "--man=no", "--recursive-errors=no", "--", name],
+        env={**os.environ, "SYSTEMD_LOG_LEVEL": "debug", "LC_ALL": "C.UTF-8", "HOME": "/root"},
         capture_output=True,
         check=False,
-        timeout=30,
+        timeout=60,
     )
     text = (done.stdout + b"\n" + done.stderr).decode("utf-8", "replace")
     start = text.find("\t-> Unit ")
     if start < 0:
         return None
     text = text[start:]
-    fields = re.findall(
-        r"^\t\t(Fragment Path|DropIn Path|Alias|Unit Load State|Environment): (.*)$", text, re.MULTILINE
-    )
+    fields = re.findall(r"^\t\t(Fragment Path|DropIn Path|Alias|Unit Load State): (.*)$", text, re.MULTILINE)
     found: dict[str, list[str]] = {}
     for field, value in fields:
         found.setdefault(field, []).append(value)
@@ -156,8 +164,7 @@ def ask(root: Path, name: str) -> Theirs | None:
         if match[1]:
             key = match[1]
         else:
-            commands.append((key, match[2]))
-    base = str(root)
+            commands.append((key, tuple(words.all_words(match[2].replace("\\$", "$").replace("\\`", "`")))))
     own = re.match(r"\t-> Unit (.*):", text)
     assert own is not None
     return Theirs(
@@ -165,6 +172,5 @@ def ask(root: Path, name: str) -> Theirs | None:
         tuple(path.removeprefix(base) for path in found.get("DropIn Path", ())),
         frozenset((own[1], *found.get("Alias", ()))),
         tuple(commands),
-        tuple(found.get("Environment", ())),
         found.get("Unit Load State") == ["loaded"],
     )

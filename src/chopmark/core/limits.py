@@ -396,6 +396,12 @@ SERVICE_STARTS_MAX = 1000
 """Programs that one definition starts."""
 SERVICE_SHELL_DEPTH_MAX = 8
 """Shells within shells, and substitutions within substitutions, in one line."""
+SERVICE_LINKS_MAX = 40
+"""Links on the way to one file, as in the kernel (path_resolution(7))."""
+SERVICE_ALIASES_MAX = 128
+"""Names that the alias of a unit may lead through, as in systemd."""
+SERVICE_INCLUDES_MAX = 1000
+"""Files that /etc/ld.so.conf includes, directly or not."""
 SERVICE_SEAL_MAX = 4 * MIB
 """The list of a unit's files, without the signature."""
 SERVICE_USERS_MAX = 1000

@@ -39,7 +39,8 @@ _CATALOG = "catalog"
 class Seen(NamedTuple):
     """What came of one file: its status, what speaks against it, and what else has to be known of it.
 
-    `is_placed` where a trusted catalog lists it at its own path, or its own signature is trusted; `is_own` says which.
+    `digest` (SHA-256) only where the file was read to find out what starts. `is_placed` where a trusted catalog lists
+    it at its own path, or its own signature is trusted; `is_own` says which.
     `interpreter` are the words of a first line `#!`.
     """
 
@@ -47,6 +48,7 @@ class Seen(NamedTuple):
     status: Status
     against: tuple[str, ...] = ()
     signer: str = ""
+    digest: bytes = b""
     is_placed: bool = False
     is_own: bool = False
     interpreter: tuple[str, ...] = ()
@@ -179,7 +181,7 @@ class Inspection:
         seen = self._seen.get(self._real_of(path))
         if seen is None:
             return
-        if core_reasons.INPUT_CHANGED.code in seen.against:
+        if core_reasons.INPUT_CHANGED.code in seen.against or self._has_changed(path, seen.digest):
             yield reasons.CHANGING.found(subject=path)
         elif seen.status is Status.UNSIGNED:
             yield reasons.UNSIGNED.found(subject=path)
@@ -190,6 +192,11 @@ class Inspection:
             yield reasons.UNPLACED.found(seen.signer, subject=path)
         elif not seen.is_placed:
             yield reasons.ELSEWHERE.found(subject=path)
+
+    def _has_changed(self, path: str, digest: bytes) -> bool:
+        """Whether what was judged is another content than what was understood."""
+        understood = self._root.digests.get(self._real_of(path))
+        return understood is not None and understood != digest
 
     def _sealed(self, entry: Entry) -> list[Finding] | None:
         """What the first seal that there is says; None without one."""
@@ -213,6 +220,9 @@ class Inspection:
         except MalformedError as error:
             yield reasons.SEAL_UNTRUSTED.found(str(error), subject=path)
             return
+        for file, listed in zip(entry.files, now.files, strict=True):
+            if listed.digest != sealing.NULL and self._has_changed(file, bytes.fromhex(listed.digest.decode())):
+                yield reasons.CHANGING.found(subject=file)
         different = list(sealing.differences(signed, now))
         yield from different
         if verdict.status is not Status.TRUSTED:
@@ -230,18 +240,23 @@ def look(path: str, root: Root, context: Context, homes: Sequence[str] = ()) -> 
             head = artifact.view.read(0, limits.DETECT_HEAD)
             trusted = [seal for seal in verdict.seals if seal.status is Status.TRUSTED]
             is_own = any(seal.scheme != _CATALOG for seal in trusted)
+            read = _digest(artifact) if path in root.digests else b""
             placed = is_own or (bool(trusted) and _is_placed(artifact, _names(path, root, homes), context))
     except UnreadableError as error:
         return Seen(path, Status.UNDECIDED, (error.reason.code,))
     words = tuple(commands.interpreter_of(head))
-    return Seen(path, verdict.status, tuple(_against(verdict)), _signer(verdict), placed, is_own, words)
+    return Seen(path, verdict.status, tuple(_against(verdict)), _signer(verdict), read, placed, is_own, words)
 
 
 def _is_placed(artifact: Artifact, names: Sequence[str], context: Context) -> bool:
     """Whether a trusted catalog lists this content at one of these paths."""
-    whole = Recipe("sha256", (Range(0, artifact.view.size),))
-    digest = digests.hash_ranges(artifact.view, [whole])[0].value
+    digest = _digest(artifact)
     return any(voucher.holds(os.fsencode(name), digest) for voucher in context.vouchers for name in names)
+
+
+def _digest(artifact: Artifact) -> bytes:
+    whole = Recipe("sha256", (Range(0, artifact.view.size),))
+    return digests.hash_ranges(artifact.view, [whole])[0].value
 
 
 def _names(path: str, root: Root, homes: Sequence[str]) -> list[str]:

@@ -8,6 +8,7 @@ import stat
 from collections import deque
 from typing import TYPE_CHECKING, NamedTuple, Self
 
+from chopmark.core import digest as digests
 from chopmark.core import limits, reasons
 from chopmark.core.artifact import Artifact, FileView, Identity, UnreadableError
 from chopmark.core.errors import InputError
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 _LOOK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
-_LINKS_MAX = 40
-"""As the kernel (path_resolution(7))."""
 _OTHERS = stat.S_IWOTH
 
 
@@ -68,6 +67,8 @@ class Root:
         self.path = os.path.realpath(path).rstrip("/")
         self.is_host = os.path.samestat(os.fstat(self._descriptor), os.stat("/"))
         self._listed: dict[str, tuple[tuple[str, bool, bool], ...]] = {}
+        self.digests: dict[str, bytes] = {}
+        """SHA-256 of what `read` has given, by the path without links: what was understood, to be compared later."""
 
     def outside(self, path: str) -> str:
         """The path as it is for everybody else."""
@@ -133,6 +134,7 @@ class Root:
             data = artifact.view.read(0, limit)
             if artifact.view.changed():
                 raise UnreadableError(path, reasons.INPUT_CHANGED)
+            self.digests[artifact.place] = digests.of(data, "sha256")
             return data
 
     def artifact(self, path: str) -> RootedArtifact:
@@ -197,7 +199,7 @@ class _Steps:
                 finally:
                     os.close(descriptor)
                 links += 1
-                if links > _LINKS_MAX:
+                if links > limits.SERVICE_LINKS_MAX:
                     raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
                 if target.startswith("/"):
                     self._back_to_root()
@@ -255,12 +257,12 @@ class RootedArtifact(Artifact):
     def __init__(self, root: Root, found: Found, view: FileView) -> None:
         super().__init__(root.outside(found.path), view, Identity(found.state.st_dev, found.state.st_ino))
         self._root = root
-        self._place = found.path
+        self.place = found.path
 
     def companion(self, suffix: str, limit: int = limits.ENVELOPE_MAX) -> bytes | None:
         """As every artifact's; None when there is none. Raises UnreadableError."""
         try:
-            return self._root.read(self._place + suffix, limit)
+            return self._root.read(self.place + suffix, limit)
         except UnreadableError as error:
             if error.reason is reasons.INPUT_MISSING:
                 return None

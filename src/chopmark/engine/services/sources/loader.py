@@ -6,6 +6,7 @@ import fnmatch
 import re
 from typing import TYPE_CHECKING
 
+from chopmark.core import limits
 from chopmark.engine.services import reasons
 from chopmark.engine.services.entry import Call, Entry, Role
 
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 _PRELOAD = "/etc/ld.so.preload"
 _CONFIGURATION = "/etc/ld.so.conf"
-_INCLUDES_MAX = 1000
 LIBRARIES = ("/lib", "/usr/lib", "/lib64", "/usr/lib64", "/lib/x86_64-linux-gnu", "/usr/lib/x86_64-linux-gnu",
              "/lib/aarch64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/lib/i386-linux-gnu", "/usr/lib/i386-linux-gnu",
              "/lib/arm-linux-gnueabihf", "/usr/lib/arm-linux-gnueabihf")  # fmt: skip
@@ -31,8 +31,11 @@ def entries(host: Host) -> Iterator[Entry]:
         yield _preload(host)
     waiting = [_CONFIGURATION] if host.root.get(_CONFIGURATION) else []
     seen: dict[str, None] = {}
-    while waiting and len(seen) < _INCLUDES_MAX:
+    while waiting:
         path = waiting.pop(0)
+        if len(seen) == limits.SERVICE_INCLUDES_MAX:
+            host.findings.append(reasons.UNREADABLE.found("too many files are included", subject=_CONFIGURATION))
+            return
         if path in seen:
             continue
         seen[path] = None

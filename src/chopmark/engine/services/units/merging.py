@@ -10,7 +10,7 @@ from chopmark.engine.services import reasons
 from chopmark.engine.services.units import specifiers, text, words
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from chopmark.core.finding import Finding
     from chopmark.engine.services.rooted import Root
@@ -56,12 +56,16 @@ _TOGETHER = {
 
 
 class Merged(NamedTuple):
-    """A unit: what it is made of, all that was read, what is in force, what is wrong with it."""
+    """A unit: what it is made of, all that was read, what is in force, what is wrong with it.
+
+    `is_refused` where systemd does not load it because of what its own file says.
+    """
 
     made: Made
     settings: tuple[Setting, ...]
     effective: tuple[Setting, ...]
     findings: tuple[Finding, ...]
+    is_refused: bool = False
 
     def values(self, section: str, key: str) -> list[Setting]:
         """What is in force for one key."""
@@ -79,6 +83,8 @@ def merge(root: Root, made: Made, scope: Scope) -> Merged:
         return Merged(made, (), (), (reasons.UNIT_MASKED.found(made.fragment),))
     settings: list[Setting] = []
     findings: list[Finding] = []
+    refused = False
+    expand = specifiers.expander(made.name, root.outside(made.fragment), scope)
     for path in (made.fragment, *made.dropins):
         try:
             found = text.read(root.read(path, limits.SERVICE_FILE_MAX), path)
@@ -87,17 +93,18 @@ def merge(root: Root, made: Made, scope: Scope) -> Merged:
                 continue  # a drop-in that is masked
             findings.append(reasons.UNREADABLE.found(error.reason.sentence, subject=path))
             continue
-        expand = specifiers.expander(made.name, root.outside(made.fragment), scope)
-        settings += _up_to_error(found.settings, expand, findings)
+        count, ends_early = _up_to_error(found.settings, expand, findings)
+        settings += found.settings[:count]
         findings += found.findings
-    return Merged(made, tuple(settings), tuple(_in_force(settings)), tuple(findings))
+        refused = refused or (path == made.fragment and (found.is_broken or ends_early))
+    return Merged(made, tuple(settings), tuple(_in_force(settings)), tuple(findings), refused)
 
 
 def _up_to_error(
     settings: Sequence[Setting], expand: Callable[[str], str], findings: list[Finding]
-) -> Iterator[Setting]:
-    for each in settings:
-        yield each
+) -> tuple[int, bool]:
+    """How many settings count, and whether a command that is refused ends them; it counts as far as it was read."""
+    for count, each in enumerate(settings, 1):
         if each.key in COMMANDS.get(each.section, ()):
             try:
                 for _ in words.commands(each.value, expand):
@@ -105,7 +112,8 @@ def _up_to_error(
             except specifiers.LineError as error:
                 findings.append(reasons.UNIT_COMMAND.found(f"{each.key}: {error}", subject=each.where))
                 if not error.is_ignored:
-                    return
+                    return count, True
+    return len(settings), False
 
 
 def _in_force(settings: list[Setting]) -> list[Setting]:

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from chopmark.engine.services.units.paths import Scope
 
 NULL = "/dev/null"
-_FOLLOW_MAX = 128
-"""Names that an alias may lead through, as in systemd."""
 _DEPENDENCIES = (".wants", ".requires", ".upholds")
 
 
@@ -124,7 +122,7 @@ class Tree:
 
     def _file_of(self, name: str) -> str:
         """The path of the file that a name leads to; empty for none, and for names that lead in a circle."""
-        for _ in range(_FOLLOW_MAX):
+        for _ in range(limits.SERVICE_ALIASES_MAX):
             target = self._ids.get(name, "")
             if not target or target.startswith("/"):
                 return target
@@ -140,6 +138,8 @@ class Tree:
         if not path:
             if not self._ids[name].startswith("/"):
                 self.findings.append(reasons.UNIT_ALIAS.found("leads to no unit", subject=name))
+            return
+        if self._is_masked(path):  # and with it, everything that it is called besides
             return
         own = names.parse(path.rpartition("/")[2])
         parsed = names.parse(name)
