@@ -41,6 +41,8 @@ def test_a_package_as_dpkg_deb_builds_it_is_read() -> None:
     [
         ((*PARTS, PARTS[2]), "deb.duplicate"),
         ((*PARTS, ("data.tar.gz", b"other")), "deb.duplicate"),
+        ((*PARTS, ("_gpgorigin", b"x"), ("_gpgorigin", b"y")), "deb.duplicate"),
+        ((*PARTS, ("_gpgorigin", b"x"), PARTS[0]), "deb.duplicate"),
         ((PARTS[0], ("control.tar", b"x"), *PARTS[1:]), "deb.duplicate"),
         ((PARTS[0], PARTS[2], PARTS[1]), "deb.order"),
         ((PARTS[1], PARTS[0], PARTS[2]), "deb.order"),

@@ -17,6 +17,7 @@ from chopmark.core.artifact import Artifact
 from chopmark.core.errors import InputError, UsageError
 from chopmark.core.verdict import Status
 from chopmark.engine import check
+from chopmark.envelopes.openpgp import armor
 from chopmark.supply.apt import chain, memory, sources
 from chopmark.trust import context as contexts
 from chopmark.trust import crl, store
@@ -108,6 +109,20 @@ def test_text_around_the_signed_text_is_refused(lists: Path) -> None:
         path.write_bytes(data)
         assert codes(load(lists)) == {"apt.release_untrusted"}
         path.write_bytes(data.removeprefix(b"Origin: Evil\n\n"))
+
+
+def test_one_signature_suffices_and_a_wrong_one_spoils(lists: Path) -> None:
+    """As by the keys of two generations; but what a known key signed otherwise is not this text."""
+    path = lists / f"{PREFIX}InRelease"
+    begin = b"-----BEGIN PGP SIGNATURE-----"
+    text, _, rest = path.read_bytes().partition(begin)
+    good = armor.unwrap(begin + rest, armor.SIGNATURE)[0]
+    other = debs.clearsigned(debs.release({}))
+    wrong = armor.unwrap(other[other.index(begin) :], armor.SIGNATURE)[0]
+    path.write_bytes(text + armor.wrap(good + good, armor.SIGNATURE))
+    assert load(lists).status is Status.TRUSTED
+    path.write_bytes(text + armor.wrap(good + wrong, armor.SIGNATURE))
+    assert codes(load(lists)) == {"apt.release_untrusted"}
 
 
 def test_no_keys_and_no_lists_are_undecided(lists: Path, tmp_path: Path) -> None:

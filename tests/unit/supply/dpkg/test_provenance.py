@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
-import stat
 import tarfile
 from typing import TYPE_CHECKING
 
@@ -12,7 +12,7 @@ import pytest
 
 from chopmark.core.artifact import Artifact
 from chopmark.core.errors import InputError, UsageError
-from chopmark.engine.catalog import importing, making
+from chopmark.engine.catalog import importing, making, seeing
 from chopmark.engine.catalog.importing import DATABASE, GENERATED, NOWHERE, PACKAGE
 from chopmark.formats.catalog import listing, sealing
 from chopmark.supply.dpkg import installed, opening
@@ -139,7 +139,7 @@ def test_records_that_were_changed_with_the_file_prove_nothing(host: debs.Host) 
     assert ("catalog.altered", "usr/bin/tool") in said(findings)
 
 
-@pytest.mark.parametrize("change", ["package", "index", "release", "key", "name", "broken"])
+@pytest.mark.parametrize("change", ["package", "index", "release", "key", "suite", "name", "broken"])
 def test_a_broken_chain_proves_nothing(host: debs.Host, change: str) -> None:
     lists = host.root / "var/lib/apt/lists"
     evil = debs.deb([File("./bin/tool", b"evil")])
@@ -153,6 +153,8 @@ def test_a_broken_chain_proves_nothing(host: debs.Host, change: str) -> None:
         path.write_bytes(path.read_bytes().replace(b"Example", b"Exomple"))
     elif change == "key":
         host.write("etc/apt/sources.list.d/example.sources", "")
+    elif change == "suite":
+        debs.lists(lists, {"tool_1:2.0-1_amd64": TOOL}, NOW, Suite="other", Codename="other")
     elif change == "name":
         host.write(PATH, debs.deb([File("./bin/tool", b"tool")], version="1:1.0-1"))
     else:
@@ -172,6 +174,12 @@ def test_an_expired_release_still_proves_where_files_come_from(host: debs.Host) 
         **{"Valid-Until": "Tue, 30 Jun 2026 12:00:00 UTC"},
     )
     assert sorted(made(host)[0]) == PROVEN
+
+
+def test_files_that_another_package_has_taken_over_are_not_its_own(host: debs.Host) -> None:
+    path = host.root / "var/lib/dpkg/info/tool.list"
+    path.write_text(path.read_text().replace("/usr/share/doc/tool/copyright\n", ""))
+    assert sorted(made(host)[0]) == PROVEN[:-1]
 
 
 def test_packages_and_lists_may_lie_elsewhere(host: debs.Host, tmp_path: Path) -> None:
@@ -262,9 +270,11 @@ def test_installed_files_are_held_against_their_packages(host: debs.Host) -> Non
     assert {("catalog.altered", "usr/bin/local"), ("catalog.altered_setting", "etc/tool.conf")} <= said(findings)
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_files_that_cannot_be_read_are_told(host: debs.Host) -> None:
-    (host.root / "usr/bin/local").chmod(stat.S_IWUSR)
+def test_files_that_cannot_be_read_are_told(host: debs.Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(descriptor: int, size: int) -> tuple[bytes, int]:
+        raise OSError(errno.EIO, "the medium")
+
+    monkeypatch.setattr(seeing, "hashed", failing)
     assert ("dpkg.unreadable_file", "usr/bin/local") in said(compared(host)[1])
 
 
