@@ -271,7 +271,7 @@ def test_installed_files_are_held_against_their_packages(host: debs.Host) -> Non
 
 
 def test_files_that_cannot_be_read_are_told(host: debs.Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    def failing(descriptor: int, size: int) -> tuple[bytes, int]:
+    def failing(*_: int) -> tuple[bytes, int]:
         raise OSError(errno.EIO, "the medium")
 
     monkeypatch.setattr(seeing, "hashed", failing)
