@@ -71,29 +71,31 @@ def _compared(name: str, packages: DpkgPackages, root: bytes) -> Told:
     looked = packages.look(name)
     counts: Counter[str] = Counter()
     findings = list(looked.findings)
-    for file in looked.files:
-        if file.how == DATABASE:
-            # It was read to be held against dpkg's sum; a digest that nothing has says that it is another.
-            same: bool | None = any(file.content)
-        else:
-            try:
-                same = _same(root, file)
-            except OSError as error:
-                findings.append(reasons.UNREADABLE_FILE.found(os.strerror(error.errno or 0), subject=_shown(file.path)))
-                continue
-        if same is None:
+    by_path: dict[bytes, list[File]] = {}
+    for file in looked.files:  # an alternative has several links that may stand there
+        by_path.setdefault(file.path, []).append(file)
+    for path, files in by_path.items():
+        try:
+            found = [_same(root, file) for file in files]
+        except OSError as error:
+            findings.append(reasons.UNREADABLE_FILE.found(os.strerror(error.errno or 0), subject=_shown(path)))
+            continue
+        if any(found):
+            counts["proven" if files[0].how == RELEASE else "known"] += 1
+        elif None in found:
             counts["absent"] += 1
-        elif same:
-            counts["proven" if file.how == RELEASE else "known"] += 1
         else:
             counts["altered"] += 1
-            reason = catalog_reasons.ALTERED_SETTING if file.setting else catalog_reasons.ALTERED
-            findings.append(reason.found(subject=_shown(file.path)))
+            reason = catalog_reasons.ALTERED_SETTING if files[0].setting else catalog_reasons.ALTERED
+            findings.append(reason.found(subject=_shown(path)))
     return Told(name, counts["proven"], counts["known"], counts["altered"], counts["absent"], tuple(findings))
 
 
 def _same(root: bytes, file: File) -> bool | None:
     """Whether what is there is what the package has; None where nothing is (documentation may be left out)."""
+    if file.how == DATABASE:
+        # It was read to be held against dpkg's sum; a digest that nothing has says that it is another.
+        return any(file.content)
     path = os.path.join(root, file.path)
     try:
         state = os.lstat(path)
