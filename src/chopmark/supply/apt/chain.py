@@ -129,6 +129,9 @@ def _judge(
     try:
         data = read_small(place.path, limits.RELEASE_MAX)
         signature = read_small(place.signature, limits.OPENPGP_SIGNATURES_SIZE_MAX) if place.signature else b""
+    except InputError as error:
+        return Judged(place.path, None, (), (reasons.RELEASE_UNREADABLE.found(str(error)),)), {}
+    try:
         ring = keys(place)
     except (InputError, UsageError) as error:
         return Judged(place.path, None, (), (reasons.KEYRING.found(str(error)),)), {}

@@ -25,6 +25,9 @@ RELEASE_UNDECIDED = Reason(
     "Install the distribution's keyring, and name it in Signed-By.",
     _SECURE,
 )
+RELEASE_UNREADABLE = Reason(
+    "apt.release_unreadable", UNKNOWN, "The release, or the signature beside it, could not be read.", _UPDATE, _SECURE
+)
 KEYRING = Reason(
     "apt.keyring",
     UNKNOWN,
