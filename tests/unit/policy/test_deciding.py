@@ -31,7 +31,7 @@ def decide(rules: list[dict[str, Any]], file: FileFacts, kind: str = "exec", pro
     return compiled(rules).decide(file, kind, process, NOW)
 
 
-@settings(max_examples=150)
+@settings(max_examples=250)
 @given(st.lists(policies.rules(), max_size=6), policies.files(), st.sampled_from(policies.KINDS), policies.PROCESSES)
 def test_decisions_are_those_of_the_oracle(
     rules: list[dict[str, Any]], file: FileFacts, kind: str, process: Process
@@ -186,6 +186,41 @@ def test_a_key_rule_is_not_satisfied_by_an_identity_nor_the_other_way_round() ->
     assert decide([by_identity], FILE._replace(seals=(identity,))).allowed
     certificate = identity._replace(kind="x509")
     assert not decide([by_identity], FILE._replace(seals=(certificate,))).allowed
+
+
+@pytest.mark.parametrize(
+    "rule", [{"signer": {"key": DIGESTS[0], "root": DIGESTS[4]}}, {"signer": DIGESTS[0], "ca": DIGESTS[4]}]
+)
+def test_a_root_that_nobody_found_is_not_the_one_that_is_wanted(rule: dict[str, object]) -> None:
+    rules = [{"action": "allow", **rule}]
+    assert decide(rules, FILE).allowed
+    assert decide(rules, FILE._replace(seals=(SIGNED._replace(authorities=()),))).reason is reasons.NOTHING
+
+
+@pytest.mark.parametrize(
+    ("status", "seal", "reason"),
+    [
+        (Status.TRUSTED, Status.TRUSTED, reasons.ALLOWED),
+        (Status.UNDECIDED, Status.TRUSTED, reasons.UNDECIDED),
+        (Status.UNDECIDED, Status.UNDECIDED, reasons.UNDECIDED),
+        (Status.UNDECIDED, Status.REJECTED, reasons.NOTHING),
+        (Status.REJECTED, Status.TRUSTED, reasons.NOTHING),
+        (Status.REJECTED, Status.REJECTED, reasons.NOTHING),
+        (Status.UNSIGNED, Status.UNDECIDED, reasons.NOTHING),
+        (Status.TRUSTED, Status.REJECTED, reasons.NOTHING),
+    ],
+)
+def test_a_signer_counts_if_the_signature_and_the_whole_file_are_trusted(
+    status: Status, seal: Status, reason: object
+) -> None:
+    file = FILE._replace(status=status, seals=(SIGNED._replace(status=seal),))
+    assert decide([{"action": "allow", "ca": DIGESTS[4]}], file).reason is reason
+
+
+def test_a_rejected_signature_meets_no_requirement() -> None:
+    stamped = SIGNED._replace(status=Status.REJECTED, signed_at=NOW)
+    rule = [{"action": "allow", "ca": DIGESTS[4], "require": {"timestamp": True}}]
+    assert decide(rule, FILE._replace(seals=(SIGNED, stamped))).unmet == (("timestamp", False),)
 
 
 def test_an_older_version_than_was_seen_is_refused() -> None:

@@ -140,6 +140,14 @@ def test_all_mistakes_are_told_and_not_more_than_people_read() -> None:
     assert len(lines(HEAD + "[[rule]]\n" * 500)) == limits.POLICY_PROBLEMS_MAX
 
 
+@pytest.mark.parametrize(("limit", "value"), [("POLICY_VALUES_MAX", 1), ("POLICY_RULES_MAX", 0)])
+def test_more_than_anybody_needs_is_refused(monkeypatch: pytest.MonkeyPatch, limit: str, value: int) -> None:
+    text = HEAD + '[[rule]]\naction = "deny"\nformat = ["pe", "elf"]\n'
+    assert language.parse(text.encode(), "p.toml").rules
+    monkeypatch.setattr(limits, limit, value)
+    assert lines(text)
+
+
 def test_not_utf_8_is_not_toml() -> None:
     with pytest.raises(PolicyError):
         language.parse(HEAD.encode() + b"# \xff", "p.toml")

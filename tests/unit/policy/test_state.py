@@ -106,6 +106,13 @@ def test_a_sealed_file_of_another_shape_is_not_believed() -> None:
             pass
 
 
+def test_a_file_larger_than_any_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    remember("hosts", 3)
+    monkeypatch.setattr(limits, "POLICY_STATE_MAX", 10)
+    with pytest.raises(state.StateError), state.opened(write=False):
+        pass
+
+
 def test_more_products_than_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "POLICY_PRODUCTS_MAX", 0)
     with pytest.raises(WriteError), state.opened(write=True) as known:

@@ -6,6 +6,8 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
+from chopmark.core import reasons as common
+from chopmark.core.artifact import UnreadableError
 from chopmark.core.contracts import Versioned
 from chopmark.core.digest import hash_ranges
 from chopmark.core.errors import MalformedError
@@ -52,6 +54,8 @@ def of_file(artifact: Artifact, verdict: Verdict, state: State | None = None, ro
     [payload] = hash_ranges(artifact.view, [whole])
     release, readable = _release(artifact, verdict.format)
     seals = tuple(map(of_seal, verdict.seals))
+    if artifact.view.changed():  # then the digest may be that of other bytes than were verified
+        raise UnreadableError(artifact.name, common.INPUT_CHANGED)
     real = os.path.realpath(artifact.name)
     return FileFacts(
         path=below(real, root),

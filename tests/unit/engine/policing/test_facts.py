@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chopmark.core.artifact import Artifact
+from chopmark.core import limits
+from chopmark.core.artifact import Artifact, UnreadableError
 from chopmark.core.contracts import Versioned
-from chopmark.core.errors import BrokenError, UsageError
+from chopmark.core.errors import BrokenError, InputError, UsageError
 from chopmark.core.finding import Finding, Outcome
 from chopmark.core.verdict import SealVerdict, Status, Verdict
 from chopmark.core.versions import Release
@@ -89,7 +90,7 @@ def test_versions_that_files_say_of_themselves(desk: Desk, monkeypatch: pytest.M
     assert of(path, desk, newest).newest == "9"
 
 
-def test_versions_of_kernel_modules(desk: Desk, tmp_path: Path) -> None:
+def test_versions_of_kernel_modules(desk: Desk, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert isinstance(identify.formats()["kmod"], Versioned)
     assert of(desk.write("tiny.ko", TINY), desk).release is None
     text = (laws.VECTORS / "kmod" / "module.s").read_text().replace("license=GPL", "version=1.2.3-k")
@@ -100,9 +101,21 @@ def test_versions_of_kernel_modules(desk: Desk, tmp_path: Path) -> None:
     except FileNotFoundError:
         pytest.skip("there is no assembler")
     assert of(made, desk).release == Release("tiny", "1.2.3-k", "rpm")
+    with monkeypatch.context() as patch:
+        patch.setattr(limits, "MODINFO_MAX", 10)
+        assert not of(made, desk).release_readable
     without = made.read_bytes().replace(b"\0.modinfo\0", b"\0.modinfx\0")
     found = of(desk.write("none.ko", without), desk)
     assert (found.release, found.release_readable) == (None, False)
+
+
+def test_a_file_that_changes_after_it_was_verified_is_not_known(desk: Desk) -> None:
+    path = desk.signed("pe")
+    with Artifact.open(path) as artifact:
+        found = check.check(artifact, contexts.Context(store.load([desk.root]), pki.NOW))
+        path.write_bytes(path.read_bytes()[:-1] + b"x")
+        with pytest.raises(UnreadableError):
+            facts.of_file(artifact, found)
 
 
 def verdict(*findings: Finding, seal: tuple[Finding, ...] = ()) -> Verdict:
@@ -217,6 +230,18 @@ def test_a_policy_and_what_it_includes(desk: Desk) -> None:
     assert [rule.number for rule in policy.rules] == [0, 1]
     assert (policy.main.name, policy.compiled.mode) == ("hosts", Mode.AUDIT)
     assert loading.load(path, pki.NOW, mode=Mode.ENFORCE).compiled.mode is Mode.ENFORCE
+
+
+def test_a_policy_larger_than_any_is_refused(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    rule = b'[[rule]]\naction = "deny"\nformat = "pe"\n'
+    path = desk.write("p.toml", POLICY + b'include = "more.toml"\n' + rule)
+    desk.write("more.toml", POLICY.replace(b"hosts", b"more") + rule)
+    monkeypatch.setattr(limits, "POLICY_RULES_MAX", 1)
+    with pytest.raises(PolicyError):
+        loading.load(path, pki.NOW)
+    monkeypatch.setattr(limits, "POLICY_MAX", 100)
+    with pytest.raises(InputError):
+        loading.load(path, pki.NOW)
 
 
 @pytest.mark.parametrize("included", [POLICY, POLICY.replace(b"hosts", b"other") + b'include = "p.toml"\n', b"x"])
