@@ -82,17 +82,17 @@ def _check(args: Namespace) -> int:
         _tell_problems(error, json=args.json)
         return 1
     found = checking.check(policy.rules, clock.now(), policy.main.stores, policy.main.revocation)
-    against = [finding for finding in found if finding.outcome == "no"]
+    against = [finding for finding in found if finding.outcome in ("no", "unknown")]
     for finding in found:
         if args.json:
             _print_json(finding)
-        elif args.verbose or finding.outcome == "no":
+        elif args.verbose or finding in against:
             print(output.show_finding(finding))
     if not args.json:
         word = f"{len(against)} of them cannot be meant so" if against else "nothing speaks against them"
         rules = len(policy.rules)
         print(f"{output.clean(args.policy)}: {rules} rule{'' if rules == 1 else 's'}; {word}")
-    return 1 if against else 0
+    return 1 if any(finding.outcome == "no" for finding in found) else 3 if against else 0
 
 
 def _tell_problems(error: object, *, json: bool) -> None:

@@ -368,6 +368,8 @@ POLICY_VALUES_MAX = 10_000
 POLICY_TEXT_MAX = 4 * KIB
 """Characters of one value: a path, a name, a comment."""
 POLICY_INCLUDES_MAX = 32
+POLICY_COMPARISONS_MAX = 5_000_000
+"""Pairs of rules that are compared when a policy is checked: some seconds of work."""
 POLICY_PROBLEMS_MAX = 100
 """Mistakes in a policy that are told at once."""
 POLICY_SIGNERS_MAX = 16

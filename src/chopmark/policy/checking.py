@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING
 
-from chopmark.core import clock, discovery
+from chopmark.core import clock, discovery, limits
 from chopmark.core.verdict import Status
 from chopmark.policy import reasons
 from chopmark.policy.covering import covers, lenient, surely_before
@@ -117,11 +117,14 @@ def _wide_path(pattern: Pattern) -> str:
 
 def _together(rules: Sequence[Rule]) -> Iterator[Finding]:
     index = Index(rules)
+    left = limits.POLICY_COMPARISONS_MAX
     for rule in rules:
         others = [each for each in index.alike(rule) if each.number != rule.number]
-        against = next(
-            (each for each in others if each.action == DENY and rule.action == ALLOW and covers(each, rule)), None
-        )
+        left -= len(others)
+        if left < 0:
+            yield _said(reasons.UNCOMPARED, rule)
+            return
+        against = next((each for each in others if _denied_by(rule, each)), None)
         if against is not None:
             same = covers(rule, against._replace(action=ALLOW))
             yield _said(reasons.CONTRADICTORY if same else reasons.SHADOWED, rule, f"{against.shown} denies it")
@@ -129,6 +132,10 @@ def _together(rules: Sequence[Rule]) -> Iterator[Finding]:
         by = next((each for each in others if each.action == rule.action and _makes_needless(each, rule)), None)
         if by is not None:
             yield _said(reasons.SHADOWED, rule, f"by {by.shown}")
+
+
+def _denied_by(rule: Rule, other: Rule) -> bool:
+    return rule.action == ALLOW and other.action == DENY and covers(other, rule)
 
 
 def _makes_needless(one: Rule, other: Rule) -> bool:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 def covers(one: Rule, other: Rule) -> bool:
     """Whether `one` is about every file, use and process that `other` is about, and for as long."""
+    if not _users(one, other):
+        return False
     mine, theirs = one.conditions, other.conditions
     sets = (
         (mine.digests, theirs.digests),
@@ -34,7 +36,6 @@ def covers(one: Rule, other: Rule) -> bool:
         and _signers(mine.signers, theirs.signers)
         and _releases(mine, theirs)
         and _statuses(one) >= _statuses(other)
-        and _users(one, other)
         and (one.action != ALLOW or one.rank is not Rank.PATH or other.rank is Rank.PATH)
         and (one.expires is None or (other.expires is not None and other.expires <= one.expires))
     )

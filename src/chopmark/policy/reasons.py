@@ -65,6 +65,12 @@ CONTRADICTORY = Reason(
     "One rule allows and another denies just the same, and denying wins.",
     "Keep one of the two.",
 )
+UNCOMPARED = Reason(
+    "policy.uncompared",
+    UNKNOWN,
+    "From this rule on they were not compared with each other: too many name the same.",
+    "Put values that belong together into lists of one rule.",
+)
 WIDE = Reason(
     "policy.wide",
     NO,

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chopmark.core import limits
 from chopmark.policy import checking, language, reasons
 from chopmark.policy.covering import covers, surely_before
 from chopmark.policy.deciding import Compiled, Mode
@@ -136,6 +137,13 @@ def test_a_policy_of_many_rules_is_checked_in_a_moment() -> None:
     rules = [{"action": "allow", "digest": f"sha256:{number:064x}", **OWNED} for number in range(500)]
     rules += [{"action": "allow", "path": f"/srv/{number}/**", **OWNED} for number in range(500)]
     assert said([*rules, {"action": "allow", "path": "/srv/7/bin/*", **OWNED}]) == [("shadowed", 1000)]
+
+
+def test_what_would_take_too_long_to_compare_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    rules = [{"action": "deny", "user": number, **OWNED} for number in range(6)]
+    assert said(rules) == [("sound", -1)]
+    monkeypatch.setattr(limits, "POLICY_COMPARISONS_MAX", 12)
+    assert said(rules) == [("uncompared", 2)]
 
 
 def test_versions_that_no_numbering_puts_in_order() -> None:

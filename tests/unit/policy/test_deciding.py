@@ -217,6 +217,13 @@ def test_a_signer_counts_if_the_signature_and_the_whole_file_are_trusted(
     assert decide([{"action": "allow", "ca": DIGESTS[4]}], file).reason is reason
 
 
+@pytest.mark.parametrize(("seconds", "reason"), [(0, reasons.ALLOWED), (1, reasons.UNMET)])
+def test_a_time_stamp_gets_too_old(seconds: int, reason: object) -> None:
+    rule = [{"action": "allow", "ca": DIGESTS[4], "require": {"max-age": "90d"}}]
+    stamped = SIGNED._replace(signed_at=NOW - dt.timedelta(days=90, seconds=seconds))
+    assert decide(rule, FILE._replace(seals=(stamped,))).reason is reason
+
+
 def test_a_rejected_signature_meets_no_requirement() -> None:
     stamped = SIGNED._replace(status=Status.REJECTED, signed_at=NOW)
     rule = [{"action": "allow", "ca": DIGESTS[4], "require": {"timestamp": True}}]
