@@ -224,9 +224,9 @@ class Compiled:
         until: dt.datetime | None = None
         by_place = False
         for rule in self.candidates_for(file):
+            if not rule.active(at):
+                continue
             if rule.expires is not None:
-                if at >= rule.expires:
-                    continue
                 until = rule.expires if until is None else min(until, rule.expires)
             answer = rule.match(file, kind)
             if answer is False:

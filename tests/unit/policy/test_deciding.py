@@ -217,6 +217,27 @@ def test_a_signer_counts_if_the_signature_and_the_whole_file_are_trusted(
     assert decide([{"action": "allow", "ca": DIGESTS[4]}], file).reason is reason
 
 
+def test_a_rule_that_may_bind_to_more_leaves_it_open() -> None:
+    by_root = {"action": "allow", "ca": DIGESTS[4]}
+    newer = {"action": "allow", "product": "tool.exe", "require": {"min-version": "1.6"}}
+    unreadable = FILE._replace(release=None, release_readable=False)
+    decision = decide([by_root, newer], unreadable)
+    assert (decision.effect, decision.reason, decision.certain) == (Effect.DENY, reasons.UNDECIDED, False)
+    assert decide([by_root, {"action": "allow", "product": "tool.exe"}], unreadable).allowed
+    assert decide([by_root, {**newer, "use": "module"}], unreadable).allowed
+    by_key = {"action": "allow", "signer": DIGESTS[0], "user": "ada", "require": {"timestamp": True}}
+    assert decide([by_root, by_key], FILE, process=Process(7)).reason is reasons.UNDECIDED
+    assert decide([by_root, by_key], FILE, process=Process(7, "eve")).allowed
+
+
+def test_a_denial_that_may_be_about_it_leaves_it_open() -> None:
+    rules = [{"action": "allow", "ca": DIGESTS[4]}, {"action": "deny", "product": "tool.exe", "below": "2.0"}]
+    assert decide(rules, FILE).reason is reasons.DENIED
+    assert decide(rules, FILE._replace(release=Release("Tool.exe", "none"))).reason is reasons.UNDECIDED
+    assert decide(rules, FILE._replace(release=None, release_readable=False)).reason is reasons.UNDECIDED
+    assert decide(rules, FILE._replace(release=None)).allowed
+
+
 @pytest.mark.parametrize(("seconds", "reason"), [(0, reasons.ALLOWED), (1, reasons.UNMET)])
 def test_a_time_stamp_gets_too_old(seconds: int, reason: object) -> None:
     rule = [{"action": "allow", "ca": DIGESTS[4], "require": {"max-age": "90d"}}]
