@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chopmark.core import limits
+from chopmark.core.verdict import Status
 from chopmark.policy import checking, language, reasons
 from chopmark.policy.covering import covers, surely_before
 from chopmark.policy.deciding import Compiled, Mode
@@ -137,6 +138,19 @@ def test_a_policy_of_many_rules_is_checked_in_a_moment() -> None:
     rules = [{"action": "allow", "digest": f"sha256:{number:064x}", **OWNED} for number in range(500)]
     rules += [{"action": "allow", "path": f"/srv/{number}/**", **OWNED} for number in range(500)]
     assert said([*rules, {"action": "allow", "path": "/srv/7/bin/*", **OWNED}]) == [("shadowed", 1000)]
+
+
+def test_a_rule_that_ends_sooner_or_means_only_safe_places_covers_no_other() -> None:
+    longer, shorter = BY_CA, {**BY_CA, "expires": NOW + dt.timedelta(days=100)}
+    assert said([shorter, longer]) == [("shadowed", 0)]
+    assert said([shorter, {**shorter, "expires": NOW + dt.timedelta(days=200)}]) == [("shadowed", 0)]
+    path, digest = language.parse(
+        policy_oracle.written(
+            [{"action": "allow", "path": "/opt/**"}, {"action": "allow", "path": "/opt/x", "digest": DIGESTS[0]}]
+        ),
+        "p.toml",
+    ).rules
+    assert not covers(path._replace(conditions=path.conditions._replace(statuses=frozenset(Status))), digest)
 
 
 def test_what_would_take_too_long_to_compare_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -217,6 +217,13 @@ def test_a_signer_counts_if_the_signature_and_the_whole_file_are_trusted(
     assert decide([{"action": "allow", "ca": DIGESTS[4]}], file).reason is reason
 
 
+def test_authorities_are_named_by_key_or_certificate() -> None:
+    for digest in (DIGESTS[4], DIGESTS[5]):
+        assert decide([{"action": "allow", "ca": digest}], FILE).allowed
+        assert decide([{"action": "allow", "signer": {"root": digest}}], FILE).allowed
+    assert not decide([{"action": "allow", "ca": DIGESTS[0]}], FILE).allowed
+
+
 def test_a_rule_that_may_bind_to_more_leaves_it_open() -> None:
     by_root = {"action": "allow", "ca": DIGESTS[4]}
     newer = {"action": "allow", "product": "tool.exe", "require": {"min-version": "1.6"}}
