@@ -324,8 +324,6 @@ EFI_LISTS_MAX = 4 * MIB
 """Signature lists of one variable; firmware holds a few hundred KiB at most."""
 EFI_ENTRIES_MAX = 50_000
 """Certificates and digests in one variable; the largest published dbx has some hundred."""
-EFI_FOLDER_MAX = 10_000
-"""Files in a folder of variables."""
 SBAT_MAX = 64 * KIB
 """An .sbat section, or a level of revocations."""
 SBAT_ROWS_MAX = 1000

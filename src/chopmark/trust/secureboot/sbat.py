@@ -56,11 +56,6 @@ def level(data: bytes) -> Level:
     return Level({row.component: row.generation for row in rows}, date)
 
 
-def newest(*levels: Level) -> Level:
-    """The level with the latest date, as shim chooses between what is set and what it carries."""
-    return max(levels, key=lambda each: each.date)
-
-
 def revoked(rows: list[Row], wanted: Level) -> list[str]:
     """The components that are older than the level demands, for people."""
     return [

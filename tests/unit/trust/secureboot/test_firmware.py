@@ -10,6 +10,7 @@ import pytest
 from cryptography import x509 as builders
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from chopmark.core import limits
 from chopmark.core.artifact import Artifact
 from chopmark.core.finding import Outcome
 from chopmark.engine import secureboot
@@ -324,3 +325,14 @@ def test_a_signature_of_several_signers_does_not_count() -> None:
     infos = der.set_of([each.raw for node in (der.parse(fields[-1]), other[-1]) for each in node.children()])
     both = der.sequence(oid.raw, der.explicit(0, der.sequence(*fields[:3], certificates, infos)))
     assert found(table((2, both)), databases(firmware.DB, ROOT))["no"] == {"signature_wrong"}
+
+
+def test_the_search_for_a_way_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any number of certificates may have the issuer's name."""
+    known = databases(
+        pki.authority("Example Boot CA", kind="p256"), pki.authority("Example Boot CA", kind="p384"), ROOT
+    )
+    data = firmware.sealed(PLAIN, BELOW)
+    assert starts(data, known)
+    monkeypatch.setattr(limits, "BOOT_PATHS_MAX", 2)
+    assert found(data, known)["no"] == {"untrusted"}
