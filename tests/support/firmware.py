@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import struct
 from typing import TYPE_CHECKING
 
 from chopmark.core import digest as digests
@@ -25,6 +26,13 @@ DB = pki.leaf(None, "Example db", kind="rsa2048")
 STRANGER = pki.leaf(None, "Example Stranger", kind="rsa2048")
 TIME = dt.datetime(2026, 5, 1, tzinfo=dt.UTC)
 OWNER = bytes(range(16))
+VENDOR = pki.authority("Example Vendor CA", kind="rsa3072")
+GRUB = (
+    b"sbat,1,SBAT Version,sbat,1,https://github.com/rhboot/shim/blob/main/SBAT.md\n"
+    b"grub,3,Free Software Foundation,grub,2.06,https://www.gnu.org/software/grub/\n"
+    b"grub.debian,4,Debian,grub2,2.06-3,https://tracker.debian.org/pkg/grub2\n"
+)
+LEVEL = b"sbat,1,2024010900\nshim,4\ngrub,3\ngrub.debian,4\n"
 
 
 def entries(*holders: pki.Entity) -> list[lists.Entry]:
@@ -90,3 +98,23 @@ def efivars(folder: Path, **values: bytes) -> Path:
     for name, value in values.items():
         (folder / variables.file_name(name)).write_bytes(b"\x27\0\0\0" + value)
     return folder
+
+
+def shim(allowed: bytes = VENDOR.der, forbidden: bytes = b"", level: bytes = LEVEL, **more: bytes) -> bytes:
+    """An image that carries what shim carries, under names that stand behind the symbols."""
+    table = struct.pack("<IIII", len(allowed), len(forbidden), 16, 16 + len(allowed)) + allowed + forbidden
+    levels = struct.pack("<III", 0, 8, 8 + len(level) + 1) + level + b"\0sbat,1,2099010100\n\0"
+    names = b"\0\0\0\0.vendor_cert\0.sbatlevel\0"
+    built = make.Pe(
+        subsystem=make.EFI_APPLICATION,
+        sections=(
+            make.Section(b".text", make.RETURN_ZERO),
+            make.Section(b"/4", table),
+            make.Section(b"/17", levels),
+            *(make.Section(f".{name}".encode(), data) for name, data in more.items()),
+        ),
+        overlay=names,
+    )
+    data = bytearray(built.build())
+    struct.pack_into("<II", data, built.lfanew + 12, len(data) - len(names), 0)
+    return bytes(data)

@@ -10,21 +10,19 @@ from chopmark.envelopes.efi import lists
 from chopmark.formats.pe import FORMAT, sections
 from chopmark.trust.secureboot import sbat, state
 from tests.support import firmware, pki
-from tests.unit.trust.secureboot.test_sbat import GRUB, LEVEL
-from tests.unit.trust.secureboot.test_shim import shim
 
 _ENTRIES = tuple(firmware.entries(firmware.DB))
 _DBX = (lists.digest_entry("sha256", bytes(32)), lists.revocation_entry("sha256", bytes(32), None))
-_KNOWN = state.Databases(db=_ENTRIES, dbx=_DBX, mok=_ENTRIES, dbx_known=True, level=LEVEL)
-_SIGNED = firmware.sealed(firmware.image(sbat=GRUB, cmdline=b"quiet"), firmware.DB)
+_KNOWN = state.Databases(db=_ENTRIES, dbx=_DBX, mok=_ENTRIES, dbx_known=True, level=firmware.LEVEL)
+_SIGNED = firmware.sealed(firmware.image(sbat=firmware.GRUB, cmdline=b"quiet"), firmware.DB)
 _DIGEST = secureboot.digests(Artifact.from_bytes(_SIGNED), ("sha256",))
 
 
 def seeds() -> Iterable[bytes]:
     yield _SIGNED
-    yield shim(sbat=GRUB)
-    yield GRUB
-    yield LEVEL
+    yield firmware.shim(sbat=firmware.GRUB)
+    yield firmware.GRUB
+    yield firmware.LEVEL
 
 
 def run(data: bytes) -> None:

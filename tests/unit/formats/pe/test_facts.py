@@ -7,7 +7,6 @@ from chopmark.core.artifact import Artifact
 from chopmark.engine import inspect
 from chopmark.formats.pe import FORMAT
 from tests.support import firmware
-from tests.unit.trust.secureboot.test_shim import shim
 from tests.vectors.pe import make
 
 SBAT = b"sbat,1,a,b,c,d\nsystemd,1,a,b,c,d\n"
@@ -43,7 +42,7 @@ def test_kernels_shims_and_other_applications_are_told_apart() -> None:
     kernel = bytearray(firmware.image())
     kernel[0x202:0x206] = b"HdrS"
     assert facts(bytes(kernel)) == {"kind": "Linux kernel with an EFI stub"}
-    assert facts(shim())["kind"] == "shim"
+    assert facts(firmware.shim())["kind"] == "shim"
     assert facts(firmware.image()) == {"kind": "EFI application"}
     assert facts(make.Pe().build()) == {}
 

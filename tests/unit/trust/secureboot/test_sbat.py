@@ -9,13 +9,7 @@ from hypothesis import strategies as st
 from chopmark.core import limits
 from chopmark.core.errors import BrokenError
 from chopmark.trust.secureboot import sbat
-
-GRUB = (
-    b"sbat,1,SBAT Version,sbat,1,https://github.com/rhboot/shim/blob/main/SBAT.md\n"
-    b"grub,3,Free Software Foundation,grub,2.06,https://www.gnu.org/software/grub/\n"
-    b"grub.debian,4,Debian,grub2,2.06-3,https://tracker.debian.org/pkg/grub2\n"
-)
-LEVEL = b"sbat,1,2024010900\nshim,4\ngrub,3\ngrub.debian,4\n"
+from tests.support.firmware import GRUB, LEVEL
 
 
 def test_the_generations_of_a_section_are_held_against_a_level() -> None:

@@ -17,10 +17,9 @@ from chopmark.envelopes.efi import lists
 from chopmark.formats.pe import sections
 from chopmark.trust.secureboot import state
 from tests.support import firmware, pki
-from tests.unit.trust.secureboot.test_sbat import GRUB, LEVEL
+from tests.support.firmware import GRUB, LEVEL, VENDOR, shim
 from tests.vectors.pe import make
 
-VENDOR = pki.authority("Example Vendor CA", kind="rsa3072")
 SIGNER = pki.leaf(VENDOR, "Example Vendor Signer", kind="rsa2048")
 PLAIN = firmware.image(sbat=GRUB)
 GRUB_SIGNED = firmware.sealed(PLAIN, SIGNER)
@@ -47,26 +46,6 @@ def having(known: state.Databases, name: str, *entries: lists.Entry) -> state.Da
 
 def digest(data: bytes) -> lists.Entry:
     return lists.digest_entry("sha256", secureboot.digests(Artifact.from_bytes(data, ""), ("sha256",))["sha256"])
-
-
-def shim(allowed: bytes = VENDOR.der, forbidden: bytes = b"", level: bytes = LEVEL, **more: bytes) -> bytes:
-    """An image that carries what shim carries, under names that stand behind the symbols."""
-    table = struct.pack("<IIII", len(allowed), len(forbidden), 16, 16 + len(allowed)) + allowed + forbidden
-    levels = struct.pack("<III", 0, 8, 8 + len(level) + 1) + level + b"\0sbat,1,2099010100\n\0"
-    names = b"\0\0\0\0.vendor_cert\0.sbatlevel\0"
-    built = make.Pe(
-        subsystem=make.EFI_APPLICATION,
-        sections=(
-            make.Section(b".text", make.RETURN_ZERO),
-            make.Section(b"/4", table),
-            make.Section(b"/17", levels),
-            *(make.Section(f".{name}".encode(), data) for name, data in more.items()),
-        ),
-        overlay=names,
-    )
-    data = bytearray(built.build())
-    struct.pack_into("<II", data, built.lfanew + 12, len(data) - len(names), 0)
-    return bytes(data)
 
 
 def test_what_any_list_of_shims_leads_to_is_started() -> None:
