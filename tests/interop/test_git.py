@@ -353,6 +353,18 @@ def test_the_gate_can_want_commits_and_tags_signed(keys: Keys, tmp_path: Path) -
     assert repo.git("push", "far", "side").returncode == 0
 
 
+def test_an_update_hook_refuses_one_ref_and_takes_the_other(keys: Keys, tmp_path: Path) -> None:
+    repo = made(keys, "ssh", tmp_path / "repo")
+    repo.commit("one")
+    repo.must("checkout", "-q", "-b", "plain")
+    repo.must("commit", "-q", "--allow-empty", "-m", "not signed")
+    far = server(repo, tmp_path / "far.git", "--no-certificate", "--commits", '"$@"')
+    (far / "hooks" / "pre-receive").rename(far / "hooks" / "update")
+    assert repo.git("push", f"file://{far}", "main", "plain").returncode != 0
+    found = run("git", "-C", far, "for-each-ref", "--format=%(refname)").stdout.decode().split()
+    assert found == ["refs/heads/main"]
+
+
 def test_objects_are_signed_without_git(repo: Repo) -> None:
     repo.must("commit", "-q", "--allow-empty", "-m", "not signed")
     arguments = ["git", "sign", "HEAD", "-C", str(repo.folder), "--key", repo.keys.ours[repo.kind]]

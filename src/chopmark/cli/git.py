@@ -122,6 +122,13 @@ def _receive(args: Namespace, context: Context) -> Iterator[Verdict]:
     from chopmark.core.errors import UsageError
     from chopmark.engine.git import pushing
 
+    wish = pushing.Wish(not args.no_certificate, args.commits, args.tags, args.nonce_slop)
+    if not (wish.push or wish.commits or wish.tags):
+        message = "--no-certificate alone lets everything in; --commits and --tags say what must be signed"
+        raise UsageError(message)
+    if args.update and wish.push:
+        message = "git tells an update hook nothing of the certificate; be a pre-receive hook, or give --no-certificate"
+        raise UsageError(message)
     if args.update:
         if len(args.update) != 3:  # noqa: PLR2004 - REF OLD NEW
             message = "an update hook is given: REF OLD NEW"
@@ -130,13 +137,6 @@ def _receive(args: Namespace, context: Context) -> Iterator[Verdict]:
         lines = [f"{old} {new} {ref}"]
     else:
         lines = sys.stdin.readlines()
-    wish = pushing.Wish(
-        push=not args.no_certificate,
-        commits=args.commits,
-        tags=args.tags,
-        slop=args.nonce_slop,
-        partly=bool(args.update),
-    )
     updates = pushing.updates_from(lines)
     yield from pushing.receive(_repository(args), updates, os.environ, context, wish)
 

@@ -104,9 +104,12 @@ def test_the_hooks(desk: Desk, repo: Repo, monkeypatch: pytest.MonkeyPatch) -> N
     monkeypatch.setenv("GIT_PUSH_CERT_NONCE_STATUS", "OK")
     monkeypatch.setattr(sys, "stdin", io.StringIO(f"{line}\n"))
     assert git(desk, "receive", "--commits", "--tags") == 0
-    assert git(desk, "receive", "refs/heads/new", NONE, new) == 0
-    assert git(desk, "receive", "refs/heads/other", NONE, new) == 1
-    assert git(desk, "receive", "refs/heads/other") == 2
+    update = ("receive", "--no-certificate", "--commits", "--tags")
+    assert git(desk, *update, "refs/heads/new", NONE, new) == 0
+    assert git(desk, *update, "refs/tags/new", NONE, new) == 1
+    assert git(desk, *update, "refs/heads/other") == 2
+    assert git(desk, "receive", "refs/heads/new", NONE, new) == 2, "git does not tell this hook of certificates"
+    assert git(desk, "receive", "--no-certificate") == 2, "which would let everything in"
     monkeypatch.setattr(sys, "stdin", io.StringIO("junk\n"))
     assert git(desk, "receive") == 2
 

@@ -27,15 +27,13 @@ _TAGS = "refs/tags/"
 class Wish(NamedTuple):
     """What a server wants signed: the push itself, every new commit, every new tag.
 
-    `slop` is by how many seconds the nonce may be older than this very push (HTTP; receive.certNonceSlop). `partly`
-    says that only one of the updates of a push is in question, as in an update hook.
+    `slop` is by how many seconds the nonce may be older than this very push (HTTP; receive.certNonceSlop).
     """
 
     push: bool = True
     commits: bool = False
     tags: bool = False
     slop: int = 0
-    partly: bool = False
 
 
 def judge_certificate(data: bytes, context: Context, nonce: str | None, name: str = "push certificate") -> Verdict:
@@ -104,8 +102,7 @@ def _push(
         return Verdict("push", judging.FORMAT, (), (error.reason.found(error.detail),))
     verdict = check.check(artifact, context, judging.FORMAT)
     asked = set(updates)
-    fits = asked <= listed if wish.partly else asked == listed
-    refs = reasons.PUSH_REFS.found() if fits else reasons.PUSH_REFS_WRONG.found(_difference(asked, listed))
+    refs = reasons.PUSH_REFS.found() if asked == listed else reasons.PUSH_REFS_WRONG.found(_difference(asked, listed))
     return verdict._replace(findings=(*verdict.findings, refs, _answered(parsed, environment, wish.slop)))
 
 

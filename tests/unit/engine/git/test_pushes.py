@@ -89,8 +89,6 @@ def test_the_gate(repo: Repo, context: Context) -> None:
     assert gate(repo, context, update, other, data=good) == {"git.push_refs_wrong"}
     assert gate(repo, context, other, data=good) == {"git.push_refs_wrong"}
     assert gate(repo, context, update, data=certificate(update, other)) == {"git.push_refs_wrong"}
-    assert gate(repo, context, update, data=certificate(update, other), wish=pushing.Wish(partly=True)) == set()
-    assert gate(repo, context, other, data=good, wish=pushing.Wish(partly=True)) == {"git.push_refs_wrong"}
     assert gate(repo, context, update, data=b"junk") == {"git.form"}
     assert gate(repo, context, update, GIT_PUSH_CERT="5" * 40) == {"git.object_missing"}
 

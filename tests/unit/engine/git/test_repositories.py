@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import random
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from chopmark.core import limits
-from chopmark.core.errors import UsageError
+from chopmark.core import digest, limits
+from chopmark.core.contracts import SealOptions
+from chopmark.core.errors import RefusedError, UsageError
 from chopmark.core.verdict import Status
-from chopmark.engine.git import judging, revisions
+from chopmark.engine import sign
+from chopmark.engine.git import judging, revisions, signing
+from chopmark.envelopes import timestamp
 from chopmark.formats.git.database import repository
 from chopmark.trust import context as contexts
 from chopmark.trust import store
@@ -243,3 +248,35 @@ def test_what_git_took_out_is_judged_with_what_it_was_taken_from(context: Contex
     ):
         assert judging.judge_detached(message, junk, context).status is Status.REJECTED
     assert "git.form" in codes(judging.judge_detached(b"some file", signature, context))
+
+
+class Stamper:
+    """A time-stamp authority in this process."""
+
+    def stamp(self, signature: bytes, digest_algorithm: str) -> bytes:
+        tsa = pki.world().tsa
+        info = timestamp.TstInfo("1.2.3.4", digest_algorithm, digest.of(signature, digest_algorithm), 7, pki.NOW)
+        return timestamp.make_token(info, tsa, tsa.certificates)
+
+
+def test_a_time_stamp_keeps_a_commit_good(repo: Repo, tmp_path: Path) -> None:
+    """Signed with a certificate that ends the next day: later, only the time stamp makes it count."""
+    world = pki.world()
+    leaf = pki.leaf(world.issuing, "Short", until=pki.NOW + dt.timedelta(days=1))
+    root = tmp_path / "root.pem"
+    root.write_bytes(world.root.pem)
+    later = contexts.Context(store.load([str(root)]), pki.NOW + dt.timedelta(days=30), contexts.OFF)
+    name = repo.commit(signed=False)
+    options = SealOptions("sha256")
+    for stamper, status in ((Stamper(), Status.TRUSTED), (None, Status.REJECTED)):
+        request = sign.SignRequest(leaf, leaf.certificates, pki.NOW, options, stamper, "git")
+        verdict = judged(repo, signing.sign_object(opened(repo), name, request), later)
+        assert verdict.status is status
+        assert [seal.signed_at for seal in verdict.seals] == [pki.NOW if stamper else None]
+
+
+def test_a_certificate_for_something_else_does_not_sign(repo: Repo) -> None:
+    leaf = pki.leaf(pki.world().issuing, "Mail", purposes=(ExtendedKeyUsageOID.EMAIL_PROTECTION,))
+    request = sign.SignRequest(leaf, leaf.certificates, pki.NOW, SealOptions("sha256"), format_name="git")
+    with pytest.raises(RefusedError):
+        signing.sign_object(opened(repo), repo.commit(signed=False), request)
