@@ -500,3 +500,66 @@ SERVER_DUE_SECONDS = 10.0
 """Between two looks at what is due: lists to publish, responders to replace, entries to be taken into the log."""
 SERVER_WAITING_MAX = 256
 """Requests of one process that wait for such a thread."""
+
+# Guard
+GUARD_JUDGES = 4
+"""Threads that look at files; digests are computed side by side, checks of signatures take turns."""
+GUARD_KEPT_MAX = 16_384
+"""Files that are leased and answered from memory, or by the kernel; each has a descriptor."""
+GUARD_WORKING_DESCRIPTORS = 4_096
+"""Descriptors for questions that wait, and for everything else."""
+GUARD_DESCRIPTORS_MAX = 65_536
+"""The numbers under which a worker that died may have owed answers."""
+GUARD_KNOWN_MAX = 20_000
+"""Contents with facts in memory; more are in the database."""
+GUARD_RULINGS_MAX = 4_096
+"""What a policy says of files, remembered for GUARD_RULING_SECONDS."""
+GUARD_RULING_SECONDS = 5.0
+GUARD_EXECUTING_MAX = 4_096
+"""Threads between the two events of one execve(2)."""
+GUARD_ANSWER_SECONDS = 30.0
+"""For finding out what a file is; who waits longer is answered as the settings say."""
+GUARD_VERDICT_SECONDS = 3_600.0
+"""Before certificates and revocation lists are looked at again for a content that is trusted."""
+GUARD_UNTRUSTED_SECONDS = 2.0
+"""The same for any other content: a signature or a catalog may come at any moment."""
+GUARD_CONTEXT_SECONDS = 60.0
+"""The time of a check is at most so old."""
+GUARD_GRACE_SECONDS = 0.02
+"""Before anybody looks who uses a file that a writer waits for: who was let in may not show yet."""
+GUARD_HOLD_SECONDS = 30.0
+"""A writer waits for those who use the file; the kernel ends it after lease-break-time, 45 s unless set otherwise."""
+GUARD_TICK_MS = 500
+GUARD_LOOK_SECONDS = 0.5
+"""Between two looks at the files of the policy, stores and catalogs, and signs of life."""
+GUARD_MOUNTS_SECONDS = 1.0
+"""Between two looks at what is mounted."""
+GUARD_SWITCH_SECONDS = 0.0002
+"""After which the answering thread gets its turn from threads that compute."""
+GUARD_START_SECONDS = 30.0
+GUARD_STOP_SECONDS = 5.0
+GUARD_HUNG_SECONDS = 15.0
+"""Without a sign of life from the worker, after which it is killed and replaced."""
+GUARD_RESTART_SECONDS = 0.2
+"""Before the second start of a worker that died again; doubled each time."""
+GUARD_RESTART_MAX_SECONDS = 10.0
+GUARD_FAILURES_MAX = 5
+"""Starts that failed in a row, after which those who wait are answered at once, and not by the next worker."""
+GUARD_DATABASE_SECONDS = 1.0
+"""For a locked database of verdicts."""
+GUARD_WRITES_MAX = 500
+"""Changes of it that are written together."""
+GUARD_EVENTS_WAITING_MAX = 20_000
+"""Events that wait to be told; what comes after them is counted and dropped."""
+GUARD_EVENTS_RECENT_MAX = 1_000
+"""Events that `guard events` can show."""
+GUARD_NOTICE_SECONDS = 1.0
+"""Between two notices on one terminal, and two complaints about the database."""
+GUARD_TERMINALS_MAX = 1_000
+GUARD_ASKING_MAX = 16
+"""Connections to the guard's socket that wait."""
+GUARD_ASKING_SECONDS = 5.0
+GUARD_ANSWER_MAX = 16 * MIB
+"""An answer on it."""
+GUARD_GLASS_SECONDS_MAX = 86_400.0
+"""The longest time for which nothing is denied."""

@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 
 from chopmark.core import limits
 from chopmark.core.errors import ChopmarkError
-from chopmark.server import children, notify
+from chopmark.net import notify
+from chopmark.server import children
 from chopmark.server.board import Board
 from chopmark.server.http import ServerError, listen, url_of
 from chopmark.server.worker import Blueprint, say, work

@@ -14,7 +14,8 @@ import pytest
 
 from chopmark.core import limits
 from chopmark.core.errors import UsageError
-from chopmark.server import access, notify, parsing
+from chopmark.net import notify
+from chopmark.server import access, parsing
 from chopmark.server.message import Reply
 from tests.support.serving import Running, eventually
 

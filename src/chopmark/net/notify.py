@@ -56,3 +56,14 @@ def handed_over() -> list[tuple[str, socket.socket]]:
         name = names[number] if number < len(names) else ""
         found.append((name, socket.socket(fileno=_FIRST + number)))
     return found
+
+
+def store(name: str, descriptor: int) -> None:
+    """Have the manager hold a descriptor, and hand it over at the next start (sd_pid_notify_with_fds(3))."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address.startswith(("/", "@")):
+        return
+    to_whom = "\0" + address[1:] if address.startswith("@") else address
+    with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as to:
+        to.connect(to_whom)
+        socket.send_fds(to, [f"FDSTORE=1\nFDNAME={name}".encode()], [descriptor])

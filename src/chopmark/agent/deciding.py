@@ -1,0 +1,222 @@
+"""From facts to an answer: what the policy says, what the mode makes of it, and whether it holds for everybody."""
+
+from __future__ import annotations
+
+import os
+import time
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from chopmark.agent import processes, reasons, uses
+from chopmark.agent.events import Notice
+from chopmark.agent.loop import Answer
+from chopmark.core import clock, limits
+from chopmark.engine.policing.facts import writable
+from chopmark.policy.deciding import Effect, Mode
+from chopmark.policy.facts import NOBODY_KNOWN, Process
+
+if TYPE_CHECKING:
+    import datetime as dt
+
+    from chopmark.agent.events import Stream
+    from chopmark.agent.guard import Settings
+    from chopmark.agent.loop import Asked
+    from chopmark.agent.world import World
+    from chopmark.core.reasons import Reason
+    from chopmark.policy.deciding import Decision, Ruling
+    from chopmark.policy.facts import FileFacts
+
+_USES = (uses.EXEC, uses.SCRIPT, uses.LIBRARY)
+_WHY = {"written": reasons.WRITTEN, "failed": reasons.FAILED, "late": reasons.LATE}
+
+
+class Given(NamedTuple):
+    """Why an answer is what it is: the policy's decision, or a reason of the guard's own."""
+
+    reason: Reason
+    effect: Effect
+    decision: Decision | None = None
+    detail: str = ""
+
+
+class Decider:
+    """A Bench (loop)."""
+
+    def __init__(self, world: World, settings: Settings, stream: Stream) -> None:
+        self._settings = settings
+        self._stream = stream
+        self._spared: frozenset[tuple[int, int]] = frozenset()
+        self._glass_until = 0.0
+        self._says: dict[tuple[str, str, str], tuple[Ruling, float]] = {}
+        self.renew(world)
+
+    def renew(self, world: World) -> None:
+        """Decide by another policy from now on."""
+        main = world.policy.main
+        self._compiled = world.policy.compiled
+        self.policy_shown = f"{main.name} version {main.version} ({main.file})"
+        self._says.clear()
+        self._spared = frozenset(_files(world.spared))
+
+    @property
+    def mode(self) -> str:
+        """audit, enforce or learning; while the glass is broken, audit."""
+        return str(Mode.AUDIT if self._broken else self._compiled.mode)
+
+    @property
+    def rules(self) -> uses.Rules:
+        """How much is judged."""
+        return self._settings.rules
+
+    @property
+    def _broken(self) -> bool:
+        return time.monotonic() < self._glass_until
+
+    def break_glass(self, seconds: float) -> None:
+        """Deny nothing for so long (0: deny again), but tell everything."""
+        self._glass_until = time.monotonic() + seconds
+
+    def decide(self, facts: FileFacts, asked: Asked) -> Answer:
+        """The answer, from facts."""
+        now = clock.now()
+        ruling = self._said(facts, asked.use, asked.path, now)
+        decision = ruling.settled or ruling.decide(_process(asked))
+        if decision.effect is not Effect.DENY:
+            everybody = (
+                decision.effect is Effect.ALLOW
+                and ruling.settled is not None
+                and not ruling.by_place
+                and ruling.until is None
+                and self._for_all(facts, asked, now)
+            )
+            return Answer(allow=True, everybody=everybody, decision=Given(decision.reason, decision.effect, decision))
+        given = Given(decision.reason, Effect.DENY, decision)
+        return self._softened(asked, given)
+
+    def _said(self, facts: FileFacts, use: str, path: str, now: dt.datetime) -> Ruling:
+        """What the policy says, remembered for a moment where the place makes no difference."""
+        key = (facts.sha256, use, path if self._compiled.by_place else "")
+        held = self._says.get(key)
+        if held is not None and held[1] > time.monotonic() and held[0].file == facts._replace(path=held[0].file.path):
+            return held[0]
+        file = facts._replace(path=path)
+        if self._compiled.by_place:
+            file = file._replace(writable=writable(path))
+        ruling = self._compiled.rule_on(file, use, now)
+        if len(self._says) >= limits.GUARD_RULINGS_MAX:
+            self._says.clear()
+        self._says[key] = (ruling, time.monotonic() + limits.GUARD_RULING_SECONDS)
+        return ruling
+
+    def _for_all(self, facts: FileFacts, asked: Asked, now: dt.datetime) -> bool:
+        """Whether every other use is allowed as well: the kernel's cache does not tell them apart."""
+        for use in _USES:
+            ruling = self._said(facts, use, asked.path, now)
+            if ruling.settled is None or ruling.settled.effect is not Effect.ALLOW or ruling.until is not None:
+                return False
+        return True
+
+    def without_facts(self, asked: Asked, why: str, detail: str) -> Answer:
+        """Who writes while others run is denied; for what went wrong the settings say."""
+        open_ = self._settings.failing_open
+        if open_ is None:
+            open_ = self._compiled.mode is not Mode.ENFORCE
+        denies = self._compiled.mode is Mode.ENFORCE if why == "written" else not open_
+        given = Given(_WHY[why], Effect.DENY if denies else Effect.AUDIT, detail=detail)
+        return self._softened(asked, given) if denies else Answer(allow=True, decision=given)
+
+    def _softened(self, asked: Asked, given: Given) -> Answer:
+        """A denial, unless the file is never blocked or the glass is broken."""
+        if asked.key in self._spared:
+            return Answer(allow=True, decision=given._replace(reason=reasons.SPARED, effect=Effect.AUDIT))
+        if self._broken:
+            return Answer(allow=True, decision=given._replace(reason=reasons.GLASS, effect=Effect.AUDIT))
+        return Answer(allow=False, decision=given)
+
+    def keeps(self, facts: FileFacts) -> float:
+        """Facts about what is trusted hold longer than those about what may get a signature at any moment."""
+        return limits.GUARD_VERDICT_SECONDS if facts.status == "trusted" else limits.GUARD_UNTRUSTED_SECONDS
+
+    def told(self, asked: Asked, answer: Answer, facts: FileFacts | None) -> None:
+        """Have it told, unless it was simply allowed."""
+        given: Given = answer.decision
+        if given.effect is Effect.ALLOW:
+            return
+        status = processes.status(asked.thread)
+        terminal = processes.terminal(asked.thread) if given.effect is Effect.DENY else ""
+        at = clock.now()
+        self._stream.add(lambda: (event(at, asked, given, facts, status), _notice(asked, given, terminal)))
+
+    def why(self, answer: Answer) -> str:
+        """For people: the reason, and the rule."""
+        given: Given = answer.decision
+        rule = given.decision.rule.shown if given.decision is not None and given.decision.rule is not None else ""
+        return f"{given.reason.sentence}{f' ({rule})' if rule else ''}"
+
+
+def _process(asked: Asked) -> Process:
+    status = processes.status(asked.thread)
+    if status is None:
+        return NOBODY_KNOWN._replace(program=asked.by.path)
+    return Process(status.user, user_name(status.user), asked.by.path, processes.program(status.parent).path)
+
+
+@lru_cache(maxsize=1024)
+def user_name(uid: int) -> str:
+    """From the local file alone: a name service may have to start programs that wait for us."""
+    try:
+        with open("/etc/passwd", encoding="utf-8", errors="replace") as file:
+            for line in file:
+                name, _, rest = line.partition(":")
+                words = rest.split(":")
+                if len(words) > 1 and words[1] == str(uid):
+                    return name
+    except OSError:
+        return ""
+    return ""
+
+
+def _files(paths: tuple[str, ...]) -> list[tuple[int, int]]:
+    found = []
+    for path in paths:
+        try:
+            state = os.stat(path)
+        except OSError:
+            continue
+        found.append((state.st_dev, state.st_ino))
+    return found
+
+
+def event(
+    at: dt.datetime, asked: Asked, given: Given, facts: FileFacts | None, status: processes.Status | None
+) -> dict[str, Any]:
+    """One event, in the shape that `policy simulate` and `policy learn` read."""
+    rule = given.decision.rule if given.decision is not None else None
+    made: dict[str, Any] = {
+        "time": clock.show(at),
+        "kind": str(given.effect),
+        "use": asked.use,
+        "path": asked.path,
+        "program": asked.by.path,
+        "thread": asked.thread,
+        "reason": given.reason.code,
+    }
+    if rule is not None:
+        made["rule"] = str(rule.place)
+    if given.detail or (given.decision is not None and given.decision.detail):
+        made["detail"] = given.detail or (given.decision.detail if given.decision else "")
+    if status is not None:
+        made |= {"process": status.process, "uid": status.user, "parent": status.parent}
+    if facts is not None:
+        made |= {"sha256": facts.sha256, "format": facts.format, "status": str(facts.status)}
+    return made
+
+
+def _notice(asked: Asked, given: Given, terminal: str) -> Notice | None:
+    if not terminal:
+        return None
+    name = "".join(each if each.isprintable() else "?" for each in asked.path)
+    return Notice(terminal, f"chopmark: {name} was not allowed: {given.reason.sentence}")
+
+
+__all__ = ["Decider", "Given", "event", "user_name"]

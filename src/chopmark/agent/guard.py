@@ -1,0 +1,334 @@
+"""The worker's whole life: protect, answer, notice what changes, end."""
+
+from __future__ import annotations
+
+import contextlib
+import gc
+import os
+import resource
+import signal
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from chopmark.agent import fanotify, judging, kept, leases, loop, memory, mounts, processes, releasing, uses, watching
+from chopmark.agent.examining import Examination
+from chopmark.agent.deciding import Decider
+from chopmark.core import limits
+from chopmark.core.errors import ChopmarkError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chopmark.agent.events import Stream
+    from chopmark.agent.fanotify import Group
+    from chopmark.agent.holder import Line
+    from chopmark.agent.world import World
+
+MASK = fanotify.OPEN_PERM | fanotify.OPEN_EXEC_PERM
+
+
+class Settings(NamedTuple):
+    """How to guard.
+
+    `folders` say which file systems; `load` gives the world as it is now (raises ChopmarkError); `rules` how much is
+    judged, `scripts` whether opens are judged at all and not only executions; `failing_open` what becomes of questions that could not be answered; `kill` whether processes are ended whose files
+    are no longer allowed; `state` is a folder for the database (empty: none), `control` the path of a socket.
+    """
+
+    folders: tuple[str, ...]
+    load: Callable[[], World]
+    rules: uses.Rules = uses.Rules()
+    scripts: bool = True
+    failing_open: bool | None = None
+    kill: bool = False
+    new_mounts: bool = True
+    state: str = ""
+    control: str = ""
+
+
+class Guard:
+    """One worker. Everything that takes long is made before the first file system is protected."""
+
+    def __init__(self, settings: Settings, group: Group, stream: Stream) -> None:
+        """Raises ChopmarkError where the policy, the trust stores or the catalogs are no good."""
+        self.settings = settings
+        self.stream = stream
+        self.group = group
+        self.began = time.time()
+        self._own: set[int] = {threading.get_native_id()}
+        self._protected: dict[int, mounts.Mount] = {}
+        self._released: set[int] = set()
+        world = settings.load()
+        preload()
+        self.memory = memory.Memory(os.path.join(settings.state, "verdicts.db") if settings.state else "", self._trouble)
+        self.examination = Examination(world, self.memory)
+        self.decider = Decider(world, settings, stream)
+        self.kept = kept.Kept(group, _descriptors())
+        self.loop = loop.Loop(group, self.kept, self.decider, self._own)
+        self.releasing = releasing.Releasing(self._changed_under)
+        self.watch = watching.Watch(self)
+
+    # --- life
+
+    def run(self, line: Line) -> int:
+        """Protect and answer until SIGTERM; the exit status."""
+        signal.signal(signal.SIGTERM, lambda *_: self.stop())
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, lambda *_: self.watch.reload())
+        sys.setswitchinterval(limits.GUARD_SWITCH_SECONDS)
+        self.memory.start()
+        self.stream.start()
+        self.releasing.start()
+        judges = judging.Judges(lambda: self.examination, self.loop.wake, limits.GUARD_JUDGES)
+        self.loop.attend(judges, self.releasing.release)
+        gc.collect()
+        gc.freeze()
+        answering = threading.Thread(target=self._answer, name="answering", daemon=True)
+        answering.start()
+        try:
+            self._protect_all()
+            line.ready()
+            self.stream.say("started", detail=f"{self.decider.mode}: {', '.join(self.places)}")
+            self.watch.run(line)
+        finally:
+            self._end(answering, judges)
+        return 0
+
+    def _answer(self) -> None:
+        self._own.add(threading.get_native_id())
+        try:
+            self.loop.run()
+        except BaseException:
+            os.kill(os.getpid(), signal.SIGKILL)  # the holder knows what to do; nobody else can answer
+            raise
+
+    def stop(self) -> None:
+        """End soon."""
+        self.watch.stop()
+
+    def _end(self, answering: threading.Thread, judges: judging.Judges) -> None:
+        for mount in list(self._protected.values()):
+            with contextlib.suppress(OSError):
+                self.group.release(mount.place, self._mask)
+        self.loop.running = False
+        self.loop.wake()
+        answering.join(limits.GUARD_STOP_SECONDS)
+        judges.close()
+        self.loop.close()
+        self.releasing.end()
+        self.stream.say("stopped", detail="nothing is protected any more")
+        self.stream.end()
+        self.stream.join(limits.GUARD_STOP_SECONDS)
+        self.memory.close()
+
+    # --- what is protected
+
+    @property
+    def _mask(self) -> int:
+        return MASK if self.settings.scripts else fanotify.OPEN_EXEC_PERM
+
+    @property
+    def places(self) -> list[str]:
+        """Where the protected file systems are mounted."""
+        return [each.place for each in self._protected.values()]
+
+    def _protect_all(self) -> None:
+        there = mounts.mounted()
+        for folder in self.settings.folders:
+            mount = mounts.of(folder, there)
+            if mount is None or not os.path.isdir(folder):
+                raise UsageError(f"{folder}: no such folder")
+            if mount.remote or not mount.has_files:
+                raise UsageError(f"{folder}: file systems of kind {mount.kind} cannot be protected")
+            self._protect(mount)
+        if self.settings.new_mounts:
+            self.look_at_mounts()
+
+    def _protect(self, mount: mounts.Mount) -> None:
+        if mount.device in self._protected or mount.device in self._released:
+            return
+        try:
+            self.group.protect(mount.place, self._mask)
+        except OSError as error:
+            raise UsageError(f"{mount.place}: cannot be protected: {error.strerror}") from None
+        self._protected[mount.device] = mount
+
+    def look_at_mounts(self) -> None:
+        """Protect what has been mounted below our folders since; let go of what is not there any more."""
+        there = mounts.mounted()
+        devices = {each.device for each in there}
+        for device, mount in list(self._protected.items()):
+            if device not in devices:
+                del self._protected[device]
+                self.loop.order(lambda gone=device: self._let_go(gone))  # type: ignore[misc]
+                self.stream.say("unmounted", detail=mount.place)
+        self._released &= devices
+        for mount in mounts.below(list(self.settings.folders), there) if self.settings.new_mounts else []:
+            if mount.remote or not mount.has_files or mount.device in self._protected:
+                continue
+            try:
+                self._protect(mount)
+            except UsageError as error:
+                self._trouble(str(error))
+                continue
+            if mount.device in self._protected:
+                self.stream.say("protected", detail=mount.place)
+
+    def let_go(self, folder: str) -> None:
+        """Protect the file system of a folder no more, so that it can be unmounted. Raises UsageError."""
+        mount = mounts.of(folder)
+        if mount is None or mount.device not in self._protected:
+            raise UsageError(f"{folder}: is not protected")
+        self.group.release(mount.place, self._mask)
+        del self._protected[mount.device]
+        self._released.add(mount.device)
+        done = threading.Event()
+        self.loop.order(lambda: (self._let_go(mount.device), done.set()))  # type: ignore[func-returns-value,arg-type]
+        done.wait(limits.GUARD_STOP_SECONDS)
+        self.stream.say("released", detail=mount.place)
+
+    def _let_go(self, device: int) -> None:
+        for key, _ in self.kept.each():
+            if key[0] == device:
+                self.kept.drop(key)
+
+    # --- what changes
+
+    def reload(self) -> None:
+        """Take over the world as it is now; when it is no good, the old one stays. Raises nothing."""
+        try:
+            world = self.settings.load()
+        except (ChopmarkError, OSError) as error:
+            self.stream.say("reload-failed", detail=str(error))
+            return
+        forgotten = self.examination.renew(world)
+        done = threading.Event()
+
+        def take_over() -> None:
+            self.decider.renew(world)
+            self.kept.sweep(lambda facts: not forgotten.touched(facts))
+            for _, file in self.kept.each():  # the rest is asked about again, and answered from what is known
+                self.kept.heed(file)
+            done.set()
+
+        self.loop.order(take_over)
+        done.wait(limits.GUARD_ANSWER_SECONDS)
+        self.stream.say("reloaded", detail=f"{forgotten.count} verdicts dropped")
+        self.look_at_running()
+
+    def look_at_running(self) -> None:
+        """Judge what runs by what is allowed now; report, or end, processes whose files are denied."""
+        own = {os.getpid(), os.getppid()}
+        for process in processes.running():
+            if process in own:
+                continue
+            for (device, inode), path in processes.code(process).items():
+                if device in self._protected:
+                    self._look_at(process, device, inode, path)
+
+    def _look_at(self, process: int, device: int, inode: int, path: str) -> None:
+        try:
+            descriptor = os.open(f"/proc/{process}/root{path}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            descriptor = -1
+        try:
+            state = os.fstat(descriptor) if descriptor >= 0 else None
+            if state is None or (state.st_dev, state.st_ino) != (device, inode):
+                self.stream.say("running-replaced", process=process, detail=path)  # what it runs has no name any more
+                return
+            facts = self.examination.examine(descriptor, path)
+        finally:
+            if descriptor >= 0:
+                os.close(descriptor)
+        by = processes.program(process)
+        use = uses.EXEC if by.path == path else uses.LIBRARY
+        asked = loop.Asked(-1, (device, inode), use, process, by, path, time.monotonic())
+        answer = self.decider.decide(facts, asked)
+        if answer.allow:
+            return
+        ended = self.settings.kill and self.decider.mode == "enforce"
+        if ended:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        self.stream.say(
+            "running-denied",
+            process=process,
+            program=by.path,
+            detail=path,
+            action="killed" if ended else "reported",
+            reason=self.decider.why(answer),
+        )
+
+    def _changed_under(self, key: tuple[int, int], using: list[int]) -> None:
+        """A writer could not be held back any longer, and these still use the file."""
+        self.stream.say("changed-in-use", processes=using, detail=f"inode {key[1]} of device {key[0]}")
+        if self.settings.kill and self.decider.mode == "enforce":
+            for process in using:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, signal.SIGKILL)
+
+    def _trouble(self, what: str) -> None:
+        self.stream.say("trouble", detail=what)
+
+    def watched(self) -> tuple[str, ...]:
+        """The files and folders that the world was made of."""
+        return self.examination.files
+
+    def answers(self) -> bool:
+        """Whether the answering thread still does what it is told."""
+        done = threading.Event()
+        self.loop.order(done.set)
+        return done.wait(limits.GUARD_ASKING_SECONDS)
+
+    def break_glass(self, seconds: float, why: str, uid: int) -> None:
+        """Deny nothing for so long (0: deny again). Raises UsageError."""
+        if not 0 <= seconds <= limits.GUARD_GLASS_SECONDS_MAX:
+            raise UsageError(f"the glass stays broken for {limits.GUARD_GLASS_SECONDS_MAX:.0f} seconds at most")
+        self.loop.order(lambda: self.decider.break_glass(seconds))
+        self.stream.say("glass-broken" if seconds else "glass-mended", seconds=seconds, uid=uid, detail=why)
+
+    def facts(self) -> dict[str, Any]:
+        """What `guard status` shows."""
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        return {
+            "mode": self.decider.mode,
+            "policy": self.decider.policy_shown,
+            "since": self.began,
+            "protected": [each._asdict() for each in self._protected.values()],
+            "unleased": [each.place for each in self._protected.values() if not each.leased],
+            "kept": len(self.kept),
+            "ignored": self.kept.ignored,
+            "contents": len(self.memory),
+            "memory_kib": usage.ru_maxrss,
+            "events_lost": self.stream.lost,
+            "events_unwritten": self.stream.unwritten,
+            **self.loop.counters.as_dict(),
+        }
+
+
+def _descriptors() -> int:
+    """How many files may be kept: as many as there may be descriptors, less what the work itself needs."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = limits.GUARD_KEPT_MAX + limits.GUARD_WORKING_DESCRIPTORS
+    if soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard) if hard > 0 else wanted, hard))
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return max(16, min(limits.GUARD_KEPT_MAX, soft - limits.GUARD_WORKING_DESCRIPTORS))
+
+
+def preload() -> None:
+    """Load every module that judging may need: an import while somebody waits would open files."""
+    from importlib import import_module
+    from pkgutil import walk_packages
+
+    for room in ("core", "envelopes", "formats", "trust", "policy", "engine"):
+        package = import_module(f"chopmark.{room}")
+        for found in walk_packages(package.__path__, f"chopmark.{room}."):
+            with contextlib.suppress(ImportError):  # what an extra would bring
+                import_module(found.name)
+
+
+__all__ = ["Guard", "Settings", "leases", "preload"]

@@ -1,0 +1,226 @@
+"""Two processes, so that a guard that dies does not let everything through.
+
+The kernel lets everybody pass once nobody holds the group's descriptor. So one process holds it and does nothing else
+(this module), and a worker answers. When the worker dies or stops to give signs of life, the holder takes back every
+ignore mark (whose leases went with the worker), answers those whom the worker had not answered yet, and starts another.
+When the holder is killed, the worker starts a holder that takes its place.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import socket
+import sys
+import time
+from typing import TYPE_CHECKING, NoReturn
+
+from chopmark.agent import fanotify
+from chopmark.core import limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chopmark.agent.fanotify import Group
+
+ALIVE = b"."
+READY = b"r"
+
+
+class Line:
+    """A worker's end of the line to its holder."""
+
+    def __init__(self, end: socket.socket) -> None:
+        self._end = end
+        self._end.setblocking(False)  # noqa: FBT003 - the only way to call it
+
+    def ready(self) -> None:
+        """Everything is protected."""
+        self._say(READY)
+
+    def alive(self) -> bool:
+        """Give a sign of life; whether the holder is there."""
+        return self._say(ALIVE)
+
+    def _say(self, what: bytes) -> bool:
+        try:
+            self._end.send(what)
+        except BlockingIOError:  # it has not listened for long; that is not our trouble
+            return True
+        except OSError:
+            return False
+        return True
+
+
+class Holder:
+    """Holds the group and keeps a worker going.
+
+    `work` is a worker's whole life, in a process of its own; `ready` is called each time one protects; `failing_open`
+    says what becomes of those who wait for a worker that died.
+    """
+
+    def __init__(
+        self, group: Group, work: Callable[[Line], int], ready: Callable[[], None], *, failing_open: bool
+    ) -> None:
+        self._group = group
+        self._work = work
+        self._ready = ready
+        self._failing_open = failing_open
+        self._worker = 0
+        self._line: socket.socket | None = None
+        self._heard = 0.0
+        self._failures = 0
+        self._again = 0.0
+        self._was_ready = False
+
+    def run(self) -> int:
+        """Until SIGTERM or SIGINT, which is passed on to the worker; its exit status, or 4 when it never got ready."""
+        reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.set_wakeup_fd(writing)
+        wanted: list[int] = []
+        for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+            signal.signal(each, lambda number, _: wanted.append(number))
+        self._start()
+        while True:
+            self._wait(reading)
+            while wanted:
+                number = wanted.pop(0)
+                if number in (signal.SIGTERM, signal.SIGINT):
+                    return self._end()
+                if number == signal.SIGHUP and self._worker:
+                    os.kill(self._worker, signal.SIGHUP)
+            status = self._reaped()
+            if status is not None:
+                if not self._was_ready and self._failures == 0 and os.WIFEXITED(status):
+                    return os.WEXITSTATUS(status)  # it said what is wrong
+                self._recover()
+            elif self._worker and time.monotonic() - self._heard > limits.GUARD_HUNG_SECONDS:
+                os.kill(self._worker, signal.SIGKILL)  # stopped, or stuck: everybody waits for it
+                self._heard = time.monotonic()
+            if not self._worker:
+                self._stand_in()
+                if time.monotonic() >= self._again:
+                    self._start()
+
+    def _wait(self, reading: int) -> None:
+        watched = [reading] if self._line is None else [reading, self._line.fileno()]
+        if not self._worker and self._failing_open:
+            watched.append(self._group.descriptor)
+        found, _, _ = select.select(watched, [], [], limits.GUARD_TICK_MS / 1000)
+        if reading in found:
+            with contextlib.suppress(BlockingIOError):
+                os.read(reading, 512)
+        if self._line is not None and self._line.fileno() in found:
+            said = self._line.recv(4096)
+            if said:
+                self._heard = time.monotonic()
+            else:
+                self._line.close()
+                self._line = None
+            if READY in said:
+                self._failures, self._was_ready = 0, True
+                self._ready()
+
+    def _start(self) -> None:
+        ours, theirs = socket.socketpair()
+        sys.stdout.flush()
+        sys.stderr.flush()
+        self._worker = os.fork()
+        if not self._worker:
+            ours.close()
+            self._be_worker(theirs)
+        theirs.close()
+        self._line, self._heard = ours, time.monotonic()
+
+    def _be_worker(self, line: socket.socket) -> NoReturn:
+        status = 4
+        try:
+            signal.set_wakeup_fd(-1)
+            for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+                signal.signal(each, signal.SIG_DFL)
+            status = self._work(Line(line))
+        finally:
+            sys.stdout.flush()
+            sys.stderr.flush()
+            os._exit(status)
+
+    def _reaped(self) -> int | None:
+        if not self._worker:
+            return None
+        gone, status = os.waitpid(self._worker, os.WNOHANG)
+        return status if gone else None
+
+    def _recover(self) -> None:
+        """The worker is dead. Its leases are gone, so nothing may be ignored any more; whoever it owed an answer gets one."""
+        self._worker = 0
+        if self._line is not None:
+            self._line.close()
+            self._line = None
+        settle(self._group, allow=self._failing_open)
+        self._failures += 1
+        pause = min(limits.GUARD_RESTART_SECONDS * 2 ** (self._failures - 1), limits.GUARD_RESTART_MAX_SECONDS)
+        self._again = time.monotonic() + (0 if self._failures == 1 else pause)
+
+    def _stand_in(self) -> None:
+        """While there is no worker: with failing_open let everybody pass, else let them wait for the next one."""
+        if not self._failing_open and self._failures <= limits.GUARD_FAILURES_MAX:
+            return
+        with contextlib.suppress(OSError):
+            for event in self._group.read():
+                self._group.answer(event.descriptor, allow=self._failing_open)
+                os.close(event.descriptor)
+
+    def _end(self) -> int:
+        if not self._worker:
+            return 0
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._worker, signal.SIGTERM)
+        until = time.monotonic() + limits.GUARD_STOP_SECONDS
+        while time.monotonic() < until:
+            status = self._reaped()
+            if status is not None:
+                return os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else 4
+            time.sleep(limits.GUARD_GRACE_SECONDS)
+        os.kill(self._worker, signal.SIGKILL)
+        os.waitpid(self._worker, 0)
+        return 4
+
+
+def settle(group: Group, *, allow: bool) -> None:
+    """Take over from a worker that died: no ignore marks, and an answer for everybody who was about to get one.
+
+    An event that was read is known by the number of a descriptor of the dead; the kernel does not mind who answers.
+    """
+    group.heed_all()
+    for number in range(limits.GUARD_DESCRIPTORS_MAX):
+        with contextlib.suppress(OSError):  # ENOENT: nobody waits for this one
+            group.answer(number, allow=allow)
+
+
+def watch(group: Group, worker: int, again: list[str]) -> NoReturn:
+    """Take the place of a holder that was killed, for a worker that lives: wait for its end, then begin anew.
+
+    `again` is the command that starts a guard, which inherits the group.
+    """
+    descriptor = os.pidfd_open(worker)
+    poll = select.poll()
+    poll.register(descriptor, select.POLLIN)
+    poll.poll()
+    settle(group, allow=False)
+    os.set_inheritable(group.descriptor, True)  # noqa: FBT003 - the only way to call it
+    os.execve(again[0], again, {**os.environ, "CHOPMARK_GUARD_GROUP": str(group.descriptor)})
+
+
+def inherited() -> Group | None:
+    """A group that somebody held for us: the service manager (sd_pid_notify_with_fds(3)), or an earlier holder."""
+    number = os.environ.pop("CHOPMARK_GUARD_GROUP", "")
+    if not number and os.environ.get("LISTEN_PID") == str(os.getpid()):
+        names = os.environ.pop("LISTEN_FDNAMES", "").split(":")
+        if "fanotify" in names:
+            number = str(3 + names.index("fanotify"))
+    if not number.isdigit():
+        return None
+    os.set_inheritable(int(number), False)  # noqa: FBT003 - the only way to call it
+    return fanotify.Group(int(number))

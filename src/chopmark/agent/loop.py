@@ -1,0 +1,291 @@
+"""The thread that answers. It opens nothing, waits for nobody and logs nothing before the answer is out."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import time
+from collections import OrderedDict, deque
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from chopmark.agent import fanotify, judging, leases, processes, uses
+from chopmark.core import limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chopmark.agent.fanotify import Event
+    from chopmark.agent.judging import Judges, Looked
+    from chopmark.agent.kept import Kept, Key
+    from chopmark.agent.processes import Program
+
+
+class Asked(NamedTuple):
+    """A question: which thread wants what with which file. `since` is time.monotonic()."""
+
+    descriptor: int
+    key: Key
+    use: str
+    thread: int
+    by: Program
+    path: str
+    since: float
+
+
+class Answer(NamedTuple):
+    """What is answered. `everybody`: the same for any process, path and use, so that it need not be asked again."""
+
+    allow: bool
+    everybody: bool = False
+    decision: Any = None
+
+
+class Bench(Protocol):
+    """Who decides, and who is told."""
+
+    @property
+    def rules(self) -> uses.Rules:
+        """How much is judged."""
+
+    def decide(self, facts: Any, asked: Asked) -> Answer:  # noqa: ANN401 - the examiner's own
+        """The answer, from facts; must not open files on protected file systems, or wait."""
+
+    def without_facts(self, asked: Asked, why: str, detail: str) -> Answer:
+        """The answer when nothing could be found out: why is written, failed or late."""
+
+    def keeps(self, facts: Any) -> float:  # noqa: ANN401 - the examiner's own
+        """For how many seconds facts hold."""
+
+    def told(self, asked: Asked, answer: Answer, facts: Any) -> None:  # noqa: ANN401 - the examiner's own
+        """An answer was given. Must not wait."""
+
+
+class Counters:
+    """What happened since the start."""
+
+    __slots__ = ("allowed", "broken", "denied", "failed", "known", "late", "looked", "passed", "written")
+
+    def __init__(self) -> None:
+        for name in self.__slots__:
+            setattr(self, name, 0)
+
+    def as_dict(self) -> dict[str, int]:
+        """By name."""
+        return {name: getattr(self, name) for name in self.__slots__}
+
+
+class Loop:
+    """Answers until it is told to stop."""
+
+    def __init__(self, group: fanotify.Group, kept: Kept, bench: Bench, own: set[int]) -> None:
+        self._group = group
+        self._kept = kept
+        self._bench = bench
+        self._own = own
+        self._breaks = leases.Breaks()
+        self._wake, self._woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._judges: Judges | None = None
+        self._waiting: OrderedDict[Key, list[Asked]] = OrderedDict()
+        self._executing: OrderedDict[int, tuple[Key, bool]] = OrderedDict()
+        self._orders: deque[Callable[[], None]] = deque()
+        self._releasing: Callable[[Key, int], None] = _release
+        self._late = False
+        self.counters = Counters()
+        self.running = True
+
+    def attend(self, judges: Judges, releasing: Callable[[Key, int], None]) -> None:
+        """Whom to hand files to that must be looked at, and leases that are wanted back."""
+        self._judges = judges
+        self._releasing = releasing
+
+    def wake(self) -> None:
+        """Look up: there is a result, or an order. For any thread."""
+        with contextlib.suppress(BlockingIOError):
+            os.write(self._woken, b"\0")
+
+    def order(self, work: Callable[[], None]) -> None:
+        """Have something done in the loop's own thread. For any thread; `work` must not wait."""
+        self._orders.append(work)
+        self.wake()
+
+    def run(self) -> None:
+        """Answer."""
+        poll = select.poll()
+        for each in (self._group.descriptor, self._breaks.descriptor, self._wake):
+            poll.register(each, select.POLLIN)
+        while self.running:
+            ready = {descriptor for descriptor, _ in poll.poll(limits.GUARD_TICK_MS)}
+            if self._breaks.descriptor in ready:  # first: what is being changed must not be answered from memory
+                self._broken()
+            if self._wake in ready:
+                with contextlib.suppress(BlockingIOError):
+                    os.read(self._wake, 4096)
+            self._results()
+            while self._orders:
+                self._orders.popleft()()
+            if self._group.descriptor in ready:
+                for event in self._group.read():
+                    self._event(event)
+            self._overdue()
+
+    def close(self) -> None:
+        """Let everything go; whoever still waits is answered as if it had taken too long."""
+        for asked in [each for group in self._waiting.values() for each in group]:
+            self._settle(asked, self._bench.without_facts(asked, "late", "the guard ends"), None)
+        self._waiting.clear()
+        self._kept.sweep(lambda _: False)
+        self._breaks.close()
+        os.close(self._wake)
+        os.close(self._woken)
+
+    # --- questions
+
+    def _event(self, event: Event) -> None:
+        descriptor, thread = event.descriptor, event.thread
+        if thread in self._own or os.path.exists(f"/proc/self/task/{thread}"):
+            self._own.add(thread)
+            self._pass(descriptor)
+            return
+        try:
+            asked = self._asked(event)
+        except OSError as error:  # it cannot even be looked at
+            asked = Asked(descriptor, (0, 0), uses.EXEC, thread, processes.NOBODY, "", time.monotonic())
+            self.counters.failed += 1
+            self._settle(asked, self._bench.without_facts(asked, "failed", str(error)), None)
+            return
+        if asked is None:
+            self._pass(descriptor)
+            return
+        file = self._kept.get(asked.key)
+        if file is not None:
+            self.counters.known += 1
+            answer = self._bench.decide(file.facts, asked)
+            if answer.allow and answer.everybody:
+                self._kept.ignore(file)
+            self._settle(asked, answer, file.facts)
+            return
+        self._look(asked)
+
+    def _asked(self, event: Event) -> Asked | None:
+        """The question, or None where there is nothing to judge."""
+        state = os.fstat(event.descriptor)
+        key = (state.st_dev, state.st_ino)
+        if event.executes:
+            path = judging.path_of(event.descriptor)
+            by = processes.program(event.thread)
+            return Asked(event.descriptor, key, uses.EXEC, event.thread, by, path, time.monotonic())
+        executing = self._executing.pop(event.thread, None)
+        if executing is not None and executing == (key, True):
+            return None  # the second event of one execve(2), of which the first was allowed
+        by = processes.program(event.thread)
+        path = judging.path_of(event.descriptor)
+        use = uses.of_open(event.descriptor, path, event.thread, by, self._bench.rules)
+        return Asked(event.descriptor, key, use, event.thread, by, path, time.monotonic()) if use else None
+
+    def _look(self, asked: Asked) -> None:
+        waiting = self._waiting.get(asked.key)
+        if waiting is not None:
+            waiting.append(asked)
+            return
+        self._waiting[asked.key] = [asked]
+        if self._judges is not None:
+            # A descriptor of its own would be another open file, with another lease: this one is kept as it is.
+            self._judges.submit(judging.Task(asked.key, asked.descriptor, asked.path))
+
+    # --- answers
+
+    def _pass(self, descriptor: int) -> None:
+        self._group.answer(descriptor, allow=True)
+        os.close(descriptor)
+        self.counters.passed += 1
+
+    def _settle(self, asked: Asked, answer: Answer, facts: Any, *, close: bool = True) -> None:  # noqa: ANN401
+        self._group.answer(asked.descriptor, allow=answer.allow)
+        if close:
+            os.close(asked.descriptor)
+        if asked.use == uses.EXEC:
+            self._executing[asked.thread] = (asked.key, answer.allow)
+            while len(self._executing) > limits.GUARD_EXECUTING_MAX:
+                self._executing.popitem(last=False)
+        if answer.allow:
+            self.counters.allowed += 1
+        else:
+            self.counters.denied += 1
+        self._bench.told(asked, answer, facts)
+
+    def _results(self) -> None:
+        if self._judges is None:
+            return
+        while not self._judges.results.empty():
+            self._looked(self._judges.results.get())
+
+    def _looked(self, looked: Looked) -> None:
+        self.counters.looked += 1
+        waiting = self._waiting.pop(looked.key, [])
+        if looked.facts is None:
+            why = "written" if looked.written else "failed"
+            setattr(self.counters, why, getattr(self.counters, why) + 1)
+            leases.give_back(looked.descriptor)
+            for asked in waiting:
+                self._settle(asked, self._bench.without_facts(asked, why, looked.error), None, close=False)
+            self._close(looked, waiting)
+            return
+        answers = [(asked, self._bench.decide(looked.facts, asked)) for asked in waiting]
+        kept = looked.leased and leases.held(looked.descriptor)
+        if looked.leased and not kept:  # a writer came since: nothing is known any more
+            self.counters.written += 1
+            leases.give_back(looked.descriptor)
+            for asked in waiting:
+                self._settle(asked, self._bench.without_facts(asked, "written", ""), None, close=False)
+            self._close(looked, waiting)
+            return
+        if kept:
+            until = time.monotonic() + self._bench.keeps(looked.facts)
+            file = self._kept.keep(looked.key, looked.descriptor, looked.facts, until)
+            if any(answer.allow and answer.everybody for _, answer in answers):
+                with contextlib.suppress(OSError):  # a file system without: it is asked again, that is all
+                    self._kept.ignore(file)
+        for asked, answer in answers:
+            self._settle(asked, answer, looked.facts, close=False)
+        self._close(looked, waiting, kept=kept)
+
+    def _close(self, looked: Looked, waiting: list[Asked], *, kept: bool = False) -> None:
+        """The descriptors of those who waited; the one that was looked at stays open while it is kept."""
+        for asked in waiting:
+            if asked.descriptor != looked.descriptor:
+                os.close(asked.descriptor)
+        if not kept:
+            os.close(looked.descriptor)
+
+    # --- time
+
+    def _broken(self) -> None:
+        for descriptor in self._breaks.read():
+            found = self._kept.all_broken() if descriptor is None else [self._kept.broken(descriptor)]
+            for each in found:
+                if each is not None:
+                    self.counters.broken += 1
+                    self._releasing(*each)
+
+    def _overdue(self) -> None:
+        """Answer who has waited too long; what is found out about the file comes too late for them, not for others."""
+        if not self._waiting:
+            return
+        limit = time.monotonic() - limits.GUARD_ANSWER_SECONDS
+        for key, waiting in self._waiting.items():
+            if waiting and waiting[0].since < limit:
+                for asked in waiting:
+                    self.counters.late += 1
+                    self._settle(asked, self._bench.without_facts(asked, "late", ""), None, close=False)
+                self._close_but_first(waiting)
+                self._waiting[key] = []
+
+    def _close_but_first(self, waiting: list[Asked]) -> None:
+        for asked in waiting[1:]:  # the first one's is being looked at
+            os.close(asked.descriptor)
+
+
+def _release(_: Key, descriptor: int) -> None:
+    leases.give_back(descriptor)
+    os.close(descriptor)

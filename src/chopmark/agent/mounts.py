@@ -1,0 +1,78 @@
+"""Which file systems there are (proc_pid_mountinfo(5)), and which of them can be protected."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import NamedTuple
+
+_WITHOUT_FILES = frozenset(
+    "proc sysfs devpts devtmpfs cgroup cgroup2 mqueue debugfs tracefs securityfs pstore bpf configfs fusectl binfmt_misc"
+    " efivarfs hugetlbfs nsfs rpc_pipefs autofs selinuxfs".split()
+)
+"""What has no programs in it."""
+_REMOTE = frozenset("nfs nfs4 cifs smb3 smbfs 9p afs ceph coda ocfs2 gfs2 lustre virtiofs glusterfs".split())
+"""What others write to without our kernel knowing, and what may take for ever to answer."""
+_UNLEASED = frozenset({"overlay", "fuse", "fuseblk", "ecryptfs"})
+"""What the kernel gives no lease that tells of writes to the layer below, or asks a process for."""
+_ESCAPE = re.compile(r"\\([0-7]{3})")
+
+
+class Mount(NamedTuple):
+    """One mounted file system: where, which device, and its kind."""
+
+    place: str
+    device: int
+    kind: str
+
+    @property
+    def remote(self) -> bool:
+        """Whether it is on the network, or answered by a process."""
+        return self.kind in _REMOTE or self.kind.startswith("fuse")
+
+    @property
+    def has_files(self) -> bool:
+        """Whether programs can be in it."""
+        return self.kind not in _WITHOUT_FILES
+
+    @property
+    def leased(self) -> bool:
+        """Whether leases tell of every writer."""
+        return not self.remote and self.kind not in _UNLEASED
+
+
+def mounted() -> list[Mount]:
+    """All of them, in the order in which they were mounted."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        return [found for line in file if (found := _mount(line)) is not None]
+
+
+def _mount(line: str) -> Mount | None:
+    before, separator, after = line.partition(" - ")
+    words, kind = before.split(" "), after.split(" ", 1)[0]
+    if not separator or len(words) < 5:  # noqa: PLR2004 - the mount point is the fifth word
+        return None
+    major, _, minor = words[2].partition(":")
+    place = _ESCAPE.sub(lambda found: chr(int(found[1], 8)), words[4])
+    return Mount(place, os.makedev(int(major), int(minor)), kind)
+
+
+def of(path: str, all_mounts: list[Mount] | None = None) -> Mount | None:
+    """The mount that a path is on: the last one with the longest place above it."""
+    real = os.path.realpath(path)
+    found = None
+    for mount in mounted() if all_mounts is None else all_mounts:
+        if _is_in(real, mount.place) and (found is None or len(mount.place) >= len(found.place)):
+            found = mount
+    return found
+
+
+def below(folders: list[str], all_mounts: list[Mount]) -> list[Mount]:
+    """The mounts on folders and below them."""
+    real = [os.path.realpath(folder) for folder in folders]
+    on = [found for folder in real if (found := of(folder, all_mounts)) is not None]
+    return on + [each for each in all_mounts if each not in on and any(_is_in(each.place, folder) for folder in real)]
+
+
+def _is_in(path: str, folder: str) -> bool:
+    return folder == "/" or path == folder or path.startswith(folder + "/")

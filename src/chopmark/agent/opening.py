@@ -1,0 +1,75 @@
+"""The world from files: policy, stores, revocation lists, catalogs, blocklists."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from typing import TYPE_CHECKING, NamedTuple
+
+from chopmark.agent.world import World, inputs_of
+from chopmark.core import clock, places
+from chopmark.engine.catalog import consulting
+from chopmark.engine.policing import loading
+from chopmark.policy.deciding import Mode
+from chopmark.trust import blocklist, crl, store
+from chopmark.trust.context import PREFER, Besides, Context
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterator
+
+
+class Sources(NamedTuple):
+    """Where a world comes from. Empty `stores`, `revocation` and `mode` leave it to the policy."""
+
+    policy: str
+    catalogs: tuple[str, ...] = ()
+    stores: tuple[str, ...] = ()
+    crls: tuple[str, ...] = ()
+    blocklists: tuple[str, ...] = ()
+    spared: tuple[str, ...] = ()
+    revocation: str = ""
+    mode: str = ""
+    signers: str = ""
+
+
+def opened(sources: Sources) -> World:
+    """Read everything anew; nothing is fetched from the network, now or later. Raises ChopmarkError."""
+    now = clock.now()
+    policy = loading.load(
+        sources.policy, now, signers=sources.signers, remember=True, mode=Mode(sources.mode) if sources.mode else None
+    )
+    names = sources.stores or policy.main.stores or ("corp?",)
+    trusted = store.load(names)
+    lists = crl.CrlSource(sources.crls)
+    besides = Besides(blocklists=blocklist.load(sources.blocklists) if _has_blocklists(sources) else ())
+    revocation = sources.revocation or policy.main.revocation or PREFER
+
+    def circumstances(at: dt.datetime) -> Context:
+        found = Context(trusted, at, revocation, lists, besides=besides)
+        found.vouchers = vouchers
+        return found
+
+    vouchers: tuple[consulting.Catalog, ...] = ()
+    first = circumstances(now)
+    vouchers = consulting.load(sources.catalogs, first)
+    first.vouchers = vouchers
+    rest = hashlib.sha256(repr((revocation, [each.shown for each in besides.blocklists])).encode()).hexdigest()
+    return World(policy, circumstances, inputs_of(first, rest), tuple(_files(sources, names, policy)), sources.spared)
+
+
+def _has_blocklists(sources: Sources) -> bool:
+    return bool(sources.blocklists) or os.path.isdir(places.blocklists())
+
+
+def _files(sources: Sources, names: tuple[str, ...], policy: loading.Policy) -> Iterator[str]:
+    """What to look at for changes."""
+    for file in policy.files:
+        yield file.file
+    yield from sources.catalogs
+    yield from sources.crls
+    yield from sources.blocklists
+    yield places.blocklists()
+    for name in names:
+        where = name.rstrip("?")
+        yield where if os.path.exists(where) else store.folder(where)

@@ -1,0 +1,80 @@
+"""What somebody wants with a file that they open: run it, interpret it, load it, or just read it."""
+
+from __future__ import annotations
+
+import os
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from chopmark.agent import processes
+
+if TYPE_CHECKING:
+    from chopmark.agent.processes import Program
+
+EXEC, SCRIPT, LIBRARY = "exec", "script", "library"
+"""Kinds of use, as a policy names them. A file that is only read has none."""
+
+_ELF = b"\x7fELF"
+_HEAD = 64
+
+_SHELL = re.compile(r"(?:ba|da|a|k|mk|z|c|tc|fi|r|rba|pdk|yash|o)?sh(?:[-.]?\d[\d.]*)?|busybox|toybox|ksh93|lksh|yash|elvish|nu|xonsh")
+_LANGUAGE = re.compile(
+    r"(?:python|pypy|perl|ruby|jruby|lua|luajit|node|nodejs|deno|bun|php|php-cgi|php-fpm|tclsh|wish|expect|guile|pwsh|"
+    r"java|mono|dotnet|Rscript|R|julia|octave|gawk|mawk|awk|sed|make|gmake|scheme|racket|groovy|erl|escript|osascript|"
+    r"systemd|cron|crond|env|m4|gdb|vim|emacs|irb|qjs|d8)(?:[-.]?\d[\w.]*)?(?:-config)?"
+)
+_LOADER = re.compile(r"ld-linux[\w-]*\.so\.\d|ld-musl-[\w-]+\.so\.\d|ld-[\d.]+\.so|ld\.so(?:\.\d)?|ld64\.so\.\d")
+_SUFFIXES = frozenset(
+    ".sh .bash .zsh .ksh .csh .fish .py .pyc .pyw .pyz .pyi .pth .pl .pm .ph .t .rb .lua .js .mjs .cjs .ts .json5 .php .phar .tcl .awk .ps1 .psm1"
+    " .psd1 .r .jl .jar .class .groovy .scm .el .elc .vim .mk .whl .egg .node .wasm".split()
+)
+"""Names of what interpreters load by themselves: `import x` opens x.py, and nobody sees x on a command line."""
+
+
+class Rules(NamedTuple):
+    """How much is judged.
+
+    With `strict` every file that an interpreter opens is code, and so is every ELF file that anybody opens.
+    `interpreters` are more names of programs that take any text for code, as shells do.
+    """
+
+    strict: bool = False
+    interpreters: frozenset[str] = frozenset()
+
+
+def interpreter(name: str, rules: Rules) -> str:
+    """What kind of interpreter a program of this name is: shell, language or loader; empty for none."""
+    if name in rules.interpreters or _SHELL.fullmatch(name):
+        return "shell"
+    if _LOADER.fullmatch(name):
+        return "loader"
+    return "language" if _LANGUAGE.fullmatch(name) else ""
+
+
+def of_open(descriptor: int, path: str, thread: int, by: Program, rules: Rules) -> str:
+    """The use of a file that is opened and not executed.
+
+    A shell takes anything for a script, also from where its input was redirected, so all that a shell opens for reading
+    is one. Other interpreters also read data: what counts is what begins or is called like a script, or is named on the
+    command line. The dynamic loader, run as a program, runs what it opens.
+    """
+    kind = interpreter(by.name, rules)
+    if not kind and not rules.strict:
+        return ""
+    head = os.pread(descriptor, _HEAD, 0)
+    if head.startswith(_ELF):
+        if kind == "loader":
+            return EXEC
+        return LIBRARY if rules.strict or kind == "language" else ""
+    if not kind:
+        return ""
+    if kind == "shell" or rules.strict:
+        return "" if processes.only_writes(thread) else SCRIPT
+    if head.startswith(b"#!") or os.path.splitext(path)[1].lower() in _SUFFIXES or _named(descriptor, thread):
+        return "" if processes.only_writes(thread) else SCRIPT
+    return ""
+
+
+def _named(descriptor: int, thread: int) -> bool:
+    state = os.fstat(descriptor)
+    return processes.names(thread, state.st_dev, state.st_ino)

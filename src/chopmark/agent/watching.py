@@ -1,0 +1,109 @@
+"""What the worker's main thread does: signs of life, and noticing that something changed."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING
+
+from chopmark.agent import control
+from chopmark.core import limits
+from chopmark.net import notify
+
+if TYPE_CHECKING:
+    from chopmark.agent.guard import Guard
+    from chopmark.agent.holder import Line
+
+_State = tuple[int, int, int, int]
+
+
+class Watch:
+    """Looks again and again until it is told to stop."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+        self._wake = threading.Event()
+        self._stopping = False
+        self._wanted = False
+        self._states: dict[str, _State | None] = {}
+        self._holder: subprocess.Popen[bytes] | None = None
+
+    def stop(self) -> None:
+        """End `run` soon. For signal handlers and any thread."""
+        self._stopping = True
+        self._wake.set()
+
+    def reload(self) -> None:
+        """Take the world over anew soon. Likewise."""
+        self._wanted = True
+        self._wake.set()
+
+    def run(self, line: Line) -> None:
+        """Until it is told to stop."""
+        guard = self._guard
+        server = control.serve(guard) if guard.settings.control else None
+        watchdog = notify.watchdog_seconds()
+        told = renewed = looked = time.monotonic()
+        self._states = self._look()
+        try:
+            while not self._stopping:
+                self._wake.wait(limits.GUARD_LOOK_SECONDS)
+                self._wake.clear()
+                now = time.monotonic()
+                if not line.alive():
+                    self._replace_holder()
+                if watchdog and now - told >= watchdog and guard.answers():
+                    notify.notify("WATCHDOG=1")
+                    told = now
+                if self._changed() or self._wanted or now - renewed > limits.GUARD_VERDICT_SECONDS:
+                    self._wanted, renewed = False, now
+                    guard.reload()
+                    self._states = self._look()
+                if now - looked >= limits.GUARD_MOUNTS_SECONDS:
+                    looked = now
+                    guard.look_at_mounts()
+                    guard.loop.order(guard.kept.expire)
+        finally:
+            if server is not None:
+                server.close()
+
+    def _look(self) -> dict[str, _State | None]:
+        return {path: _state(path) for path in self._guard.watched()}
+
+    def _changed(self) -> bool:
+        """Whether a file that the world was made of is another one now. What is half-written shows in the next look."""
+        return self._look() != self._states
+
+    def _replace_holder(self) -> None:
+        """Our holder was killed: start another process that holds the group, and begins anew when we die."""
+        if self._holder is not None and self._holder.poll() is None:
+            return
+        group = os.dup(self._guard.group.descriptor)
+        try:
+            command = [sys.executable, "-m", "chopmark", "guard", "hold", str(os.getpid()), str(group), "--", *sys.argv[1:]]
+            self._holder = subprocess.Popen(command, pass_fds=(group,), stdin=subprocess.DEVNULL, close_fds=True)
+        except OSError as error:
+            self._guard.stream.say("trouble", detail=f"no holder: {error.strerror}")
+        else:
+            self._guard.stream.say("holder-replaced", process=self._holder.pid)
+        finally:
+            os.close(group)
+
+
+def _state(path: str) -> _State | None:
+    """What tells one state of a file, or of a folder's files, from another."""
+    try:
+        state = os.stat(path)
+        newest = state.st_mtime_ns
+        if os.path.isdir(path):
+            with os.scandir(path) as entries:
+                for entry in entries:
+                    with contextlib.suppress(OSError):
+                        newest = max(newest, entry.stat().st_mtime_ns, entry.stat().st_ctime_ns)
+    except OSError:
+        return None
+    return state.st_dev, state.st_ino, newest, state.st_size

@@ -1,0 +1,78 @@
+"""`chopmark guard exec` and `guard python`: starting interpreters so that what they run was asked about."""
+
+from __future__ import annotations
+
+from argparse import REMAINDER
+from typing import TYPE_CHECKING, Any
+
+from chopmark.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Callable
+
+
+def add_arguments(actions: Any) -> None:  # noqa: ANN401 - argparse has no public name for it
+    """Declare the commands."""
+    execute_ = actions.add_parser("exec", help="run a program, or an interpreter with a script that was asked about")
+    execute_.add_argument(
+        "--script", metavar="F", help="have PROGRAM run this script, by a descriptor that nobody can exchange"
+    )
+    _add_policy(execute_)
+    execute_.add_argument("program", metavar="PROGRAM", help="what to start")
+    execute_.add_argument("arguments", nargs=REMAINDER, metavar="ARG", help="its arguments (the script's, with --script)")
+    python_ = actions.add_parser("python", help="run a Python script whose imports are asked about as well")
+    _add_policy(python_)
+    python_.add_argument("arguments", nargs=REMAINDER, metavar="SCRIPT|-m NAME", help="and its arguments")
+
+
+def _add_policy(parser: Any) -> None:  # noqa: ANN401 - likewise
+    parser.add_argument("--policy", metavar="F", help="decide by this policy as well, with or without a guard")
+    parser.add_argument("--catalogs", action="append", metavar="F|DIR", help="catalogs that vouch for files; repeatable")
+
+
+def execute(args: Namespace) -> int:
+    """Become the program."""
+    from chopmark.agent import launching
+
+    try:
+        if args.script:
+            launching.execute(args.program, args.script, args.arguments, _check(args))
+        launching.start(args.program, args.arguments)
+    except OSError as error:
+        message = f"{args.script or args.program}: {error.strerror}"
+        raise UsageError(message) from None
+    return 0
+
+
+def python(args: Namespace) -> int:
+    """Be the interpreter."""
+    from chopmark.agent import launching
+
+    launching.python(args.arguments, _check(args))
+    return 0
+
+
+def _check(args: Namespace) -> Callable[[int, str], str] | None:
+    """What decides by a policy, in this process."""
+    if not args.policy:
+        if args.catalogs:
+            message = "--catalogs goes with --policy"
+            raise UsageError(message)
+        return None
+    from chopmark.agent import guard, opening, uses
+    from chopmark.agent.examining import Examination
+    from chopmark.agent.memory import Memory
+    from chopmark.core import clock
+    from chopmark.policy.deciding import Effect
+
+    world = opening.opened(opening.Sources(policy=args.policy, catalogs=tuple(args.catalogs or ())))
+    guard.preload()  # what is imported later would ask about itself
+    examination = Examination(world, Memory("", lambda _: None))
+
+    def check(descriptor: int, path: str) -> str:
+        facts = examination.examine(descriptor, path)
+        decision = world.policy.compiled.rule_on(facts, uses.SCRIPT, clock.now()).decide()
+        return decision.reason.sentence if decision.effect is Effect.DENY else ""
+
+    return check

@@ -1,0 +1,209 @@
+"""`chopmark guard run`: the guard itself, in the foreground; and the unit for a host that has systemd."""
+
+from __future__ import annotations
+
+import os
+import sys
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from chopmark.cli import output
+from chopmark.cli.settings import setting, switch, text, words
+from chopmark.core import places
+from chopmark.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from chopmark.agent.events import Stream
+    from chopmark.agent.fanotify import Group
+    from chopmark.agent.guard import Settings
+    from chopmark.agent.holder import Line
+
+TABLE = "guard"
+"""In chopmark.toml."""
+_UNIT = """\
+[Unit]
+Description=chopmark guard: only code that the policy allows runs
+Documentation=man:fanotify(7)
+DefaultDependencies=no
+After=local-fs.target
+Before=sysinit.target
+Conflicts=shutdown.target
+
+[Service]
+Type=notify
+NotifyAccess=all
+ExecStart={command}
+ExecReload=/bin/kill -HUP $MAINPID
+Restart=always
+RestartSec=1
+WatchdogSec=30
+FileDescriptorStoreMax=4
+OOMScoreAdjust=-900
+LimitNOFILE=65536
+RuntimeDirectory=chopmark
+StateDirectory=chopmark
+NoNewPrivileges=yes
+CapabilityBoundingSet=CAP_SYS_ADMIN CAP_LEASE CAP_SYS_PTRACE CAP_DAC_READ_SEARCH CAP_DAC_OVERRIDE CAP_KILL CAP_SYS_RESOURCE
+# No ProtectSystem=, PrivateTmp= and their like: a mount namespace of its own would hide mounts from the guard.
+
+[Install]
+WantedBy=sysinit.target
+"""
+
+
+def control_path() -> str:
+    """Where a guard is asked: /run for root, else among this user's own."""
+    home = os.environ.get("CHOPMARK_HOME")
+    if home:
+        return os.path.join(home, "guard.socket")
+    return "/run/chopmark/guard.socket" if os.geteuid() == 0 else os.path.join(places.cache(), "guard.socket")
+
+
+def add_arguments(actions: Any) -> None:  # noqa: ANN401 - argparse has no public name for it
+    """Declare the commands."""
+    run_ = actions.add_parser("run", help="protect file systems, in the foreground")
+    _add_run_arguments(run_)
+    unit_ = actions.add_parser("unit", help="print a systemd unit that runs a guard with these options")
+    _add_run_arguments(unit_)
+    hold_ = actions.add_parser("hold")  # for ourselves: a worker's next holder
+    hold_.add_argument("worker", type=int)
+    hold_.add_argument("group", type=int)
+    hold_.add_argument("again", nargs="*")
+
+
+def _add_run_arguments(parser: Any) -> None:  # noqa: ANN401 - likewise
+    parser.add_argument("--policy", metavar="F", help="the policy")
+    parser.add_argument(
+        "--mount", action="append", metavar="DIR", help="protect the file system of this folder; may be repeated"
+    )
+    parser.add_argument("--catalogs", action="append", metavar="F|DIR", help="catalogs that vouch for files; repeatable")
+    parser.add_argument("--mode", choices=("audit", "enforce", "learning"), help="instead of the policy's own")
+    parser.add_argument("--store", action="append", metavar="NAME|F", help="whom to trust, instead of the policy's stores")
+    parser.add_argument("--crl", action="append", metavar="F", help="a CRL file; may be repeated")
+    parser.add_argument("--revocation", choices=("require", "prefer", "off"), help="instead of the policy's own")
+    parser.add_argument("--blocklist", action="append", metavar="F", help="refuse what this list names; repeatable")
+    parser.add_argument("--policy-signers", metavar="NAME|F", default="", help="the store that policies are signed by")
+    parser.add_argument(
+        "--strict", action="store_true", default=None, help="judge all that interpreters open, and all ELF files"
+    )
+    parser.add_argument("--exec-only", action="store_true", default=None, help="judge executions alone, and no scripts")
+    parser.add_argument(
+        "--interpreter", action="append", metavar="NAME", help="a program that takes any text for code; repeatable"
+    )
+    parser.add_argument(
+        "--on-failure", choices=("deny", "allow"), help="when nothing can be found out (default: deny if enforcing)"
+    )
+    parser.add_argument("--kill", action="store_true", default=None, help="end processes whose files become denied")
+    parser.add_argument("--never-block", action="append", metavar="F", help="judge and tell, but never deny; repeatable")
+    parser.add_argument("--no-new-mounts", action="store_true", default=None, help="leave later mounts below DIR alone")
+    parser.add_argument(
+        "--events", action="append", metavar="F", help="where events go: a file, -, journal, syslog; repeatable"
+    )
+    parser.add_argument("--state", metavar="DIR", help="folder for the database of verdicts (none: only in memory)")
+    parser.add_argument("--control", metavar="F", help=f"socket for `guard status` (default {control_path()}; none)")
+
+
+def run(args: Namespace) -> int:
+    """Protect until SIGTERM or an interrupt."""
+    from chopmark.agent import events, fanotify, holder, leases
+    from chopmark.net import notify
+
+    settings = _settings(args)
+    sinks = [events.sink(name) for name in words(setting(args.events, TABLE, "events", default=[]))]
+    leases.block()
+    group = holder.inherited()
+    if group is not None:
+        holder.settle(group, allow=False)  # whom the last one owed an answer
+    else:
+        try:
+            group = fanotify.Group()
+        except OSError as error:
+            message = f"the kernel gives no permission events: {error.strerror} (chopmark guard doctor)"
+            raise UsageError(message) from None
+    notify.store("fanotify", group.descriptor)
+
+    def ready() -> None:
+        print("guard ready", flush=True)
+        notify.ready("guarding")
+
+    work = partial(_work, settings, group, events.Stream(sinks))
+    failing_open = settings.failing_open if settings.failing_open is not None else args.mode in ("audit", "learning")
+    return holder.Holder(group, work, ready, failing_open=failing_open).run()
+
+
+def _work(settings: Settings, group: Group, stream: Stream, line: Line) -> int:
+    """The worker's whole life."""
+    from chopmark.agent.guard import Guard
+    from chopmark.core.errors import ChopmarkError
+
+    try:
+        return Guard(settings, group, stream).run(line)
+    except ChopmarkError as error:
+        output.complain(str(error))
+        return error.exit_status
+
+
+def _settings(args: Namespace) -> Settings:
+    from chopmark.agent import opening, uses
+    from chopmark.agent.guard import Settings
+
+    policy = text(setting(args.policy, TABLE, "policy", default=""), "policy")
+    folders = tuple(words(setting(args.mount, TABLE, "mount", default=[])))
+    if not policy or not folders:
+        message = "guard run needs --policy F and --mount DIR"
+        raise UsageError(message)
+
+    def several(given: list[str] | None, name: str) -> tuple[str, ...]:
+        return tuple(os.path.abspath(each) if os.path.exists(each) else each for each in
+                     words(setting(given, TABLE, name, default=[])))  # fmt: skip
+
+    sources = opening.Sources(
+        policy=os.path.abspath(policy),
+        catalogs=several(args.catalogs, "catalogs"),
+        stores=several(args.store, "store"),
+        crls=several(args.crl, "crl"),
+        blocklists=several(args.blocklist, "blocklist"),
+        spared=several(args.never_block, "never_block"),
+        revocation=text(setting(args.revocation, TABLE, "revocation", default=""), "revocation"),
+        mode=text(setting(args.mode, TABLE, "mode", default=""), "mode"),
+        signers=text(setting(args.policy_signers or None, TABLE, "policy_signers", default=""), "policy_signers"),
+    )
+    failing = text(setting(args.on_failure, TABLE, "on_failure", default=""), "on_failure")
+    state = text(setting(args.state, TABLE, "state", default=os.path.join(places.data(), "guard")), "state")
+    control = text(setting(args.control, TABLE, "control", default=control_path()), "control")
+    return Settings(
+        folders=tuple(os.path.abspath(folder) for folder in folders),
+        load=partial(opening.opened, sources),
+        rules=uses.Rules(
+            switch(setting(args.strict, TABLE, "strict"), "strict"),
+            frozenset(words(setting(args.interpreter, TABLE, "interpreter", default=[]))),
+        ),
+        scripts=not switch(setting(args.exec_only, TABLE, "exec_only"), "exec_only"),
+        failing_open={"": None, "allow": True, "deny": False}[failing],
+        kill=switch(setting(args.kill, TABLE, "kill"), "kill"),
+        new_mounts=not switch(setting(args.no_new_mounts, TABLE, "no_new_mounts"), "no_new_mounts"),
+        state="" if state == "none" else os.path.abspath(state),
+        control="" if control == "none" else os.path.abspath(control),
+    )
+
+
+def hold(args: Namespace) -> int:
+    """Take the place of a holder that was killed."""
+    from chopmark.agent import fanotify, holder
+
+    holder.watch(fanotify.Group(args.group), args.worker, [sys.executable, "-m", "chopmark", *args.again])
+
+
+def unit(args: Namespace) -> int:
+    """Print a unit file."""
+    import shlex
+
+    _settings(args)  # what is wrong with the options is said now
+    at = sys.argv.index("unit")
+    command = [os.path.abspath(sys.argv[0]), "guard", "run", *sys.argv[at + 1 :]]
+    if not args.events:
+        command += ["--events", "journal"]
+    print(_UNIT.format(command=shlex.join(command)), end="")
+    return 0
