@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from chopmark.agent import fanotify, judging, kept, leases, loop, memory, mounts, processes, releasing, uses, watching
 from chopmark.agent.examining import Examination
 from chopmark.agent.deciding import Decider
-from chopmark.core import limits
+from chopmark.core import clock, limits
 from chopmark.core.errors import ChopmarkError, UsageError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Guard:
         self.settings = settings
         self.stream = stream
         self.group = group
-        self.began = time.time()
+        self.began = clock.show(clock.now())
         self._own: set[int] = {threading.get_native_id()}
         self._protected: dict[int, mounts.Mount] = {}
         self._released: set[int] = set()
@@ -65,9 +65,9 @@ class Guard:
         self.memory = memory.Memory(os.path.join(settings.state, "verdicts.db") if settings.state else "", self._trouble)
         self.examination = Examination(world, self.memory)
         self.decider = Decider(world, settings, stream)
-        self.kept = kept.Kept(group, _descriptors())
-        self.loop = loop.Loop(group, self.kept, self.decider, self._own)
         self.releasing = releasing.Releasing(self._changed_under)
+        self.kept = kept.Kept(group, _descriptors(), self.releasing.release)
+        self.loop = loop.Loop(group, self.kept, self.decider, self._own)
         self.watch = watching.Watch(self)
 
     # --- life
@@ -82,7 +82,7 @@ class Guard:
         self.stream.start()
         self.releasing.start()
         judges = judging.Judges(lambda: self.examination, self.loop.wake, limits.GUARD_JUDGES)
-        self.loop.attend(judges, self.releasing.release)
+        self.loop.attend(judges)
         gc.collect()
         gc.freeze()
         answering = threading.Thread(target=self._answer, name="answering", daemon=True)
@@ -100,8 +100,10 @@ class Guard:
         self._own.add(threading.get_native_id())
         try:
             self.loop.run()
-        except BaseException:
-            os.kill(os.getpid(), signal.SIGKILL)  # the holder knows what to do; nobody else can answer
+        except BaseException as error:
+            # Nobody else can answer: end at once, the holder knows what to do.
+            os.write(2, f"chopmark: the guard's worker ends: {type(error).__name__}: {error}\n".encode())
+            os.kill(os.getpid(), signal.SIGKILL)
             raise
 
     def stop(self) -> None:

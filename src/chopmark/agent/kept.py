@@ -6,7 +6,6 @@ The mark alone would not do: it survives writes through a shared mapping, and on
 
 from __future__ import annotations
 
-import os
 import time
 from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
@@ -40,8 +39,10 @@ class Kept:
     Not safe for threads: it belongs to the loop.
     """
 
-    def __init__(self, group: fanotify.Group, maximum: int) -> None:
+    def __init__(self, group: fanotify.Group, maximum: int, release: Callable[[Key, int], None]) -> None:
+        """`release` gives a lease back, as soon as nobody uses the file, and closes the descriptor."""
         self._group = group
+        self._release = release
         self._maximum = maximum
         self._files: OrderedDict[Key, File] = OrderedDict()
         self._keys: dict[int, Key] = {}
@@ -81,30 +82,24 @@ class Kept:
             file.ignored = True
 
     def drop(self, key: Key) -> None:
-        """Know nothing of a file any more, and let writers go on."""
+        """Know nothing of a file any more, and let writers go on once nobody uses it."""
         file = self._files.pop(key, None)
         if file is not None:
             del self._keys[file.descriptor]
             self._heed(file)
-            leases.give_back(file.descriptor)
-            os.close(file.descriptor)
+            self._release(key, file.descriptor)
 
-    def broken(self, descriptor: int) -> tuple[Key, int] | None:
-        """Take a file out whose lease is wanted back; its key and the descriptor, which still holds the lease.
+    def broken(self, descriptor: int) -> bool:
+        """Drop the file whose lease is wanted back; False when it is no file of ours (any more)."""
+        key = self._keys.get(descriptor)
+        if key is not None:
+            self.drop(key)
+        return key is not None
 
-        The caller gives the lease back and closes the descriptor. None when it is no file of ours (any more).
-        """
-        key = self._keys.pop(descriptor, None)
-        if key is None:
-            return None
-        file = self._files.pop(key)
-        self._heed(file)
-        return key, descriptor
-
-    def all_broken(self) -> list[tuple[Key, int]]:
-        """Those whose lease is wanted back, when nobody knows which they are."""
-        wanted = [each for each in self._keys if not leases.held(each)]
-        return [found for each in wanted if (found := self.broken(each)) is not None]
+    def all_broken(self) -> None:
+        """Drop those whose lease is wanted back, when nobody knows which they are."""
+        for key in [self._keys[each] for each in self._keys if not leases.held(each)]:
+            self.drop(key)
 
     def sweep(self, keep: Callable[[Any], bool]) -> int:
         """Drop every file whose facts no longer hold; how many."""

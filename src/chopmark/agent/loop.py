@@ -58,7 +58,7 @@ class Bench(Protocol):
         """For how many seconds facts hold."""
 
     def told(self, asked: Asked, answer: Answer, facts: Any) -> None:  # noqa: ANN401 - the examiner's own
-        """An answer was given. Must not wait."""
+        """An answer is about to be given. Must not wait."""
 
 
 class Counters:
@@ -89,15 +89,12 @@ class Loop:
         self._waiting: OrderedDict[Key, list[Asked]] = OrderedDict()
         self._executing: OrderedDict[int, tuple[Key, bool]] = OrderedDict()
         self._orders: deque[Callable[[], None]] = deque()
-        self._releasing: Callable[[Key, int], None] = _release
-        self._late = False
         self.counters = Counters()
         self.running = True
 
-    def attend(self, judges: Judges, releasing: Callable[[Key, int], None]) -> None:
-        """Whom to hand files to that must be looked at, and leases that are wanted back."""
+    def attend(self, judges: Judges) -> None:
+        """Whom to hand files to that must be looked at."""
         self._judges = judges
-        self._releasing = releasing
 
     def wake(self) -> None:
         """Look up: there is a result, or an order. For any thread."""
@@ -160,7 +157,7 @@ class Loop:
         file = self._kept.get(asked.key)
         if file is not None:
             self.counters.known += 1
-            answer = self._bench.decide(file.facts, asked)
+            answer = self._decided(file.facts, asked)
             if answer.allow and answer.everybody:
                 self._kept.ignore(file)
             self._settle(asked, answer, file.facts)
@@ -176,8 +173,12 @@ class Loop:
             by = processes.program(event.thread)
             return Asked(event.descriptor, key, uses.EXEC, event.thread, by, path, time.monotonic())
         executing = self._executing.pop(event.thread, None)
-        if executing is not None and executing == (key, True):
-            return None  # the second event of one execve(2), of which the first was allowed
+        if executing == (key, True):
+            # The second event of one execve(2), of which the first was allowed; unless a writer came in between.
+            if self._kept.get(key) is not None:
+                return None
+            by = processes.program(event.thread)
+            return Asked(event.descriptor, key, uses.EXEC, event.thread, by, judging.path_of(event.descriptor), time.monotonic())
         by = processes.program(event.thread)
         path = judging.path_of(event.descriptor)
         use = uses.of_open(event.descriptor, path, event.thread, by, self._bench.rules)
@@ -193,6 +194,13 @@ class Loop:
             # A descriptor of its own would be another open file, with another lease: this one is kept as it is.
             self._judges.submit(judging.Task(asked.key, asked.descriptor, asked.path))
 
+    def _decided(self, facts: Any, asked: Asked) -> Answer:  # noqa: ANN401 - the examiner's own
+        try:
+            return self._bench.decide(facts, asked)
+        except Exception as error:  # noqa: BLE001 - a mistake of ours must not end the one who answers
+            self.counters.failed += 1
+            return self._bench.without_facts(asked, "failed", f"{type(error).__name__}: {error}")
+
     # --- answers
 
     def _pass(self, descriptor: int) -> None:
@@ -201,6 +209,7 @@ class Loop:
         self.counters.passed += 1
 
     def _settle(self, asked: Asked, answer: Answer, facts: Any, *, close: bool = True) -> None:  # noqa: ANN401
+        self._bench.told(asked, answer, facts)  # first, while the one who asks still waits and can be looked at
         self._group.answer(asked.descriptor, allow=answer.allow)
         if close:
             os.close(asked.descriptor)
@@ -212,7 +221,6 @@ class Loop:
             self.counters.allowed += 1
         else:
             self.counters.denied += 1
-        self._bench.told(asked, answer, facts)
 
     def _results(self) -> None:
         if self._judges is None:
@@ -231,7 +239,7 @@ class Loop:
                 self._settle(asked, self._bench.without_facts(asked, why, looked.error), None, close=False)
             self._close(looked, waiting)
             return
-        answers = [(asked, self._bench.decide(looked.facts, asked)) for asked in waiting]
+        answers = [(asked, self._decided(looked.facts, asked)) for asked in waiting]
         kept = looked.leased and leases.held(looked.descriptor)
         if looked.leased and not kept:  # a writer came since: nothing is known any more
             self.counters.written += 1
@@ -262,11 +270,10 @@ class Loop:
 
     def _broken(self) -> None:
         for descriptor in self._breaks.read():
-            found = self._kept.all_broken() if descriptor is None else [self._kept.broken(descriptor)]
-            for each in found:
-                if each is not None:
-                    self.counters.broken += 1
-                    self._releasing(*each)
+            if descriptor is None:
+                self._kept.all_broken()
+            elif self._kept.broken(descriptor):
+                self.counters.broken += 1
 
     def _overdue(self) -> None:
         """Answer who has waited too long; what is found out about the file comes too late for them, not for others."""
@@ -285,7 +292,3 @@ class Loop:
         for asked in waiting[1:]:  # the first one's is being looked at
             os.close(asked.descriptor)
 
-
-def _release(_: Key, descriptor: int) -> None:
-    leases.give_back(descriptor)
-    os.close(descriptor)

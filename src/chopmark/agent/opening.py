@@ -39,8 +39,8 @@ def opened(sources: Sources) -> World:
     policy = loading.load(
         sources.policy, now, signers=sources.signers, remember=True, mode=Mode(sources.mode) if sources.mode else None
     )
-    names = sources.stores or policy.main.stores or ("corp?",)
-    trusted = store.load(names)
+    names = sources.stores or policy.main.stores
+    trusted = store.load(names) if names else store.Store(())  # a policy of digests believes nobody
     lists = crl.CrlSource(sources.crls)
     besides = Besides(blocklists=blocklist.load(sources.blocklists) if _has_blocklists(sources) else ())
     revocation = sources.revocation or policy.main.revocation or PREFER

@@ -8,7 +8,7 @@ import platform
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 _ARGUMENTS_MAX = 64 * 1024
 """Bytes of a command line that are looked at."""
@@ -67,8 +67,8 @@ def names(thread: int, device: int, inode: int) -> bool:
     return False
 
 
-def only_writes(thread: int) -> bool:
-    """Whether the waiting thread opens a file for nothing but writing: what is not read is not run.
+def access(thread: int) -> int | None:
+    """How the waiting thread opens a file: os.O_RDONLY, O_WRONLY or O_RDWR; None when that cannot be known.
 
     The flags are in a register of a thread that is stopped in the system call, so that nobody can change them; those of
     openat2(2) and io_uring(7) are in memory, and are not believed.
@@ -76,13 +76,12 @@ def only_writes(thread: int) -> bool:
     try:
         with open(f"/proc/{thread}/syscall", "rb") as file:
             words = file.read(256).split()
-        number = int(words[0])
-        place = _OPENS.get(number)
+        place = _OPENS.get(int(words[0]))
         if place is None:
-            return False
-        return place < 0 or int(words[1 + place], 16) & _ACCESS == os.O_WRONLY
+            return None
+        return os.O_WRONLY if place < 0 else int(words[1 + place], 16) & _ACCESS
     except (OSError, ValueError, IndexError):
-        return False
+        return None
 
 
 class Status(NamedTuple):
@@ -125,38 +124,97 @@ def running() -> Iterator[int]:
             yield int(name)
 
 
-def holders(device: int, inode: int, apart_from: frozenset[int]) -> list[int]:
-    """Processes that have a file open, or mapped as code."""
-    return [
-        process
-        for process in running()
-        if process not in apart_from and (_has_open(process, device, inode) or maps(process, device, inode))
-    ]
+_KERNEL_THREAD = 0x00200000
+"""PF_KTHREAD among the flags of proc_pid_stat(5)."""
+_ENTERING = frozenset({"x86_64": (2, 59, 85, 257, 322, 425, 426, 437), "aarch64": (56, 221, 281, 425, 426, 437)}.get(
+    platform.machine(), ()
+))  # fmt: skip
+"""The system calls that open and execute."""
 
 
-def _has_open(process: int, device: int, inode: int) -> bool:
-    folder = f"/proc/{process}/fd/"
+def unsettled() -> dict[int, int]:
+    """Threads that may be on their way into a file: running, ready to run, or waiting within an opening system call.
+
+    With the time that each has had on a processor, in nanoseconds.
+    """
+    own, found = os.getpid(), {}
+    for process in running():
+        if process == own:
+            continue
+        try:
+            threads = os.listdir(f"/proc/{process}/task")
+        except OSError:
+            continue
+        for thread in map(int, threads):
+            if _is_unsettled(thread):
+                found[thread] = _ran(thread)
+    return found
+
+
+def _is_unsettled(thread: int) -> bool:
+    try:
+        with open(f"/proc/{thread}/stat", "rb") as file:
+            words = file.read().rpartition(b")")[2].split()
+        if int(words[6]) & _KERNEL_THREAD:
+            return False
+        if words[0] == b"R":
+            return True
+        with open(f"/proc/{thread}/syscall", "rb") as file:
+            number = file.read(16).split()[0]
+        if not number.isdigit():
+            return True  # it has begun to run meanwhile
+        return int(number) in _ENTERING and not _waits_for_lease(thread)
+    except (OSError, ValueError, IndexError):
+        return False
+
+
+def _waits_for_lease(thread: int) -> bool:
+    """Whether it is the writer itself, who waits for us."""
+    if access(thread) in (os.O_WRONLY, os.O_RDWR):
+        return True
+    try:
+        with open(f"/proc/{thread}/wchan", "rb") as file:
+            return b"break_lease" in file.read(64)
+    except OSError:
+        return False
+
+
+def _ran(thread: int) -> int:
+    try:
+        with open(f"/proc/{thread}/schedstat", "rb") as file:
+            return int(file.read().split()[0])
+    except (OSError, ValueError, IndexError):
+        return 0
+
+
+def settled(thread: int, had: int, enough: int) -> bool:
+    """Whether a thread has got through since: gone, waiting for something else, or `enough` nanoseconds at work."""
+    return _ran(thread) - had >= enough or not _is_unsettled(thread)
+
+
+def users(files: Collection[tuple[int, int]], apart_from: frozenset[int]) -> dict[tuple[int, int], list[int]]:
+    """The processes that have one of these files (device and inode) open, or mapped as code."""
+    found: dict[tuple[int, int], list[int]] = {}
+    inodes = {inode for _, inode in files}
+    for process in running():
+        if process not in apart_from:
+            for each in _opened(process, files, inodes) | (code(process).keys() & set(files)):
+                found.setdefault(each, []).append(process)
+    return found
+
+
+def _opened(process: int, files: Collection[tuple[int, int]], inodes: set[int]) -> set[tuple[int, int]]:
+    folder, found = f"/proc/{process}/fd/", set()
     try:
         descriptors = os.listdir(folder)
     except OSError:
-        return False
+        return found
     for each in descriptors:
         with contextlib.suppress(OSError):
             state = os.stat(folder + each)
-            if state.st_ino == inode and state.st_dev == device:
-                return True
-    return False
-
-
-def maps(process: int, device: int, inode: int) -> bool:
-    """Whether a process has a file mapped as code."""
-    wanted = f" {inode} ".encode()
-    place = f"{os.major(device):02x}:{os.minor(device):02x}".encode()
-    try:
-        with open(f"/proc/{process}/maps", "rb") as file:
-            return any(wanted in line and line.split()[3] == place and b"x" in line.split()[1] for line in file)
-    except (OSError, IndexError):
-        return False
+            if state.st_ino in inodes and (state.st_dev, state.st_ino) in files:
+                found.add((state.st_dev, state.st_ino))
+    return found
 
 
 def code(process: int) -> dict[tuple[int, int], str]:

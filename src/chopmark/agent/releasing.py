@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.agent import leases, processes
 from chopmark.core import limits
@@ -16,10 +16,16 @@ if TYPE_CHECKING:
     from chopmark.agent.kept import Key
 
 
-class _Wanted(NamedTuple):
-    key: Key
-    descriptor: int
-    since: float
+class _Wanted:
+    """A lease to give back. `entering` are threads that may have been let in and do not show yet."""
+
+    __slots__ = ("descriptor", "entering", "key", "since")
+
+    def __init__(self, key: Key, descriptor: int) -> None:
+        self.key = key
+        self.descriptor = descriptor
+        self.since = time.monotonic()
+        self.entering: dict[int, int] = {}
 
 
 class Releasing(threading.Thread):
@@ -34,14 +40,14 @@ class Releasing(threading.Thread):
     def __init__(self, changed: Callable[[Key, list[int]], None]) -> None:
         super().__init__(name="releasing", daemon=True)
         self._changed = changed
-        self._wanted: list[_Wanted] = []
+        self._new: list[_Wanted] = []
         self._condition = threading.Condition()
         self._ending = False
 
     def release(self, key: Key, descriptor: int) -> None:
         """Give a lease back as soon as nobody uses the file. For any thread."""
         with self._condition:
-            self._wanted.append(_Wanted(key, descriptor, time.monotonic()))
+            self._new.append(_Wanted(key, descriptor))
             self._condition.notify()
 
     def end(self) -> None:
@@ -51,33 +57,51 @@ class Releasing(threading.Thread):
             self._condition.notify()
 
     def run(self) -> None:
-        """Look again and again, soon at first and then less often."""
+        """Look again and again: at once where a writer waits, less and less often where none does."""
+        pause = limits.GUARD_GRACE_SECONDS
+        wanted: list[_Wanted] = []
         while True:
             with self._condition:
-                while not self._wanted and not self._ending:
-                    self._condition.wait()
-                wanted, self._wanted = self._wanted, []
+                if not self._new and not self._ending:
+                    self._condition.wait(pause if wanted else None)
+                new, self._new = self._new, []
                 ending = self._ending
-            # Somebody whom the kernel let in a moment ago may not have got the descriptor yet that we would see.
-            time.sleep(0 if ending else limits.GUARD_GRACE_SECONDS)
-            left = [each for each in wanted if not ending and self._must_wait(each)]
             if ending:
-                for each in wanted:
+                for each in wanted + new:
                     _give_back(each.descriptor)
                 return
-            with self._condition:
-                self._wanted += left
+            if new:
+                entering = processes.unsettled()
+                for each in new:
+                    each.entering = dict(entering)
+            wanted = self._left(wanted + new)
+            waited_for = any(not leases.held(each.descriptor) for each in wanted)
+            pause = limits.GUARD_GRACE_SECONDS if new or waited_for else min(pause * 2, limits.GUARD_LOOK_SECONDS)
 
-    def _must_wait(self, wanted: _Wanted) -> bool:
-        """Whether to look again; if not, the lease is given back."""
-        using = processes.holders(*wanted.key, frozenset({os.getpid()}))
-        late = time.monotonic() - wanted.since > limits.GUARD_HOLD_SECONDS
-        if using and not late:
-            return True
-        _give_back(wanted.descriptor)
-        if using:
-            self._changed(wanted.key, using)
-        return False
+    def _left(self, wanted: list[_Wanted]) -> list[_Wanted]:
+        """Those that must still wait; the leases of the others are given back.
+
+        Whoever was let in before we were asked again is either through, and holds the file for everybody to see, or is
+        still on the way: then they are running, or waiting for a processor, or within the system call.
+        """
+        enough = limits.GUARD_ENTERING_NANOSECONDS
+        arrived = {}
+        for each in wanted:
+            for thread, had in list(each.entering.items()):
+                if arrived.setdefault((thread, had), processes.settled(thread, had, enough)):
+                    del each.entering[thread]
+        used = processes.users({each.key for each in wanted if not each.entering}, frozenset({os.getpid()}))
+        left = []
+        for each in wanted:
+            using = used.get(each.key, [])
+            late = time.monotonic() - each.since > limits.GUARD_HOLD_SECONDS and not leases.held(each.descriptor)
+            if (using or each.entering) and not late:
+                left.append(each)
+                continue
+            _give_back(each.descriptor)
+            if using:
+                self._changed(each.key, using)
+        return left
 
 
 def _give_back(descriptor: int) -> None:

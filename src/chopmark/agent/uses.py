@@ -56,11 +56,20 @@ def of_open(descriptor: int, path: str, thread: int, by: Program, rules: Rules) 
 
     A shell takes anything for a script, also from where its input was redirected, so all that a shell opens for reading
     is one. Other interpreters also read data: what counts is what begins or is called like a script, or is named on the
-    command line. The dynamic loader, run as a program, runs what it opens.
+    command line; what they open for writing they do not run. The dynamic loader, run as a program, runs what it opens.
     """
     kind = interpreter(by.name, rules)
     if not kind and not rules.strict:
         return ""
+    use = _of_content(descriptor, path, thread, kind, rules)
+    if not use:
+        return ""
+    access = processes.access(thread)
+    writes = access == os.O_WRONLY or (access == os.O_RDWR and kind == "language")
+    return "" if writes else use
+
+
+def _of_content(descriptor: int, path: str, thread: int, kind: str, rules: Rules) -> str:
     head = os.pread(descriptor, _HEAD, 0)
     if head.startswith(_ELF):
         if kind == "loader":
@@ -68,11 +77,12 @@ def of_open(descriptor: int, path: str, thread: int, by: Program, rules: Rules) 
         return LIBRARY if rules.strict or kind == "language" else ""
     if not kind:
         return ""
-    if kind == "shell" or rules.strict:
-        return "" if processes.only_writes(thread) else SCRIPT
-    if head.startswith(b"#!") or os.path.splitext(path)[1].lower() in _SUFFIXES or _named(descriptor, thread):
-        return "" if processes.only_writes(thread) else SCRIPT
-    return ""
+    is_script = kind == "shell" or rules.strict or head.startswith(b"#!") or _suffix(path) or _named(descriptor, thread)
+    return SCRIPT if is_script else ""
+
+
+def _suffix(path: str) -> bool:
+    return os.path.splitext(path)[1].lower() in _SUFFIXES
 
 
 def _named(descriptor: int, thread: int) -> bool:

@@ -32,6 +32,7 @@ VERBS = {
     "store": "show and change the trust stores",
     "evidence": "show certificates, lists and answers at hand, and their age",
     "blocklist": "say what is never to be trusted: certificates, keys, files, drivers",
+    "guard": "keep code that the policy does not allow from running",
     "demo": "the whole story on real files: sign, attack, revoke, verify",
 }
 

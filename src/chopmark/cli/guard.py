@@ -95,12 +95,10 @@ def _status(args: Namespace) -> int:
 
 
 def _shown(facts: dict[str, Any]) -> list[str]:
-    from chopmark.core import clock
-
     lines = [
         f"mode       {facts['mode']}",
         f"policy     {output.clean(facts['policy'])}",
-        f"since      {clock.show(clock.from_seconds(facts['since']))}",
+        f"since      {facts['since']}",
     ]
     for mount in facts["protected"]:
         loose = "  (no leases: judged each time)" if mount["place"] in facts["unleased"] else ""

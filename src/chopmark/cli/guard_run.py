@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from functools import partial
@@ -110,6 +111,7 @@ def run(args: Namespace) -> int:
     from chopmark.agent import events, fanotify, holder, leases
     from chopmark.net import notify
 
+    gc.enable()  # turned off for processes that end soon
     settings = _settings(args)
     sinks = [events.sink(name) for name in words(setting(args.events, TABLE, "events", default=[]))]
     leases.block()

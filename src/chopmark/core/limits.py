@@ -525,8 +525,10 @@ GUARD_UNTRUSTED_SECONDS = 2.0
 """The same for any other content: a signature or a catalog may come at any moment."""
 GUARD_CONTEXT_SECONDS = 60.0
 """The time of a check is at most so old."""
-GUARD_GRACE_SECONDS = 0.02
-"""Before anybody looks who uses a file that a writer waits for: who was let in may not show yet."""
+GUARD_GRACE_SECONDS = 0.005
+"""Between two looks at who uses a file that a writer waits for."""
+GUARD_ENTERING_NANOSECONDS = 1_000_000
+"""Time at work in which a thread gets from the answer to holding the file; it takes some microseconds."""
 GUARD_HOLD_SECONDS = 30.0
 """A writer waits for those who use the file; the kernel ends it after lease-break-time, 45 s unless set otherwise."""
 GUARD_TICK_MS = 500

@@ -72,6 +72,12 @@ def beside(artifact: Artifact, apart_from: Format) -> list[Format]:
     ]
 
 
+@cache
+def suffixes_beside() -> tuple[str, ...]:
+    """What files are called, behind a file's own name, that may have signatures of it."""
+    return tuple(dict.fromkeys(each for format_ in formats().values() for each in _places(format_)))
+
+
 def _places(format_: Format) -> tuple[str, ...]:
     suffix = getattr(format_, "companion", "")
     places: tuple[str, ...] = getattr(format_, "companions", (suffix,) if suffix else ())
