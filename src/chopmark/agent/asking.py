@@ -32,7 +32,12 @@ def may_run(descriptor: int) -> bool:
     """Whether the kernel would run the file behind a descriptor. Raises CannotAskError, OSError."""
     none = (ctypes.c_char_p * 1)(None)
     given = _libc.syscall(
-        ctypes.c_long(_EXECVEAT), ctypes.c_int(descriptor), b"", none, none, ctypes.c_int(AT_EMPTY_PATH | AT_EXECVE_CHECK)
+        ctypes.c_long(_EXECVEAT),
+        ctypes.c_int(descriptor),
+        b"",
+        none,
+        none,
+        ctypes.c_int(AT_EMPTY_PATH | AT_EXECVE_CHECK),
     )
     if given == 0:
         return True
@@ -54,4 +59,4 @@ def restrict(*, interactive: bool = False) -> bool:
     if not interactive:
         bits |= EXEC_DENY_INTERACTIVE | EXEC_DENY_INTERACTIVE_LOCKED
     held = _libc.prctl(_PR_GET_SECUREBITS, 0, 0, 0, 0)
-    return held >= 0 and _libc.prctl(_PR_SET_SECUREBITS, ctypes.c_ulong(held | bits), 0, 0, 0) == 0
+    return bool(held >= 0 and _libc.prctl(_PR_SET_SECUREBITS, ctypes.c_ulong(held | bits), 0, 0, 0) == 0)

@@ -47,7 +47,9 @@ def _group() -> Symptom:
     try:
         group = fanotify.Group()
     except OSError as error:
-        return Symptom(name, Outcome.NO, error.strerror or "", "run as root, on a kernel with FANOTIFY_ACCESS_PERMISSIONS")
+        return Symptom(
+            name, Outcome.NO, error.strerror or "", "run as root, on a kernel with FANOTIFY_ACCESS_PERMISSIONS"
+        )
     group.close()
     return Symptom(name, Outcome.OK, f"there (Linux {platform.release()})")
 
@@ -61,7 +63,9 @@ def _rights() -> Iterator[Symptom]:
         held = 0
     missing = [name for name, bit in _CAPABILITIES.items() if not held >> bit & 1]
     if missing:
-        yield Symptom("capabilities", Outcome.NO, f"missing: {', '.join(missing)}", "run as root, or grant them to the unit")
+        yield Symptom(
+            "capabilities", Outcome.NO, f"missing: {', '.join(missing)}", "run as root, or grant them to the unit"
+        )
     else:
         yield Symptom("capabilities", Outcome.OK, ", ".join(_CAPABILITIES))
 
@@ -92,7 +96,13 @@ def _at_least(least: int) -> Callable[[str], bool]:
 
 
 def _setting(
-    root: str, setting: str, what: str, good: tuple[str, ...] | Callable[[str], bool], wanted: str, *, optional: bool = False
+    root: str,
+    setting: str,
+    what: str,
+    good: tuple[str, ...] | Callable[[str], bool],
+    wanted: str,
+    *,
+    optional: bool = False,
 ) -> Symptom:
     dotted = setting.replace("/", ".")
     value = _read(root, setting)
@@ -110,7 +120,9 @@ def _lockdown(root: str) -> Symptom:
         with open(os.path.join(root, "sys/kernel/security/lockdown"), encoding="ascii", errors="replace") as file:
             modes = file.read().strip()
     except OSError:
-        return Symptom(name, Outcome.INFO, "not on this kernel: root can change what runs", "boot with lockdown=integrity")
+        return Symptom(
+            name, Outcome.INFO, "not on this kernel: root can change what runs", "boot with lockdown=integrity"
+        )
     if "[none]" in modes:
         return Symptom(name, Outcome.INFO, "off: root can change what runs", "boot with lockdown=integrity")
     return Symptom(name, Outcome.OK, modes)
@@ -132,7 +144,9 @@ def _mount(folder: str, there: list[mounts.Mount]) -> Symptom:
     if mount.remote or not mount.has_files:
         return Symptom(folder, Outcome.NO, f"{mount.kind} cannot be protected", "mount it noexec")
     if not mount.leased or not _leases(folder):
-        return Symptom(folder, Outcome.NO, f"no leases on {mount.kind}: writers are not seen in time", "use ext4, xfs or tmpfs")
+        return Symptom(
+            folder, Outcome.NO, f"no leases on {mount.kind}: writers are not seen in time", "use ext4, xfs or tmpfs"
+        )
     return Symptom(folder, Outcome.OK, f"{mount.kind} on {mount.place}")
 
 
@@ -161,7 +175,11 @@ def _loose(folders: list[str], there: list[mounts.Mount]) -> Iterator[Symptom]:
     """File systems that are not protected and on which programs may run."""
     protected = {found.device for folder in folders if (found := mounts.of(folder, there)) is not None}
     open_ = sorted(
-        {mount.place for mount in there if mount.has_files and mount.device not in protected and not _noexec(mount.place)}
+        {
+            mount.place
+            for mount in there
+            if mount.has_files and mount.device not in protected and not _noexec(mount.place)
+        }
     )
     if open_:
         shown = ", ".join(open_[:6]) + (f" and {len(open_) - 6} more" if len(open_) > 6 else "")  # noqa: PLR2004 - a line

@@ -1,4 +1,4 @@
-"""The event stream: what was allowed, denied or would have been, to whoever wants to know, never on the answering path."""
+"""The event stream: what was denied, or would have been, to whoever wants to know; never on the answering path."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class Lines:
     """JSON, one event a line, appended to a file or written to a descriptor."""
 
     def __init__(self, path: str) -> None:
-        """`-` is standard output. Raises UsageError."""
+        """Open it; `-` is standard output. Raises UsageError."""
         try:
             flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOCTTY
             self._descriptor = os.dup(1) if path == "-" else os.open(path, flags, 0o640)
@@ -44,7 +44,7 @@ class Lines:
             raise UsageError(f"{path}: {os.strerror(error.errno or 0)}") from None
 
     def write(self, event: dict[str, Any]) -> None:
-        """One whole line by one write(2), so that two writers do not mix."""
+        """One line, whole, so that those of two writers do not mix."""
         os.write(self._descriptor, json.dumps(event, separators=(",", ":")).encode() + b"\n")
 
 
@@ -52,7 +52,7 @@ class Journal:
     """The native protocol of systemd-journald: fields, each with its length where it has a line break."""
 
     def __init__(self, address: str = JOURNAL) -> None:
-        """Raises OSError when there is no journal."""
+        """Connect. Raises OSError when there is no journal."""
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         self._socket.setblocking(False)  # noqa: FBT003 - the only way to call it
         self._socket.connect(address)
@@ -79,7 +79,7 @@ class Syslog:
     """RFC 5424 lines to the local daemon, with the facts as structured data."""
 
     def __init__(self, address: str = SYSLOG) -> None:
-        """Raises OSError when nobody listens."""
+        """Connect. Raises OSError when nobody listens."""
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC)
         self._socket.setblocking(False)  # noqa: FBT003 - the only way to call it
         self._socket.connect(address)

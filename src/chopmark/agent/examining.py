@@ -28,7 +28,7 @@ class Forgotten(NamedTuple):
     """What a change of the world touched: which verdicts, and how many were dropped."""
 
     touched: Callable[[FileFacts], bool]
-    count: int
+    verdicts: int
 
 
 class Examination:
@@ -56,7 +56,7 @@ class Examination:
         known = self._memory.get(key)
         if known is None:
             with self._turn:
-                known = self._memory.get(key) or self._checked(artifact, key, sha256)
+                known = self._memory.get(key) or self._checked(artifact, key)
         self._memory.seen(state.st_dev, state.st_ino, key, path)
         return known
 
@@ -94,7 +94,7 @@ class Examination:
                 beside.append((suffix, hashlib.sha256(data).hexdigest()))
         return records.key(sha256, format_name, beside)
 
-    def _checked(self, artifact: Artifact, key: str, sha256: str) -> FileFacts:
+    def _checked(self, artifact: Artifact, key: str) -> FileFacts:
         context = self._current()
         try:
             verdict = check.check(artifact, context)

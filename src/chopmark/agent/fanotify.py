@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# fanotify_init(2)
+# Of a group, fanotify_init
 CLASS_CONTENT = 0x00000004
 CLOEXEC = 0x00000001
 NONBLOCK = 0x00000002
@@ -21,7 +21,7 @@ UNLIMITED_QUEUE = 0x00000010
 UNLIMITED_MARKS = 0x00000020
 REPORT_TID = 0x00000100
 
-# fanotify_mark(2)
+# Of marks, fanotify_mark
 MARK_ADD = 0x00000001
 MARK_REMOVE = 0x00000002
 MARK_IGNORED_MASK = 0x00000020

@@ -13,8 +13,8 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chopmark.agent import fanotify, judging, kept, leases, loop, memory, mounts, processes, releasing, uses, watching
-from chopmark.agent.examining import Examination
 from chopmark.agent.deciding import Decider
+from chopmark.agent.examining import Examination
 from chopmark.core import clock, limits
 from chopmark.core.errors import ChopmarkError, UsageError
 
@@ -33,8 +33,9 @@ class Settings(NamedTuple):
     """How to guard.
 
     `folders` say which file systems; `load` gives the world as it is now (raises ChopmarkError); `rules` how much is
-    judged, `scripts` whether opens are judged at all and not only executions; `failing_open` what becomes of questions that could not be answered; `kill` whether processes are ended whose files
-    are no longer allowed; `state` is a folder for the database (empty: none), `control` the path of a socket.
+    judged, `scripts` whether opens are judged at all and not only executions; `failing_open` what becomes of questions
+    that could not be answered (None: as the mode says); `kill` whether processes are ended whose files are no longer
+    allowed; `state` is a folder for the database (empty: none), `control` the path of a socket.
     """
 
     folders: tuple[str, ...]
@@ -62,7 +63,9 @@ class Guard:
         self._released: set[int] = set()
         world = settings.load()
         preload()
-        self.memory = memory.Memory(os.path.join(settings.state, "verdicts.db") if settings.state else "", self._trouble)
+        self.memory = memory.Memory(
+            os.path.join(settings.state, "verdicts.db") if settings.state else "", self._trouble
+        )
         self.examination = Examination(world, self.memory)
         self.decider = Decider(world, settings, stream)
         self.releasing = releasing.Releasing(self._changed_under)
@@ -217,7 +220,7 @@ class Guard:
 
         self.loop.order(take_over)
         done.wait(limits.GUARD_ANSWER_SECONDS)
-        self.stream.say("reloaded", detail=f"{forgotten.count} verdicts dropped")
+        self.stream.say("reloaded", detail=f"{forgotten.verdicts} verdicts dropped")
         self.look_at_running()
 
     def look_at_running(self) -> None:

@@ -92,17 +92,21 @@ class Holder:
                 if number == signal.SIGHUP and self._worker:
                     os.kill(self._worker, signal.SIGHUP)
             status = self._reaped()
-            if status is not None:
-                if not self._was_ready and self._failures == 0 and os.WIFEXITED(status):
-                    return os.WEXITSTATUS(status)  # it said what is wrong
-                self._recover()
-            elif self._worker and time.monotonic() - self._heard > limits.GUARD_HUNG_SECONDS:
-                os.kill(self._worker, signal.SIGKILL)  # stopped, or stuck: everybody waits for it
-                self._heard = time.monotonic()
-            if not self._worker:
-                self._stand_in()
-                if time.monotonic() >= self._again:
-                    self._start()
+            if status is not None and not self._was_ready and os.WIFEXITED(status):
+                return os.WEXITSTATUS(status)  # it said what is wrong
+            self._care(dead=status is not None)
+
+    def _care(self, *, dead: bool) -> None:
+        """See that there is a worker, and that it answers."""
+        if dead:
+            self._recover()
+        elif self._worker and time.monotonic() - self._heard > limits.GUARD_HUNG_SECONDS:
+            os.kill(self._worker, signal.SIGKILL)  # stopped, or stuck: everybody waits for it
+            self._heard = time.monotonic()
+        if not self._worker:
+            self._stand_in()
+            if time.monotonic() >= self._again:
+                self._start()
 
     def _wait(self, reading: int) -> None:
         watched = [reading] if self._line is None else [reading, self._line.fileno()]
@@ -153,7 +157,7 @@ class Holder:
         return status if gone else None
 
     def _recover(self) -> None:
-        """The worker is dead. Its leases are gone, so nothing may be ignored any more; whoever it owed an answer gets one."""
+        """The worker is dead and its leases are gone: ignore nothing any more, and answer whom it owed an answer."""
         self._worker = 0
         if self._line is not None:
             self._line.close()
@@ -210,7 +214,8 @@ def watch(group: Group, worker: int, again: list[str]) -> NoReturn:
     poll.poll()
     settle(group, allow=False)
     os.set_inheritable(group.descriptor, True)  # noqa: FBT003 - the only way to call it
-    os.execve(again[0], again, {**os.environ, "CHOPMARK_GUARD_GROUP": str(group.descriptor)})
+    environment = {**os.environ, "CHOPMARK_GUARD_GROUP": str(group.descriptor)}
+    os.execve(again[0], again, environment)  # noqa: S606 - what was started, again
 
 
 def inherited() -> Group | None:

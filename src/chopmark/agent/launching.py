@@ -8,6 +8,7 @@ import io
 import os
 import runpy
 import sys
+from collections.abc import Callable
 from importlib import machinery
 from typing import TYPE_CHECKING, Any
 
@@ -15,9 +16,9 @@ from chopmark.agent import asking
 from chopmark.core.errors import RefusedError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-Check = Callable[[int, str], str] if TYPE_CHECKING else Any
+Check = Callable[[int, str], str]
 """Says why the file behind a descriptor must not run; nothing when it may."""
 
 
@@ -49,20 +50,20 @@ def execute(program: str, script: str, arguments: Sequence[str], check: Check | 
     descriptor = opened(script, check)
     os.set_inheritable(descriptor, True)  # noqa: FBT003 - the only way to call it
     asking.restrict()
-    os.execvp(program, [program, f"/proc/self/fd/{descriptor}", *arguments])
+    os.execvp(program, [program, f"/proc/self/fd/{descriptor}", *arguments])  # noqa: S606 - starting it is what was asked for
 
 
 def start(program: str, arguments: Sequence[str]) -> None:
     """Become a program, with interpreters below it told to ask. Raises OSError."""
     asking.restrict()
-    os.execvp(program, [program, *arguments])
+    os.execvp(program, [program, *arguments])  # noqa: S606 - starting it is what was asked for
 
 
 def _hook(check: Check | None) -> None:
     """Have all code that this interpreter imports opened by `opened`.
 
     The import system opens sources, bytecode and archives by io.open_code, which is made for this; its own hook can be
-    set from C alone, so the function itself is replaced. Bytecode without a source is not opened by it, hence the loader.
+    set from C alone, so the function itself is replaced. Bytecode without a source is opened otherwise, by its loader.
     """
 
     def open_code(path: str) -> io.BytesIO:
@@ -72,7 +73,7 @@ def _hook(check: Check | None) -> None:
     def get_data(_: object, path: str) -> bytes:
         return open_code(path).getvalue()
 
-    _io.open_code = io.open_code = open_code  # type: ignore[assignment]
+    _io.open_code = io.open_code = open_code
     machinery.SourcelessFileLoader.get_data = get_data  # type: ignore[method-assign,assignment]
 
 

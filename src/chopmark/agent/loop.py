@@ -64,15 +64,14 @@ class Bench(Protocol):
 class Counters:
     """What happened since the start."""
 
-    __slots__ = ("allowed", "broken", "denied", "failed", "known", "late", "looked", "passed", "written")
-
     def __init__(self) -> None:
-        for name in self.__slots__:
-            setattr(self, name, 0)
+        self.allowed = self.denied = self.passed = 0
+        self.known = self.looked = self.broken = 0
+        self.written = self.failed = self.late = 0
 
     def as_dict(self) -> dict[str, int]:
         """By name."""
-        return {name: getattr(self, name) for name in self.__slots__}
+        return dict(vars(self))
 
 
 class Loop:
@@ -178,7 +177,9 @@ class Loop:
             if self._kept.get(key) is not None:
                 return None
             by = processes.program(event.thread)
-            return Asked(event.descriptor, key, uses.EXEC, event.thread, by, judging.path_of(event.descriptor), time.monotonic())
+            return Asked(
+                event.descriptor, key, uses.EXEC, event.thread, by, judging.path_of(event.descriptor), time.monotonic()
+            )
         by = processes.program(event.thread)
         path = judging.path_of(event.descriptor)
         use = uses.of_open(event.descriptor, path, event.thread, by, self._bench.rules)
@@ -291,4 +292,3 @@ class Loop:
     def _close_but_first(self, waiting: list[Asked]) -> None:
         for asked in waiting[1:]:  # the first one's is being looked at
             os.close(asked.descriptor)
-

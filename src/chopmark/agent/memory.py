@@ -12,7 +12,7 @@ import sqlite3
 import threading
 import time
 from collections import OrderedDict
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chopmark.agent import records
 from chopmark.core import limits
@@ -86,7 +86,9 @@ class Memory:
         database.execute("PRAGMA journal_mode = WAL")
         database.execute("PRAGMA synchronous = NORMAL")
         if database.execute("PRAGMA user_version").fetchone()[0] not in (0, _VERSION):
-            database.executescript("DROP TABLE IF EXISTS verdict; DROP TABLE IF EXISTS file; DROP TABLE IF EXISTS input")
+            database.executescript(
+                "DROP TABLE IF EXISTS verdict; DROP TABLE IF EXISTS file; DROP TABLE IF EXISTS input"
+            )
         database.executescript(_SCHEMA)
         database.execute(f"PRAGMA user_version = {_VERSION}")
         if path != ":memory:":
@@ -164,7 +166,7 @@ class Memory:
             if facts is not None:
                 yield key, Known(facts, until)
 
-    def _asked(self, question: str, values: tuple[object, ...] = ()) -> list[tuple[str, ...]]:
+    def _asked(self, question: str, values: tuple[object, ...] = ()) -> list[tuple[Any, ...]]:
         if self._database is None:
             return []
         try:
@@ -202,4 +204,3 @@ class Memory:
         if now - self._troubled > limits.GUARD_NOTICE_SECONDS or not self._troubled:
             self._troubled = now
             self._trouble(f"the database of verdicts: {error}; the guard goes on without it")
-

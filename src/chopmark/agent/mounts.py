@@ -7,11 +7,49 @@ import re
 from typing import NamedTuple
 
 _WITHOUT_FILES = frozenset(
-    "proc sysfs devpts devtmpfs cgroup cgroup2 mqueue debugfs tracefs securityfs pstore bpf configfs fusectl binfmt_misc"
-    " efivarfs hugetlbfs nsfs rpc_pipefs autofs selinuxfs".split()
+    [
+        "proc",
+        "sysfs",
+        "devpts",
+        "devtmpfs",
+        "cgroup",
+        "cgroup2",
+        "mqueue",
+        "debugfs",
+        "tracefs",
+        "securityfs",
+        "pstore",
+        "bpf",
+        "configfs",
+        "fusectl",
+        "binfmt_misc",
+        "efivarfs",
+        "hugetlbfs",
+        "nsfs",
+        "rpc_pipefs",
+        "autofs",
+        "selinuxfs",
+    ]
 )
 """What has no programs in it."""
-_REMOTE = frozenset("nfs nfs4 cifs smb3 smbfs 9p afs ceph coda ocfs2 gfs2 lustre virtiofs glusterfs".split())
+_REMOTE = frozenset(
+    [
+        "nfs",
+        "nfs4",
+        "cifs",
+        "smb3",
+        "smbfs",
+        "9p",
+        "afs",
+        "ceph",
+        "coda",
+        "ocfs2",
+        "gfs2",
+        "lustre",
+        "virtiofs",
+        "glusterfs",
+    ]
+)
 """What others write to without our kernel knowing, and what may take for ever to answer."""
 _UNLEASED = frozenset({"overlay", "fuse", "fuseblk", "ecryptfs"})
 """What the kernel gives no lease that tells of writes to the layer below, or asks a process for."""
@@ -75,4 +113,4 @@ def below(folders: list[str], all_mounts: list[Mount]) -> list[Mount]:
 
 
 def _is_in(path: str, folder: str) -> bool:
-    return folder == "/" or path == folder or path.startswith(folder + "/")
+    return folder in ("/", path) or path.startswith(folder + "/")

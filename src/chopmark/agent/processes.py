@@ -204,7 +204,8 @@ def users(files: Collection[tuple[int, int]], apart_from: frozenset[int]) -> dic
 
 
 def _opened(process: int, files: Collection[tuple[int, int]], inodes: set[int]) -> set[tuple[int, int]]:
-    folder, found = f"/proc/{process}/fd/", set()
+    folder = f"/proc/{process}/fd/"
+    found: set[tuple[int, int]] = set()
     try:
         descriptors = os.listdir(folder)
     except OSError:

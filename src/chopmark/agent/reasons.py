@@ -14,7 +14,9 @@ WRITTEN = Reason(
     "Write it under another name, close it, and rename it.",
     techniques=("T1554", "T1036"),
 )
-FAILED = Reason("guard.failed", UNKNOWN, "The guard could not find out what the file is.", "See its event for the cause.")
+FAILED = Reason(
+    "guard.failed", UNKNOWN, "The guard could not find out what the file is.", "See its event for the cause."
+)
 LATE = Reason(
     "guard.late",
     UNKNOWN,
@@ -22,4 +24,6 @@ LATE = Reason(
     "Try again: what was found out since is remembered.",
 )
 SPARED = Reason("guard.spared", INFO, "The policy does not allow it, but it is on the list of what is never blocked.")
-GLASS = Reason("guard.glass", INFO, "The policy does not allow it, but the glass is broken: nothing is denied for a while.")
+GLASS = Reason(
+    "guard.glass", INFO, "The policy does not allow it, but the glass is broken: nothing is denied for a while."
+)

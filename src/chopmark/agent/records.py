@@ -51,13 +51,12 @@ def decoded(text: str) -> FileFacts | None:
 
 def _read(fields: dict[str, Any]) -> SealFacts:
     at = fields["signed_at"]
-    return SealFacts(
-        **{
-            **{name: sys.intern(value) if isinstance(value, str) else value for name, value in fields.items()},
-            "status": Status(fields["status"]),
-            "claims": tuple((name, value) for name, value in fields["claims"]),
-            "authorities": tuple(Authority(*each) for each in fields["authorities"]),
-            "purposes": tuple(fields["purposes"]),
-            "signed_at": dt.datetime.fromisoformat(at) if at else None,
-        }
-    )
+    known: dict[str, Any] = {
+        name: sys.intern(value) if isinstance(value, str) else value for name, value in fields.items()
+    }
+    known["status"] = Status(fields["status"])
+    known["claims"] = tuple((name, value) for name, value in fields["claims"])
+    known["authorities"] = tuple(Authority(*each) for each in fields["authorities"])
+    known["purposes"] = tuple(fields["purposes"])
+    known["signed_at"] = dt.datetime.fromisoformat(at) if at else None
+    return SealFacts(**known)

@@ -85,7 +85,7 @@ class Releasing(threading.Thread):
         still on the way: then they are running, or waiting for a processor, or within the system call.
         """
         enough = limits.GUARD_ENTERING_NANOSECONDS
-        arrived = {}
+        arrived: dict[tuple[int, int], bool] = {}
         for each in wanted:
             for thread, had in list(each.entering.items()):
                 if arrived.setdefault((thread, had), processes.settled(thread, had, enough)):

@@ -17,7 +17,9 @@ EXEC, SCRIPT, LIBRARY = "exec", "script", "library"
 _ELF = b"\x7fELF"
 _HEAD = 64
 
-_SHELL = re.compile(r"(?:ba|da|a|k|mk|z|c|tc|fi|r|rba|pdk|yash|o)?sh(?:[-.]?\d[\d.]*)?|busybox|toybox|ksh93|lksh|yash|elvish|nu|xonsh")
+_SHELL = re.compile(
+    r"(?:ba|da|a|k|mk|z|c|tc|fi|r|rba|pdk|yash|o)?sh(?:[-.]?\d[\d.]*)?|busybox|toybox|ksh93|lksh|yash|elvish|nu|xonsh"
+)
 _LANGUAGE = re.compile(
     r"(?:python|pypy|perl|ruby|jruby|lua|luajit|node|nodejs|deno|bun|php|php-cgi|php-fpm|tclsh|wish|expect|guile|pwsh|"
     r"java|mono|dotnet|Rscript|R|julia|octave|gawk|mawk|awk|sed|make|gmake|scheme|racket|groovy|erl|escript|osascript|"
@@ -25,8 +27,13 @@ _LANGUAGE = re.compile(
 )
 _LOADER = re.compile(r"ld-linux[\w-]*\.so\.\d|ld-musl-[\w-]+\.so\.\d|ld-[\d.]+\.so|ld\.so(?:\.\d)?|ld64\.so\.\d")
 _SUFFIXES = frozenset(
-    ".sh .bash .zsh .ksh .csh .fish .py .pyc .pyw .pyz .pyi .pth .pl .pm .ph .t .rb .lua .js .mjs .cjs .ts .json5 .php .phar .tcl .awk .ps1 .psm1"
-    " .psd1 .r .jl .jar .class .groovy .scm .el .elc .vim .mk .whl .egg .node .wasm".split()
+    [
+        *(".sh", ".bash", ".zsh", ".ksh", ".csh", ".fish"),
+        *(".py", ".pyc", ".pyw", ".pyz", ".pth", ".whl", ".egg"),
+        *(".pl", ".pm", ".ph", ".t", ".rb", ".lua", ".tcl", ".awk", ".php", ".phar", ".ps1", ".psm1", ".psd1"),
+        *(".js", ".mjs", ".cjs", ".ts", ".node", ".wasm"),
+        *(".r", ".jl", ".jar", ".class", ".groovy", ".scm", ".el", ".elc", ".vim", ".mk"),
+    ]
 )
 """Names of what interpreters load by themselves: `import x` opens x.py, and nobody sees x on a command line."""
 

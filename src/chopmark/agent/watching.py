@@ -84,8 +84,20 @@ class Watch:
             return
         group = os.dup(self._guard.group.descriptor)
         try:
-            command = [sys.executable, "-m", "chopmark", "guard", "hold", str(os.getpid()), str(group), "--", *sys.argv[1:]]
-            self._holder = subprocess.Popen(command, pass_fds=(group,), stdin=subprocess.DEVNULL, close_fds=True)
+            command = [
+                sys.executable,
+                "-m",
+                "chopmark",
+                "guard",
+                "hold",
+                str(os.getpid()),
+                str(group),
+                "--",
+                *sys.argv[1:],
+            ]
+            self._holder = subprocess.Popen(  # noqa: S603 - our own command line
+                command, pass_fds=(group,), stdin=subprocess.DEVNULL, close_fds=True
+            )
         except OSError as error:
             self._guard.stream.say("trouble", detail=f"no holder: {error.strerror}")
         else:

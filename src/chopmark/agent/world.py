@@ -94,7 +94,7 @@ def inputs_of(context: Context, rest: str) -> Inputs:
 
 
 def written(inputs: Inputs) -> dict[str, str]:
-    """Inputs as they are kept with the verdicts. Catalogs are kept by a digest: a change of one touches what it lists."""
+    """Inputs as they are kept with the verdicts: of catalogs and lists only a digest."""
     return {
         "anchors": " ".join(sorted(inputs.anchors)),
         "rest": inputs.rest,
@@ -111,11 +111,15 @@ def since(old: dict[str, str], new: Inputs) -> Callable[[FileFacts], bool] | Non
     """`touched`, from what was written; of a catalog that was another one nobody knows what it listed."""
     catalogs = {name.removeprefix("catalog "): value for name, value in old.items() if name.startswith("catalog ")}
     now = {name: _fingerprint(contents) for name, contents in new.catalogs}
-    lists = tuple(sorted((name.removeprefix("list "), value) for name, value in old.items() if name.startswith("list ")))
+    lists = tuple(
+        sorted((name.removeprefix("list "), value) for name, value in old.items() if name.startswith("list "))
+    )
     before = Inputs(frozenset(old.get("anchors", "").split()), lists, new.catalogs, old.get("rest", ""))
     is_touched = touched(before, new)
     if catalogs == now:
         return is_touched
-    return lambda facts: any(seal.catalog for seal in facts.seals) or (is_touched is not None and is_touched(facts)) or (
-        facts.status is not Status.TRUSTED
+    return lambda facts: (
+        any(seal.catalog for seal in facts.seals)
+        or (is_touched is not None and is_touched(facts))
+        or (facts.status is not Status.TRUSTED)
     )

@@ -41,7 +41,9 @@ def add_arguments(parser: ArgumentParser) -> None:
         if name == "events":
             action.add_argument("-f", "--follow", action="store_true", help="go on with those that come")
         if name == "top":
-            action.add_argument("-n", "--count", type=int, default=0, metavar="N", help="look N times (default: for ever)")
+            action.add_argument(
+                "-n", "--count", type=int, default=0, metavar="N", help="look N times (default: for ever)"
+            )
     release = actions.add_parser("release", help="protect a file system no more, so that it can be unmounted")
     release.add_argument("folder", metavar="DIR", help="a folder on it")
     _add_control(release)

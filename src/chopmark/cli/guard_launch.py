@@ -20,7 +20,9 @@ def add_arguments(actions: Any) -> None:  # noqa: ANN401 - argparse has no publi
     )
     _add_policy(execute_)
     execute_.add_argument("program", metavar="PROGRAM", help="what to start")
-    execute_.add_argument("arguments", nargs=REMAINDER, metavar="ARG", help="its arguments (the script's, with --script)")
+    execute_.add_argument(
+        "arguments", nargs=REMAINDER, metavar="ARG", help="its arguments (the script's, with --script)"
+    )
     python_ = actions.add_parser("python", help="run a Python script whose imports are asked about as well")
     _add_policy(python_)
     python_.add_argument("arguments", nargs=REMAINDER, metavar="SCRIPT|-m NAME", help="and its arguments")
@@ -28,7 +30,9 @@ def add_arguments(actions: Any) -> None:  # noqa: ANN401 - argparse has no publi
 
 def _add_policy(parser: Any) -> None:  # noqa: ANN401 - likewise
     parser.add_argument("--policy", metavar="F", help="decide by this policy as well, with or without a guard")
-    parser.add_argument("--catalogs", action="append", metavar="F|DIR", help="catalogs that vouch for files; repeatable")
+    parser.add_argument(
+        "--catalogs", action="append", metavar="F|DIR", help="catalogs that vouch for files; repeatable"
+    )
 
 
 def execute(args: Namespace) -> int:

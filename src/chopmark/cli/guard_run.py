@@ -46,7 +46,8 @@ LimitNOFILE=65536
 RuntimeDirectory=chopmark
 StateDirectory=chopmark
 NoNewPrivileges=yes
-CapabilityBoundingSet=CAP_SYS_ADMIN CAP_LEASE CAP_SYS_PTRACE CAP_DAC_READ_SEARCH CAP_DAC_OVERRIDE CAP_KILL CAP_SYS_RESOURCE
+CapabilityBoundingSet=CAP_SYS_ADMIN CAP_LEASE CAP_SYS_PTRACE CAP_KILL CAP_SYS_RESOURCE
+CapabilityBoundingSet=CAP_DAC_READ_SEARCH CAP_DAC_OVERRIDE CAP_SETPCAP
 # No ProtectSystem=, PrivateTmp= and their like: a mount namespace of its own would hide mounts from the guard.
 
 [Install]
@@ -79,9 +80,13 @@ def _add_run_arguments(parser: Any) -> None:  # noqa: ANN401 - likewise
     parser.add_argument(
         "--mount", action="append", metavar="DIR", help="protect the file system of this folder; may be repeated"
     )
-    parser.add_argument("--catalogs", action="append", metavar="F|DIR", help="catalogs that vouch for files; repeatable")
+    parser.add_argument(
+        "--catalogs", action="append", metavar="F|DIR", help="catalogs that vouch for files; repeatable"
+    )
     parser.add_argument("--mode", choices=("audit", "enforce", "learning"), help="instead of the policy's own")
-    parser.add_argument("--store", action="append", metavar="NAME|F", help="whom to trust, instead of the policy's stores")
+    parser.add_argument(
+        "--store", action="append", metavar="NAME|F", help="whom to trust, instead of the policy's stores"
+    )
     parser.add_argument("--crl", action="append", metavar="F", help="a CRL file; may be repeated")
     parser.add_argument("--revocation", choices=("require", "prefer", "off"), help="instead of the policy's own")
     parser.add_argument("--blocklist", action="append", metavar="F", help="refuse what this list names; repeatable")
@@ -97,7 +102,9 @@ def _add_run_arguments(parser: Any) -> None:  # noqa: ANN401 - likewise
         "--on-failure", choices=("deny", "allow"), help="when nothing can be found out (default: deny if enforcing)"
     )
     parser.add_argument("--kill", action="store_true", default=None, help="end processes whose files become denied")
-    parser.add_argument("--never-block", action="append", metavar="F", help="judge and tell, but never deny; repeatable")
+    parser.add_argument(
+        "--never-block", action="append", metavar="F", help="judge and tell, but never deny; repeatable"
+    )
     parser.add_argument("--no-new-mounts", action="store_true", default=None, help="leave later mounts below DIR alone")
     parser.add_argument(
         "--events", action="append", metavar="F", help="where events go: a file, -, journal, syslog; repeatable"
