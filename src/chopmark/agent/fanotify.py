@@ -6,6 +6,7 @@ Python's standard library has none of it, and the bindings on the package index 
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 import struct
 from typing import TYPE_CHECKING, NamedTuple
@@ -86,13 +87,17 @@ class Group:
                 raise _failed()
         self.descriptor = descriptor
 
-    def protect(self, path: str, mask: int) -> None:
-        """Ask about every file on the file system of `path`, whatever mount it is reached through."""
-        self._marked(MARK_ADD | MARK_FILESYSTEM, mask, path)
+    def protect(self, path: str, device: int, mask: int) -> None:
+        """Ask about every file on the file system of the folder `path`, whatever mount it is reached through.
 
-    def release(self, path: str, mask: int) -> None:
-        """Ask no more."""
-        self._marked(MARK_REMOVE | MARK_FILESYSTEM, mask, path)
+        Raises OSError, with ESTALE when that is not `device`: what was mounted there may be gone, and asking about
+        what lies below it could stop the whole machine.
+        """
+        self._marked(MARK_ADD | MARK_FILESYSTEM, mask, path, device)
+
+    def release(self, path: str, device: int, mask: int) -> None:
+        """Ask no more. Raises as `protect` does."""
+        self._marked(MARK_REMOVE | MARK_FILESYSTEM, mask, path, device)
 
     def ignore(self, descriptor: int, mask: int) -> None:
         """Let the kernel allow by itself, until the file is modified other than through a mapping."""
@@ -108,9 +113,15 @@ class Group:
         if _mark(self.descriptor, MARK_FLUSH, 0, -100, b"/") < 0:
             raise _failed()
 
-    def _marked(self, flags: int, mask: int, path: str) -> None:
-        if _mark(self.descriptor, flags, mask, -100, os.fsencode(path)) < 0:
-            raise _failed(path)
+    def _marked(self, flags: int, mask: int, path: str, device: int) -> None:
+        folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            if os.fstat(folder).st_dev != device:
+                raise OSError(errno.ESTALE, "something else is mounted there now", path)
+            if _mark(self.descriptor, flags, mask, folder, None) < 0:
+                raise _failed(path)
+        finally:
+            os.close(folder)
 
     def read(self) -> Iterator[Event]:
         """The events that are waiting; none is an empty iterator. Raises OSError."""

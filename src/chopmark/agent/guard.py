@@ -12,7 +12,20 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from chopmark.agent import fanotify, judging, kept, leases, loop, memory, mounts, processes, releasing, uses, watching
+from chopmark.agent import (
+    control,
+    fanotify,
+    judging,
+    kept,
+    leases,
+    loop,
+    memory,
+    mounts,
+    processes,
+    releasing,
+    uses,
+    watching,
+)
 from chopmark.agent.deciding import Decider
 from chopmark.agent.examining import Examination
 from chopmark.core import clock, limits
@@ -32,13 +45,14 @@ MASK = fanotify.OPEN_PERM | fanotify.OPEN_EXEC_PERM
 class Settings(NamedTuple):
     """How to guard.
 
-    `folders` say which file systems; `load` gives the world as it is now (raises ChopmarkError); `rules` how much is
-    judged, `scripts` whether opens are judged at all and not only executions; `failing_open` what becomes of questions
-    that could not be answered (None: as the mode says); `kill` whether processes are ended whose files are no longer
-    allowed; `state` is a folder for the database (empty: none), `control` the path of a socket.
+    `folders` say which file systems, each with its device as it was when somebody asked for it; `load` gives the world
+    as it is now (raises ChopmarkError); `rules` how much is judged, `scripts` whether opens are judged at all and not
+    only executions; `failing_open` what becomes of questions that could not be answered (None: as the mode says);
+    `kill` whether processes are ended whose files are no longer allowed; `state` is a folder for the database (empty:
+    none), `control` the path of a socket (empty: none).
     """
 
-    folders: tuple[str, ...]
+    folders: tuple[tuple[str, int], ...]
     load: Callable[[], World]
     rules: uses.Rules = uses.Rules()
     scripts: bool = True
@@ -84,6 +98,7 @@ class Guard:
         self.memory.start()
         self.stream.start()
         self.releasing.start()
+        server = control.serve(self) if self.settings.control else None
         judges = judging.Judges(lambda: self.examination, self.loop.wake, limits.GUARD_JUDGES)
         self.loop.attend(judges)
         gc.collect()
@@ -96,6 +111,8 @@ class Guard:
             self.stream.say("started", detail=f"{self.decider.mode}: {', '.join(self.places)}")
             self.watch.run(line)
         finally:
+            if server is not None:
+                server.close()
             self._end(answering, judges)
         return 0
 
@@ -116,7 +133,7 @@ class Guard:
     def _end(self, answering: threading.Thread, judges: judging.Judges) -> None:
         for mount in list(self._protected.values()):
             with contextlib.suppress(OSError):
-                self.group.release(mount.place, self._mask)
+                self.group.release(mount.place, mount.device, self._mask)
         self.loop.running = False
         self.loop.wake()
         answering.join(limits.GUARD_STOP_SECONDS)
@@ -141,21 +158,19 @@ class Guard:
 
     def _protect_all(self) -> None:
         there = mounts.mounted()
-        for folder in self.settings.folders:
+        for folder, device in self.settings.folders:
             mount = mounts.of(folder, there)
-            if mount is None or not os.path.isdir(folder):
-                raise UsageError(f"{folder}: no such folder")
-            if mount.remote or not mount.has_files:
-                raise UsageError(f"{folder}: file systems of kind {mount.kind} cannot be protected")
+            if mount is None or mount.device != device:  # another guard before us has seen it
+                self._trouble(f"{folder}: what was mounted there is gone; nothing is protected in its place")
+                continue
             self._protect(mount)
-        if self.settings.new_mounts:
-            self.look_at_mounts()
+        self.look_at_mounts()
 
     def _protect(self, mount: mounts.Mount) -> None:
         if mount.device in self._protected or mount.device in self._released:
             return
         try:
-            self.group.protect(mount.place, self._mask)
+            self.group.protect(mount.place, mount.device, self._mask)
         except OSError as error:
             raise UsageError(f"{mount.place}: cannot be protected: {error.strerror}") from None
         self._protected[mount.device] = mount
@@ -170,7 +185,9 @@ class Guard:
                 self.loop.order(lambda gone=device: self._let_go(gone))  # type: ignore[misc]
                 self.stream.say("unmounted", detail=mount.place)
         self._released &= devices
-        for mount in mounts.below(list(self.settings.folders), there) if self.settings.new_mounts else []:
+        if not self.settings.new_mounts:
+            return
+        for mount in mounts.below([folder for folder, _ in self.settings.folders], there):
             if mount.remote or not mount.has_files or mount.device in self._protected:
                 continue
             try:
@@ -186,7 +203,7 @@ class Guard:
         mount = mounts.of(folder)
         if mount is None or mount.device not in self._protected:
             raise UsageError(f"{folder}: is not protected")
-        self.group.release(mount.place, self._mask)
+        self.group.release(mount.place, mount.device, self._mask)
         del self._protected[mount.device]
         self._released.add(mount.device)
         done = threading.Event()

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import re
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 _WITHOUT_FILES = frozenset(
     [
@@ -105,11 +108,10 @@ def of(path: str, all_mounts: list[Mount] | None = None) -> Mount | None:
     return found
 
 
-def below(folders: list[str], all_mounts: list[Mount]) -> list[Mount]:
-    """The mounts on folders and below them."""
+def below(folders: Sequence[str], all_mounts: list[Mount]) -> list[Mount]:
+    """What is mounted on folders and below them; not what they themselves are on."""
     real = [os.path.realpath(folder) for folder in folders]
-    on = [found for folder in real if (found := of(folder, all_mounts)) is not None]
-    return on + [each for each in all_mounts if each not in on and any(_is_in(each.place, folder) for folder in real)]
+    return [each for each in all_mounts if any(_is_in(each.place, folder) for folder in real)]
 
 
 def _is_in(path: str, folder: str) -> bool:

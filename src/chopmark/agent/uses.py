@@ -38,6 +38,10 @@ _SUFFIXES = frozenset(
 """Names of what interpreters load by themselves: `import x` opens x.py, and nobody sees x on a command line."""
 
 
+_EXTENSION = re.compile(r"\.so(?:\.[\w.]+)?$|\.node$")
+"""Names of native code that interpreters load."""
+
+
 class Rules(NamedTuple):
     """How much is judged.
 
@@ -64,6 +68,7 @@ def of_open(descriptor: int, path: str, thread: int, by: Program, rules: Rules) 
     A shell takes anything for a script, also from where its input was redirected, so all that a shell opens for reading
     is one. Other interpreters also read data: what counts is what begins or is called like a script, or is named on the
     command line; what they open for writing they do not run. The dynamic loader, run as a program, runs what it opens.
+    Native code that others load is judged where it is called so, or with `strict`.
     """
     kind = interpreter(by.name, rules)
     if not kind and not rules.strict:
@@ -81,7 +86,7 @@ def _of_content(descriptor: int, path: str, thread: int, kind: str, rules: Rules
     if head.startswith(_ELF):
         if kind == "loader":
             return EXEC
-        return LIBRARY if rules.strict or kind == "language" else ""
+        return LIBRARY if rules.strict or (kind == "language" and _EXTENSION.search(path)) else ""
     if not kind:
         return ""
     is_script = kind == "shell" or rules.strict or head.startswith(b"#!") or _suffix(path) or _named(descriptor, thread)

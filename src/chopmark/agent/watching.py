@@ -10,7 +10,6 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
-from chopmark.agent import control
 from chopmark.core import limits
 from chopmark.net import notify
 
@@ -45,31 +44,26 @@ class Watch:
     def run(self, line: Line) -> None:
         """Until it is told to stop."""
         guard = self._guard
-        server = control.serve(guard) if guard.settings.control else None
         watchdog = notify.watchdog_seconds()
         told = renewed = looked = time.monotonic()
         self._states = self._look()
-        try:
-            while not self._stopping:
-                self._wake.wait(limits.GUARD_LOOK_SECONDS)
-                self._wake.clear()
-                now = time.monotonic()
-                if not line.alive():
-                    self._replace_holder()
-                if watchdog and now - told >= watchdog and guard.answers():
-                    notify.notify("WATCHDOG=1")
-                    told = now
-                if self._changed() or self._wanted or now - renewed > limits.GUARD_VERDICT_SECONDS:
-                    self._wanted, renewed = False, now
-                    guard.reload()
-                    self._states = self._look()
-                if now - looked >= limits.GUARD_MOUNTS_SECONDS:
-                    looked = now
-                    guard.look_at_mounts()
-                    guard.loop.order(guard.kept.expire)
-        finally:
-            if server is not None:
-                server.close()
+        while not self._stopping:
+            self._wake.wait(limits.GUARD_LOOK_SECONDS)
+            self._wake.clear()
+            now = time.monotonic()
+            if not line.alive():
+                self._replace_holder()
+            if watchdog and now - told >= watchdog and guard.answers():
+                notify.notify("WATCHDOG=1")
+                told = now
+            if self._changed() or self._wanted or now - renewed > limits.GUARD_VERDICT_SECONDS:
+                self._wanted, renewed = False, now
+                guard.reload()
+                self._states = self._look()
+            if now - looked >= limits.GUARD_MOUNTS_SECONDS:
+                looked = now
+                guard.look_at_mounts()
+                guard.loop.order(guard.kept.expire)
 
     def _look(self) -> dict[str, _State | None]:
         return {path: _state(path) for path in self._guard.watched()}

@@ -121,6 +121,7 @@ def run(args: Namespace) -> int:
     gc.enable()  # turned off for processes that end soon
     settings = _settings(args)
     sinks = [events.sink(name) for name in words(setting(args.events, TABLE, "events", default=[]))]
+    os.environ[_DEVICES] = "\n".join(f"{folder}={device}" for folder, device in settings.folders)
     leases.block()
     group = holder.inherited()
     if group is not None:
@@ -183,7 +184,7 @@ def _settings(args: Namespace) -> Settings:
     state = text(setting(args.state, TABLE, "state", default=os.path.join(places.data(), "guard")), "state")
     control = text(setting(args.control, TABLE, "control", default=control_path()), "control")
     return Settings(
-        folders=tuple(os.path.abspath(folder) for folder in folders),
+        folders=tuple(map(_folder, folders)),
         load=partial(opening.opened, sources),
         rules=uses.Rules(
             switch(setting(args.strict, TABLE, "strict"), "strict"),
@@ -196,6 +197,28 @@ def _settings(args: Namespace) -> Settings:
         state="" if state == "none" else os.path.abspath(state),
         control="" if control == "none" else os.path.abspath(control),
     )
+
+
+_DEVICES = "CHOPMARK_GUARD_DEVICES"
+"""What the folders were on when a guard was first asked for, for those that come after it."""
+
+
+def _folder(folder: str) -> tuple[str, int]:
+    """A folder and the device that it is on. Raises UsageError for what cannot be protected."""
+    from chopmark.agent import mounts
+
+    real = os.path.realpath(folder)
+    known = dict(each.rsplit("=", 1) for each in os.environ.get(_DEVICES, "").split("\n") if "=" in each)
+    if real in known:
+        return real, int(known[real])
+    mount = mounts.of(real)
+    if mount is None or not os.path.isdir(real):
+        message = f"{folder}: no such folder"
+        raise UsageError(message)
+    if mount.remote or not mount.has_files:
+        message = f"{folder}: file systems of kind {mount.kind} cannot be protected"
+        raise UsageError(message)
+    return real, mount.device
 
 
 def hold(args: Namespace) -> int:

@@ -1,0 +1,194 @@
+"""A guard on a file system of its own, and what people would try to get past it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import signal
+import struct
+import subprocess
+import sys
+import time
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from chopmark.agent import control, fanotify
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+CHOPMARK = [sys.executable, "-m", "chopmark"]
+
+
+@cache
+def why_not() -> str:
+    """Why no guard can be tested on this machine; empty when one can."""
+    if os.geteuid():
+        return "guards need root"
+    try:
+        fanotify.Group().close()
+    except OSError as error:
+        return f"this kernel gives no permission events: {error.strerror}"
+    return ""
+
+
+def program(status: int) -> bytes:
+    """A whole ELF program for this machine (x86-64) that ends with an exit status: 132 bytes, nothing linked."""
+    base, size = 0x400000, 132
+    header = struct.pack(
+        "<16sHHIQQQIHHHHHH", b"\x7fELF\x02\x01\x01" + bytes(9), 2, 62, 1, base + 120, 64, 0, 0, 64, 56, 1, 0, 0, 0
+    )
+    segment = struct.pack("<IIQQQQQQ", 1, 5, 0, base, base, size, size, 4096)
+    return header + segment + b"\xbf" + struct.pack("<I", status) + b"\xb8\x3c\0\0\0\x0f\x05"
+
+
+STATUS_AT = 121
+"""Where in a program its exit status is."""
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 20.0) -> None:
+    """Wait until something holds; fail when it does not."""
+    until = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < until, "it never came to hold"
+        time.sleep(0.02)
+
+
+class Mounted:
+    """A tmpfs, or an ext4 file system in a file, that is gone afterwards."""
+
+    def __init__(self, folder: Path, kind: str = "tmpfs") -> None:
+        self.place = folder / "guarded"
+        self.place.mkdir()
+        self._image = folder / "image"
+        self._kind = kind
+
+    def __enter__(self) -> Path:
+        if self._kind == "tmpfs":
+            subprocess.run(["mount", "-t", "tmpfs", "-o", "mode=755", "chopmark-test", self.place], check=True)
+            return self.place
+        with self._image.open("wb") as file:
+            file.truncate(64 << 20)
+        subprocess.run(["mkfs.ext4", "-q", "-F", self._image], check=True)
+        subprocess.run(["mount", "-o", "loop", self._image, self.place], check=True)
+        return self.place
+
+    def __exit__(self, *_: object) -> None:
+        for _tried in range(50):
+            if subprocess.run(["umount", self.place], check=False, capture_output=True).returncode == 0:
+                return
+            time.sleep(0.1)
+        subprocess.run(["umount", "-l", self.place], check=True)
+
+
+def policy(allowed: Sequence[bytes] = (), mode: str = "enforce", version: int = 1, more: str = "") -> str:
+    """A policy that allows contents by their digests."""
+    text = f'chopmark-policy = 1\nname = "test"\nversion = {version}\nmode = "{mode}"\n{more}'
+    if allowed:
+        digests = ", ".join(f'"{hashlib.sha256(each).hexdigest()}"' for each in allowed)
+        text += f'\n[[rule]]\naction = "allow"\ndigest = [{digests}]\n'
+    return text
+
+
+class Guarded:
+    """A running `chopmark guard run` over a folder. `home` has its policy, events, socket and state."""
+
+    def __init__(self, folder: Path, home: Path, text: str, *options: str) -> None:
+        self.folder = folder
+        self.home = home
+        home.mkdir(exist_ok=True)
+        self.policy = home / "policy.toml"
+        self.policy.write_text(text)
+        self.socket = str(home / "control")
+        self._events = home / "events.jsonl"
+        self._said = home / "said"
+        self._options = options
+        self.environment = {**os.environ, "CHOPMARK_HOME": str(home / "chopmark")}
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def asked_at(self, socket: Path) -> Self:
+        """Have its socket elsewhere."""
+        self.socket = str(socket)
+        return self
+
+    def start(self) -> None:
+        """Start it and wait until it protects."""
+        command = [*CHOPMARK, "guard", "run", "--policy", str(self.policy), "--mount", str(self.folder)]
+        command += ["--control", self.socket, "--events", str(self._events)]
+        if "--state" not in self._options:
+            command += ["--state", "none"]
+        before = self.said().count("guard ready")
+        with self._said.open("ab") as said:
+            self.process = subprocess.Popen(
+                [*command, *self._options],
+                stdout=said,
+                stderr=said,
+                stdin=subprocess.DEVNULL,
+                env=self.environment,
+                start_new_session=True,
+            )
+        eventually(lambda: self.said().count("guard ready") > before or self.running.poll() is not None, 60)
+        assert self.running.poll() is None, self.said()
+
+    @property
+    def running(self) -> subprocess.Popen[bytes]:
+        assert self.process is not None
+        return self.process
+
+    def said(self) -> str:
+        """What it printed."""
+        return self._said.read_text(errors="replace") if self._said.exists() else ""
+
+    def stop(self) -> int:
+        """End it; its exit status."""
+        self.running.send_signal(signal.SIGTERM)
+        return self.running.wait(30)
+
+    def __exit__(self, *_: object) -> None:
+        if self.process is not None and self.process.poll() is None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.stop()
+        with contextlib.suppress(ProcessLookupError):  # whatever a test has left: its whole session
+            os.killpg(self.running.pid, signal.SIGKILL)
+        self.running.wait(30)
+
+    def status(self) -> dict[str, Any]:
+        """What `guard status` tells."""
+        return control.ask(self.socket, "status")
+
+    def events(self, kind: str = "") -> list[dict[str, Any]]:
+        """The events that were written, of one kind or all."""
+        lines = self._events.read_text().splitlines() if self._events.exists() else []
+        return [event for line in lines if (event := json.loads(line))["kind"] == kind or not kind]
+
+    def workers(self) -> list[int]:
+        """The processes that answer: children of the one that was started."""
+        path = f"/proc/{self.running.pid}/task/{self.running.pid}/children"
+        return [int(each) for each in Path(path).read_text().split()]
+
+
+def place(path: Path, content: bytes, mode: int = 0o755) -> str:
+    """Write a file that can be executed; its path."""
+    path.write_bytes(content)
+    path.chmod(mode)
+    return str(path)
+
+
+def ran(*command: str, stdin: bytes | None = None, cwd: Path | None = None) -> str:
+    """What became of a command: "denied" (EPERM), else its exit status and output."""
+    try:
+        done = subprocess.run(command, capture_output=True, check=False, input=stdin, timeout=60, cwd=cwd)
+    except PermissionError:
+        return "denied"
+    return f"{done.returncode} {done.stdout.decode(errors='replace').strip()}".strip()

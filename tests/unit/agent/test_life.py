@@ -1,0 +1,334 @@
+"""A guard that is killed, stopped, reloaded, starved and asked, while others run what it protects."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from chopmark.agent import control
+from chopmark.core.errors import UsageError
+from tests.support.guarding import CHOPMARK, Guarded, Mounted, eventually, place, policy, program, ran, why_not
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "a guard can be tested")
+
+GOOD, OTHER, EVIL = program(0), program(3), program(7)
+
+
+@pytest.fixture
+def where(tmp_path: Path) -> Iterator[Path]:
+    with Mounted(tmp_path) as folder:
+        place(folder / "good", GOOD)
+        place(folder / "other", OTHER)
+        place(folder / "evil", EVIL)
+        yield folder
+
+
+def test_a_worker_that_is_killed_is_replaced_and_nothing_slips_through(where: Path, tmp_path: Path) -> None:
+    with Guarded(where, tmp_path / "home", policy([GOOD])) as guard:
+        assert ran(str(where / "good")) == "0"
+        for _ in range(3):
+            [worker] = guard.workers()
+            os.kill(worker, signal.SIGKILL)
+            assert ran(str(where / "evil")) == "denied"
+            eventually(lambda worker=worker: guard.workers() not in ([], [worker]))  # type: ignore[misc]
+        eventually(lambda: ran(str(where / "good")) == "0")
+        assert ran(str(where / "evil")) == "denied"
+        assert guard.said().count("guard ready") == 4
+
+
+def test_ignore_marks_do_not_outlive_the_leases_of_a_dead_worker(where: Path, tmp_path: Path) -> None:
+    with Guarded(where, tmp_path / "home", policy([GOOD])) as guard:
+        assert ran(str(where / "good")) == "0"
+        assert guard.status()["ignored"] == 1
+        [worker] = guard.workers()
+        os.kill(worker, signal.SIGKILL)
+        eventually(lambda: guard.said().count("guard ready") == 2)
+        assert guard.status()["ignored"] == 0
+        (where / "good").write_bytes(EVIL)
+        assert ran(str(where / "good")) == "denied"
+
+
+def test_a_holder_that_is_killed_is_replaced(where: Path, tmp_path: Path) -> None:
+    with Guarded(where, tmp_path / "home", policy([GOOD])) as guard:
+        [worker] = guard.workers()
+        guard.running.kill()
+        guard.running.wait()
+        assert ran(str(where / "evil")) == "denied"
+        eventually(lambda: bool(guard.events("holder-replaced")))
+        os.kill(worker, signal.SIGKILL)  # the new holder begins anew, with the group that it held
+        assert ran(str(where / "evil")) == "denied"
+        eventually(lambda: len(guard.events("started")) == 2)
+        assert ran(str(where / "good")) == "0"
+        replacement = guard.events("holder-replaced")[-1]["process"]
+        os.kill(replacement, signal.SIGTERM)
+        eventually(lambda: bool(guard.events("stopped")))
+        assert ran(str(where / "evil")) == "7"
+
+
+def test_it_ends_when_it_is_told_to_and_protects_no_more(where: Path, tmp_path: Path) -> None:
+    with Guarded(where, tmp_path / "home", policy([GOOD])) as guard:
+        assert ran(str(where / "evil")) == "denied"
+        assert guard.stop() == 0
+        assert ran(str(where / "evil")) == "7"
+        assert [event["kind"] for event in guard.events()] == ["started", "deny", "stopped"]
+        assert not Path(guard.socket).exists()
+
+
+def test_a_new_policy_counts_at_once_for_what_was_allowed_before(where: Path, tmp_path: Path) -> None:
+    with Guarded(where, tmp_path / "home", policy([GOOD, OTHER])) as guard:
+        assert (ran(str(where / "good")), ran(str(where / "other"))) == ("0", "3")
+        guard.policy.write_text(policy([GOOD], version=2))
+        eventually(lambda: bool(guard.events("reloaded")))
+        assert (ran(str(where / "good")), ran(str(where / "other"))) == ("0", "denied")
+
+
+@pytest.mark.parametrize("wrong", ["not = [", policy([EVIL], version=1)], ids=["broken", "rolled back"])
+def test_a_policy_that_is_no_good_leaves_the_old_one(where: Path, tmp_path: Path, wrong: str) -> None:
+    with Guarded(where, tmp_path / "home", policy([GOOD], version=2)) as guard:
+        guard.policy.write_text(wrong)
+        eventually(lambda: bool(guard.events("reload-failed")))
+        assert (ran(str(where / "good")), ran(str(where / "evil"))) == ("0", "denied")
+
+
+def test_it_does_not_begin_with_a_policy_that_is_no_good(where: Path, tmp_path: Path) -> None:
+    file = tmp_path / "policy.toml"
+    file.write_text("name = 1")
+    done = subprocess.run(
+        [*CHOPMARK, "guard", "run", "--policy", file, "--mount", where, "--control", "none", "--state", "none"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert str(file) in done.stderr
+    assert ran(str(where / "evil")) == "7"
+
+
+@pytest.mark.parametrize("kill", [False, True])
+def test_what_runs_is_judged_again(where: Path, tmp_path: Path, kill: bool) -> None:  # noqa: FBT001
+    sleeper = Path("/bin/sleep").read_bytes()
+    path = place(where / "sleeper", sleeper)
+    options = ["--kill"] if kill else []
+    with Guarded(where, tmp_path / "home", policy([GOOD, sleeper]), *options) as guard:
+        process = subprocess.Popen([path, "60"])
+        try:
+            guard.policy.write_text(policy([GOOD], version=2))
+            eventually(lambda: bool(guard.events("running-denied")))
+            [event] = guard.events("running-denied")
+            assert event["process"] == process.pid
+            assert event["action"] == ("killed" if kill else "reported")
+            if kill:
+                assert process.wait(10) == -signal.SIGKILL
+            else:
+                assert process.poll() is None
+        finally:
+            process.kill()
+            process.wait()
+
+
+def test_in_audit_mode_everything_runs_and_is_told(where: Path, tmp_path: Path) -> None:
+    with Guarded(where, tmp_path / "home", policy([GOOD], mode="audit")) as guard:
+        assert ran(str(where / "evil")) == "7"
+        eventually(lambda: bool(guard.events("audit")))
+        [event] = guard.events("audit")
+        assert (event["path"], event["use"], event["uid"]) == (str(where / "evil"), "exec", 0)
+        assert event["reason"] == "policy.nothing"
+
+
+def test_what_is_never_blocked_is_told(where: Path, tmp_path: Path) -> None:
+    with Guarded(where, tmp_path / "home", policy([GOOD]), "--never-block", str(where / "other")) as guard:
+        assert (ran(str(where / "other")), ran(str(where / "evil"))) == ("3", "denied")
+        eventually(lambda: bool(guard.events("audit")))
+        assert guard.events("audit")[0]["reason"] == "guard.spared"
+
+
+def test_breaking_the_glass(where: Path, tmp_path: Path) -> None:
+    with Guarded(where, tmp_path / "home", policy([GOOD])) as guard:
+        assert ran(str(where / "evil")) == "denied"
+        base = [*CHOPMARK, "guard", "break-glass", "--control", guard.socket]
+        assert subprocess.run([*base, "--minutes", "1", "--why", " "], check=False, capture_output=True).returncode == 2
+        assert (
+            subprocess.run([*base, "--minutes", "5000", "--why", "x"], check=False, capture_output=True).returncode == 2
+        )
+        subprocess.run([*base, "--minutes", "1", "--why", "the disk is on fire"], check=True)
+        eventually(lambda: ran(str(where / "evil")) == "7")
+        assert guard.status()["mode"] == "audit"
+        subprocess.run([*base, "--minutes", "0", "--why", "it is not"], check=True)
+        eventually(lambda: ran(str(where / "evil")) == "denied")
+        assert guard.events("glass-broken")[0]["detail"] == "the disk is on fire"
+
+
+@pytest.mark.parametrize("trouble", ["corrupt", "locked", "full", "read-only"])
+def test_the_database_is_only_a_cache(where: Path, tmp_path: Path, trouble: str) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    database = state / "verdicts.db"
+    with contextlib.ExitStack() as stack:
+        if trouble == "corrupt":
+            database.write_bytes(b"SQLite format 3\0" + os.urandom(4000))
+        elif trouble == "locked":
+            holding = sqlite3.connect(database, isolation_level=None)
+            stack.callback(holding.close)
+            holding.execute("CREATE TABLE t (x)")
+            holding.execute("BEGIN EXCLUSIVE")
+        else:
+            size = "size=4k" if trouble == "full" else "ro"
+            subprocess.run(["mount", "-t", "tmpfs", "-o", size, "chopmark-test", state], check=True)
+            stack.callback(lambda: subprocess.run(["umount", "-l", state], check=True))
+        with Guarded(where, tmp_path / "home", policy([GOOD]), "--state", str(state)) as guard:
+            assert (ran(str(where / "good")), ran(str(where / "evil"))) == ("0", "denied")
+            eventually(lambda: bool(guard.events("trouble")))
+            assert guard.stop() == 0
+
+
+def test_what_is_known_outlives_the_process(where: Path, tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    for _ in range(2):
+        with Guarded(where, tmp_path / "home", policy([GOOD]), "--state", str(state)) as guard:
+            assert ran(str(where / "good")) == "0"
+            assert guard.stop() == 0
+    with contextlib.closing(sqlite3.connect(state / "verdicts.db")) as database:
+        assert database.execute("SELECT count(*) FROM verdict").fetchone() == (1,)
+        assert database.execute("SELECT path FROM file").fetchall() == [(str(where / "good"),)]
+    assert (state / "verdicts.db").stat().st_mode & 0o777 == 0o600
+
+
+def test_events_go_on_when_the_disk_is_full(where: Path, tmp_path: Path) -> None:
+    with Guarded(where, tmp_path / "home", policy([GOOD]), "--events", "/dev/full") as guard:
+        assert ran(str(where / "evil")) == "denied"
+        eventually(lambda: guard.status()["events_unwritten"] > 0)
+        assert ran(str(where / "evil")) == "denied"
+
+
+def test_file_systems_that_come_and_go(where: Path, tmp_path: Path) -> None:
+    inner = where / "inner"
+    inner.mkdir()
+    with Guarded(where, tmp_path / "home", policy([GOOD])) as guard:
+        subprocess.run(["mount", "-t", "tmpfs", "chopmark-test", inner], check=True)
+        try:
+            place(inner / "evil", EVIL)
+            place(inner / "good", GOOD)
+            eventually(lambda: bool(guard.events("protected")))
+            assert (ran(str(inner / "good")), ran(str(inner / "evil"))) == ("0", "denied")
+        finally:
+            subprocess.run(["umount", "-l", inner], check=True)
+        eventually(lambda: bool(guard.events("unmounted")))
+        assert ran(str(where / "evil")) == "denied"
+
+
+def test_a_file_system_that_is_released_can_be_unmounted(where: Path, tmp_path: Path) -> None:
+    inner = where / "inner"
+    inner.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "chopmark-test", inner], check=True)
+    place(inner / "good", GOOD)
+    try:
+        with Guarded(where, tmp_path / "home", policy([GOOD]), "--mount", str(inner)) as guard:
+            assert ran(str(inner / "good")) == "0"
+            subprocess.run([*CHOPMARK, "guard", "release", str(inner), "--control", guard.socket], check=True)
+            eventually(lambda: subprocess.run(["umount", inner], check=False, capture_output=True).returncode == 0)
+            assert ran(str(where / "evil")) == "denied"
+            with pytest.raises(UsageError):
+                control.ask(guard.socket, "release", folder="/proc")
+    finally:
+        subprocess.run(["umount", "-l", inner], check=False, capture_output=True)
+
+
+def test_asking_a_guard(where: Path, tmp_path: Path) -> None:
+    with Guarded(where, tmp_path / "home", policy([GOOD])) as guard:
+        assert (ran(str(where / "good")), ran(str(where / "evil"))) == ("0", "denied")
+
+        def asked(*words: str) -> str:
+            command = [*CHOPMARK, "guard", *words, "--control", guard.socket]
+            return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+
+        status = asked("status")
+        assert all(len(line) <= 80 for line in status.splitlines() if str(where) not in line and "policy" not in line)
+        assert json.loads(asked("status", "--json"))["denied"] == 1
+        assert "chopmark_guard_denied_total 1\n" in asked("metrics")
+        assert json.loads(asked("events", "--json").splitlines()[-1])["path"] == str(where / "evil")
+        assert "deny exec of" in asked("events")
+        assert asked("top", "-n", "1") != ""
+        asked("reload")
+        eventually(lambda: bool(guard.events("reloaded")))
+        with pytest.raises(UsageError):
+            control.ask(guard.socket, "sing")
+        assert Path(guard.socket).stat().st_mode & 0o777 == 0o600
+
+
+def test_only_its_own_user_and_root_may_ask(where: Path, tmp_path: Path) -> None:
+    guard = Guarded(where, tmp_path / "home", policy([GOOD]))
+    with tempfile.TemporaryDirectory() as open_to_all, guard.asked_at(Path(open_to_all) / "control"):
+        Path(open_to_all).chmod(0o755)
+        Path(guard.socket).chmod(0o666)
+        child = os.fork()
+        if not child:
+            status = 1
+            with contextlib.suppress(Exception):
+                os.setgid(65534)
+                os.setuid(65534)
+                with socket.socket(socket.AF_UNIX) as asking:
+                    asking.connect(guard.socket)
+                    status = 7 if asking.recv(10) == b"" else 1
+            os._exit(status)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+        with socket.socket(socket.AF_UNIX) as hanging:  # who says nothing holds nobody up for long
+            hanging.connect(guard.socket)
+            assert ran(str(where / "evil")) == "denied"
+
+
+def test_a_second_guard_does_not_take_the_socket(where: Path, tmp_path: Path) -> None:
+    with Guarded(where, tmp_path / "home", policy([GOOD])) as guard:
+        done = subprocess.run(
+            [*CHOPMARK, "guard", "run", "--policy", guard.policy, "--mount", where, "--control", guard.socket],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+            env=guard.environment,
+        )
+        assert done.returncode == 2
+        assert "another guard" in done.stderr
+        assert guard.status()["mode"] == "enforce"
+
+
+def test_a_flood_of_denials_is_answered_and_counted(where: Path, tmp_path: Path) -> None:
+    with Guarded(where, tmp_path / "home", policy([GOOD])) as guard:
+        code = (
+            f"import os\nfor _ in range(500):\n try: os.posix_spawn({str(where / 'evil')!r}, ['x'], {{}})\n"
+            " except PermissionError: pass"
+        )
+        several = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(4)]
+        began = time.monotonic()
+        assert [each.wait(120) for each in several] == [0] * 4
+        status = guard.status()
+        assert status["denied"] == 2000
+        eventually(lambda: len(guard.events("deny")) + guard.status()["events_lost"] == 2000)
+        assert ran(str(where / "good")) == "0"
+        assert time.monotonic() - began < 120
+
+
+def test_the_unit_runs_what_was_asked_for(where: Path, tmp_path: Path) -> None:
+    file = tmp_path / "policy.toml"
+    file.write_text(policy([GOOD]))
+    command = [*CHOPMARK, "guard", "unit", "--policy", str(file), "--mount", str(where), "--strict"]
+    unit = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    [start] = [line for line in unit.splitlines() if line.startswith("ExecStart=")]
+    assert start.endswith(f"guard run --policy {file} --mount {where} --strict --events journal")
+    assert "Type=notify" in unit
