@@ -31,6 +31,9 @@ class Sink(Protocol):
     def write(self, event: dict[str, Any]) -> None:
         """Pass one on. Raises OSError."""
 
+    def close(self) -> None:
+        """Pass no more on."""
+
 
 class Lines:
     """JSON, one event a line, appended to a file or written to a descriptor."""
@@ -46,6 +49,10 @@ class Lines:
     def write(self, event: dict[str, Any]) -> None:
         """One line, whole, so that those of two writers do not mix."""
         os.write(self._descriptor, json.dumps(event, separators=(",", ":")).encode() + b"\n")
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self._descriptor)
 
 
 class Journal:
@@ -66,6 +73,10 @@ class Journal:
             **{f"CHOPMARK_{name.upper()}": str(value) for name, value in event.items()},
         }
         self._socket.send(b"".join(_field(name, value) for name, value in fields.items()))
+
+    def close(self) -> None:
+        """Leave."""
+        self._socket.close()
 
 
 def _field(name: str, value: str) -> bytes:
@@ -91,6 +102,10 @@ class Syslog:
         # 32473 is the enterprise number for examples (RFC 5612): we have none of our own.
         line = f"<{priority}>1 {event['time']} - {_IDENTIFIER} {os.getpid()} - [guard@32473 {data}] {summary(event)}"
         self._socket.send(line.encode(errors="replace"))
+
+    def close(self) -> None:
+        """Leave."""
+        self._socket.close()
 
 
 def _quoted(text: str) -> str:
@@ -171,6 +186,8 @@ class Stream(threading.Thread):
                 self._write(event)
                 if notice is not None:
                     self._speak(notice)
+        for each in self._sinks:
+            each.close()
 
     def _write(self, event: dict[str, Any]) -> None:
         for each in self._sinks:

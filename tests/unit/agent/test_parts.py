@@ -1,0 +1,287 @@
+"""The guard's parts by themselves: what changes touch, what is remembered, who uses what."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chopmark.agent import doctor, events, memory, metrics, mounts, processes, records, uses, world
+from chopmark.agent.world import Inputs
+from chopmark.core import limits
+from chopmark.core.errors import UsageError
+from chopmark.core.finding import Outcome
+from chopmark.core.signer import Authority
+from chopmark.core.verdict import Status
+from chopmark.core.versions import Release
+from chopmark.policy.facts import FileFacts, SealFacts
+
+SEAL = SealFacts(
+    scheme="authenticode",
+    status=Status.TRUSTED,
+    kind="x509",
+    subject="CN=Signer",
+    key="aa" * 32,
+    certificate="bb" * 32,
+    claims=(("issuer", "CN=CA"),),
+    authorities=(Authority("CN=CA", "cc" * 32, "dd" * 32), Authority("CN=Root", "ee" * 32, "ff" * 32)),
+    purposes=("1.3.6.1.5.5.7.3.3",),
+    store="corp",
+    signed_at=dt.datetime(2026, 1, 2, tzinfo=dt.UTC),
+)
+TRUSTED = FileFacts("/x", "11" * 32, "pe", Status.TRUSTED, (SEAL,), Release("tool", "1.2"))
+UNSIGNED = FileFacts("/y", "22" * 32, "script", Status.UNSIGNED)
+
+
+def test_facts_survive_being_written_down() -> None:
+    assert records.decoded(records.encoded(TRUSTED)) == TRUSTED._replace(path="")
+    assert records.decoded(records.encoded(UNSIGNED)) == UNSIGNED._replace(path="")
+
+
+@given(st.text() | st.from_regex(r"\{.*\}"))
+def test_what_is_no_record_is_no_facts(text: str) -> None:
+    found = records.decoded(text)
+    assert found is None or isinstance(found, FileFacts)
+
+
+def test_what_facts_are_known_by() -> None:
+    alone = records.key("ab", "pe", [])
+    assert alone == "ab/pe"
+    assert len({alone, records.key("ab", "script", []), records.key("ab", "pe", [(".p7s", "1")]),
+                records.key("ab", "pe", [(".p7s", "2")]), records.key("ab", "pe", [(".asc", "1")])}) == 5  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "trusted", "unsigned"),
+    [
+        (Inputs(), Inputs(frozenset({"ee" * 32})), False, True),
+        (Inputs(frozenset({"ee" * 32})), Inputs(), True, False),
+        (Inputs(frozenset({"00" * 32})), Inputs(), False, False),
+        (Inputs(lists=(("CN=CA", "1"),)), Inputs(lists=(("CN=CA", "2"),)), True, False),
+        (Inputs(), Inputs(lists=(("CN=Root", "1"),)), True, False),
+        (Inputs(), Inputs(lists=(("CN=Other", "1"),)), False, False),
+        (Inputs(), Inputs(catalogs=(("c", frozenset({b"\x22" * 32})),)), False, True),
+        (Inputs(catalogs=(("c", frozenset({b"\x11" * 32})),)), Inputs(), True, False),
+        (Inputs(rest="a"), Inputs(rest="b"), True, True),
+    ],
+)
+def test_a_change_touches_what_depends_on_it_and_nothing_else(
+    old: Inputs,
+    new: Inputs,
+    trusted: bool,  # noqa: FBT001
+    unsigned: bool,  # noqa: FBT001
+) -> None:
+    touched = world.touched(old, new)
+    assert touched is not None
+    assert (touched(TRUSTED), touched(UNSIGNED)) == (trusted, unsigned)
+    since = world.since(world.written(old), new)
+    assert since is not None
+    by_catalog = TRUSTED._replace(seals=(SEAL._replace(catalog="c"),)) if old.catalogs else TRUSTED
+    assert since(by_catalog) or not trusted  # from what was written at least as much is dropped
+    assert since(UNSIGNED) or not unsigned
+
+
+def test_no_change_touches_nothing() -> None:
+    inputs = Inputs(frozenset({"1"}), (("CN=CA", "1"),), (("c", frozenset({b"1"})),), "x")
+    assert world.touched(inputs, inputs) is None
+    assert world.since(world.written(inputs), inputs) is None
+
+
+def test_memory_forgets_what_is_touched_and_what_is_old(tmp_path: Path) -> None:
+    said: list[str] = []
+    known = memory.Memory(str(tmp_path / "state" / "verdicts.db"), said.append)
+    known.start()
+    known.put("a", TRUSTED, time.time() + 60)
+    known.put("b", UNSIGNED, time.time() + 60)
+    known.put("c", UNSIGNED, time.time() - 1)
+    assert (known.get("a"), known.get("c"), known.get("d")) == (TRUSTED, None, None)
+    known.close()
+    again = memory.Memory(str(tmp_path / "state" / "verdicts.db"), said.append)
+    again.start()
+    assert again.get("a") == TRUSTED._replace(path="")
+    assert again.forget(lambda facts: facts.status is Status.UNSIGNED) == 2
+    again.close()
+    last = memory.Memory(str(tmp_path / "state" / "verdicts.db"), said.append)
+    assert (last.get("a") is not None, last.get("b")) == (True, None)
+    last.close()
+    assert said == []
+
+
+def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(limits, "GUARD_KNOWN_MAX", 3)
+    known = memory.Memory(str(tmp_path / "verdicts.db"), print)
+    known.start()
+    for number in range(10):
+        known.put(str(number), UNSIGNED, time.time() + 60)
+    assert len(known) == 3
+    known.close()
+    again = memory.Memory(str(tmp_path / "verdicts.db"), print)
+    assert again.get("0") is not None  # it is in the database
+    again.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("sh", "shell"), ("dash", "shell"), ("bash", "shell"), ("zsh-5.9", "shell"), ("busybox", "shell"),
+     ("python3.11", "language"), ("perl5.36.0", "language"), ("node", "language"), ("ld-linux-x86-64.so.2", "loader"),
+     ("cat", ""), ("sshd", ""), ("pythonic", ""), ("", "")],
+)  # fmt: skip
+def test_interpreters_by_name(name: str, kind: str) -> None:
+    assert uses.interpreter(name, uses.Rules()) == kind
+
+
+def test_more_interpreters_can_be_named() -> None:
+    assert uses.interpreter("acme", uses.Rules(interpreters=frozenset({"acme"}))) == "shell"
+
+
+def test_what_is_mounted_where(tmp_path: Path) -> None:
+    there = mounts.mounted()
+    assert mounts.of("/proc/self", there) is not None
+    proc = mounts.of("/proc/self", there)
+    assert proc is not None
+    assert (proc.kind, proc.has_files) == ("proc", False)
+    own = mounts.of(str(tmp_path), there)
+    assert own is not None
+    assert own.device == tmp_path.stat().st_dev
+    assert own not in mounts.below([str(tmp_path)], there)  # what a folder is on is not below it
+    assert proc in mounts.below(["/"], there)
+
+
+def test_mount_points_with_spaces_are_read() -> None:
+    line = "36 35 98:0 / /mnt/a\\040b rw shared:1 - ext3 /dev/root rw\n"
+    assert mounts._mount(line) == mounts.Mount("/mnt/a b", os.makedev(98, 0), "ext3")  # noqa: SLF001
+    assert mounts._mount("nonsense\n") is None  # noqa: SLF001
+
+
+def test_processes_tell_about_themselves() -> None:
+    with subprocess.Popen([sys.executable, "-c", "input()", __file__], stdin=subprocess.PIPE) as process:
+        state = Path(__file__).stat()
+        while not processes.names(process.pid, state.st_dev, state.st_ino):
+            time.sleep(0.01)
+        status = processes.status(process.pid)
+        assert status is not None
+        assert (status.user, status.parent, status.process) == (os.geteuid(), os.getpid(), process.pid)
+        assert processes.program(process.pid).name.startswith("python")
+        loaded = set(processes.code(process.pid))
+        interpreter = Path(sys.executable).resolve().stat()
+        assert loaded & set(processes.users(loaded, frozenset()))
+        assert processes.names(process.pid, interpreter.st_dev, interpreter.st_ino) is False
+        process.communicate(b"\n")
+    assert processes.status(process.pid) is None
+    assert processes.program(process.pid) == processes.NOBODY
+
+
+def test_events_beyond_the_limit_are_counted_and_dropped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(limits, "GUARD_EVENTS_WAITING_MAX", 5)
+    stream = events.Stream([events.Lines(str(tmp_path / "events"))])
+    for number in range(8):
+        stream.say("test", detail=str(number))
+    assert stream.lost == 3
+    stream.start()
+    stream.end()
+    stream.join(10)
+    told = [json.loads(line)["detail"] for line in (tmp_path / "events").read_text().splitlines()]
+    assert told == ["0", "1", "2", "3", "4"]
+
+
+def test_journald_and_syslog_get_datagrams(tmp_path: Path) -> None:
+    event = {"time": "2026-01-01T00:00:00Z", "kind": "deny", "use": "exec", "path": "/a\nb]", "program": "/bin/sh",
+             "process": 1, "reason": "policy.nothing"}  # fmt: skip
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
+        listening.bind(str(tmp_path / "socket"))
+        with contextlib.closing(events.Journal(str(tmp_path / "socket"))) as to_journal:
+            to_journal.write(event)
+        journal = listening.recv(65536)
+        with contextlib.closing(events.Syslog(str(tmp_path / "socket"))) as to_syslog:
+            to_syslog.write(event)
+        syslog = listening.recv(65536)
+    assert b"PRIORITY=4\n" in journal
+    assert b"CHOPMARK_PATH\n" + (5).to_bytes(8, "little") + b"/a\nb]\n" in journal
+    assert syslog.startswith(b"<84>1 2026-01-01T00:00:00Z - chopmark-guard ")
+    assert b'path="/a b\\]"' in syslog
+
+
+@pytest.mark.parametrize("name", ["/no/such/folder/events", "/"])
+def test_events_need_a_place(name: str) -> None:
+    with pytest.raises(UsageError):
+        events.sink(name)
+
+
+def test_metrics_are_prometheus_text() -> None:
+    names = ("passed", "allowed", "denied", "known", "looked", "written", "failed", "late", "broken", "events_lost",
+             "events_unwritten", "kept", "ignored", "contents")  # fmt: skip
+    text = metrics.text({**dict.fromkeys(names, 2), "mode": "enforce"})
+    assert "# TYPE chopmark_guard_denied_total counter\nchopmark_guard_denied_total 2\n" in text
+    assert text.endswith("chopmark_guard_enforcing 1\n")
+
+
+def test_the_doctor_reads_the_settings_of_a_host(tmp_path: Path) -> None:
+    for name, value in (("vm/memfd_noexec", "2"), ("user/max_user_namespaces", "0"), ("fs/lease-break-time", "10")):
+        file = tmp_path / "proc/sys" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(value + "\n")
+    found = {symptom.name: symptom for symptom in doctor.examine([], str(tmp_path))}
+    assert found["programs in memory (memfd_create)"].outcome is Outcome.OK
+    assert found["file systems in user namespaces"].outcome is Outcome.OK
+    assert found["how long a writer can be held back"].outcome is Outcome.NO
+    assert found["code injected by ptrace(2)"].outcome is Outcome.UNKNOWN
+    assert all(symptom.remedy for symptom in found.values() if symptom.outcome is Outcome.NO)
+
+
+PYTHON = "from chopmark.agent import launching\nimport sys\n"
+
+
+def launched(tmp_path: Path, *words: str, check: str = "None") -> subprocess.CompletedProcess[str]:
+    code = f"{PYTHON}launching.python(sys.argv[1:], {check})"
+    command = [sys.executable, "-c", code, *words]
+    return subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_python_runs_scripts_and_modules_and_asks_about_imports(tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text("import sys, good\nprint('main', __name__, sys.argv[1:])\n")
+    (tmp_path / "good.py").write_text("print('good')\n")
+    (tmp_path / "bad.py").write_text("import evil\n")
+    (tmp_path / "evil.py").write_text("print('evil')\n")
+    check = "lambda fd, path: 'no' if 'evil' in path else ''"
+    assert launched(tmp_path, "main.py", "x", check=check).stdout == "good\nmain __main__ ['x']\n"
+    assert launched(tmp_path, "-m", "main", check=check).stdout == "good\nmain __main__ []\n"
+    denied = launched(tmp_path, "bad.py", check=check)
+    assert (denied.stdout, denied.returncode) == ("", 1)
+    assert "PermissionError" in denied.stderr
+
+
+def test_python_does_not_believe_bytecode_that_nobody_vouches_for(tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text("import thing\n")
+    (tmp_path / "thing.py").write_text("print('evil')\n")
+    subprocess.run([sys.executable, "-m", "compileall", "-q", tmp_path], check=True)
+    stamp = (tmp_path / "thing.py").stat()
+    (tmp_path / "thing.py").write_text("print('good')\n")
+    os.utime(tmp_path / "thing.py", ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+    check = "lambda fd, path: 'no' if path.endswith('.pyc') else ''"
+    assert launched(tmp_path, "main.py").stdout == "evil\n"  # as Python does by itself
+    assert launched(tmp_path, "main.py", check=check).stdout == "good\n"
+
+
+@pytest.mark.parametrize("words", [[], ["-"], ["-c", "print(1)"], ["-m"], ["-i"]])
+def test_python_takes_code_from_files_alone(tmp_path: Path, words: list[str]) -> None:
+    done = launched(tmp_path, *words)
+    assert done.returncode == 1
+    assert "UsageError" in done.stderr
+
+
+def test_a_guarded_program_runs_with_a_script_that_cannot_be_exchanged(tmp_path: Path) -> None:
+    (tmp_path / "script").write_text("echo $1 $0\n")
+    command = [sys.executable, "-m", "chopmark", "guard", "exec", "--script", str(tmp_path / "script"), "sh", "one"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("one /proc/self/fd/")
