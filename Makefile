@@ -12,7 +12,7 @@ PIP_INSTALL := $(BIN)/python -m pip --quiet --disable-pip-version-check --no-inp
 LOCK := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" --system-certs $(ARGS) pyproject.toml
 
-.PHONY: help venv peers demo test lint format interop conformance differential vm fuzz bench docs lock clean
+.PHONY: help venv peers demo test lint format interop conformance differential vm race fuzz bench docs lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -80,6 +80,9 @@ differential: .venv/.interop ## random chains, judged by us and three others (AR
 vm: .venv/.vm ## let firmware and kernels in virtual machines judge what chopmark signs (fetches them)
 	@tools/vm_peers.sh
 	$(BIN)/pytest -n $(JOBS) --dist loadfile --basetemp=build/vm/tmp tests/vm $(ARGS)
+
+race: venv ## 200,000 executions of what others write to, under a guard (ARGS="--count 10000 --kind ext4")
+	$(BIN)/python tests/race/run.py $(ARGS)
 
 fuzz: .venv/.fuzz ## a short atheris and hypothesis run over every parser
 	$(BIN)/python tests/fuzz/run.py --seconds $(FUZZ_SECONDS) $(ARGS)

@@ -72,7 +72,6 @@ class Guard:
         self.stream = stream
         self.group = group
         self.began = clock.show(clock.now())
-        self._own: set[int] = {threading.get_native_id()}
         self._protected: dict[int, mounts.Mount] = {}
         self._released: set[int] = set()
         world = settings.load()
@@ -84,7 +83,7 @@ class Guard:
         self.decider = Decider(world, settings, stream)
         self.releasing = releasing.Releasing(self._changed_under)
         self.kept = kept.Kept(group, _descriptors(), self.releasing.release)
-        self.loop = loop.Loop(group, self.kept, self.decider, self._own)
+        self.loop = loop.Loop(group, self.kept, self.decider)
         self.watch = watching.Watch(self)
 
     # --- life
@@ -105,6 +104,7 @@ class Guard:
         gc.freeze()
         answering = threading.Thread(target=self._answer, name="answering", daemon=True)
         answering.start()
+        self.loop.know_own()
         try:
             self._protect_all()
             line.ready()
@@ -117,7 +117,6 @@ class Guard:
         return 0
 
     def _answer(self) -> None:
-        self._own.add(threading.get_native_id())
         try:
             self.loop.run()
         except BaseException as error:

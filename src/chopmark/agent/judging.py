@@ -55,7 +55,6 @@ class Judges:
         self._done = done
         self._tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
         self.results: queue.SimpleQueue[Looked] = queue.SimpleQueue()
-        self.threads: set[int] = set()
         self._ready = threading.Barrier(count + 1)
         self._all = [threading.Thread(target=self._work, name="judge", daemon=True) for _ in range(count)]
         for each in self._all:
@@ -79,7 +78,6 @@ class Judges:
             each.join(limits.GUARD_START_SECONDS)
 
     def _work(self) -> None:
-        self.threads.add(threading.get_native_id())
         self._ready.wait(limits.GUARD_START_SECONDS)
         while (task := self._tasks.get()) is not None:
             began = time.monotonic()

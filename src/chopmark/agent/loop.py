@@ -77,11 +77,11 @@ class Counters:
 class Loop:
     """Answers until it is told to stop."""
 
-    def __init__(self, group: fanotify.Group, kept: Kept, bench: Bench, own: set[int]) -> None:
+    def __init__(self, group: fanotify.Group, kept: Kept, bench: Bench) -> None:
         self._group = group
         self._kept = kept
         self._bench = bench
-        self._own = own
+        self._own: set[int] = set()
         self._breaks = leases.Breaks()
         self._wake, self._woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._judges: Judges | None = None
@@ -94,6 +94,10 @@ class Loop:
     def attend(self, judges: Judges) -> None:
         """Whom to hand files to that must be looked at."""
         self._judges = judges
+
+    def know_own(self) -> None:
+        """Take the threads of this process, whose opens are never judged, as they are now. For any thread."""
+        self._own = {*map(int, os.listdir("/proc/self/task"))}
 
     def wake(self) -> None:
         """Look up: there is a result, or an order. For any thread."""
@@ -139,8 +143,7 @@ class Loop:
 
     def _event(self, event: Event) -> None:
         descriptor, thread = event.descriptor, event.thread
-        if thread in self._own or os.path.exists(f"/proc/self/task/{thread}"):
-            self._own.add(thread)
+        if thread in self._own:
             self._pass(descriptor)
             return
         try:
@@ -165,24 +168,25 @@ class Loop:
 
     def _asked(self, event: Event) -> Asked | None:
         """The question, or None where there is nothing to judge."""
+        rules = self._bench.rules
+        by = processes.program(event.thread)
+        if not (event.executes or rules.strict or event.thread in self._executing or uses.interpreter(by.name, rules)):
+            return None  # by far the most there are
         state = os.fstat(event.descriptor)
         key = (state.st_dev, state.st_ino)
         if event.executes:
             path = judging.path_of(event.descriptor)
-            by = processes.program(event.thread)
             return Asked(event.descriptor, key, uses.EXEC, event.thread, by, path, time.monotonic())
         executing = self._executing.pop(event.thread, None)
         if executing == (key, True):
             # The second event of one execve(2), of which the first was allowed; unless a writer came in between.
             if self._kept.get(key) is not None:
                 return None
-            by = processes.program(event.thread)
             return Asked(
                 event.descriptor, key, uses.EXEC, event.thread, by, judging.path_of(event.descriptor), time.monotonic()
             )
-        by = processes.program(event.thread)
         path = judging.path_of(event.descriptor)
-        use = uses.of_open(event.descriptor, path, event.thread, by, self._bench.rules)
+        use = uses.of_open(event.descriptor, path, event.thread, by, rules)
         return Asked(event.descriptor, key, use, event.thread, by, path, time.monotonic()) if use else None
 
     def _look(self, asked: Asked) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.agent import processes
@@ -53,6 +54,7 @@ class Rules(NamedTuple):
     interpreters: frozenset[str] = frozenset()
 
 
+@lru_cache(maxsize=4096)
 def interpreter(name: str, rules: Rules) -> str:
     """What kind of interpreter a program of this name is: shell, language or loader; empty for none."""
     if name in rules.interpreters or _SHELL.fullmatch(name):

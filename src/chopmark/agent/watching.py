@@ -60,6 +60,7 @@ class Watch:
                 self._wanted, renewed = False, now
                 guard.reload()
                 self._states = self._look()
+            guard.loop.know_own()
             if now - looked >= limits.GUARD_MOUNTS_SECONDS:
                 looked = now
                 guard.look_at_mounts()

@@ -1,0 +1,130 @@
+"""A guard's cost: executions and opens on a protected file system beside the same without a guard.
+
+All in this process, by posix_spawn(3) and open(2), in turns on two tmpfs that differ in nothing else. Where no guard
+can run (no root, no permission events) there are no rows.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import time
+from typing import TYPE_CHECKING
+
+from bench.measure import Row
+from tests.support.guarding import Guarded, Mounted, place, policy, program, why_not
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+COUNT = 2_000
+FIRST = 300
+
+
+def run(folder: Path, rounds: int) -> list[Row]:
+    """Rows for executions of a known and of a new file, for opens, and for memory."""
+    if why_not():
+        return []
+    rows = []
+    good = program(0)
+    new = [program(0) + number.to_bytes(4, "big") for number in range(FIRST)]
+    (folder / "free").mkdir()
+    (folder / "held").mkdir()
+    with Mounted(folder / "free") as free, Mounted(folder / "held") as held:
+        paths = {where: place(where / "good", good) for where in (free, held)}
+        data = {where: place(where / "data.txt", b"x" * 4000, 0o644) for where in (free, held)}
+        firsts = {where: [place(where / f"new{n}", each) for n, each in enumerate(new)] for where in (free, held)}
+        with Guarded(held, folder / "home", policy([good, *new])):
+            for what, of in (("p50", 0.5), ("p99", 0.99)):
+                turns = _turns(lambda where: _execute(paths[where]), free, held, COUNT, rounds)
+                rows.append(_row(f"exec of a known file, {what}", turns, of, "<= 1.05" if of == 0.5 else ""))
+            times = {where: [_execute(path) for path in firsts[where]] for where in (free, held)}
+            rows.append(_row("first exec of a 136-byte program, p50", [(times[free], times[held])], 0.5))
+            turns = _turns(lambda where: _open(data[where]), free, held, COUNT, rounds)
+            rows.append(_row("open() of data by an interpreter, p50", turns, 0.5))
+            turns = [_elsewhere(folder, data[free], data[held]) for _ in range(max(rounds, 3))]
+            rows.append(_row("open() by an ordinary program, p50", turns, 0.5, "<= 4"))
+        with Guarded(held, folder / "strict", policy([good, b"x" * 4000]), "--strict"):
+            turns = _turns(lambda where: _open(data[where]), free, held, COUNT, rounds)
+            rows.append(_row("open() of an ordinary file, strict, kept by the kernel, p50", turns, 0.5, "<= 1.5"))
+    return rows
+
+
+def _execute(path: str) -> float:
+    began = time.perf_counter()
+    os.waitpid(os.posix_spawn(path, [path], {}), 0)
+    return time.perf_counter() - began
+
+
+def _open(path: str) -> float:
+    began = time.perf_counter()
+    descriptor = os.open(path, os.O_RDONLY)
+    taken = time.perf_counter() - began
+    os.close(descriptor)
+    return taken
+
+
+_OPENS = """
+import json, os, sys, time
+times = [], []
+for _ in range(1000):
+    for path, found in zip(sys.argv[1:], times):
+        began = time.perf_counter()
+        descriptor = os.open(path, os.O_RDONLY)
+        found.append(time.perf_counter() - began)
+        os.close(descriptor)
+print(json.dumps(times))
+"""
+
+
+def _elsewhere(folder: Path, free: str, held: str) -> tuple[list[float], list[float]]:
+    """Opens by this very interpreter under a name that is none of an interpreter's."""
+    other = folder / "ordinary"
+    if not other.exists():
+        shutil.copyfile(os.path.realpath(sys.executable), other)
+        other.chmod(0o755)
+    environment = {**os.environ, "PYTHONHOME": sys.base_prefix}
+    command = [str(other), "-S", "-c", _OPENS, free, held]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    without, guarded = json.loads(done.stdout)
+    return without, guarded
+
+
+Turns = list[tuple[list[float], list[float]]]
+
+
+def _turns(work: Callable[[Path], float], free: Path, held: Path, count: int, rounds: int) -> Turns:
+    """Times without and with a guard, for each round."""
+    work(free), work(held)
+    found: Turns = []
+    for _ in range(max(rounds, 3)):
+        without: list[float] = []
+        guarded: list[float] = []
+        for _ in range(count // max(rounds, 3)):
+            without.append(work(free))
+            guarded.append(work(held))
+        found.append((without, guarded))
+    return found
+
+
+def _row(what: str, turns: Turns, of: float, bound: str = "") -> Row:
+    def at(times: list[float]) -> float:
+        return sorted(times)[int(len(times) * of)]
+
+    ratio = statistics.median(at(guarded) / at(without) for without, guarded in turns)
+    seconds = statistics.median(at(guarded) for _, guarded in turns)
+    beside = statistics.median(at(without) for without, _ in turns)
+    return Row(
+        what,
+        seconds,
+        "the same without a guard",
+        beside,
+        ratio,
+        bound,
+        f"{seconds * 1e6:.0f} us beside {beside * 1e6:.0f}",
+    )
