@@ -12,8 +12,9 @@ from chopmark.agent.events import Notice
 from chopmark.agent.loop import Answer
 from chopmark.core import clock, limits
 from chopmark.engine.policing.facts import writable
+from chopmark.policy import events
 from chopmark.policy.deciding import Effect, Mode
-from chopmark.policy.facts import NOBODY_KNOWN, Process
+from chopmark.policy.facts import NOBODY_KNOWN, FileFacts, Process
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from chopmark.agent.world import World
     from chopmark.core.reasons import Reason
     from chopmark.policy.deciding import Decision, Ruling
-    from chopmark.policy.facts import FileFacts
 
 _USES = (uses.EXEC, uses.SCRIPT, uses.LIBRARY)
 _WHY = {"written": reasons.WRITTEN, "failed": reasons.FAILED, "late": reasons.LATE}
@@ -80,7 +80,7 @@ class Decider:
         """The answer, from facts."""
         now = clock.now()
         ruling = self._said(facts, asked.use, asked.path, now)
-        decision = ruling.settled or ruling.decide(_process(asked))
+        decision = ruling.settled or ruling.decide(_process_of(asked, processes.status(asked.thread)))
         if decision.effect is not Effect.DENY:
             everybody = (
                 decision.effect is Effect.ALLOW
@@ -144,21 +144,15 @@ class Decider:
             return
         status = processes.status(asked.thread)
         terminal = processes.terminal(asked.thread) if given.effect is Effect.DENY else ""
-        at = clock.now()
-        self._stream.add(lambda: (event(at, asked, given, facts, status), _notice(asked, given, terminal)))
+        at, policy = clock.now(), self.policy_shown
+        process = _process_of(asked, status)  # now, while it waits
+        self._stream.add(lambda: (event(at, asked, given, facts, process, policy), _notice(asked, given, terminal)))
 
     def why(self, answer: Answer) -> str:
         """For people: the reason, and the rule."""
         given: Given = answer.decision
         rule = given.decision.rule.shown if given.decision is not None and given.decision.rule is not None else ""
         return f"{given.reason.sentence}{f' ({rule})' if rule else ''}"
-
-
-def _process(asked: Asked) -> Process:
-    status = processes.status(asked.thread)
-    if status is None:
-        return NOBODY_KNOWN._replace(program=asked.by.path)
-    return Process(status.user, user_name(status.user), asked.by.path, processes.program(status.parent).path)
 
 
 @lru_cache(maxsize=1024)
@@ -188,28 +182,38 @@ def _files(paths: tuple[str, ...]) -> list[tuple[int, int]]:
 
 
 def event(
-    at: dt.datetime, asked: Asked, given: Given, facts: FileFacts | None, status: processes.Status | None
+    at: dt.datetime,
+    asked: Asked,
+    given: Given,
+    facts: FileFacts | None,
+    process: Process,
+    policy: str,
 ) -> dict[str, Any]:
-    """One event, in the shape that `policy simulate` and `policy learn` read."""
-    rule = given.decision.rule if given.decision is not None else None
-    made: dict[str, Any] = {
-        "time": clock.show(at),
+    """One event: what `policy simulate` and `policy learn` read (policy.events), and who waited for the answer."""
+    if given.decision is not None:
+        decided = events.of(given.decision, asked.use, process, at, policy)
+        decided = decided._replace(effect=str(given.effect), code=given.reason.code)
+    else:
+        file = (facts or FileFacts("/", ""))._replace(path=asked.path or "/")
+        decided = events.Event(at, asked.use, file, process, str(given.effect), given.reason.code, "", policy)
+    made = {
         "kind": str(given.effect),
-        "use": asked.use,
+        **events.as_dict(decided),
         "path": asked.path,
         "program": asked.by.path,
-        "thread": asked.thread,
         "reason": given.reason.code,
+        "thread": asked.thread,
     }
-    if rule is not None:
-        made["rule"] = str(rule.place)
-    if given.detail or (given.decision is not None and given.decision.detail):
-        made["detail"] = given.detail or (given.decision.detail if given.decision else "")
-    if status is not None:
-        made |= {"process": status.process, "uid": status.user, "parent": status.parent}
-    if facts is not None:
-        made |= {"sha256": facts.sha256, "format": facts.format, "status": str(facts.status)}
-    return made
+    detail = given.detail or (given.decision.detail if given.decision is not None else "")
+    return {**made, "detail": detail} if detail else made
+
+
+def _process_of(asked: Asked, status: processes.Status | None) -> Process:
+    if status is None:
+        return NOBODY_KNOWN._replace(program=asked.by.path)
+    return Process(
+        status.user, user_name(status.user) or str(status.user), asked.by.path, processes.program(status.parent).path
+    )
 
 
 def _notice(asked: Asked, given: Given, terminal: str) -> Notice | None:
@@ -217,6 +221,3 @@ def _notice(asked: Asked, given: Given, terminal: str) -> Notice | None:
         return None
     name = "".join(each if each.isprintable() else "?" for each in asked.path)
     return Notice(terminal, f"chopmark: {name} was not allowed: {given.reason.sentence}")
-
-
-__all__ = ["Decider", "Given", "event", "user_name"]

@@ -98,9 +98,9 @@ class Syslog:
     def write(self, event: dict[str, Any]) -> None:
         """One datagram."""
         priority = _FACILITY_AUTHPRIV * 8 + _SEVERITY.get(event["kind"], 6)
-        data = " ".join(f'{name}="{_quoted(str(value))}"' for name, value in event.items() if name != "time")
+        data = " ".join(f'{name}="{_quoted(str(value))}"' for name, value in event.items() if name != "at")
         # 32473 is the enterprise number for examples (RFC 5612): we have none of our own.
-        line = f"<{priority}>1 {event['time']} - {_IDENTIFIER} {os.getpid()} - [guard@32473 {data}] {summary(event)}"
+        line = f"<{priority}>1 {event['at']} - {_IDENTIFIER} {os.getpid()} - [guard@32473 {data}] {summary(event)}"
         self._socket.send(line.encode(errors="replace"))
 
     def close(self) -> None:
@@ -128,9 +128,9 @@ def summary(event: dict[str, Any]) -> str:
     """One sentence for people."""
     if "path" not in event:
         return f"{event['kind']}: {event.get('detail', '')}"
-    who = f" by {event['program']} (process {event['process']})" if event.get("process") else ""
-    why = event.get("reason") or event.get("rule") or ""
-    return f"{event['kind']} {event['use']} of {event['path']}{who}{': ' + why if why else ''}"
+    who = f" by {event['program']} (thread {event['thread']})" if event.get("program") else ""
+    rule = event["decision"]["rule"]
+    return f"{event['kind']} {event['use']} of {event['path']}{who}: {event['reason']}{' by ' + rule if rule else ''}"
 
 
 class Notice(NamedTuple):
@@ -167,7 +167,7 @@ class Stream(threading.Thread):
 
     def say(self, kind: str, **facts: object) -> None:
         """An event about the guard itself."""
-        made = {"time": clock.show(clock.now()), "kind": kind, **facts}
+        made = {"at": clock.show(clock.now()), "kind": kind, **facts}
         self.add(lambda: (made, None))
 
     def end(self) -> None:

@@ -150,7 +150,7 @@ def _events(args: Namespace) -> int:
         if args.json:
             _json(event)
         else:
-            print(output.clean(f"{event['time']}  {events.summary(event)}"), flush=True)
+            print(output.clean(f"{event['at']}  {events.summary(event)}"), flush=True)
     return 0
 
 

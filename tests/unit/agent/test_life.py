@@ -19,6 +19,7 @@ import pytest
 
 from chopmark.agent import control
 from chopmark.core.errors import UsageError
+from chopmark.policy import events as policy_events
 from tests.support.guarding import CHOPMARK, Guarded, Mounted, eventually, place, policy, program, ran, why_not
 
 if TYPE_CHECKING:
@@ -148,8 +149,11 @@ def test_in_audit_mode_everything_runs_and_is_told(where: Path, tmp_path: Path) 
         assert ran(str(where / "evil")) == "7"
         eventually(lambda: bool(guard.events("audit")))
         [event] = guard.events("audit")
-        assert (event["path"], event["use"], event["uid"]) == (str(where / "evil"), "exec", 0)
+        assert (event["path"], event["use"], event["process"]["uid"]) == (str(where / "evil"), "exec", 0)
         assert event["reason"] == "policy.nothing"
+        [told] = policy_events.read(str(tmp_path / "home" / "events.jsonl"))  # what policy simulate and learn read
+        assert (told.file.path, told.kind, told.effect) == (str(where / "evil"), "exec", "audit")
+        assert told.process.user == "root"
 
 
 def test_what_is_never_blocked_is_told(where: Path, tmp_path: Path) -> None:

@@ -195,8 +195,8 @@ def test_events_beyond_the_limit_are_counted_and_dropped(monkeypatch: pytest.Mon
 
 
 def test_journald_and_syslog_get_datagrams(tmp_path: Path) -> None:
-    event = {"time": "2026-01-01T00:00:00Z", "kind": "deny", "use": "exec", "path": "/a\nb]", "program": "/bin/sh",
-             "process": 1, "reason": "policy.nothing"}  # fmt: skip
+    event = {"at": "2026-01-01T00:00:00Z", "kind": "deny", "use": "exec", "path": "/a\nb]", "program": "/bin/sh",
+             "thread": 1, "reason": "policy.nothing", "decision": {"rule": "p.toml:3"}}  # fmt: skip
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind(str(tmp_path / "socket"))
         with contextlib.closing(events.Journal(str(tmp_path / "socket"))) as to_journal:
