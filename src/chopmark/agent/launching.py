@@ -8,6 +8,7 @@ import io
 import os
 import runpy
 import sys
+import threading
 from collections.abc import Callable
 from importlib import machinery
 from typing import TYPE_CHECKING, Any
@@ -77,12 +78,21 @@ def _hook(check: Check | None) -> None:
     machinery.SourcelessFileLoader.get_data = get_data  # type: ignore[method-assign,assignment]
 
 
+_checking = threading.local()
+"""Whether this thread is finding out about a file: what that itself imports is ours, and asking about it never ends."""
+
+
 def _opened_or_denied(path: str, check: Check | None) -> int:
     """As `opened`, in the words of the import system: bytecode that is denied is passed over, for its source."""
+    if getattr(_checking, "now", False):
+        return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    _checking.now = True
     try:
         return opened(path, check)
     except RefusedError as error:
         raise PermissionError(errno.EACCES, str(error)) from None
+    finally:
+        _checking.now = False
 
 
 def _watch(check: Check | None) -> None:
@@ -124,7 +134,10 @@ def python(arguments: Sequence[str], check: Check | None = None) -> None:
     script = arguments[0]
     sys.argv = [script, *arguments[1:]]
     sys.path.insert(0, os.path.dirname(os.path.abspath(script)))
-    descriptor = opened(script, check)
+    try:
+        descriptor = _opened_or_denied(script, check)
+    except PermissionError as error:
+        raise RefusedError(str(error.strerror)) from None
     with os.fdopen(descriptor, "rb") as file:
         code = compile(file.read(), script, "exec", dont_inherit=True)
     main = type(sys)("__main__")

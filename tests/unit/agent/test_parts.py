@@ -272,6 +272,13 @@ def test_python_does_not_believe_bytecode_that_nobody_vouches_for(tmp_path: Path
     assert launched(tmp_path, "main.py", check=check).stdout == "good\n"
 
 
+def test_what_a_check_itself_imports_is_not_asked_about(tmp_path: Path) -> None:
+    (tmp_path / "main.py").write_text("print('main')\n")
+    (tmp_path / "tool.py").write_text("")
+    check = "lambda fd, path: '' if __import__('tool') else 'no'"
+    assert launched(tmp_path, "main.py", check=check).stdout == "main\n"
+
+
 @pytest.mark.parametrize("words", [[], ["-"], ["-c", "print(1)"], ["-m"], ["-i"]])
 def test_python_takes_code_from_files_alone(tmp_path: Path, words: list[str]) -> None:
     done = launched(tmp_path, *words)
