@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import REMAINDER
 from typing import TYPE_CHECKING, Any
 
-from chopmark.core.errors import UsageError
+from chopmark.core.errors import ChopmarkError, UsageError
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -53,7 +53,16 @@ def python(args: Namespace) -> int:
     """Be the interpreter."""
     from chopmark.agent import launching
 
-    launching.python(args.arguments, _check(args))
+    check = _check(args)
+    try:
+        launching.python(args.arguments, check)
+    except (ChopmarkError, SystemExit, KeyboardInterrupt):
+        raise
+    except BaseException:  # noqa: BLE001 - the script's own, shown as Python shows it
+        import traceback
+
+        traceback.print_exc()
+        return 1
     return 0
 
 
