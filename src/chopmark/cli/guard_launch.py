@@ -51,6 +51,8 @@ def execute(args: Namespace) -> int:
 
 def python(args: Namespace) -> int:
     """Be the interpreter."""
+    import traceback  # now: later it would be asked about
+
     from chopmark.agent import launching
 
     check = _check(args)
@@ -59,8 +61,6 @@ def python(args: Namespace) -> int:
     except (ChopmarkError, SystemExit, KeyboardInterrupt):
         raise
     except BaseException:  # noqa: BLE001 - the script's own, shown as Python shows it
-        import traceback
-
         traceback.print_exc()
         return 1
     return 0
