@@ -10,6 +10,7 @@ import signal
 import struct
 import subprocess
 import sys
+import tempfile
 import time
 from functools import cache
 from pathlib import Path
@@ -28,10 +29,20 @@ def why_not() -> str:
     """Why no guard can be tested on this machine; empty when one can."""
     if os.geteuid():
         return "guards need root"
-    try:
-        fanotify.Group().close()
-    except OSError as error:
-        return f"this kernel gives no permission events: {error.strerror}"
+    with tempfile.TemporaryDirectory() as folder:
+        mount = ["mount", "-t", "tmpfs", "chopmark-test", folder]
+        if subprocess.run(mount, check=False, capture_output=True).returncode:
+            return "nothing can be mounted here"
+        try:
+            group = fanotify.Group()
+            try:
+                group.protect(folder, Path(folder).stat().st_dev, fanotify.OPEN_EXEC_PERM)
+            finally:
+                group.close()
+        except OSError as error:
+            return f"this kernel gives no permission events: {error.strerror}"
+        finally:
+            subprocess.run(["umount", "-l", folder], check=False)
     return ""
 
 

@@ -153,6 +153,11 @@ def _work(settings: Settings, group: Group, stream: Stream, line: Line) -> int:
     except ChopmarkError as error:
         output.complain(str(error))
         return error.exit_status
+    except Exception as error:
+        output.complain(f"internal error: {type(error).__name__}: {error} (CHOPMARK_TRACEBACK=1 shows where)")
+        if os.environ.get("CHOPMARK_TRACEBACK"):
+            raise
+        return 4
 
 
 def _settings(args: Namespace) -> Settings:

@@ -64,6 +64,10 @@ class Catalog:
         """Of the catalog's own signature."""
         return self._verdict.status
 
+    def digests(self) -> frozenset[bytes]:
+        """The contents that it lists, as SHA-256."""
+        return frozenset(self._by_digest)
+
     def vouch(self, name: str, digest: bytes) -> Vouched:
         """A seal that stands for the catalog's own, if it lists this content; a finding, if another at this path."""
         path = self._by_digest.get(digest)

@@ -1,0 +1,183 @@
+"""A guard over signed files: signers revoked, catalogs replaced, floods, a worker that is stopped."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography import x509
+
+from tests.support import pki
+from tests.support.guarding import CHOPMARK, Guarded, Mounted, eventually, place, policy, program, ran, why_not
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [
+    pytest.mark.interop,
+    pytest.mark.skipif(bool(why_not()), reason=why_not() or "a guard can be tested"),
+]
+
+GOOD, EVIL = program(0), program(7)
+SCRIPT = b"#!/bin/sh\necho signed\n"
+NOW = dt.datetime.now(dt.UTC).replace(microsecond=0)
+
+
+@pytest.fixture
+def where(tmp_path: Path) -> Iterator[Path]:
+    with Mounted(tmp_path) as folder:
+        yield folder
+
+
+class Signers:
+    """Two signers below one root, as files, and a store that trusts it."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir()
+        self.root = pki.authority("Guard Root", since=NOW - dt.timedelta(days=30), until=NOW + dt.timedelta(days=30))
+        self.signers = [
+            pki.leaf(
+                self.root, f"Guard Signer {n}", since=NOW - dt.timedelta(days=20), until=NOW + dt.timedelta(days=20)
+            )
+            for n in range(2)
+        ]
+        self.store = folder / "store"
+        self.store.mkdir()
+        (self.store / "root.pem").write_bytes(self.root.pem)
+        self._folder = folder
+
+    def sign(self, number: int, *files: Path, how: tuple[str, ...] = ()) -> None:
+        """Sign files in place."""
+        key, certificate = self._folder / f"{number}.key", self._folder / f"{number}.pem"
+        key.write_bytes(self.signers[number].private_pem())
+        key.chmod(0o600)
+        certificate.write_bytes(self.signers[number].pem)
+        command = [*CHOPMARK, "sign", *map(str, files), "--key", str(key), "--cert", str(certificate), *how]
+        subprocess.run(command, check=True, capture_output=True)
+
+    def revoke(self, number: int) -> None:
+        """Put a CRL into the store that revokes one of them since last week."""
+        entry = pki.Revoked(
+            self.signers[number].certificate.serial_number, NOW - dt.timedelta(days=7), x509.ReasonFlags.key_compromise
+        )
+        raw = pki.crl(self.root, [entry], since=NOW - dt.timedelta(hours=1), until=NOW + dt.timedelta(days=6))
+        temporary = self.store / ".new"
+        temporary.write_bytes(raw)
+        temporary.replace(self.store / "root.crl")
+
+    def policy(self, *listed: bytes) -> str:
+        """Whoever the store trusts, and some contents."""
+        return policy(listed, more=f'stores = ["{self.store}"]\n[[rule]]\naction = "allow"\nstatus = "trusted"\n')
+
+
+def test_signed_files_run_until_their_signer_is_revoked(where: Path, tmp_path: Path) -> None:
+    signers = Signers(tmp_path / "signers")
+    files = [Path(place(where / f"script{n}", SCRIPT)) for n in range(2)]
+    programs = [Path(place(where / f"program{n}", Path("/bin/true").read_bytes())) for n in range(2)]
+    for number in range(2):
+        signers.sign(number, files[number], programs[number])
+    place(where / "unsigned", SCRIPT)
+    place(where / "listed", GOOD)
+    with Guarded(where, tmp_path / "home", signers.policy(GOOD)) as guard:
+        for _ in range(2):
+            assert ran(str(where / "listed")) == "0"
+            assert [ran(str(each)) for each in files] == ["0 signed", "0 signed"]
+            assert [ran(str(each)) for each in programs] == ["0", "0"]
+        assert ran(str(where / "unsigned")) == "denied"
+        signers.revoke(1)
+        eventually(lambda: bool(guard.events("reloaded")))
+        assert [ran(str(each)) for each in files] == ["0 signed", "denied"]
+        assert [ran(str(each)) for each in programs] == ["0", "denied"]
+        (told,) = {event["detail"] for event in guard.events("reloaded")}
+        assert told == "4 verdicts dropped"  # of all below that authority, and nobody else
+
+
+def test_a_detached_signature_that_comes_later_counts(where: Path, tmp_path: Path) -> None:
+    signers = Signers(tmp_path / "signers")
+    file = Path(place(where / "data.py", b"print('signed')\n"))
+    elsewhere = Path(shutil.copy(file, tmp_path))  # where nobody minds who reads it
+    with Guarded(where, tmp_path / "home", signers.policy()):
+        assert "signed" not in ran(sys.executable, str(file))
+        signers.sign(0, elsewhere, how=("--format", "detached"))
+        shutil.copy(f"{elsewhere}.p7s", f"{file}.p7s")
+        eventually(lambda: ran(sys.executable, str(file)) == "0 signed")
+        assert "signed" not in ran(sys.executable, place(where / "other.py", b"print('signed', 2)\n"))
+
+
+def test_catalogs_vouch_for_files_until_another_takes_their_place(where: Path, tmp_path: Path) -> None:
+    signers = Signers(tmp_path / "signers")
+    place(where / "good", GOOD)
+    place(where / "evil", EVIL)
+    tree, catalogs = tmp_path / "tree", tmp_path / "catalogs"
+    catalogs.mkdir()
+    tree.mkdir()
+
+    def listed(*contents: bytes) -> None:
+        shutil.rmtree(tree)
+        tree.mkdir()
+        for number, each in enumerate(contents):
+            place(tree / str(number), each)
+        made = tmp_path / "new.catalog"
+        made.unlink(missing_ok=True)
+        subprocess.run([*CHOPMARK, "catalog", "create", tree, "-o", made], check=True, capture_output=True)
+        signers.sign(0, made)
+        made.replace(catalogs / "tree.catalog")
+
+    listed(GOOD)
+    with Guarded(where, tmp_path / "home", signers.policy(), "--catalogs", str(catalogs)) as guard:
+        assert (ran(str(where / "good")), ran(str(where / "evil"))) == ("0", "denied")
+        listed(EVIL)
+        eventually(lambda: bool(guard.events("reloaded")))
+        eventually(lambda: (ran(str(where / "good")), ran(str(where / "evil"))) == ("denied", "7"))
+
+
+def test_a_worker_that_is_stopped_is_replaced(where: Path, tmp_path: Path) -> None:
+    place(where / "good", GOOD)
+    place(where / "evil", EVIL)
+    with Guarded(where, tmp_path / "home", policy([GOOD])) as guard:
+        [worker] = guard.workers()
+        os.kill(worker, signal.SIGSTOP)
+        answers: list[str] = []
+        asking = threading.Thread(target=lambda: answers.append(ran(str(where / "evil"))))
+        asking.start()
+        eventually(lambda: guard.said().count("guard ready") == 2, 60)
+        asking.join(60)
+        assert answers == ["denied"]
+        assert ran(str(where / "good")) == "0"
+
+
+def test_a_thousand_executions_at_once(where: Path, tmp_path: Path) -> None:
+    good, evil = place(where / "good", GOOD), place(where / "evil", EVIL)
+    code = (
+        "import os,sys\nprogress=[]\n"
+        "for path in sys.argv[1:] * 500:\n"
+        " pid=os.fork()\n"
+        " if not pid:\n"
+        "  try: os.execv(path,[path])\n"
+        "  except PermissionError: os._exit(9)\n"
+        " progress.append(pid)\n"
+        "ends=[os.waitstatus_to_exitcode(os.waitpid(each,0)[1]) for each in progress]\n"
+        "print(ends.count(0),ends.count(9))\n"
+    )
+    with Guarded(where, tmp_path / "home", policy([GOOD])) as guard:
+        assert ran(sys.executable, "-c", code, good, evil) == "0 500 500"
+        assert guard.status()["late"] == 0
+
+
+def test_ten_thousand_denials(where: Path, tmp_path: Path) -> None:
+    evil = place(where / "evil", EVIL)
+    code = f"import os\nfor _ in range(2500):\n try: os.execv({evil!r}, ['x'])\n except PermissionError: pass"
+    with Guarded(where, tmp_path / "home", policy([GOOD])) as guard:
+        several = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(4)]
+        assert [each.wait(120) for each in several] == [0] * 4
+        eventually(lambda: len(guard.events("deny")) + guard.status()["events_lost"] == 10_000, 60)
+        assert guard.status()["denied"] == 10_000
+        assert guard.status()["memory_kib"] < 100 * 1024
