@@ -53,19 +53,23 @@ class State:
         self.products = products
         self.changed = False
 
-    def check_policy(self, name: str, version: int, sha256: str) -> None:
-        """Raises BrokenError for an older policy, and for another one of the same version."""
+    def check_policy(self, name: str, version: int, sha256: str, *, signed: bool = True) -> None:
+        """Raises BrokenError for an older policy, and for another one of the same version.
+
+        Who writes policies without signing them (`signed`) may change one under the same version: the version alone
+        says little there.
+        """
         seen = self.policies.get(name)
         if seen is None or version > seen.version:
             return
         if version < seen.version:
             raise BrokenError(reasons.ROLLBACK, f"{name}: version {version}, and {seen.version} was in use")
-        if sha256 != seen.sha256:
+        if signed and sha256 != seen.sha256:
             raise BrokenError(reasons.SAME_VERSION, f"{name}: version {version}")
 
-    def saw_policy(self, name: str, version: int, sha256: str) -> None:
+    def saw_policy(self, name: str, version: int, sha256: str, *, signed: bool = True) -> None:
         """From now on nothing older counts. Raises BrokenError as `check_policy` does."""
-        self.check_policy(name, version, sha256)
+        self.check_policy(name, version, sha256, signed=signed)
         if self.policies.get(name) != Seen(version, sha256):
             self.policies[name] = Seen(version, sha256)
             self.changed = True

@@ -98,6 +98,14 @@ def test_a_new_policy_counts_at_once_for_what_was_allowed_before(where: Path, tm
         assert (ran(str(where / "good")), ran(str(where / "other"))) == ("0", "denied")
 
 
+def test_a_policy_that_nobody_signs_may_be_changed_under_its_version(where: Path, tmp_path: Path) -> None:
+    with Guarded(where, tmp_path / "home", policy([GOOD])) as guard:
+        assert ran(str(where / "other")) == "denied"
+        guard.policy.write_text(policy([GOOD, OTHER]))
+        eventually(lambda: bool(guard.events("reloaded")))
+        assert ran(str(where / "other")) == "3"
+
+
 @pytest.mark.parametrize("wrong", ["not = [", policy([EVIL], version=1)], ids=["broken", "rolled back"])
 def test_a_policy_that_is_no_good_leaves_the_old_one(where: Path, tmp_path: Path, wrong: str) -> None:
     with Guarded(where, tmp_path / "home", policy([GOOD], version=2)) as guard:

@@ -46,6 +46,17 @@ def test_an_older_policy_is_refused_and_another_of_the_same_version() -> None:
         assert known.policies == {"hosts": state.Seen(4, "y"), "other": state.Seen(1, "x")}
 
 
+def test_where_policies_are_not_signed_one_may_be_changed_under_its_version() -> None:
+    remember("hosts", 3)
+    with state.opened(write=True) as known:
+        known.saw_policy("hosts", 3, "y", signed=False)
+        with pytest.raises(BrokenError) as error:
+            known.saw_policy("hosts", 2, "z", signed=False)
+    assert error.value.reason is reasons.ROLLBACK
+    with state.opened(write=False) as known:
+        assert known.policies == {"hosts": state.Seen(3, "y")}
+
+
 def test_products_are_remembered_by_who_signed_them() -> None:
     with state.opened(write=True) as known:
         known.saw_file(FILE)

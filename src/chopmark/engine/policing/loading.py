@@ -46,14 +46,16 @@ def load(path: str, at: dt.datetime, *, signers: str = "", remember: bool = Fals
     """Read a policy for use; `mode` overrides the one that it names.
 
     It has to be signed by somebody in the trust store `signers`; without one only if there is a store called "policy".
-    With `remember` an older version is refused, and this one is remembered. Raises PolicyError, InputError, UsageError,
+    With `remember` an older version is refused, and this one is remembered; where policies have to be signed, so is
+    another text under the same version. Raises PolicyError, InputError, UsageError,
     BrokenError (not signed, older than one that was in use), StateError, WriteError.
     """
     policy = read(path, lambda data, file: demand_signature(data, file, signers, at), mode)
     if remember:
+        signed = _signed(signers)
         with state.opened(write=True) as known:
             for each in policy.files:
-                known.saw_policy(each.name, each.version, each.sha256)
+                known.saw_policy(each.name, each.version, each.sha256, signed=signed)
     return policy
 
 
@@ -88,13 +90,20 @@ def _wrong(file: PolicyFile, text: str) -> PolicyError:
     return PolicyError([Problem(Place(file.file, 1), text)])
 
 
+def _signed(signers: str) -> bool:
+    """Whether somebody said whose policies count."""
+    from chopmark.trust import store
+
+    return bool(signers) or os.path.isdir(store.folder(STORE))
+
+
 def demand_signature(data: bytes, path: str, signers: str, at: dt.datetime) -> None:
     """The very bytes that were read must be signed, in a file beside them. Raises BrokenError, UsageError."""
     from chopmark.engine import check
     from chopmark.trust import context, store
 
-    if not signers and not os.path.isdir(store.folder(STORE)):
-        return  # nobody said whose policies count
+    if not _signed(signers):
+        return
     trusted = store.load([signers or STORE])
     with Artifact(path, BytesView(data)) as artifact:
         try:
