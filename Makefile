@@ -4,7 +4,7 @@ SHELL := /bin/bash
 
 BIN := .venv/bin
 JOBS ?= 2
-FUZZ_SECONDS ?= 20
+FUZZ_SECONDS ?= 12
 # make test ARGS="-k pe"; make lock ARGS=--upgrade
 ARGS ?=
 

@@ -100,7 +100,7 @@ class Examination:
             verdict = check.check(artifact, context)
         except UnreadableError as error:
             verdict = Verdict(artifact.name, "", (), (error.reason.found(error.detail),))
-        found = facts.of_file(artifact, verdict)
+        found = facts.of_file(artifact, verdict, self._world.versions)
         seconds = limits.GUARD_VERDICT_SECONDS if found.status is Status.TRUSTED else limits.GUARD_UNTRUSTED_SECONDS
         self._memory.put(key, found, time.time() + seconds)
         return found

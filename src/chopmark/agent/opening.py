@@ -10,6 +10,7 @@ from chopmark.agent.world import World, inputs_of
 from chopmark.core import clock, places
 from chopmark.engine.catalog import consulting
 from chopmark.engine.policing import loading
+from chopmark.policy import state
 from chopmark.policy.deciding import Mode
 from chopmark.trust import blocklist, crl, store
 from chopmark.trust.context import PREFER, Besides, Context
@@ -17,6 +18,8 @@ from chopmark.trust.context import PREFER, Besides, Context
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterator
+
+    from chopmark.policy.state import State
 
 
 class Sources(NamedTuple):
@@ -54,8 +57,23 @@ def opened(sources: Sources) -> World:
     first = circumstances(now)
     vouchers = consulting.load(sources.catalogs, first)
     first.vouchers = vouchers
-    rest = hashlib.sha256(repr((revocation, [each.shown for each in besides.blocklists])).encode()).hexdigest()
-    return World(policy, circumstances, inputs_of(first, rest), tuple(_files(sources, names, policy)), sources.spared)
+    versions = _versions(policy)
+    more = (
+        revocation,
+        [each.shown for each in besides.blocklists],
+        sorted(versions.products.items()) if versions else (),
+    )
+    rest = hashlib.sha256(repr(more).encode()).hexdigest()
+    files = tuple(_files(sources, names, policy))
+    return World(policy, circumstances, inputs_of(first, rest), files, sources.spared, versions)
+
+
+def _versions(policy: loading.Policy) -> State | None:
+    """What is remembered of products, where a rule asks. Raises StateError."""
+    if not any(rule.require.no_rollback for rule in policy.rules):
+        return None
+    with state.opened(write=False) as known:
+        return known
 
 
 def _has_blocklists(sources: Sources) -> bool:
@@ -70,6 +88,8 @@ def _files(sources: Sources, names: tuple[str, ...], policy: loading.Policy) -> 
     yield from sources.crls
     yield from sources.blocklists
     yield places.blocklists()
+    if any(rule.require.no_rollback for rule in policy.rules):
+        yield state.path()
     for name in names:
         where = name.rstrip("?")
         yield where if os.path.exists(where) else store.folder(where)

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from chopmark.engine.policing.loading import Policy
     from chopmark.policy.facts import FileFacts
+    from chopmark.policy.state import State
     from chopmark.trust.context import Context
 
 
@@ -43,7 +44,8 @@ class World(NamedTuple):
     """One state of it.
 
     `context` makes the circumstances of a check at a time; `policy` is what decides; `files` (and folders) are what to
-    look at for changes; `spared` are paths of files that are never blocked.
+    look at for changes; `spared` are paths of files that are never blocked; `versions` what is remembered of products
+    (None where no rule asks).
     """
 
     policy: Policy
@@ -51,6 +53,7 @@ class World(NamedTuple):
     inputs: Inputs
     files: tuple[str, ...] = ()
     spared: tuple[str, ...] = ()
+    versions: State | None = None
 
 
 def touched(old: Inputs, new: Inputs) -> Callable[[FileFacts], bool] | None:

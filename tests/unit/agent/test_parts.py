@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chopmark.agent import doctor, events, memory, metrics, mounts, processes, records, uses, world
+from chopmark.agent import doctor, events, memory, metrics, mounts, opening, processes, records, uses, world
 from chopmark.agent.world import Inputs
 from chopmark.core import limits
 from chopmark.core.errors import UsageError
@@ -24,6 +24,7 @@ from chopmark.core.finding import Outcome
 from chopmark.core.signer import Authority
 from chopmark.core.verdict import Status
 from chopmark.core.versions import Release
+from chopmark.policy import state
 from chopmark.policy.facts import FileFacts, SealFacts
 
 SEAL = SealFacts(
@@ -95,6 +96,25 @@ def test_no_change_touches_nothing() -> None:
     inputs = Inputs(frozenset({"1"}), (("CN=CA", "1"),), (("c", frozenset({b"1"})),), "x")
     assert world.touched(inputs, inputs) is None
     assert world.since(world.written(inputs), inputs) is None
+
+
+def test_what_is_remembered_of_versions_is_part_of_the_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CHOPMARK_HOME", str(tmp_path / "home"))
+    file = tmp_path / "policy.toml"
+    head = 'chopmark-policy = 1\nname = "p"\nversion = 1\n[[rule]]\naction = "allow"\nproduct = "tool"\n'
+    file.write_text(head)
+    assert opening.opened(opening.Sources(str(file))).versions is None
+    file.write_text(head + "require = { no-rollback = true }\n")
+    before = opening.opened(opening.Sources(str(file)))
+    with state.opened(write=True) as known:
+        known.saw_file(TRUSTED)
+    after = opening.opened(opening.Sources(str(file)))
+    assert after.versions is not None
+    assert after.versions.newest(Release("tool", "1.0"), [SEAL.root]) == "1.2"
+    touched = world.touched(before.inputs, after.inputs)
+    assert touched is not None
+    assert touched(TRUSTED)
+    assert state.path() in after.files
 
 
 def test_memory_forgets_what_is_touched_and_what_is_old(tmp_path: Path) -> None:
