@@ -182,6 +182,8 @@ class _Steps:
         self._escapes = False
 
     def walk(self, path: str, *, follow: bool) -> Found:
+        if "\0" in path:  # no file is called so, whatever a setting says
+            raise OSError(errno.ENOENT, os.strerror(errno.ENOENT))
         waiting = deque(path.split("/"))
         links = 0
         while waiting:

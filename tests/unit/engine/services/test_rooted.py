@@ -48,6 +48,14 @@ def test_links_of_folders_are_followed_and_the_place_is_told(image: Image) -> No
         assert root.names("/nothing") == ()
 
 
+def test_no_file_has_a_name_with_a_null_in_it(image: Image) -> None:
+    image.write("/etc/x", "x")
+    with image.root() as root:
+        assert root.names("/etc\0") == ()
+        with pytest.raises(UnreadableError):
+            root.read("/etc/x\0", 100)
+
+
 def test_circles_end(image: Image) -> None:
     image.link("/a", "b")
     image.link("/b", "/a")
