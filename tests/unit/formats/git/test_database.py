@@ -316,3 +316,13 @@ def test_objects_are_written_once_and_read_only(repo: Repo) -> None:
     before = repo.path(name).stat().st_ino
     assert found.write(Stored("commit", DATA)) == name
     assert repo.path(name).stat().st_ino == before
+
+
+@pytest.mark.parametrize("algorithm", ["sha1", "sha256"])
+def test_an_id_that_is_cut_off_is_nobodys(algorithm: str) -> None:
+    width = {"sha1": 20, "sha256": 32}[algorithm]
+    name = bytes(range(width))
+    index = packs.Index(BytesView(git_repo.index([(name, 12)], algorithm)), width)
+    assert index.find(name) == 12
+    assert index.find(name[:-1]) is None
+    assert index.find(b"") is None

@@ -37,7 +37,9 @@ class Index:
         self._view, self._width = view, width
 
     def find(self, name: bytes) -> int | None:
-        """Where the object of this id is in the pack."""
+        """Where the object of this id is in the pack; an id that is cut off is nobody's."""
+        if len(name) != self._width:
+            return None
         low, high = self._counts[name[0]], self._counts[name[0] + 1]
         while low < high:
             middle = (low + high) // 2
