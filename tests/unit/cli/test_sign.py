@@ -414,7 +414,7 @@ def test_an_interrupt_leaves_each_file_old_or_new(desk: Desk) -> None:
     unsigned = SAMPLES["pe"].read_bytes()
     slow = pki.leaf(desk.world.issuing, "Slow", kind="rsa4096")
     key, cert = desk.write("slow.key", slow.private_pem()), desk.write("slow.pem", slow.pem + desk.world.issuing.pem)
-    paths = [desk.sample("pe", f"program{number}.exe") for number in range(600)]
+    paths = [desk.sample("pe", f"program{number}.exe") for number in range(1200)]
     process = desk.spawn("sign", *paths, "--key", key, "--cert", cert, "-j", "2", session=True)
     assert process.stdout is not None
     process.stdout.readline()

@@ -61,7 +61,7 @@ def test_how_often_a_sign_of_life_is_wanted(
 def test_sockets_are_taken_over(tmp_path: Path) -> None:
     program = """
 import os
-from chopmark.server import notify
+from chopmark.net import notify
 print([(name, one.getsockname()[1], one.get_inheritable()) for name, one in notify.handed_over()])
 print(notify.handed_over())
 """

@@ -161,8 +161,8 @@ TAG_TARGET = Reason(
 REPLACED = Reason(
     "git.replaced",
     NO,
-    "git shows another object in place of this one (refs/replace), or other parents (info/grafts): what is signed is"
-    " not what people see.",
+    "To people git shows another object in place of this one (refs/replace), or other parents (info/grafts): what is"
+    " signed is not what they see.",
     "Remove it: git replace -d; info/grafts is an old form of the same.",
     "git-replace(1), gitrepository-layout(5)",
     _HIDING,

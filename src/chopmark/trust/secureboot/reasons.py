@@ -17,7 +17,9 @@ _SIGN_ANEW = "Have it signed anew (chopmark sign)."
 # An image, as firmware sees it
 CERTIFICATE = Reason("secureboot.certificate", OK, "A signature leads to a certificate in db.", cites=_VERIFY)
 DIGEST = Reason("secureboot.digest", OK, "The image's digest is in db.", cites=_VERIFY)
-NOT_FORBIDDEN = Reason("secureboot.not_forbidden", OK, "dbx names neither the image nor a signer.", cites=_VERIFY)
+NOT_FORBIDDEN = Reason(
+    "secureboot.not_forbidden", OK, "The list dbx names neither the image nor a signer.", cites=_VERIFY
+)
 UNSIGNED = Reason(
     "secureboot.unsigned", NO, "The image is not signed, and its digest is not in db.", _SIGN, _VERIFY, _BOOT
 )
@@ -30,12 +32,12 @@ UNTRUSTED = Reason(
     _BOOT,
 )
 FORBIDDEN_DIGEST = Reason(
-    "secureboot.forbidden_digest", NO, "dbx names the image by its digest.", _NEWER, _VERIFY, _BOOT
+    "secureboot.forbidden_digest", NO, "The list dbx names the image by its digest.", _NEWER, _VERIFY, _BOOT
 )
 FORBIDDEN_OTHER_DIGEST = Reason(
     "secureboot.forbidden_other_digest",
     NO,
-    "dbx names the image by a digest that none of its signatures uses: the specification forbids the image, EDK II"
+    "The list dbx names the image by a digest that none of its signatures uses: the specification forbids it, EDK II"
     " passes over that.",
     _NEWER,
     _VERIFY,
@@ -47,7 +49,7 @@ FORBIDDEN_CERTIFICATE = Reason(
 REVOKED_CERTIFICATE = Reason(
     "secureboot.revoked_certificate",
     NO,
-    "dbx revokes a certificate of a signature, and no time stamp that dbt trusts shows that it is from before.",
+    "The list dbx revokes a certificate of a signature, and no time stamp trusted by dbt shows that it is older.",
     _NEWER,
     _VERIFY,
     _BOOT,
@@ -55,7 +57,7 @@ REVOKED_CERTIFICATE = Reason(
 STAMPED_BEFORE = Reason(
     "secureboot.stamped_before",
     OK,
-    "dbx revokes a certificate of a signature, which a time stamp that dbt trusts shows to be from before.",
+    "The list dbx revokes a certificate of a signature, which a time stamp trusted by dbt shows to be older.",
     cites=_VERIFY,
 )
 DIGEST_MISMATCH = Reason(
@@ -119,7 +121,7 @@ DBX_MISSING = Reason(
 )
 
 # The same image, as shim sees it
-SHIM_TRUSTED = Reason("shim.trusted", OK, "shim knows who signed the image, or its digest.", cites=_SHIM)
+SHIM_TRUSTED = Reason("shim.trusted", OK, "The shim knows who signed the image, or its digest.", cites=_SHIM)
 SHIM_UNTRUSTED = Reason(
     "shim.untrusted",
     NO,
@@ -129,7 +131,7 @@ SHIM_UNTRUSTED = Reason(
     _BOOT,
 )
 SHIM_FORBIDDEN = Reason(
-    "shim.forbidden", NO, "dbx, MokListX or the list that shim carries forbids the image.", _NEWER, _SHIM, _BOOT
+    "shim.forbidden", NO, "Either dbx, MokListX or the list that shim carries forbids the image.", _NEWER, _SHIM, _BOOT
 )
 SHIM_MODULES_ONLY = Reason(
     "shim.modules_only",
