@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -90,4 +91,9 @@ class Desk:
     ) -> subprocess.Popen[bytes]:
         """Start the command line as a process of its own, if wanted as the leader of a session."""
         command = [sys.executable, "-m", "chopmark", *map(str, arguments)]
-        return subprocess.Popen(command, stdout=out, stderr=err, cwd=self.folder, start_new_session=session)
+        # Whoever runs the tests in the background has interrupts ignored, and children would inherit that.
+        before = signal.signal(signal.SIGINT, signal.SIG_DFL)
+        try:
+            return subprocess.Popen(command, stdout=out, stderr=err, cwd=self.folder, start_new_session=session)
+        finally:
+            signal.signal(signal.SIGINT, before)
