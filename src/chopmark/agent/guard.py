@@ -17,7 +17,6 @@ from chopmark.agent import (
     fanotify,
     judging,
     kept,
-    leases,
     loop,
     memory,
     mounts,
@@ -110,20 +109,29 @@ class Guard:
             line.ready()
             self.stream.say("started", detail=f"{self.decider.mode}: {', '.join(self.places)}")
             self.watch.run(line)
-        finally:
-            if server is not None:
-                server.close()
+        except UsageError:
             self._end(answering, judges)
+            raise
+        except BaseException as error:
+            self._die(error)
+            raise
+        if server is not None:
+            server.close()
+        self._end(answering, judges)
         return 0
 
     def _answer(self) -> None:
         try:
             self.loop.run()
         except BaseException as error:
-            # Nobody else can answer: end at once, the holder knows what to do.
-            os.write(2, f"chopmark: the guard's worker ends: {type(error).__name__}: {error}\n".encode())
-            os.kill(os.getpid(), signal.SIGKILL)
+            self._die(error)
             raise
+
+    @staticmethod
+    def _die(error: BaseException) -> None:
+        """End at once and release nothing: the holder lets nobody pass, and starts another worker."""
+        os.write(2, f"chopmark: the guard's worker ends: {type(error).__name__}: {error}\n".encode())
+        os.kill(os.getpid(), signal.SIGKILL)
 
     def stop(self) -> None:
         """End soon."""
@@ -221,8 +229,8 @@ class Guard:
         """Take over the world as it is now; when it is no good, the old one stays. Raises nothing."""
         try:
             world = self.settings.load()
-        except (ChopmarkError, OSError) as error:
-            self.stream.say("reload-failed", detail=str(error))
+        except Exception as error:  # noqa: BLE001 - whatever is wrong with the new one, the old one still protects
+            self.stream.say("reload-failed", detail=str(error) or type(error).__name__)
             return
         forgotten = self.examination.renew(world)
         done = threading.Event()
@@ -260,6 +268,9 @@ class Guard:
                 self.stream.say("running-replaced", process=process, detail=path)  # what it runs has no name any more
                 return
             facts = self.examination.examine(descriptor, path)
+        except (ChopmarkError, OSError) as error:
+            self.stream.say("running-unknown", process=process, detail=f"{path}: {error}")
+            return
         finally:
             if descriptor >= 0:
                 os.close(descriptor)
@@ -350,6 +361,3 @@ def preload() -> None:
         for found in walk_packages(package.__path__, f"chopmark.{room}."):
             with contextlib.suppress(ImportError):  # what an extra would bring
                 import_module(found.name)
-
-
-__all__ = ["Guard", "Settings", "leases", "preload"]

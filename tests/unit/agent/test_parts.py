@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chopmark.agent import doctor, events, memory, metrics, mounts, opening, processes, records, uses, world
+from chopmark.agent import doctor, events, guard, memory, metrics, mounts, opening, processes, records, uses, world
 from chopmark.agent.world import Inputs
 from chopmark.core import limits
 from chopmark.core.errors import UsageError
@@ -115,6 +115,23 @@ def test_what_is_remembered_of_versions_is_part_of_the_world(tmp_path: Path, mon
     assert touched is not None
     assert touched(TRUSTED)
     assert state.path() in after.files
+
+
+@pytest.mark.parametrize("error", [UsageError("no"), OSError("no"), ZeroDivisionError("no")])
+def test_a_world_that_cannot_be_read_for_any_reason_leaves_the_old_one(error: Exception) -> None:
+    said: list[str] = []
+
+    class Said(events.Stream):
+        def say(self, kind: str, **facts: object) -> None:
+            said.append(f"{kind}: {facts['detail']}")
+
+    def load() -> world.World:
+        raise error
+
+    worker = guard.Guard.__new__(guard.Guard)  # which has nothing but what a failed reload may use
+    worker.settings, worker.stream = guard.Settings((), load), Said([])
+    worker.reload()
+    assert said == ["reload-failed: no"]
 
 
 def test_memory_forgets_what_is_touched_and_what_is_old(tmp_path: Path) -> None:

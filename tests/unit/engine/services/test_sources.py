@@ -164,23 +164,24 @@ def test_autostart_and_the_bus(image: Image) -> None:
 
 
 def test_profiles(image: Image) -> None:
-    image.write("/etc/passwd", "root:x:0:0::/root:/bin/sh\nalias:x:1:1::/root:/bin/sh\n")
+    image.write("/etc/passwd", "admin:x:0:0::/home/admin:/bin/sh\nalias:x:1:1::/home/admin:/bin/sh\n")
     for path in (
         "/etc/profile",
         "/etc/profile.d/x.sh",
         "/etc/zsh/zshenv",
-        "/root/.bashrc",
-        "/root/.config/fish/conf.d/a.fish",
+        "/home/admin/.bashrc",
+        "/home/admin/.config/fish/conf.d/a.fish",
     ):
         image.write(path, "x")
     image.write("/etc/profile.d/notes.txt", "x")
     image.write("/opt/microsoft/powershell/7/profile.ps1", "x")
-    image.write("/root/.config/powershell/Microsoft.PowerShell_profile.ps1", "x")
+    image.write("/home/admin/.config/powershell/Microsoft.PowerShell_profile.ps1", "x")
     assert sorted(each.name for each in image.entries("profile")) == [
-        "/etc/profile", "/etc/profile.d/x.sh", "/etc/zsh/zshenv", "/root/.bashrc", "/root/.config/fish/conf.d/a.fish"
+        "/etc/profile", "/etc/profile.d/x.sh", "/etc/zsh/zshenv",
+        "/home/admin/.bashrc", "/home/admin/.config/fish/conf.d/a.fish",
     ]  # fmt: skip
     assert [each.name for each in image.entries("powershell profile")] == [
-        "/opt/microsoft/powershell/7/profile.ps1", "/root/.config/powershell/Microsoft.PowerShell_profile.ps1"
+        "/opt/microsoft/powershell/7/profile.ps1", "/home/admin/.config/powershell/Microsoft.PowerShell_profile.ps1"
     ]  # fmt: skip
     image.write("/etc/environment", "LANG=C\nLD_PRELOAD=/evil.so\n")
     image.write("/etc/environment.d/a.conf", "X=1\n")
