@@ -139,7 +139,7 @@ def _exec_check() -> Symptom:
 
 def _mount(folder: str, there: list[mounts.Mount]) -> Symptom:
     mount = mounts.of(folder, there)
-    if mount is None:
+    if mount is None or not os.path.isdir(folder):
         return Symptom(folder, Outcome.NO, "no such folder")
     if mount.remote or not mount.has_files:
         return Symptom(folder, Outcome.NO, f"{mount.kind} cannot be protected", "mount it noexec")

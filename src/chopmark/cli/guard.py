@@ -185,9 +185,9 @@ def _doctor(args: Namespace) -> int:
         if args.json:
             _json({**symptom._asdict(), "outcome": str(symptom.outcome)})
             continue
-        print(output.filled(f"{symptom.name}: {symptom.found}", f"{_MARKS[str(symptom.outcome)]:5} ", "      "))
+        print(output.filled(f"{symptom.name}: {symptom.found}", "      ", f"{_MARKS[str(symptom.outcome)]:5} "))
         if symptom.remedy and symptom.outcome is not Outcome.OK:
-            print(output.filled(symptom.remedy, "      -> ", "         "))
+            print(output.filled(symptom.remedy, "         ", "      -> "))
     return worst
 
 

@@ -275,6 +275,18 @@ def test_the_doctor_reads_the_settings_of_a_host(tmp_path: Path) -> None:
     assert all(symptom.remedy for symptom in found.values() if symptom.outcome is Outcome.NO)
 
 
+def test_the_doctor_says_line_by_line_what_is_open(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "chopmark", "guard", "doctor", str(tmp_path / "missing")]
+    environment = {**os.environ, "COLUMNS": "80"}
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60, env=environment)
+    lines = done.stdout.splitlines()
+    assert done.returncode == 1
+    assert all(line.startswith(("ok    ", "OPEN  ", "?     ", "-     ", "      ")) for line in lines)
+    [folder] = [at for at, line in enumerate(lines) if line.startswith("OPEN  /")]
+    assert "no such folder" in " ".join(lines[folder : folder + 3])
+    assert all(len(line) <= 80 for line in lines if "/" not in line)
+
+
 PYTHON = "from chopmark.agent import launching\nimport sys\n"
 
 
