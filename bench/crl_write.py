@@ -10,8 +10,8 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from bench.measure import PYTHON, ROOT, Row, process, row, side_by_side
-from chopmark.authority import founding
-from chopmark.authority.configuration import DATABASE
+from chopmark.authority.hierarchy import founding
+from chopmark.authority.register.configuration import DATABASE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

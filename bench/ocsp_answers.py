@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.measure import Row, row, side_by_side
-from chopmark.authority import founding
-from chopmark.authority.ocsp import Responder
+from chopmark.authority.hierarchy import founding
+from chopmark.authority.ocsp.responder import Responder
 from chopmark.core import clock
 from chopmark.envelopes import ocsp
 from chopmark.envelopes.ocsp import certid
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from chopmark.authority.ca import Authority
-    from chopmark.authority.ocsp_delegates import Delegate
+    from chopmark.authority.ocsp.delegates import Delegate
 
 CERTIFICATES = 1_000_000
 SAMPLE = 5_000

@@ -8,9 +8,9 @@ import time
 from typing import TYPE_CHECKING
 
 from bench.measure import CHOPMARK, Row, process, row, side_by_side
-from chopmark.authority import founding
 from chopmark.authority.ca import Authority
-from chopmark.authority.search import Query
+from chopmark.authority.hierarchy import founding
+from chopmark.authority.register.search import Query
 from chopmark.core import clock
 
 if TYPE_CHECKING:

@@ -21,7 +21,9 @@ from typing import TYPE_CHECKING
 from bench.measure import CHOPMARK, PYTHON, ROOT, Row, row, side_by_side
 from bench.ocsp_answers import CERTIFICATES, filled, requests
 from chopmark import keys
-from chopmark.authority import founding, ocsp_delegates, tsa
+from chopmark.authority.hierarchy import founding
+from chopmark.authority.ocsp import delegates
+from chopmark.authority.tsa import tsa
 from chopmark.core import limits
 from chopmark.envelopes import ocsp, pem, timestamp
 from chopmark.keys import generate
@@ -55,7 +57,7 @@ def run(folder: Path, rounds: int) -> list[Row]:
     place = folder / "ca"
     with founding.found(str(place), founding.Setup("Bench", "http://pki.example.com", "p256")) as authority:
         serials = filled(authority)
-        delegate = ocsp_delegates.Delegates(authority).create(authority.issuer("code-signing"))
+        delegate = delegates.Delegates(authority).create(authority.issuer("code-signing"))
         key = generate.new("p256")
         tsa.create(authority, tsa.usual_order(authority, key), key, None)
         pick = random.Random(7)
@@ -63,7 +65,7 @@ def run(folder: Path, rounds: int) -> list[Row]:
         _bodies(folder / "any", requests(authority, pick.sample(serials, 10 * HOT)))
         _bodies(folder / "stamps", [timestamp.request(pick.randbytes(32), "sha256", nonce=n + 1) for n in range(1000)])
         _index(folder, authority, serials)
-        responder = place / ocsp_delegates.FOLDER / f"code-signing.{delegate.serial}{ocsp_delegates.SUFFIX}"
+        responder = place / delegates.FOLDER / f"code-signing.{delegate.serial}{delegates.SUFFIX}"
     (place / "public" / "crl" / "large.crl").write_bytes(os.urandom(limits.MIB) * 40)
     told: dict[str, list[dict[str, float]]] = {}
     with _ours(place) as url, _openssl(folder, responder) as peer:

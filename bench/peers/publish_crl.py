@@ -11,7 +11,7 @@ import sys
 import time
 
 from chopmark.authority.ca import Authority
-from chopmark.authority.certificates import verified
+from chopmark.authority.issuing.certificates import verified
 
 with Authority.open(sys.argv[1]) as authority:
     signer = authority.signer(authority.issuer("code-signing"))

@@ -8,7 +8,8 @@ import time
 from pathlib import Path
 
 from chopmark import keys
-from chopmark.authority import founding, time_sources, timekeeping, tsa
+from chopmark.authority.hierarchy import founding
+from chopmark.authority.tsa import time_sources, timekeeping, tsa
 from chopmark.envelopes import timestamp
 from chopmark.keys import generate
 

@@ -13,8 +13,9 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from chopmark import keys
-from chopmark.authority import founding, tsa
 from chopmark.authority.ca import Authority, Order
+from chopmark.authority.hierarchy import founding
+from chopmark.authority.tsa import tsa
 from chopmark.cli import main
 from chopmark.core.digest import of
 from chopmark.envelopes import algorithms, names, pem, pkcs10, timestamp

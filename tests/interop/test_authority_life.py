@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chopmark.authority import founding, hierarchy, renewal, schema
+from chopmark.authority import renewal
 from chopmark.authority.backup.making import backup
 from chopmark.authority.backup.restoring import restore
 from chopmark.authority.ca import Authority, Order
 from chopmark.authority.ceremony import rules
-from chopmark.authority.hierarchy import Hierarchy, NewKey
-from chopmark.authority.search import Query
+from chopmark.authority.hierarchy import changing, founding
+from chopmark.authority.hierarchy.changing import Hierarchy, NewKey
+from chopmark.authority.register import schema
+from chopmark.authority.register.search import Query
 from chopmark.cli import main
 from chopmark.core.errors import ChopmarkError, RefusedError, UsageError
 from chopmark.envelopes import names, pem, pkcs10, x509
@@ -141,9 +143,9 @@ class TestForeign:
         run("openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", tmp_path / "ca.key")
         subject = "/C=DE/O=Partner/CN=Partner CA"
         run("openssl", "req", "-new", "-key", tmp_path / "ca.key", "-subj", subject, "-out", tmp_path / "ca.csr")
-        granted = hierarchy.crossing(["codeSigning"], [], 0, ["dn:O=Partner,C=DE"], [])
+        granted = changing.crossing(["codeSigning"], [], 0, ["dn:O=Partner,C=DE"], [])
         request = pem.single((tmp_path / "ca.csr").read_bytes(), *pkcs10.LABELS)
-        made = Hierarchy(authority).certify(hierarchy.foreign(request, request=True), "root", granted)
+        made = Hierarchy(authority).certify(changing.foreign(request, request=True), "root", granted)
         write(tmp_path / "ca.crt", made)
         text = run("openssl", "x509", "-in", tmp_path / "ca.crt", "-noout", "-text")
         assert "pathlen:0" in text

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 import distlib
 import pytest
 
-from chopmark.authority import founding, tsa
 from chopmark.authority.ca import Order
+from chopmark.authority.hierarchy import founding
+from chopmark.authority.tsa import tsa
 from chopmark.cli import main
 from chopmark.core.digest import of
 from chopmark.envelopes import names, pem, timestamp

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import distlib
 import pytest
 
-from chopmark.authority import founding
 from chopmark.authority.ca import Authority, Order
-from chopmark.authority.crl_publisher import Wanted
+from chopmark.authority.crl.publisher import Wanted
+from chopmark.authority.hierarchy import founding
 from chopmark.cli import main
 from chopmark.envelopes import names, pem, x509
 from chopmark.keys import generate

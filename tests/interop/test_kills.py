@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chopmark.authority import founding
+from chopmark.authority.hierarchy import founding
 from tests.support import killing
 from tests.support.postgres import temporary
 from tests.unit.authority.log.conftest import begun

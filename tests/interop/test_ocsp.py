@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from chopmark.authority import founding
 from chopmark.authority.ca import Authority, Order
-from chopmark.authority.ocsp import Responder
+from chopmark.authority.hierarchy import founding
+from chopmark.authority.ocsp.responder import Responder
 from chopmark.cli import main
 from chopmark.core import clock
 from chopmark.envelopes import names, ocsp, pem, x509

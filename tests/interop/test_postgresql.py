@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import text
 
-from chopmark.authority import founding, migrations, schema, upgrading
 from chopmark.authority.ca import Authority
-from chopmark.authority.configuration import Configuration
-from chopmark.authority.crl_publisher import Wanted
-from chopmark.authority.database import Database, DatabaseError
-from chopmark.authority.ocsp import Responder
+from chopmark.authority.crl.publisher import Wanted
+from chopmark.authority.hierarchy import founding
+from chopmark.authority.ocsp.responder import Responder
+from chopmark.authority.register import migrations, schema, upgrading
+from chopmark.authority.register.configuration import Configuration
+from chopmark.authority.register.database import Database, DatabaseError
 from chopmark.core import limits
 from chopmark.core.errors import UsageError
 from chopmark.envelopes import ocsp, x509

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chopmark.authority import founding, ocsp_delegates, tsa
 from chopmark.authority.ca import Authority, Order
+from chopmark.authority.hierarchy import founding
+from chopmark.authority.ocsp import delegates
+from chopmark.authority.tsa import tsa
 from chopmark.envelopes import ocsp, pem, x509
 from chopmark.keys import generate
 from chopmark.keys.software import SoftwareSigner
@@ -55,7 +57,7 @@ class Made:
             key = generate.new("p256")
             tsa.create(authority, tsa.usual_order(authority, key), key, None)
             for issuer in authority.issuers():
-                ocsp_delegates.Delegates(authority).create(issuer)
+                delegates.Delegates(authority).create(issuer)
                 pem_ = pem.encode("CERTIFICATE", issuer.certificate.raw)
                 (folder / f"{issuer.name}.pem").write_bytes(pem_)
             issued = authority.issue(Order("internal", [("CN", "x")], SoftwareSigner(key).public_key))

@@ -1,1 +1,1 @@
-"""The authority as a library: certificates and CRLs (`ca`), time stamps (`tsa`). HTTP lives in server/."""
+"""The authority as a library: CAs that issue and revoke (`ca`), lists, OCSP and time stamps. HTTP lives in server/."""

@@ -8,25 +8,26 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self
 
 from chopmark import keys
-from chopmark.authority import (
-    certificates,
-    configuration,
-    crl,
-    custom_profiles,
-    lint,
-    profiles,
-    reasons,
-    revocation,
-    weak_keys,
-)
+from chopmark.authority import revocation
 from chopmark.authority.ceremony.rules import Ceremonies
-from chopmark.authority.crl_publisher import Publisher, Wanted
-from chopmark.authority.database import Database
-from chopmark.authority.lineage import Lineage
+from chopmark.authority.crl import encoding
+from chopmark.authority.crl.publisher import Publisher, Wanted
+from chopmark.authority.issuing import certificates, custom_profiles, profiles
+from chopmark.authority.lint import linter, reasons, weak_keys
 from chopmark.authority.log.keeping import Keeper, Remembered
-from chopmark.authority.register import AUTHORITY_PROFILE, RETENTION_MONTHS, Issuer, Record, Register, serial_text
-from chopmark.authority.search import Finder
-from chopmark.authority.status import Statuses
+from chopmark.authority.register import configuration
+from chopmark.authority.register.database import Database
+from chopmark.authority.register.lineage import Lineage
+from chopmark.authority.register.register import (
+    AUTHORITY_PROFILE,
+    RETENTION_MONTHS,
+    Issuer,
+    Record,
+    Register,
+    serial_text,
+)
+from chopmark.authority.register.search import Finder
+from chopmark.authority.register.status import Statuses
 from chopmark.core import clock as clocks
 from chopmark.core import patch
 from chopmark.core.errors import MalformedError, RefusedError, UsageError
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
-    from chopmark.authority.crl_publisher import Due, ListFile, Published
+    from chopmark.authority.crl.publisher import Due, ListFile, Published
     from chopmark.core.contracts import Signer
     from chopmark.core.finding import Finding
 
@@ -188,7 +189,9 @@ class Authority:
         draft = self._draft(order, profile, issuer, now)
         signer = self.signer(issuer)
         unsigned = draft.unsigned(signer)
-        findings = lint.require((*lint.leaf(unsigned, issuer.certificate, profile, now), *self._key_findings(unsigned)))
+        findings = linter.require(
+            (*linter.leaf(unsigned, issuer.certificate, profile, now), *self._key_findings(unsigned))
+        )
         row = self.register.reserve(issuer, unsigned, profile.name, now, order.predecessor)
         certificate = x509.Certificate(draft.sign(signer))
         self.register.complete(row, issuer, certificate, now)
@@ -212,11 +215,11 @@ class Authority:
         not_before, not_after = _validity(order, profile, issuer, now)
         subject = names.ordered(order.subject)
         if wrong := names.faults(subject):
-            raise lint.IssueRefusedError([reasons.NAME.found("; ".join(wrong))])
+            raise linter.IssueRefusedError([reasons.NAME.found("; ".join(wrong))])
         try:
             algorithms.public_key(order.spki)
         except MalformedError as error:
-            raise lint.IssueRefusedError([reasons.KEY_SIZE.found(str(error))]) from None
+            raise linter.IssueRefusedError([reasons.KEY_SIZE.found(str(error))]) from None
         key_id = issuer.certificate.subject_key_id or b""
         serial = certificates.new_serial()
         return certificates.Draft(
@@ -278,7 +281,12 @@ class Authority:
             self.require_ceremony("the revocation of a CA")
         now = self.clock().replace(microsecond=0)
         change = revocation.decide(
-            record, crl.reason_number(reason), now=now, at=at, invalidity=invalidity, public=self.public(record.profile)
+            record,
+            encoding.reason_number(reason),
+            now=now,
+            at=at,
+            invalidity=invalidity,
+            public=self.public(record.profile),
         )
         self.register.revoke(record, change, now)
         self.log.follow()
@@ -287,7 +295,7 @@ class Authority:
     def release(self, serial: str) -> Record:
         """End a suspension. Raises RefusedError when it is not suspended."""
         record = self.register.find(serial)
-        if record.reason != crl.HOLD:
+        if record.reason != encoding.HOLD:
             message = f"{record.serial}: it is not suspended, and nothing else can be undone"
             raise RefusedError(message)
         self.register.release(record, self.clock().replace(microsecond=0))

@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from chopmark import keys
-from chopmark.authority import configuration
 from chopmark.authority.ca import Authority
 from chopmark.authority.log import entry
 from chopmark.authority.log.folder import FILE, FolderLog
+from chopmark.authority.register import configuration
 from chopmark.core import clock as clocks
 from chopmark.core.errors import UsageError
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, NamedTuple
 
-from chopmark.authority import crl
 from chopmark.authority.ca import Order
-from chopmark.authority.register import AUTHORITY_PROFILE
+from chopmark.authority.crl import encoding
+from chopmark.authority.register.register import AUTHORITY_PROFILE
 from chopmark.core.errors import RefusedError
 from chopmark.envelopes import names, x509
 
 if TYPE_CHECKING:
     from chopmark.authority.ca import Authority, Issued
-    from chopmark.authority.register import Record
+    from chopmark.authority.register.register import Record
 
-_BROKEN = (crl.REASONS["keyCompromise"], crl.REASONS["cACompromise"])
+_BROKEN = (encoding.REASONS["keyCompromise"], encoding.REASONS["cACompromise"])
 
 
 def renew(authority: Authority, old: Record, spki: bytes | None = None, *, days: int | None = None) -> Issued:

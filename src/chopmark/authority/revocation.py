@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chopmark.authority import crl
-from chopmark.authority.register import AUTHORITY_PROFILE, Record, Revocation
+from chopmark.authority.crl import encoding
+from chopmark.authority.register.register import AUTHORITY_PROFILE, Record, Revocation
 from chopmark.core import clock
 from chopmark.core.errors import RefusedError
 
 if TYPE_CHECKING:
     import datetime as dt
 
-_CA_COMPROMISE = crl.REASONS["cACompromise"]
+_CA_COMPROMISE = encoding.REASONS["cACompromise"]
 
 
 def decide(
@@ -35,7 +35,7 @@ def decide(
         first = record.revoked
         if at is None:
             at = first or (invalidity if public and invalidity else now)
-        if first is not None and record.reason != crl.HOLD:
+        if first is not None and record.reason != encoding.HOLD:
             invalidity = invalidity or record.invalidity
         at, invalidity = at.replace(microsecond=0), invalidity and invalidity.replace(microsecond=0)
         fault = _date_fault(record, at, invalidity, now)
@@ -50,11 +50,11 @@ def decide(
 def _record_fault(record: Record, reason: int, *, public: bool) -> str:
     if record.certificate is None:
         return "this serial number was reserved, but no certificate was ever issued under it"
-    if reason == crl.HOLD and public:
+    if reason == encoding.HOLD and public:
         return "it cannot be suspended, only revoked (CSBR 4.9.13)"
     if reason == _CA_COMPROMISE and record.profile != AUTHORITY_PROFILE:
         return "cACompromise is for certificates of a CA: say keyCompromise"
-    if reason == crl.HOLD and record.revoked is not None:
+    if reason == encoding.HOLD and record.revoked is not None:
         return "it is revoked already, and a suspension would be less"
     return ""
 
@@ -66,6 +66,6 @@ def _date_fault(record: Record, at: dt.datetime, invalidity: dt.datetime | None,
         return f"a revocation cannot lie before the certificate's first day, {clock.show(record.not_before)}"
     if invalidity is not None and invalidity > at:
         return "a key cannot become suspect after its certificate was revoked: the invalidity date is too late"
-    if record.revoked is not None and record.reason != crl.HOLD and at > record.revoked:
+    if record.revoked is not None and record.reason != encoding.HOLD and at > record.revoked:
         return f"it is revoked since {clock.show(record.revoked)}; the date can only be moved back"
     return ""

@@ -111,7 +111,7 @@ def run(args: Namespace) -> int:
 
 def _init(args: Namespace) -> int:
     from chopmark import keys
-    from chopmark.authority import founding
+    from chopmark.authority.hierarchy import founding
 
     where = folder(args)
     setup = founding.Setup(
@@ -211,8 +211,8 @@ def _release(args: Namespace) -> int:
 
 
 def _upgrade(args: Namespace) -> int:
-    from chopmark.authority import configuration, upgrading
-    from chopmark.authority.database import Database
+    from chopmark.authority.register import configuration, upgrading
+    from chopmark.authority.register.database import Database
 
     where = folder(args)
     database = Database(configuration.require(where).place(where))

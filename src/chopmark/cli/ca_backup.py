@@ -75,7 +75,8 @@ def _restore(args: Namespace) -> int:
 
 
 def _adopt(args: Namespace) -> int:
-    from chopmark.authority import adoption, linting
+    from chopmark.authority.backup import adoption
+    from chopmark.authority.lint import batch
     from chopmark.cli.ca import opened
     from chopmark.core import limits
     from chopmark.core.artifact import read_small
@@ -83,7 +84,7 @@ def _adopt(args: Namespace) -> int:
     with opened(args) as authority:
         for path in args.files:
             try:
-                given = linting.material(read_small(path, limits.LINT_FILE_MAX))
+                given = batch.material(read_small(path, limits.LINT_FILE_MAX))
             except MalformedError as error:
                 message = f"{path}: {error}"
                 raise UsageError(message) from None

@@ -167,7 +167,7 @@ def _approve(args: Namespace) -> int:
 def _run(args: Namespace) -> int:
     from chopmark import keys
     from chopmark.authority.ceremony import approval, running
-    from chopmark.authority.hierarchy import NewKey
+    from chopmark.authority.hierarchy.changing import NewKey
     from chopmark.cli.ca import folder, opened
     from chopmark.cli.key import new_passphrase
 
@@ -208,8 +208,8 @@ def _run(args: Namespace) -> int:
 
 
 def _show(args: Namespace) -> int:
-    from chopmark.authority import configuration
     from chopmark.authority.ceremony import transcript
+    from chopmark.authority.register import configuration
     from chopmark.cli.ca import folder, opened, read
 
     raw = read(args.transcript)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
     from chopmark.authority.ca import Authority
-    from chopmark.authority.crl_publisher import Published
+    from chopmark.authority.crl.publisher import Published
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -42,7 +42,7 @@ def run(authority: Authority, args: Namespace) -> int:
         return _show(authority, args.issuer or [issuer.name for issuer in authority.issuers()], args)
     if args.due:
         return _due(authority, args)
-    from chopmark.authority.crl_publisher import Wanted
+    from chopmark.authority.crl.publisher import Wanted
 
     for name in names:
         wanted = Wanted(args.delta, args.days, args.shards, args.with_deltas)
@@ -51,7 +51,7 @@ def run(authority: Authority, args: Namespace) -> int:
 
 
 def _due(authority: Authority, args: Namespace) -> int:
-    from chopmark.authority.crl_publisher import DELTA, Wanted
+    from chopmark.authority.crl.publisher import DELTA, Wanted
 
     for due in authority.due(clock.now()):
         if not args.issuer or due.issuer in args.issuer:

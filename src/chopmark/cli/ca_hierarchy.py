@@ -11,7 +11,7 @@ from chopmark.core.errors import MalformedError, UsageError
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
-    from chopmark.authority.hierarchy import Grown, NewKey
+    from chopmark.authority.hierarchy.changing import Grown, NewKey
     from chopmark.cli.ca_part import Actions
 
 ROLES = ("root", "code-signing", "time-stamping", "platform")
@@ -64,7 +64,7 @@ def _key_arguments(parser: ArgumentParser) -> None:
 def new_key(args: Namespace) -> NewKey:
     """The key that a new CA is to have, its passphrase already known."""
     from chopmark import keys
-    from chopmark.authority.hierarchy import NewKey
+    from chopmark.authority.hierarchy.changing import NewKey
 
     if args.key:
         return NewKey(uri=args.key, passphrase=keys.secret(args.key_passphrase))
@@ -73,7 +73,7 @@ def new_key(args: Namespace) -> NewKey:
 
 
 def _add(args: Namespace) -> int:
-    from chopmark.authority.hierarchy import Hierarchy
+    from chopmark.authority.hierarchy.changing import Hierarchy
     from chopmark.cli.ca import opened
 
     key = new_key(args)
@@ -85,7 +85,7 @@ def _add(args: Namespace) -> int:
 
 
 def _roll(args: Namespace) -> int:
-    from chopmark.authority.hierarchy import Hierarchy
+    from chopmark.authority.hierarchy.changing import Hierarchy
     from chopmark.cli.ca import opened
 
     key = new_key(args)
@@ -105,7 +105,7 @@ def _tell(grown: Grown) -> None:
 
 
 def _retire(args: Namespace) -> int:
-    from chopmark.authority.hierarchy import Hierarchy
+    from chopmark.authority.hierarchy.changing import Hierarchy
     from chopmark.cli.ca import opened
 
     with opened(args) as authority:
@@ -118,7 +118,7 @@ def _retire(args: Namespace) -> int:
 
 
 def _cross(args: Namespace) -> int:
-    from chopmark.authority.hierarchy import Hierarchy
+    from chopmark.authority.hierarchy.changing import Hierarchy
     from chopmark.cli.ca import opened
 
     with opened(args) as authority:
@@ -129,7 +129,7 @@ def _cross(args: Namespace) -> int:
 
 
 def _certify(args: Namespace) -> int:
-    from chopmark.authority import hierarchy
+    from chopmark.authority.hierarchy import changing
     from chopmark.cli.ca import opened, read
     from chopmark.core import patch
     from chopmark.envelopes import pem, pkcs10, x509
@@ -138,16 +138,16 @@ def _certify(args: Namespace) -> int:
     if args.months < 1 or not 0 <= args.path_length <= 10:  # noqa: PLR2004 - limits.PATH_LENGTH_MAX
         message = "--months: at least 1; --path-length: 0 to 10"
         raise UsageError(message)
-    granted = hierarchy.crossing(args.purpose, args.policy, args.path_length, args.permit, args.exclude)
+    granted = changing.crossing(args.purpose, args.policy, args.path_length, args.permit, args.exclude)
     try:
         request = any(label.encode() in data for label in pkcs10.LABELS)
         raw = pem.single(data, *pkcs10.LABELS) if request else pem.certificates(data)[0]
-        subject = hierarchy.foreign(raw, request=request)
+        subject = changing.foreign(raw, request=request)
     except MalformedError as error:
         message = f"{args.file}: refused: {error}"
         raise UsageError(message) from None
     with opened(args) as authority:
-        made = x509.certificate(hierarchy.Hierarchy(authority).certify(subject, args.by, granted, args.months))
+        made = x509.certificate(changing.Hierarchy(authority).certify(subject, args.by, granted, args.months))
     patch.write_file(args.out, pem.encode("CERTIFICATE", made.raw))
     print(f"certified  {output.clean(args.out)}")
     print(output.filled(output.clean(made.subject_text)))
@@ -156,7 +156,7 @@ def _certify(args: Namespace) -> int:
 
 
 def _request(args: Namespace) -> int:
-    from chopmark.authority.hierarchy import Hierarchy
+    from chopmark.authority.hierarchy.changing import Hierarchy
     from chopmark.cli.ca import opened
     from chopmark.core import patch
     from chopmark.envelopes import pem
@@ -169,7 +169,7 @@ def _request(args: Namespace) -> int:
 
 
 def _accept(args: Namespace) -> int:
-    from chopmark.authority.hierarchy import Hierarchy
+    from chopmark.authority.hierarchy.changing import Hierarchy
     from chopmark.cli.ca import opened, read
     from chopmark.envelopes import pem, x509
 

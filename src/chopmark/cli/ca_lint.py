@@ -11,7 +11,7 @@ from chopmark.cli import output
 if TYPE_CHECKING:
     from argparse import Namespace
 
-    from chopmark.authority.linting import Linted
+    from chopmark.authority.lint.batch import Linted
     from chopmark.cli.ca_part import Actions
     from chopmark.core.finding import Finding
 
@@ -31,24 +31,22 @@ def add_actions(actions: Actions) -> None:
 
 def _lint(args: Namespace) -> int:
     """0: every rule is kept; 1: one is broken; 2: a file cannot be read; 3: a rule could not be checked."""
-    from chopmark.authority import linting
+    from chopmark.authority.lint import batch
     from chopmark.core import limits
     from chopmark.core.artifact import read_small
     from chopmark.core.errors import ChopmarkError
     from chopmark.core.finding import Outcome
 
-    above = [
-        raw for path in args.issuer for raw in linting.material(read_small(path, limits.LINT_FILE_MAX)).certificates
-    ]
+    above = [raw for path in args.issuer for raw in batch.material(read_small(path, limits.LINT_FILE_MAX)).certificates]
     worst = 0
     for path in args.files:
         try:
-            given = linting.material(read_small(path, limits.LINT_FILE_MAX))
+            given = batch.material(read_small(path, limits.LINT_FILE_MAX))
         except ChopmarkError as error:
             output.complain(error, path)
             worst = _worse(worst, error.exit_status)
             continue
-        for linted in linting.lint_all(given, above):
+        for linted in batch.lint_all(given, above):
             print(_json(path, linted) if args.json else _text(path, linted, verbose=args.verbose))
             worst = _worse(worst, {Outcome.NO: 1, Outcome.UNKNOWN: 3}.get(linted.outcome, 0))
     return worst

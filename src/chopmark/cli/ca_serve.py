@@ -108,7 +108,8 @@ def _keep(served: Served, board: Board) -> None:
 
 
 def _served(args: Namespace, folder: str, secrets: dict[str, keys.Passphrase]) -> Served:
-    from chopmark.authority import configuration, tsa
+    from chopmark.authority.register import configuration
+    from chopmark.authority.tsa import tsa
     from chopmark.server.site import Served
 
     configuration.require(folder)

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from chopmark.authority.ca import Authority
-    from chopmark.authority.register import Record
-    from chopmark.authority.search import Query
+    from chopmark.authority.register.register import Record
+    from chopmark.authority.register.search import Query
     from chopmark.cli.ca_part import Actions
 
 
@@ -83,7 +83,7 @@ def _list(args: Namespace) -> int:
 
 
 def _query(args: Namespace) -> Query:
-    from chopmark.authority.search import Query
+    from chopmark.authority.register.search import Query
 
     key = args.key
     if args.certificate:
@@ -186,7 +186,7 @@ def show(authority: Authority, args: Namespace, serial: str) -> int:
             told = ", ".join(value) if isinstance(value, list) else value
             print(output.filled(output.clean(f"{name.replace('_', ' ')} {told}")))
     if record.revoked:
-        from chopmark.authority.crl import REASON_NAMES
+        from chopmark.authority.crl.encoding import REASON_NAMES
 
         print(f"           {REASON_NAMES[record.reason or 0]}, since {clock.show(record.revoked)}")
     if record.invalidity:
@@ -209,8 +209,8 @@ def _contents(record: Record) -> dict[str, Any]:
     """What the certificate itself says."""
     if record.certificate is None:
         return {}
-    from chopmark.authority.csbr.policies import policies
-    from chopmark.authority.csbr.structure import key_text
+    from chopmark.authority.lint.csbr.policies import policies
+    from chopmark.authority.lint.csbr.structure import key_text
     from chopmark.envelopes import pem, x509
 
     certificate = x509.certificate(record.certificate)
@@ -273,7 +273,7 @@ def _authority(authority: Authority, args: Namespace) -> int:
 
 
 def _facts(record: Record, now: dt.datetime) -> dict[str, Any]:
-    from chopmark.authority.crl import REASON_NAMES
+    from chopmark.authority.crl.encoding import REASON_NAMES
 
     facts: dict[str, Any] = {
         "serial": record.serial,

@@ -63,8 +63,8 @@ def run(args: Namespace) -> int:
 
 def _init(args: Namespace) -> int:
     from chopmark import keys
-    from chopmark.authority import configuration
     from chopmark.authority.log import folder, keeping
+    from chopmark.authority.register import configuration
     from chopmark.keys import generate
 
     within = configuration.exists(args.log)

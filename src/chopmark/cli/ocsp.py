@@ -74,8 +74,8 @@ def run(args: Namespace) -> int:
 
 
 def _init(args: Namespace) -> int:
-    from chopmark.authority import profiles
-    from chopmark.authority.ocsp import PATH, Responder
+    from chopmark.authority.issuing import profiles
+    from chopmark.authority.ocsp.responder import PATH, Responder
 
     if args.days is not None and args.days <= 0:
         message = f"a responder cannot live for {args.days} days"
@@ -100,7 +100,7 @@ def _init(args: Namespace) -> int:
 
 def _presign(args: Namespace) -> int:
     from chopmark import keys
-    from chopmark.authority.ocsp import HOURS, Responder
+    from chopmark.authority.ocsp.responder import HOURS, Responder
 
     with (
         opened(args) as authority,
@@ -119,7 +119,7 @@ def _presign(args: Namespace) -> int:
 
 def _respond(args: Namespace) -> int:
     from chopmark import keys
-    from chopmark.authority.ocsp import HOURS, Responder
+    from chopmark.authority.ocsp.responder import HOURS, Responder
     from chopmark.core import limits, patch
     from chopmark.core.artifact import read_small
     from chopmark.envelopes import ocsp

@@ -26,7 +26,7 @@ from chopmark.core.errors import MalformedError
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
-    from chopmark.authority.tsa import Rolling, Terms, TimeStampAuthority
+    from chopmark.authority.tsa.tsa import Rolling, Terms, TimeStampAuthority
 
 SUFFIX = ".tsr"
 PORT = 3180
@@ -84,7 +84,7 @@ def run(args: Namespace) -> int:
 
 
 def _init(args: Namespace) -> int:
-    from chopmark.authority import tsa
+    from chopmark.authority.tsa import tsa
     from chopmark.keys import generate
 
     path = os.path.join(folder(args), tsa.FILE)
@@ -102,7 +102,7 @@ def _init(args: Namespace) -> int:
 
 def _authority(args: Namespace) -> TimeStampAuthority | Rolling:
     from chopmark import keys
-    from chopmark.authority import tsa
+    from chopmark.authority.tsa import tsa
     from chopmark.core import limits
     from chopmark.core.artifact import read_small
     from chopmark.engine import keyring
@@ -119,7 +119,7 @@ def _authority(args: Namespace) -> TimeStampAuthority | Rolling:
 
 
 def _terms(args: Namespace) -> Terms:
-    from chopmark.authority import time_sources, timekeeping, tsa
+    from chopmark.authority.tsa import time_sources, timekeeping, tsa
 
     source = time_sources.named(args.time_source) if args.time_source else time_sources.usual()
     if not source.is_measured:
@@ -131,7 +131,7 @@ def _terms(args: Namespace) -> Terms:
 
 
 def _serve(args: Namespace) -> int:
-    from chopmark.authority import configuration
+    from chopmark.authority.register import configuration
     from chopmark.server import http, routes
 
     authority = _authority(args)
@@ -157,7 +157,7 @@ def _log(line: str) -> None:
 
 
 def _stamp(args: Namespace) -> int:
-    from chopmark.authority import tsa
+    from chopmark.authority.tsa import tsa
     from chopmark.core import patch
     from chopmark.envelopes import timestamp
 
@@ -194,7 +194,7 @@ def _file_digest(path: str, algorithm: str) -> bytes:
 
 
 def _show(args: Namespace) -> int:
-    from chopmark.authority import tsa
+    from chopmark.authority.tsa import tsa
     from chopmark.core import limits
     from chopmark.core.artifact import read_small
 

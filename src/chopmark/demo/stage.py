@@ -12,7 +12,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self
 
 from chopmark import keys
-from chopmark.authority import ca, certificates, founding, profiles, tsa
+from chopmark.authority import ca
+from chopmark.authority.hierarchy import founding
+from chopmark.authority.issuing import certificates, profiles
+from chopmark.authority.tsa import tsa
 from chopmark.core import clock, patch
 from chopmark.core.artifact import Artifact
 from chopmark.core.contracts import SealOptions

@@ -9,11 +9,11 @@ import os
 import threading
 from typing import TYPE_CHECKING, NamedTuple
 
-from chopmark.authority import tsa
 from chopmark.authority.ca import Authority
-from chopmark.authority.crl_publisher import DELTA, Wanted
-from chopmark.authority.ocsp import Responder
-from chopmark.authority.register import serial_text
+from chopmark.authority.crl.publisher import DELTA, Wanted
+from chopmark.authority.ocsp.responder import Responder
+from chopmark.authority.register.register import serial_text
+from chopmark.authority.tsa import tsa
 from chopmark.core import limits
 from chopmark.core.artifact import read_small
 from chopmark.core.errors import ChopmarkError, UsageError

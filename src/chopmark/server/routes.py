@@ -7,7 +7,7 @@ import time
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from chopmark.authority import ocsp_http
+from chopmark.authority.ocsp import http
 from chopmark.core import limits
 from chopmark.core.errors import ChopmarkError, MalformedError
 from chopmark.envelopes import ocsp, timestamp
@@ -17,9 +17,9 @@ from chopmark.server.message import Reply, Request, Route, refusal
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chopmark.authority.ocsp import Answer, Responder
-    from chopmark.authority.ocsp_http import HttpAnswer
-    from chopmark.authority.tsa import Rolling, TimeStampAuthority
+    from chopmark.authority.ocsp.http import HttpAnswer
+    from chopmark.authority.ocsp.responder import Answer, Responder
+    from chopmark.authority.tsa.tsa import Rolling, TimeStampAuthority
     from chopmark.server.message import Handler
 
 PUBLIC = "public"
@@ -148,7 +148,7 @@ class Ocsp:
         self._looked = now
 
     def _made(self, responder: Responder, request: Request, path: str, version: int) -> Reply:
-        asked = ocsp_http.request_in(request.method, path, request.body, request.content_type)
+        asked = http.request_in(request.method, path, request.body, request.content_type)
         if not isinstance(asked, bytes):
             return _reply(asked)
         began = time.monotonic()
@@ -192,7 +192,7 @@ class Replies:
 
 
 def _dated(answer: Answer, now: int, method: str) -> Reply:
-    return _reply(ocsp_http.reply(answer, now, method), answer.kind)
+    return _reply(http.reply(answer, now, method), answer.kind)
 
 
 def _reply(answer: HttpAnswer, kind: str = "") -> Reply:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from chopmark import keys
-from chopmark.authority import configuration, profiles, time_sources, timekeeping, tsa
 from chopmark.authority.ca import Authority
-from chopmark.authority.database import DatabaseError
-from chopmark.authority.ocsp import Responder
+from chopmark.authority.issuing import profiles
+from chopmark.authority.ocsp.responder import Responder
+from chopmark.authority.register import configuration
+from chopmark.authority.register.database import DatabaseError
+from chopmark.authority.tsa import time_sources, timekeeping, tsa
 from chopmark.core import limits
 from chopmark.core.errors import ChopmarkError
 from chopmark.server import admin, routes
@@ -21,7 +23,7 @@ from chopmark.server.message import Route
 from chopmark.server.worker import Site, say
 
 if TYPE_CHECKING:
-    from chopmark.authority.time_sources import TimeSource
+    from chopmark.authority.tsa.time_sources import TimeSource
     from chopmark.server.board import Board
     from chopmark.server.message import Handler, Request
 

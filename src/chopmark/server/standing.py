@@ -6,7 +6,7 @@ import os
 import time
 from typing import TYPE_CHECKING
 
-from chopmark.authority import tsa
+from chopmark.authority.tsa import tsa
 from chopmark.core import clock, limits
 from chopmark.core.artifact import read_small
 from chopmark.core.errors import UnavailableError, UsageError
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterator
 
-    from chopmark.authority.time_sources import TimeSource
+    from chopmark.authority.tsa.time_sources import TimeSource
     from chopmark.server.due import Open
 
 

@@ -4,10 +4,11 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from chopmark.authority import custom_profiles, lint, linting
 from chopmark.authority.backup.archive import Reader
 from chopmark.authority.ceremony import approval, plan, transcript
-from chopmark.authority.csbr import lists
+from chopmark.authority.issuing import custom_profiles
+from chopmark.authority.lint import batch, linter
+from chopmark.authority.lint.csbr import lists
 from chopmark.envelopes import x509
 from tests.support import pki, probing
 
@@ -36,8 +37,8 @@ def run(data: bytes) -> None:
     probing.clearly(lambda: plan.parse(data))
     probing.clearly(lambda: approval.check(PLAN, data, APPROVERS))
     probing.clearly(lambda: transcript.faults(data, None))
-    probing.clearly(lambda: linting.lint_all(linting.material(data)))
-    lint.certificate(data)
+    probing.clearly(lambda: batch.lint_all(batch.material(data)))
+    linter.certificate(data)
     lists.lint(data)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "file")

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from chopmark.authority import ocsp_http
+from chopmark.authority.ocsp import http
 from chopmark.envelopes import ocsp, x509
 from chopmark.envelopes.ocsp import writing
 from chopmark.trust.ocsp.answer import Answer
@@ -32,7 +32,7 @@ def run(data: bytes) -> None:
     probing.clearly(lambda: ocsp.read_request(data))
     probing.clearly(lambda: examine(ocsp.read_response(data)))
     probing.clearly(lambda: Answer(data).says(CERTIFICATE, ISSUER, pki.NOW))
-    asked = ocsp_http.in_path(data.decode("latin-1"))
+    asked = http.in_path(data.decode("latin-1"))
     assert isinstance(asked, bytes) or asked.status in (400, 414)
 
 

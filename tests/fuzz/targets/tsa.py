@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from chopmark.authority.tsa import TimeStampAuthority
+from chopmark.authority.tsa.tsa import TimeStampAuthority
 from chopmark.core.digest import of
 from chopmark.envelopes import der, timestamp
 from tests.support import pki

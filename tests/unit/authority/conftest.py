@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chopmark.authority import founding
 from chopmark.authority.ca import Authority, Order
+from chopmark.authority.hierarchy import founding
 from tests.support import pki
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ import sqlite3
 import time
 from pathlib import Path
 
-from chopmark.authority import founding
 from chopmark.authority.ca import Authority
-from chopmark.authority.configuration import DATABASE
-from chopmark.authority.crl_publisher import Wanted
+from chopmark.authority.crl.publisher import Wanted
+from chopmark.authority.hierarchy import founding
+from chopmark.authority.register.configuration import DATABASE
 from chopmark.envelopes import x509
 from chopmark.trust.revocation_list import Crl
 from tests.unit.authority.conftest import order

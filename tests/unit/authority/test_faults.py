@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chopmark.authority import database
 from chopmark.authority.ca import Authority
-from chopmark.authority.configuration import DATABASE
-from chopmark.authority.database import DatabaseError
+from chopmark.authority.register import database
+from chopmark.authority.register.configuration import DATABASE
+from chopmark.authority.register.database import DatabaseError
 from chopmark.core.errors import ChopmarkError
 from tests.support import killing
 from tests.unit.authority.conftest import order

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chopmark.authority import crl, revocation
-from chopmark.authority.register import Record, Revocation
+from chopmark.authority import revocation
+from chopmark.authority.crl import encoding
+from chopmark.authority.register.register import Record, Revocation
 from chopmark.core.errors import RefusedError, UsageError
 from tests.unit.authority.conftest import NOW, Clock, order
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 DAY = dt.timedelta(days=1)
 ISSUED = NOW - 100 * DAY
-COMPROMISE, HOLD = crl.REASONS["keyCompromise"], crl.HOLD
+COMPROMISE, HOLD = encoding.REASONS["keyCompromise"], encoding.HOLD
 
 
 def record(
@@ -61,7 +62,7 @@ def public(of: Record) -> bool:
         # Under the CSBR both dates are one.
         (record("code-signing"), COMPROMISE, None, NOW - DAY, Revocation(NOW - DAY, COMPROMISE, NOW - DAY)),
         (record("code-signing"), COMPROMISE, NOW - DAY, NOW - DAY, Revocation(NOW - DAY, COMPROMISE, NOW - DAY)),
-        (record("authority"), crl.REASONS["cACompromise"], None, None, Revocation(NOW, 2)),
+        (record("authority"), encoding.REASONS["cACompromise"], None, None, Revocation(NOW, 2)),
         # Once revoked, the date stays or moves back.
         (record(revoked=NOW - DAY, reason=0), COMPROMISE, None, None, Revocation(NOW - DAY, COMPROMISE)),
         (record(revoked=NOW - DAY, reason=0), 0, NOW - 2 * DAY, None, Revocation(NOW - 2 * DAY, 0)),
@@ -90,7 +91,7 @@ def test_what_is_entered(
         (record(), 0, None, NOW + DAY, "future"),
         (record(), 0, ISSUED - DAY, None, "first day"),
         (record(), 0, NOW - 2 * DAY, NOW - DAY, "too late"),
-        (record(), crl.REASONS["cACompromise"], None, None, "keyCompromise"),
+        (record(), encoding.REASONS["cACompromise"], None, None, "keyCompromise"),
         (record("code-signing"), HOLD, None, None, "4.9.13"),
         (record("time-stamping"), HOLD, None, None, "4.9.13"),
         (record("authority"), HOLD, None, None, "4.9.13"),
@@ -118,13 +119,13 @@ def test_what_is_refused(
     ],
 )
 def test_reasons_by_name(name: str, number: int) -> None:
-    assert crl.reason_number(name) == number
+    assert encoding.reason_number(name) == number
 
 
 @pytest.mark.parametrize("name", ["", "removeFromCRL", "aACompromise", "1", "because"])
 def test_reasons_that_are_none(name: str) -> None:
     with pytest.raises(UsageError, match="keyCompromise"):
-        crl.reason_number(name)
+        encoding.reason_number(name)
 
 
 def test_a_life(authority: Authority, clock: Clock) -> None:

@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography import x509 as other
 
-from chopmark.authority import crl, hierarchy, profiles, register
+from chopmark.authority.crl import encoding
+from chopmark.authority.hierarchy import changing
+from chopmark.authority.issuing import profiles
+from chopmark.authority.register import register
 from chopmark.cli import ca as verb
 from chopmark.cli import ca_hierarchy, ca_show, main
 from chopmark.core import clock
@@ -52,10 +55,10 @@ def issue(*arguments: str, out: str = "signer.crt") -> str:
 
 
 def test_what_is_offered_is_what_there_is() -> None:
-    assert tuple(crl.REASONS) == verb.REASONS
+    assert tuple(encoding.REASONS) == verb.REASONS
     assert register.STATUSES == ca_show.STATUSES
-    assert set(hierarchy.KINDS) < set(generate.KINDS)
-    assert ca_hierarchy.KINDS == hierarchy.KINDS
+    assert set(changing.KINDS) < set(generate.KINDS)
+    assert ca_hierarchy.KINDS == changing.KINDS
     assert tuple(profiles.AUTHORITIES) == ca_hierarchy.ROLES
 
 

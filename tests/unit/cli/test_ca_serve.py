@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Self
 
 import pytest
 
-from chopmark.authority import founding, tsa
 from chopmark.authority.ca import Authority, Order
-from chopmark.authority.ocsp_delegates import Delegates
+from chopmark.authority.hierarchy import founding
+from chopmark.authority.ocsp.delegates import Delegates
+from chopmark.authority.tsa import tsa
 from chopmark.cli import main
 from chopmark.envelopes import ocsp, timestamp, x509
 from chopmark.keys import generate

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from chopmark.authority.tsa import TimeStampAuthority
+from chopmark.authority.tsa.tsa import TimeStampAuthority
 from chopmark.server import http, routes
 from tests.support import pki
 from tests.support.desk import SAMPLES, Desk

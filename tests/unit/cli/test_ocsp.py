@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chopmark.authority.ca import Authority
-from chopmark.authority.ocsp import Responder
+from chopmark.authority.ocsp.responder import Responder
 from chopmark.cli import main
 from chopmark.envelopes import ocsp, pem, x509
 from tests.unit.net.test_http import says, serving, whole

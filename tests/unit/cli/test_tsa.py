@@ -109,7 +109,7 @@ def test_show_what_is_none(data: bytes, tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_stamp_from_afar(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    from chopmark.authority.tsa import TimeStampAuthority
+    from chopmark.authority.tsa.tsa import TimeStampAuthority
 
     (tmp_path / "file").touch()
     authority = TimeStampAuthority(pki.world().tsa, pki.world().tsa.certificates, clock=lambda: pki.NOW)

@@ -15,7 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chopmark import keys
-from chopmark.authority import certificates, crl, extensions
+from chopmark.authority.crl import encoding
+from chopmark.authority.issuing import certificates, extensions
 from chopmark.cli import main
 from chopmark.core.contracts import Content
 from chopmark.core.errors import ChopmarkError, RefusedError
@@ -248,8 +249,8 @@ def test_certificates_requests_and_lists_are_what_others_read(kind: str) -> None
     )
     made = other.load_der_x509_certificate(draft.sign(root))
     made.verify_directly_issued_by(root.certificate)
-    entry = crl.entry("04d2", pki.NOW - dt.timedelta(days=1), 0)
-    listed = crl.write(x509.certificate(root.der), root, [entry], crl.Frame(1, pki.NOW, pki.UNTIL))
+    entry = encoding.entry("04d2", pki.NOW - dt.timedelta(days=1), 0)
+    listed = encoding.write(x509.certificate(root.der), root, [entry], encoding.Frame(1, pki.NOW, pki.UNTIL))
     read = other.load_der_x509_crl(b"".join(listed))
     assert read.is_signature_valid(root.certificate.public_key())  # type: ignore[arg-type]
     assert len(read) == 1

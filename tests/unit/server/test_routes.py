@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chopmark.authority import founding, tsa
+from chopmark.authority.hierarchy import founding
+from chopmark.authority.tsa import tsa
 from chopmark.envelopes import timestamp
 from chopmark.server import routes
 from chopmark.server.message import Reply, Request, find

@@ -11,11 +11,12 @@ from urllib.parse import quote
 
 import pytest
 
-from chopmark.authority import founding, tsa
 from chopmark.authority.ca import Authority, Issued, Order
-from chopmark.authority.ocsp import Answer, Responder
-from chopmark.authority.ocsp_delegates import Delegates
-from chopmark.authority.time_sources import Measurement
+from chopmark.authority.hierarchy import founding
+from chopmark.authority.ocsp.delegates import Delegates
+from chopmark.authority.ocsp.responder import Answer, Responder
+from chopmark.authority.tsa import tsa
+from chopmark.authority.tsa.time_sources import Measurement
 from chopmark.core import clock, limits
 from chopmark.core.errors import UnavailableError, UsageError
 from chopmark.envelopes import ocsp, timestamp, x509

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import func, select
 
-from chopmark.authority import configuration, schema
 from chopmark.authority.backup import tables
 from chopmark.authority.backup.archive import FILES, SIGNATURE, TABLES, Writer, stays_inside, write_error
 from chopmark.authority.ceremony import approval
+from chopmark.authority.register import configuration, schema
 from chopmark.core import clock, limits
 from chopmark.core.errors import RefusedError, UsageError
 

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import text, update
 
-from chopmark.authority import configuration, migrations, schema, upgrading
 from chopmark.authority.backup import tables
 from chopmark.authority.backup.archive import FILES, TABLES, Reader, stays_inside, write_error
 from chopmark.authority.ceremony import approval
-from chopmark.authority.configuration import Configuration
-from chopmark.authority.database import Database, DatabaseError
 from chopmark.authority.log.journal import record
+from chopmark.authority.register import configuration, migrations, schema, upgrading
+from chopmark.authority.register.configuration import Configuration
+from chopmark.authority.register.database import Database, DatabaseError
 from chopmark.core import clock as clocks
 from chopmark.core import limits, patch
 from chopmark.core.errors import MalformedError, RefusedError, UsageError
@@ -210,7 +210,7 @@ def _jump(connection: Connection) -> None:
 def _consistent(register: Database, folder: str) -> None:
     """References hold, and the keys that the register names are there. Raises RefusedError."""
     from chopmark.authority.ca import FOLDER_KEY, KEYS
-    from chopmark.authority.register import Register
+    from chopmark.authority.register.register import Register
 
     with register.reading() as connection:
         if register.path and connection.execute(text("PRAGMA foreign_key_check")).first():

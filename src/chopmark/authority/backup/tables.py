@@ -10,8 +10,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 from sqlalchemy import Boolean, Integer, LargeBinary, MetaData, Table, insert, inspect, select, text
 
-from chopmark.authority import schema
-from chopmark.authority.schema import Moment
+from chopmark.authority.register import schema
+from chopmark.authority.register.schema import Moment
 from chopmark.core import limits
 from chopmark.core.errors import MalformedError
 

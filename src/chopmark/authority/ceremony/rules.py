@@ -9,8 +9,8 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
 from chopmark.authority.log.journal import record
-from chopmark.authority.schema import approvers as approvers_table
-from chopmark.authority.schema import ceremonies, settings
+from chopmark.authority.register.schema import approvers as approvers_table
+from chopmark.authority.register.schema import ceremonies, settings
 from chopmark.core import limits
 from chopmark.core.errors import MalformedError, RefusedError, UsageError
 from chopmark.envelopes import pem, x509
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from sqlalchemy.engine import Connection
 
     from chopmark.authority.ceremony.approval import Approval
-    from chopmark.authority.database import Database
+    from chopmark.authority.register.database import Database
 
 THRESHOLD = "ceremony_threshold"
 REQUIRED = "ceremony_required"

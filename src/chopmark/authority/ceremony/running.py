@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from chopmark.authority import hierarchy
 from chopmark.authority.ceremony import plan as plans
 from chopmark.authority.ceremony import rules as rules_
 from chopmark.authority.ceremony import transcript
-from chopmark.authority.hierarchy import Hierarchy, NewKey
+from chopmark.authority.hierarchy import changing
+from chopmark.authority.hierarchy.changing import Hierarchy, NewKey
 from chopmark.core import clock, patch
 from chopmark.core.errors import ChopmarkError, MalformedError, RefusedError, UsageError
 from chopmark.envelopes import pem, pkcs10, x509
@@ -89,7 +89,7 @@ def found(
     now: Callable[[], dt.datetime] = clock.now,
 ) -> dict[str, Any]:
     """Carry out a plan that founds an authority in a new folder; the transcript."""
-    from chopmark.authority import founding
+    from chopmark.authority.hierarchy import founding
 
     rules = rules_of(plan, None)
     require_approved(plan, rules, approvals, now())
@@ -179,7 +179,7 @@ def _roll(authority: Authority, values: dict[str, Any], key: Callable[[str], New
     return _grown(authority, Hierarchy(authority).roll(values["ca"], _new_key(values, key)))
 
 
-def _grown(authority: Authority, grown: hierarchy.Grown) -> list[Result]:
+def _grown(authority: Authority, grown: changing.Grown) -> list[Result]:
     results = [Result(f"CA {grown.issuer.name}", grown.issuer.certificate.sha256)]
     return results + [_crossed(authority, name) for name in grown.crosses]
 
@@ -198,7 +198,7 @@ def _cross(authority: Authority, values: dict[str, Any], _key: Callable[[str], N
 
 
 def _certify(authority: Authority, values: dict[str, Any], _key: Callable[[str], NewKey]) -> list[Result]:
-    granted = hierarchy.crossing(
+    granted = changing.crossing(
         values["purposes"],
         values.get("policies", []),
         values.get("path-length", 0),
@@ -210,11 +210,11 @@ def _certify(authority: Authority, values: dict[str, Any], _key: Callable[[str],
     return [Result(f"certificate {made.serial_octets.hex()} for {made.subject_text}", made.sha256)]
 
 
-def _foreign(data: bytes) -> hierarchy.Foreign:
+def _foreign(data: bytes) -> changing.Foreign:
     try:
         request = any(label.encode() in data for label in pkcs10.LABELS)
         raw = pem.single(data, *pkcs10.LABELS) if request else pem.single(data, "CERTIFICATE")
-        return hierarchy.foreign(raw, request=request)
+        return changing.foreign(raw, request=request)
     except MalformedError as error:
         message = f"not a CA's request or certificate: {error}"
         raise RefusedError(message) from None

@@ -126,7 +126,7 @@ def _register_faults(raw: bytes, told: dict[str, Any], plan: Plan, authority: Au
 
 def _issued(authority: Authority, what: str, sha256: str) -> bool:
     """Whether a certificate for somebody else's CA is in the register; what came of a step names its number."""
-    from chopmark.authority.search import Query
+    from chopmark.authority.register.search import Query
 
     words = what.split()
     if len(words) < 2 or words[0] != "certificate":  # noqa: PLR2004 - and a number

@@ -14,7 +14,7 @@ from sqlalchemy import insert, select
 
 from chopmark.authority.log import journal, logs
 from chopmark.authority.log.storage import LogForkError, Storage
-from chopmark.authority.schema import log_checkpoints, log_entries, settings
+from chopmark.authority.register.schema import log_checkpoints, log_entries, settings
 from chopmark.core.errors import UsageError
 from chopmark.envelopes.note import VerifierKey
 from chopmark.envelopes.tlog import merkle
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
-    from chopmark.authority.database import Database
+    from chopmark.authority.register.database import Database
     from chopmark.core.contracts import Signer
 
 PUBLIC = os.path.join("public", "log")

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import func, insert, select
 
 from chopmark.authority.log import entry
-from chopmark.authority.schema import events, issuers, log_entries
+from chopmark.authority.register.schema import events, issuers, log_entries
 
 if TYPE_CHECKING:
     import datetime as dt

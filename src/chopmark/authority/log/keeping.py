@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterable, Mapping
 
-    from chopmark.authority.database import Database
     from chopmark.authority.log import logs
+    from chopmark.authority.register.database import Database
     from chopmark.core.contracts import Signer
     from chopmark.core.finding import Finding
 

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chopmark.authority.ca import Authority
-from chopmark.authority.configuration import DATABASE
-from chopmark.authority.database import Database
 from chopmark.authority.log import integration, journal, keeping, logs
 from chopmark.authority.log.reasons import LOG_FORK, LOG_INTEGRATED, LOG_WAITING
 from chopmark.authority.log.storage import LogForkError, Storage
+from chopmark.authority.register.configuration import DATABASE
+from chopmark.authority.register.database import Database
 from chopmark.core.errors import UsageError
 from chopmark.core.finding import Outcome
 from tests.support import log_verifier
@@ -137,7 +137,7 @@ def test_an_entry_that_was_changed_in_the_register_is_noticed_when_tiles_are_mad
 
 
 def test_another_key_cannot_go_on(authority: Authority, tmp_path: Path) -> None:
-    from chopmark.authority import founding
+    from chopmark.authority.hierarchy import founding
 
     setup = founding.Setup("Other Ltd", "http://pki.example.com", "p256", "GB")
     founding.found(str(tmp_path / "other"), setup).close()

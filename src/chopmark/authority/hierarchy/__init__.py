@@ -1,0 +1,1 @@
+"""Who is whose CA: founding an authority, and changing it later."""

@@ -1,0 +1,1 @@
+"""Certificates, as an authority writes them: profiles, the fields they ask for, the bytes."""

@@ -1,0 +1,1 @@
+"""The register: what an authority remembers, in a database; all SQL is here."""

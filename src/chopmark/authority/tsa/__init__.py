@@ -1,0 +1,1 @@
+"""The time-stamp authority, and how it knows what time it is."""
