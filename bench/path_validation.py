@@ -27,10 +27,11 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from bench.measure import Row, row, side_by_side
 from chopmark.core import places
 from chopmark.envelopes import x509
-from chopmark.trust import context, store
+from chopmark.trust import context
 from chopmark.trust.belief import Carried, believe
-from chopmark.trust.crl import CrlSource
+from chopmark.trust.crl.origins import CrlSource
 from chopmark.trust.moment import Moment
+from chopmark.trust.stores import store
 from tests.support import pki
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 MODULES = {
-    "chopmark": ("chopmark.trust.crl", "chopmark.core.patch"),
+    "chopmark": ("chopmark.trust.crl.origins", "chopmark.core.patch"),
     "asn1crypto": ("asn1crypto.crl", "cryptography.hazmat.primitives.asymmetric.ec"),
     "cryptography": ("cryptography.x509",),
 }
@@ -28,10 +28,10 @@ MODULES = {
 def chopmark(path: str, issuer: bytes, signer: bytes, cache: str) -> Callable[[], object]:
     """The list with its index, in the cache if it is there."""
     from chopmark.envelopes import x509
-    from chopmark.trust import crl
+    from chopmark.trust.crl import origins
 
     leaf = x509.certificate(signer)
-    [found] = crl.CrlSource([path], cache=cache).by_issuer(x509.name_key(leaf.issuer))
+    [found] = origins.CrlSource([path], cache=cache).by_issuer(x509.name_key(leaf.issuer))
     found.check_signature(x509.certificate(issuer))
     assert found.find(leaf) is not None
     other = x509.certificate(issuer)

@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core.finding import Outcome
 from chopmark.envelopes import der, x509
-from chopmark.trust import context, store
+from chopmark.trust import context
 from chopmark.trust.belief import Carried, believe
-from chopmark.trust.crl import CrlSource
+from chopmark.trust.crl.origins import CrlSource
 from chopmark.trust.moment import Moment
+from chopmark.trust.stores import store
 from tests.conformance import suite
 from tests.conformance.limbo import PURPOSES, Peer
 from tests.support import pki

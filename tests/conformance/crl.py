@@ -19,9 +19,11 @@ from typing import TYPE_CHECKING
 
 from chopmark.core.errors import MalformedError
 from chopmark.envelopes import pem, x509
-from chopmark.trust import crl, standing, store
+from chopmark.trust import standing
 from chopmark.trust.context import REQUIRE, Context
-from chopmark.trust.revocation_list import Crl
+from chopmark.trust.crl import origins
+from chopmark.trust.crl.revocation_list import Crl
+from chopmark.trust.stores import store
 from tests.conformance import suite
 
 if TYPE_CHECKING:
@@ -63,7 +65,7 @@ def _judge(path: Path, kind: str, folder: Path) -> tuple[bool, str]:
     others = [found["CA CERTIFICATE 2"]] if "CA CERTIFICATE 2" in found else []
     anchor = folder / "anchor.pem"
     anchor.write_bytes(b"# chopmark: trust=anchor\n" + pem.encode("CERTIFICATE", issuer.raw))
-    context = Context(store.load([str(anchor)]), AT, REQUIRE, crl.CrlSource(cache=str(folder / "cache")))
+    context = Context(store.load([str(anchor)]), AT, REQUIRE, origins.CrlSource(cache=str(folder / "cache")))
     try:
         lists = [Crl(found["CRL"])]
     except MalformedError as error:

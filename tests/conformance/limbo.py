@@ -24,9 +24,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from chopmark.core import finding
 from chopmark.core.errors import MalformedError, UsageError
 from chopmark.envelopes import der, pem, x509
-from chopmark.trust import context, crl, names, store
+from chopmark.trust import context
 from chopmark.trust.belief import Carried, believe
+from chopmark.trust.crl import origins
 from chopmark.trust.moment import Moment
+from chopmark.trust.paths import names
+from chopmark.trust.stores import store
 from tests.conformance import suite
 
 if TYPE_CHECKING:
@@ -97,7 +100,7 @@ def _judge(case: dict[str, Any], folder: Path) -> tuple[bool, str]:
         if not case["extended_key_usage"] and leaf.extended_key_usage is None:
             purpose = "any"
         mode = context.REQUIRE if lists else context.OFF
-        circumstances = context.Context(trusted, at, mode, crl.CrlSource(lists, cache=str(folder / "cache")))
+        circumstances = context.Context(trusted, at, mode, origins.CrlSource(lists, cache=str(folder / "cache")))
         belief = believe(leaf, carried, purpose, Moment(at), circumstances)
         against = [
             f"{each.code} ({each.subject}: {each.detail})"

@@ -18,10 +18,12 @@ import cryptography_vectors
 from chopmark.core.errors import MalformedError
 from chopmark.core.finding import Outcome
 from chopmark.envelopes import pem, x509
-from chopmark.trust import crl, policies, store
 from chopmark.trust.belief import Carried, believe
 from chopmark.trust.context import REQUIRE, Context
+from chopmark.trust.crl import origins
 from chopmark.trust.moment import Moment
+from chopmark.trust.paths import policies
+from chopmark.trust.stores import store
 from tests.conformance import suite
 
 if TYPE_CHECKING:
@@ -92,7 +94,7 @@ class _Material:
         files = sorted(path for path in (DATA / "certs").glob("*.crt"))
         self._carried = Carried(tuple(pem.certificates(path.read_bytes())[0] for path in files), ())
         lists = [str(path) for path in sorted((DATA / "crls").glob("*.crl")) if _readable(path)]
-        self._crls = crl.CrlSource(lists, cache=str(folder / "crls"))
+        self._crls = origins.CrlSource(lists, cache=str(folder / "crls"))
 
     def judge(self, case: Case) -> tuple[bool, str]:
         """Whether chopmark accepts the case, and what speaks against it."""
@@ -110,7 +112,7 @@ class _Material:
 def _readable(path: Path) -> bool:
     """Whether a list is DER at all: the command line refuses to start with one that is not, as a usage error."""
     try:
-        crl.parse(path.read_bytes())
+        origins.parse(path.read_bytes())
     except MalformedError:
         return False
     return True

@@ -54,7 +54,8 @@ from chopmark.core.verdict import Status
 from chopmark.engine import identify, sign
 from chopmark.envelopes import der, timestamp
 from chopmark.trust import context as contexts
-from chopmark.trust import crl, store
+from chopmark.trust.crl import origins
+from chopmark.trust.stores import store
 from tests.support import pki
 
 if TYPE_CHECKING:
@@ -225,7 +226,7 @@ def court(folder: Path, *, acquainted: bool = False) -> contexts.Context:
     path = folder / "root.pem"
     known = [pki.world().issuing, second_signer(), *(pki.world(kind).signer for kind in KINDS)] if acquainted else []
     path.write_bytes(b"".join(entity.pem for entity in (pki.world().root, *known)))
-    return contexts.Context(store.load([str(path)]), pki.NOW, contexts.OFF, crl.CrlSource(cache=str(folder)))
+    return contexts.Context(store.load([str(path)]), pki.NOW, contexts.OFF, origins.CrlSource(cache=str(folder)))
 
 
 class Level(NamedTuple):

@@ -16,7 +16,8 @@ from chopmark.core.errors import ChopmarkError, MalformedError, RefusedError, Us
 from chopmark.core.verdict import Status
 from chopmark.engine import check, identify, inspect, sign
 from chopmark.trust import context as contexts
-from chopmark.trust import crl, store
+from chopmark.trust.crl import origins
+from chopmark.trust.stores import store
 from tests.contract import laws
 from tests.support import bare_keys, pki
 
@@ -37,7 +38,7 @@ every_format = pytest.mark.parametrize("format_", FORMATS, ids=lambda format_: f
 
 def believing(public: str, folder: Path) -> Context:
     """Whoever believes this one key."""
-    return contexts.Context(store.load([public]), pki.NOW, contexts.OFF, crl.CrlSource(cache=str(folder)))
+    return contexts.Context(store.load([public]), pki.NOW, contexts.OFF, origins.CrlSource(cache=str(folder)))
 
 
 def request(format_: Format, options: SealOptions = laws.OPTIONS) -> sign.SignRequest:

@@ -25,8 +25,9 @@ from cryptography.x509 import verification
 
 from chopmark.core.errors import UsageError
 from chopmark.envelopes import der, x509
-from chopmark.trust import path, store
 from chopmark.trust.moment import Moment
+from chopmark.trust.paths import path
+from chopmark.trust.stores import store
 from tests.interop import chains
 from tests.interop.differences import explained
 from tests.unit.trust.material import CODE, pem

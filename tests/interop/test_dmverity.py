@@ -12,7 +12,8 @@ from chopmark import cli
 from chopmark.core.verdict import Status, Verdict
 from chopmark.engine import volume
 from chopmark.trust import context as contexts
-from chopmark.trust import crl, store
+from chopmark.trust.crl import origins
+from chopmark.trust.stores import store
 from tests.support import pki
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def test_signatures_both_ways(kind: str, tmp_path: Path) -> None:
     making += ["-inkey", key, "-signer", certificate, "-outform", "der", "-out", signature]
     assert run(*making).returncode == 0
     context = contexts.Context(
-        store.load([str(certificate)]), pki.NOW, contexts.OFF, crl.CrlSource(cache=str(tmp_path))
+        store.load([str(certificate)]), pki.NOW, contexts.OFF, origins.CrlSource(cache=str(tmp_path))
     )
 
     def judged() -> Verdict:

@@ -16,7 +16,8 @@ from chopmark.core.verdict import Status, Verdict
 from chopmark.engine import check, sign
 from chopmark.envelopes import ima
 from chopmark.trust import context as contexts
-from chopmark.trust import crl, store
+from chopmark.trust.crl import origins
+from chopmark.trust.stores import store
 from tests.contract import laws
 from tests.support import pki
 
@@ -44,7 +45,7 @@ def signer(kind: str) -> pki.Entity:
 def judged(path: Path, entity: pki.Entity) -> Verdict:
     file = path.with_name("store.pem")
     file.write_bytes(entity.pem)
-    court = contexts.Context(store.load([str(file)]), pki.NOW, contexts.OFF, crl.CrlSource(cache=str(path.parent)))
+    court = contexts.Context(store.load([str(file)]), pki.NOW, contexts.OFF, origins.CrlSource(cache=str(path.parent)))
     return check.check_path(str(path), court)
 
 

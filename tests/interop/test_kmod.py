@@ -16,7 +16,8 @@ from chopmark.engine import check, sign
 from chopmark.envelopes import der, module, pem, x509
 from chopmark.formats.kmod import trailer
 from chopmark.trust import context as contexts
-from chopmark.trust import crl, store
+from chopmark.trust.crl import origins
+from chopmark.trust.stores import store
 from tests.contract import laws
 from tests.support import pki
 
@@ -43,7 +44,7 @@ def sign_file() -> Path:
 def judged(path: Path, folder: Path, *known: bytes, at: dt.datetime = pki.NOW) -> Verdict:
     file = folder / "store.pem"
     file.write_bytes(b"".join(known))
-    court = contexts.Context(store.load([str(file)]), at, contexts.OFF, crl.CrlSource(cache=str(folder)))
+    court = contexts.Context(store.load([str(file)]), at, contexts.OFF, origins.CrlSource(cache=str(folder)))
     return check.check_path(str(path), court)
 
 

@@ -14,7 +14,7 @@ from chopmark.core import clock, limits
 from chopmark.core.artifact import Artifact
 from chopmark.envelopes import pem, x509
 from chopmark.formats.pe import version
-from chopmark.trust import crl, revocation_list
+from chopmark.trust.crl import origins, revocation_list
 from tests.interop.corpus import corpus
 from tests.support import pki
 from tests.support.desk import SAMPLES
@@ -75,7 +75,7 @@ def test_a_large_list_by_openssl_is_looked_up_by_its_index(
     shutil.copy(large, path)
     leaf, other = x509.certificate(WORLD.signer.der), x509.certificate(WORLD.tsa.der)
     for kept in (False, True):
-        [found] = crl.CrlSource([str(path)], cache=str(tmp_path)).by_issuer(x509.name_key(leaf.issuer))
+        [found] = origins.CrlSource([str(path)], cache=str(tmp_path)).by_issuer(x509.name_key(leaf.issuer))
         found.check_signature(x509.certificate(WORLD.issuing.der))
         assert (found.size == 0) is kept
         entry = found.find(leaf)
@@ -88,7 +88,7 @@ def test_a_large_list_by_openssl_is_looked_up_by_its_index(
     tampered = bytearray(path.read_bytes())
     tampered[-1] ^= 1
     path.write_bytes(tampered)
-    [broken] = crl.CrlSource([str(path)], cache=str(tmp_path)).by_issuer(x509.name_key(leaf.issuer))
+    [broken] = origins.CrlSource([str(path)], cache=str(tmp_path)).by_issuer(x509.name_key(leaf.issuer))
     with pytest.raises(revocation_list.UnusableError):
         broken.check_signature(x509.certificate(WORLD.issuing.der))
     said = openssl("crl", "-inform", "DER", "-in", path, "-CAfile", large.with_name("ca.pem"), "-noout", cwd=tmp_path)

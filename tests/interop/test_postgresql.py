@@ -26,7 +26,7 @@ from chopmark.authority.register.database import Database, DatabaseError
 from chopmark.core import limits
 from chopmark.core.errors import UsageError
 from chopmark.envelopes import ocsp, x509
-from chopmark.trust.revocation_list import Crl
+from chopmark.trust.crl.revocation_list import Crl
 from tests.support.postgres import Server, temporary
 from tests.support.schemas import described
 from tests.unit.authority.conftest import order

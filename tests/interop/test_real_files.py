@@ -26,7 +26,9 @@ from chopmark.core.verdict import Status
 from chopmark.engine import check
 from chopmark.envelopes import cms
 from chopmark.formats.pe import FORMAT
-from chopmark.trust import context, crl, store
+from chopmark.trust import context
+from chopmark.trust.crl import origins
+from chopmark.trust.stores import store
 from tests.interop import corpus
 from tests.interop import pe_peers as peers
 from tests.unit.formats.pe import signing
@@ -70,7 +72,7 @@ def files(kind: corpus.Kind) -> tuple[File, ...]:
 @cache
 def circumstances(*stores: str) -> context.Context:
     """Offline, without revocation lists of anybody."""
-    return context.Context(store.load(stores), ASKED, crls=crl.CrlSource(cache="/nonexistent"))
+    return context.Context(store.load(stores), ASKED, crls=origins.CrlSource(cache="/nonexistent"))
 
 
 @cache

@@ -20,7 +20,9 @@ from chopmark.engine import check
 from chopmark.envelopes import authenticode, cms, der, timestamp, x509
 from chopmark.formats.pe import FORMAT, table
 from chopmark.formats.powershell import FORMAT as POWERSHELL
-from chopmark.trust import context, crl, store
+from chopmark.trust import context
+from chopmark.trust.crl import origins
+from chopmark.trust.stores import store
 from tests.interop import pe_peers as peers
 from tests.interop import test_cms, test_pe_traps, test_powershell
 from tests.support import pki, probing
@@ -216,7 +218,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> peers.Material:
 
 
 def judged(material: peers.Material, path: Path, *lists: Path, at: dt.datetime = AT) -> Verdict:
-    sources = crl.CrlSource([str(each) for each in lists], cache="/nonexistent")
+    sources = origins.CrlSource([str(each) for each in lists], cache="/nonexistent")
     return check.check_path(str(path), context.Context(store.load([str(material.root_pem)]), at, crls=sources))
 
 

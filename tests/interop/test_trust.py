@@ -18,9 +18,11 @@ import pytest
 from cryptography import x509 as builders
 
 from chopmark.envelopes import der, x509
-from chopmark.trust import judge, path, revocation_list
-from chopmark.trust.crl import parse
+from chopmark.trust import judge
+from chopmark.trust.crl import revocation_list
+from chopmark.trust.crl.origins import parse
 from chopmark.trust.moment import Moment
+from chopmark.trust.paths import path
 from tests.support import pki
 from tests.unit.trust import material
 from tests.unit.trust.material import Cert, Extension, ca_extensions, codes, make, name, purposes
@@ -297,6 +299,6 @@ def test_openssl_reads_every_root_of_microsofts_list() -> None:
     printed = subprocess.run(
         ["openssl", "pkcs7", "-print_certs", "-noout"], input=said, capture_output=True, text=True, check=True
     ).stdout
-    from chopmark.trust import store
+    from chopmark.trust.stores import store
 
     assert printed.count("subject=") == len(store.load(["microsoft"]).sources[0])

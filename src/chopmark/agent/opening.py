@@ -12,8 +12,10 @@ from chopmark.engine.catalog import consulting
 from chopmark.engine.policing import loading
 from chopmark.policy import state
 from chopmark.policy.deciding import Mode
-from chopmark.trust import blocklist, crl, store
+from chopmark.trust.blocklists import blocklist
 from chopmark.trust.context import PREFER, Besides, Context
+from chopmark.trust.crl import origins
+from chopmark.trust.stores import store
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -44,7 +46,7 @@ def opened(sources: Sources) -> World:
     )
     names = sources.stores or policy.main.stores
     trusted = store.load(names) if names else store.Store(())  # a policy of digests believes nobody
-    lists = crl.CrlSource(sources.crls)
+    lists = origins.CrlSource(sources.crls)
     besides = Besides(blocklists=blocklist.load(sources.blocklists) if _has_blocklists(sources) else ())
     revocation = sources.revocation or policy.main.revocation or PREFER
 

@@ -327,7 +327,7 @@ class Authority:
         return ends is not None and profiles.months_after(ends, RETENTION_MONTHS) >= now
 
     def publish(self, name: str, wanted: Wanted | None = None, *, days: int | None = None) -> Published:
-        """Sign a CA's lists as of now and put them in their places, atomically (see `crl_publisher`).
+        """Sign a CA's lists as of now and put them in their places, atomically (see `crl.publisher`).
 
         Its certificate is put beside them where it is missing, as when a process was killed that made the CA. Numbers
         only grow, whatever happens: one that was reserved is never used again. Raises UsageError for a period that is

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from chopmark.core.finding import Finding
     from chopmark.envelopes import x509
-    from chopmark.trust.blocklist import Blocklist, Named
+    from chopmark.trust.blocklists.blocklist import Blocklist, Named
 
 _OWN = "own"
 """The list that `block` writes to unless told otherwise."""
@@ -63,7 +63,7 @@ def run(args: Namespace) -> int:
 
 def _add(args: Namespace) -> int:
     from chopmark.core.artifact import read_small
-    from chopmark.trust import blocklist
+    from chopmark.trust.blocklists import blocklist
 
     if args.store:
         _demand_signature(args.file, args.store)
@@ -83,7 +83,8 @@ def _add(args: Namespace) -> int:
 def _demand_signature(path: str, store_name: str) -> None:
     """Raises UsageError unless the file is signed by somebody whom the store trusts."""
     from chopmark.engine import check
-    from chopmark.trust import context, store
+    from chopmark.trust import context
+    from chopmark.trust.stores import store
 
     verdict = check.check_path(path, context.Context(store.load([store_name]), clock.now()))
     if verdict.status is not Status.TRUSTED:
@@ -103,7 +104,7 @@ def _write(file_name: str, data: bytes) -> str:
 
 
 def _checked(name: str) -> str:
-    from chopmark.trust import blocklist
+    from chopmark.trust.blocklists import blocklist
 
     if not blocklist.NAME.fullmatch(name):
         raise UsageError(f"not a name for a list: {name!r} (letters, digits, dot, dash, underscore)")
@@ -111,7 +112,7 @@ def _checked(name: str) -> str:
 
 
 def _list(args: Namespace) -> int:
-    from chopmark.trust import blocklist
+    from chopmark.trust.blocklists import blocklist
 
     lists = blocklist.load()
     for each in lists:
@@ -146,7 +147,7 @@ def _as_json(each: Blocklist) -> str:
 
 
 def _show(args: Namespace) -> int:
-    from chopmark.trust import blocklist
+    from chopmark.trust.blocklists import blocklist
 
     path = _path(args.name)
     read = blocklist.read(path if path is not None else args.name)
@@ -158,9 +159,9 @@ def _show(args: Namespace) -> int:
 
 
 def _entries(read: Blocklist) -> Iterator[str]:
-    from chopmark.trust import blocklist_text
+    from chopmark.trust.blocklists import plain
 
-    yield from blocklist_text.render(read.named, read.as_of or clock.now()).decode().splitlines()[2:]
+    yield from plain.render(read.named, read.as_of or clock.now()).decode().splitlines()[2:]
     if read.policy is not None:
         for (algorithm, octets), remark in read.policy.hashes.items():
             yield f"hash {algorithm}:{octets.hex()} {remark}"
@@ -172,7 +173,7 @@ def _entries(read: Blocklist) -> Iterator[str]:
 
 def _path(name: str) -> str | None:
     """The file of a list that was added."""
-    from chopmark.trust import blocklist
+    from chopmark.trust.blocklists import blocklist
 
     for path in blocklist.installed():
         if os.path.splitext(os.path.basename(path))[0] == name:
@@ -181,7 +182,7 @@ def _path(name: str) -> str | None:
 
 
 def _block(args: Namespace) -> int:
-    from chopmark.trust import blocklist, blocklist_text
+    from chopmark.trust.blocklists import blocklist, plain
 
     name = _checked(args.name)
     path = _path(name)
@@ -194,14 +195,14 @@ def _block(args: Namespace) -> int:
     for file in args.files:
         for named in _named_by(file, args.by):
             entries[named] = args.remark
-    written = _write(f"{name}.txt", blocklist_text.render(entries, clock.now()))
+    written = _write(f"{name}.txt", plain.render(entries, clock.now()))
     print(_line(blocklist.read(written), clock.now()))
     return 0
 
 
 def _named_by(path: str, kind: str) -> list[Named]:
     """What a list has to say to name a file, or the certificates in it. Raises UsageError."""
-    from chopmark.trust import blocklist
+    from chopmark.trust.blocklists import blocklist
 
     if kind in (blocklist.FILE, blocklist.IMAGE):
         found = [each for each in _digests(path) if each.kind == kind]
@@ -252,7 +253,7 @@ def _remove(args: Namespace) -> int:
 
 def _check(args: Namespace) -> int:
     from chopmark.core.artifact import UnreadableError
-    from chopmark.trust import blocklist
+    from chopmark.trust.blocklists import blocklist
 
     lists = blocklist.load(args.blocklist or ())
     if not lists:

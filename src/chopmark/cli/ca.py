@@ -135,7 +135,7 @@ def _init(args: Namespace) -> int:
             certificate = issuer.certificate
             print(f"           {output.clean(certificate.common_name)}, until {certificate.not_after:%Y-%m-%d}")
     if not args.no_trust:
-        from chopmark.trust import store
+        from chopmark.trust.stores import store
 
         [path] = store.add("corp", [root])
         print(f"trusted    {output.clean(path)}")

@@ -74,7 +74,8 @@ def _verify(args: Namespace) -> int:
     from chopmark.cli import output
     from chopmark.core import clock
     from chopmark.engine.git import judging
-    from chopmark.trust import context, store
+    from chopmark.trust import context
+    from chopmark.trust.stores import store
 
     if args.principal not in _principals(args):
         print("Could not verify signature.")

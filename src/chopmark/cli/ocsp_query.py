@@ -65,8 +65,8 @@ def run(args: Namespace) -> int:
 
 def _judged(said: Said, at: dt.datetime, *, exempt: bool) -> dict[str, Any]:
     """The status, with what speaks against it, as `verify` would see it without lists."""
+    from chopmark.trust.crl.revocation_list import REASON_NAMES
     from chopmark.trust.ocsp import reasons
-    from chopmark.trust.revocation_list import REASON_NAMES
 
     facts: dict[str, Any] = {"this_update": clock.show(said.as_of)}
     if said.until is not None:
@@ -194,7 +194,8 @@ def _candidates(
     if args.issuer:
         yield from (x509.certificate(raw) for raw in pem.certificates(read_small(args.issuer, limits.KEY_FILE_MAX)))
     yield from near
-    from chopmark.trust import issuers, store
+    from chopmark.trust.paths import issuers
+    from chopmark.trust.stores import store
 
     held = store.load(words(setting(args.store, "verify", "store", default=["corp?", "microsoft"])))
     yield from (anchor.certificate for anchor in held.issuers(certificate))

@@ -58,7 +58,7 @@ def run(args: Namespace) -> int:
 def _init(args: Namespace) -> int:
     from chopmark.core.patch import write_file
     from chopmark.policy import language, writing
-    from chopmark.trust import store
+    from chopmark.trust.stores import store
 
     if os.path.lexists(args.output) and not args.force:
         raise UsageError(f"{args.output} is there already; --force replaces it")

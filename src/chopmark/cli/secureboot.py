@@ -180,7 +180,7 @@ def _create(args: Namespace) -> int:
 def _entries(args: Namespace, owner: bytes) -> Iterator[Entry]:
     from chopmark.envelopes import x509
     from chopmark.envelopes.efi import lists
-    from chopmark.trust import blocklist
+    from chopmark.trust.blocklists import blocklist
     from chopmark.trust.secureboot import state
 
     since = clock.parse(args.since) if args.since else None

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from chopmark.envelopes import x509
-    from chopmark.trust.anchors import Anchor
-    from chopmark.trust.keyring import KnownKey
-    from chopmark.trust.store import Listed, Store
+    from chopmark.trust.stores.anchors import Anchor
+    from chopmark.trust.stores.keyring import KnownKey
+    from chopmark.trust.stores.store import Listed, Store
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -56,7 +56,7 @@ def run(args: Namespace) -> int:
 
 
 def _list(args: Namespace) -> None:
-    from chopmark.trust import store
+    from chopmark.trust.stores import store
 
     for listed in store.listing():
         print(_as_json(_listed_facts(listed)) if args.json else _listed_line(listed, clock.now()))
@@ -93,7 +93,7 @@ def _age(since: dt.datetime, now: dt.datetime) -> str:
 
 
 def _show(args: Namespace) -> None:
-    from chopmark.trust import store
+    from chopmark.trust.stores import store
 
     opened = store.load([args.name])
     shown = 0
@@ -163,7 +163,7 @@ def _when(moment: dt.datetime | None) -> str | None:
 
 
 def _names(purposes: frozenset[str] | None) -> list[str] | None:
-    from chopmark.trust.anchors import purpose_name
+    from chopmark.trust.stores.anchors import purpose_name
 
     return sorted(map(purpose_name, purposes)) if purposes is not None else None
 
@@ -201,7 +201,7 @@ def _trust(row: _Row) -> str:
 
 
 def _add(args: Namespace) -> None:
-    from chopmark.trust import store
+    from chopmark.trust.stores import store
 
     until = clock.parse(args.until) if args.until else None
     contents = [_contents(path) for path in args.files]
@@ -238,7 +238,8 @@ class _Contents(NamedTuple):
 def _contents(path: str) -> _Contents:
     """What is in a file, all checked to be readable. Raises UsageError."""
     from chopmark.envelopes import x509
-    from chopmark.trust import crl, keyring, source
+    from chopmark.trust.crl import origins
+    from chopmark.trust.stores import keyring, source
 
     data = read_small(path, limits.CRL_MAX)
     try:
@@ -252,14 +253,14 @@ def _contents(path: str) -> _Contents:
             x509.certificate(raw)
     except MalformedError as problem:
         try:
-            return _Contents([], [each.raw for each in crl.parse(data)])
+            return _Contents([], [each.raw for each in origins.parse(data)])
         except MalformedError:
             raise UsageError(f"{path}: neither certificates nor a CRL ({problem})") from None
     return _Contents(certificates, [])
 
 
 def _remove(args: Namespace) -> None:
-    from chopmark.trust import store
+    from chopmark.trust.stores import store
 
     for path in store.remove(args.name, args.fingerprint):
         print(output.clean(path))

@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from chopmark.core.verdict import Verdict
-    from chopmark.trust.blocklist import Blocklist
+    from chopmark.trust.blocklists.blocklist import Blocklist
     from chopmark.trust.context import Context
-    from chopmark.trust.crl import CrlSource
+    from chopmark.trust.crl.origins import CrlSource
     from chopmark.trust.evidence import Collector, Evidence
     from chopmark.trust.log.keys import Trusted
 
@@ -156,13 +156,15 @@ def _judged(path: str, context: Context, args: Namespace) -> _Judged:
 def context_for(args: Namespace, connections: ExitStack) -> Context:
     """Whom to trust, when and with which revocation data, from the options and settings."""
     from chopmark.net import http  # together with trust
-    from chopmark.trust import context, crl, store  # wrong options are told before this is loaded
+    from chopmark.trust import context
+    from chopmark.trust.crl import origins
     from chopmark.trust.ocsp import source
+    from chopmark.trust.stores import store  # wrong options are told before this is loaded
 
     offline = switch(setting(args.offline, "verify", "offline"), "offline")
     fetcher = None if offline else connections.enter_context(closing(http.HttpFetcher()))
     names = words(setting(args.store, "verify", "store", default=["corp?", "microsoft"]))
-    crls = crl.CrlSource(args.crl or (), fetcher=fetcher)
+    crls = origins.CrlSource(args.crl or (), fetcher=fetcher)
     return context.Context(
         store=store.load(names),
         at=clock.parse(args.at) if args.at else clock.now(),
@@ -199,7 +201,7 @@ def _blocklists(files: Sequence[str]) -> tuple[Blocklist, ...]:
             return ()
     except OSError:
         pass  # it is there and cannot be read, which the lists say
-    from chopmark.trust import blocklist  # hardly anybody has one
+    from chopmark.trust.blocklists import blocklist  # hardly anybody has one
 
     return blocklist.load(files)
 

@@ -25,7 +25,9 @@ from chopmark.envelopes import names, pem, timestamp, x509
 from chopmark.keys import generate
 from chopmark.net.http import HttpFetcher
 from chopmark.server import http, routes
-from chopmark.trust import context, crl, store
+from chopmark.trust import context
+from chopmark.trust.crl import origins
+from chopmark.trust.stores import store
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -179,7 +181,7 @@ class Stage:
                 store=store.load([self.root]),
                 at=self.now,
                 revocation=revocation,
-                crls=crl.CrlSource(crls),
+                crls=origins.CrlSource(crls),
                 fetcher=None,
             ),
         )

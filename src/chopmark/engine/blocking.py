@@ -9,7 +9,8 @@ from chopmark.core.digest import hash_ranges
 from chopmark.core.errors import MalformedError
 from chopmark.core.seal import Range, Recipe
 from chopmark.envelopes import x509
-from chopmark.trust import app_control, blocklist, reasons
+from chopmark.trust import reasons
+from chopmark.trust.blocklists import app_control, blocklist
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from chopmark.core.contracts import Format
     from chopmark.core.finding import Finding
     from chopmark.core.seal import Seal
-    from chopmark.trust.blocklist import Blocklist, Named
+    from chopmark.trust.blocklists.blocklist import Blocklist, Named
 
 
 class Blocking(NamedTuple):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from chopmark.core.errors import MalformedError
 from chopmark.engine import blocking, check, identify
 from chopmark.envelopes import x509
-from chopmark.trust import blocklist
+from chopmark.trust.blocklists import blocklist
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from chopmark.core.finding import Finding
     from chopmark.core.proof import Proof
     from chopmark.core.seal import Seal
-    from chopmark.trust.blocklist import Blocklist
+    from chopmark.trust.blocklists.blocklist import Blocklist
 
 
 def consult(artifact: Artifact, lists: tuple[Blocklist, ...], at: dt.datetime) -> list[Finding]:

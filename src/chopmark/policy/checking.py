@@ -11,7 +11,7 @@ from chopmark.policy import reasons
 from chopmark.policy.covering import covers, lenient, surely_before
 from chopmark.policy.index import Index
 from chopmark.policy.rules import ALLOW, DENY, NO_USERS, Rank
-from chopmark.trust import microsoft, store
+from chopmark.trust.stores import microsoft, store
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from chopmark.core.verdict import Status
 from chopmark.policy.facts import KINDS
 from chopmark.policy.rules import Conditions, SignerCondition, Users
-from chopmark.trust.anchors import PURPOSES
+from chopmark.trust.stores.anchors import PURPOSES
 
 if TYPE_CHECKING:
     from chopmark.policy.glob import Pattern

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core import limits
 from chopmark.core.finding import Finding, Outcome
-from chopmark.trust import path, revocation
-from chopmark.trust.anchors import purpose_oid
+from chopmark.trust import revocation
+from chopmark.trust.paths import path
+from chopmark.trust.stores.anchors import purpose_oid
 
 if TYPE_CHECKING:
     from chopmark.envelopes import x509
@@ -75,7 +76,7 @@ def _believe(leaf: x509.Certificate, carried: Carried, purpose: str, moment: Mom
         context.collector.certificates(way.certificates)
     blocked: list[Finding] = []
     if context.blocklists:
-        from chopmark.trust import blocklist  # hardly anybody has one
+        from chopmark.trust.blocklists import blocklist  # hardly anybody has one
 
         blocked = blocklist.certificate_findings(context.blocklists, way.certificates)
     return Belief(way, (*way.findings, *blocked, *asked.get(way.certificates, ())))

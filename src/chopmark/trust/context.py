@@ -6,21 +6,21 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from chopmark.core import limits
 from chopmark.core.errors import UsageError
-from chopmark.trust.issuers import IssuerSource
+from chopmark.trust.paths.issuers import IssuerSource
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable
 
     from chopmark.core.contracts import Fetcher, Voucher
-    from chopmark.trust.blocklist import Blocklist
-    from chopmark.trust.crl import CrlSource
+    from chopmark.trust.blocklists.blocklist import Blocklist
+    from chopmark.trust.crl.origins import CrlSource
     from chopmark.trust.evidence import Collector, Evidence
     from chopmark.trust.log.keys import Trusted
     from chopmark.trust.moment import Moment
     from chopmark.trust.ocsp.source import OcspSource
-    from chopmark.trust.policies import Demands
-    from chopmark.trust.store import Store
+    from chopmark.trust.paths.policies import Demands
+    from chopmark.trust.stores.store import Store
 
 Answer = TypeVar("Answer")
 
@@ -66,7 +66,7 @@ class Context:
         if at.tzinfo is None:
             raise UsageError("the time of a check needs a time zone")
         if crls is None:
-            from chopmark.trust.crl import CrlSource  # who has no lists may still have a store with some
+            from chopmark.trust.crl.origins import CrlSource  # who has no lists may still have a store with some
 
             crls = CrlSource()
         self.evidence, self.collector, self.blocklists, self.ocsp, self.logs = besides or Besides()

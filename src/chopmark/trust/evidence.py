@@ -15,14 +15,14 @@ from chopmark.core import limits
 from chopmark.core.artifact import read_small
 from chopmark.core.errors import InputError, MalformedError, UsageError
 from chopmark.envelopes import der, pem, x509
-from chopmark.trust.revocation_list import Crl
+from chopmark.trust.crl.revocation_list import Crl
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterator, Sequence
 
-    from chopmark.trust.anchors import Anchor
-    from chopmark.trust.crl import CrlSource
+    from chopmark.trust.crl.origins import CrlSource
+    from chopmark.trust.stores.anchors import Anchor
 
 CERTIFICATE, LIST, ANSWER = "certificate", "list", "answer"
 _SUFFIXES = {CERTIFICATE: ".cer", LIST: ".crl", ANSWER: ".ors"}

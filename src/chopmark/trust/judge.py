@@ -8,9 +8,10 @@ from chopmark.core import clock
 from chopmark.core.errors import MalformedError
 from chopmark.core.finding import Outcome
 from chopmark.envelopes import x509
-from chopmark.trust import keyring, reasons, stamps
+from chopmark.trust import reasons, stamps
 from chopmark.trust.belief import Carried, believe
 from chopmark.trust.moment import Moment
+from chopmark.trust.stores import keyring
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -72,7 +73,7 @@ def judge(proof: Proof, purpose: str, context: Context) -> Judgement:
 def _blocked_key(proof: Proof, context: Context) -> list[Finding]:
     if not context.blocklists:
         return []
-    from chopmark.trust import blocklist  # hardly anybody has one
+    from chopmark.trust.blocklists import blocklist  # hardly anybody has one
 
     return blocklist.key_findings(context.blocklists, proof.signer)
 

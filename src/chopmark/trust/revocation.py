@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from chopmark.core import clock
 from chopmark.core.finding import Outcome
-from chopmark.trust import reasons, revocation_list, standing
+from chopmark.trust import reasons, standing
 from chopmark.trust.context import OFF, REQUIRE
+from chopmark.trust.crl import revocation_list
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
     from chopmark.core.reasons import Reason
     from chopmark.envelopes import x509
     from chopmark.trust.context import Context
+    from chopmark.trust.crl.revocation_list import Entry
     from chopmark.trust.moment import Moment
     from chopmark.trust.ocsp.answer import Answer
-    from chopmark.trust.revocation_list import Entry
     from chopmark.trust.standing import Standing
 
 _STAMPS_SURVIVE = frozenset(

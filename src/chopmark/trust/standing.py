@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, NamedTuple
 from chopmark.core import limits
 from chopmark.core.errors import MalformedError
 from chopmark.envelopes import x509
-from chopmark.trust import revocation_list
+from chopmark.trust.crl import revocation_list
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Iterator, Sequence
 
     from chopmark.trust.context import Context
+    from chopmark.trust.crl.revocation_list import Crl, Entry
     from chopmark.trust.ocsp.answer import Answer, Doubt
-    from chopmark.trust.revocation_list import Crl, Entry
 
 _OTHER_ISSUER = b"\xa2"
 """The tag of cRLIssuer: distribution points without this byte leave lists to the certificate's own issuer."""
@@ -112,9 +112,9 @@ class Inquiry:
             else:
                 self._collect(crl)
                 return ""
-        from chopmark.trust import crl_signers  # hardly anybody but the issuer signs lists
+        from chopmark.trust.crl import signers  # hardly anybody but the issuer signs lists
 
-        doubt = crl_signers.vouch(crl, certificate, self, problem)
+        doubt = signers.vouch(crl, certificate, self, problem)
         self._collect(crl)
         return doubt
 
@@ -129,9 +129,9 @@ class Inquiry:
         entry = crl.find(certificate)
         if not deltas:
             return entry, crl
-        from chopmark.trust import crl_delta
+        from chopmark.trust.crl import combining
 
-        for delta in crl_delta.fitting(crl, deltas):
+        for delta in combining.fitting(crl, deltas):
             try:
                 delta.coverage(certificate)
                 doubt = self.check_signature(delta, certificate, issuer)
@@ -139,7 +139,7 @@ class Inquiry:
             except MalformedError:
                 continue  # the complete list stands by itself
             fresh = not (doubt or delta.missing(certificate, self.context.at))
-            return crl_delta.applied(entry, change, fresh=fresh), delta if fresh else crl
+            return combining.applied(entry, change, fresh=fresh), delta if fresh else crl
         return entry, crl
 
 
@@ -308,6 +308,6 @@ def _issuers(certificate: x509.Certificate) -> list[object]:
     extension = certificate.extensions.get(x509.CRL_DISTRIBUTION_POINTS)
     if extension is None or _OTHER_ISSUER not in extension.value:
         return own
-    from chopmark.trust import crl_scope  # nearly all authorities issue their own lists
+    from chopmark.trust.crl import scoping  # nearly all authorities issue their own lists
 
-    return list(dict.fromkeys(own + crl_scope.other_issuers(certificate)))
+    return list(dict.fromkeys(own + scoping.other_issuers(certificate)))

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from chopmark.envelopes import x509
-from chopmark.trust import app_control, blocklist
+from chopmark.trust.blocklists import app_control, blocklist
 from tests.support import drivers, pki, probing
 
 _WORLD = pki.world()

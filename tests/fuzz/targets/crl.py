@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from cryptography import x509 as oracle
 
 from chopmark.envelopes import pem, x509
-from chopmark.trust import crl, revocation_list
+from chopmark.trust.crl import origins, revocation_list
 from tests.support import pki, probing
 
 
@@ -30,7 +30,7 @@ def seeds() -> Iterable[bytes]:
 
 
 def run(data: bytes) -> None:
-    probing.clearly(lambda: examine(crl.parse(data)))
+    probing.clearly(lambda: examine(origins.parse(data)))
 
 
 def examine(lists: Iterable[revocation_list.Crl]) -> None:

@@ -10,7 +10,7 @@ from unittest import mock
 
 from chopmark.core import limits
 from chopmark.envelopes import der, x509
-from chopmark.trust import crl, crl_entries, crl_index
+from chopmark.trust.crl import lookup, origins, stored
 from tests.support import pki, probing
 
 _FOLDER = tempfile.TemporaryDirectory()
@@ -39,7 +39,7 @@ def _index() -> Path:
 
 
 def _judged() -> None:
-    [found] = crl.CrlSource([str(_LIST)], cache=str(Path(_FOLDER.name) / "cache")).by_issuer(
+    [found] = origins.CrlSource([str(_LIST)], cache=str(Path(_FOLDER.name) / "cache")).by_issuer(
         x509.name_key(_SIGNER.issuer)
     )
     found.check_signature(_ISSUER)
@@ -66,7 +66,7 @@ def _run(data: bytes) -> None:
     _judged()
     for indirect in (False, True):
         block = der.parse(der.sequence(data))
-        found = crl_entries.index(block, indirect=indirect, extensible=True)
+        found = lookup.index(block, indirect=indirect, extensible=True)
         for offset in found.offsets(b"\x05"):
-            probing.clearly(lambda offset=offset: crl_entries.serial_of(crl_entries.entry_at(block, offset)))  # type: ignore[misc]  # noqa: B023
-    crl_index.Indexes(_FOLDER.name).open(str(path))
+            probing.clearly(lambda offset=offset: lookup.serial_of(lookup.entry_at(block, offset)))  # type: ignore[misc]  # noqa: B023
+    stored.Indexes(_FOLDER.name).open(str(path))

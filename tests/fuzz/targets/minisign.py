@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from chopmark.core.errors import MalformedError
 from chopmark.core.seal import Payload, Recipe
 from chopmark.envelopes import minisign
-from chopmark.trust import store
+from chopmark.trust.stores import store
 from tests.fuzz.formats import VECTORS
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from chopmark.core.errors import ChopmarkError
 from chopmark.envelopes import der, x509
-from chopmark.trust import names, profile
+from chopmark.trust.paths import names, profile
 from tests.support import pki
 from tests.unit.trust.material import Extension, ca_extensions, make, name
 

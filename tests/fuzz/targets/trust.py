@@ -9,14 +9,17 @@ from cryptography import x509 as oracle
 from chopmark.core.proof import Proof
 from chopmark.core.signer import SignerId
 from chopmark.envelopes import der, x509
-from chopmark.trust import context, crl, judge, store
+from chopmark.trust import context, judge
+from chopmark.trust.crl import origins
+from chopmark.trust.stores import store
 from tests.support import pki, probing
 
 with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / "root.pem"
     path.write_bytes(pki.world().root.pem)
     COURTS = [
-        context.Context(store.load([str(path)]), pki.NOW, mode, crl.CrlSource(cache=folder)) for mode in context.MODES
+        context.Context(store.load([str(path)]), pki.NOW, mode, origins.CrlSource(cache=folder))
+        for mode in context.MODES
     ]
     """One for each way of asking about revocation."""
 STRANGER = SignerId("x509", "", "")

@@ -15,7 +15,7 @@ from chopmark.authority.crl.publisher import Wanted
 from chopmark.authority.hierarchy import founding
 from chopmark.authority.register.configuration import DATABASE
 from chopmark.envelopes import x509
-from chopmark.trust.revocation_list import Crl
+from chopmark.trust.crl.revocation_list import Crl
 from tests.unit.authority.conftest import order
 
 _ROUNDS = 40

@@ -146,17 +146,17 @@ def test_a_bundle_is_listed_with_its_freshness(desk: Desk) -> None:
 
 
 def test_answers_are_listed_for_each_certificate(desk: Desk) -> None:
-    from tests.unit.trust import test_ocsp
+    from tests.unit.trust.ocsp import test_asking
 
     bundle = desk.folder / "bundle"
     bundle.mkdir()
-    (bundle / "a").write_bytes(test_ocsp.said())
+    (bundle / "a").write_bytes(test_asking.said())
     (bundle / "b").write_bytes(b"\x30\x03\x0a\x01\x06")
     (bundle / "c").write_bytes(b"\x30\x03\x0a\x01\x55")
-    assert desk.run("evidence", "list", "bundle", "--json", "--at", clock.show(test_ocsp.NOW)) == 0
+    assert desk.run("evidence", "list", "bundle", "--json", "--at", clock.show(test_asking.NOW)) == 0
     rows = [json.loads(line) for line in desk.out.splitlines()]
     assert [(row["kind"], row["state"]) for row in rows] == [("answer", "fresh"), ("unknown", None), ("unknown", None)]
-    assert rows[0]["this_update"] == clock.show(test_ocsp.NOW - dt.timedelta(hours=1))
+    assert rows[0]["this_update"] == clock.show(test_asking.NOW - dt.timedelta(hours=1))
 
 
 def test_the_cache_is_listed_with_its_freshness(desk: Desk) -> None:

@@ -16,7 +16,7 @@ from chopmark.core.errors import BrokenError, MalformedError, RefusedError, Usag
 from chopmark.core.seal import Payload, Recipe
 from chopmark.envelopes import minisign
 from chopmark.envelopes.minisign import making
-from chopmark.trust import keyring, store
+from chopmark.trust.stores import keyring, store
 from tests.support import bare_keys, pki
 
 if TYPE_CHECKING:

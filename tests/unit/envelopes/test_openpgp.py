@@ -22,7 +22,8 @@ from chopmark.envelopes import openpgp
 from chopmark.envelopes.openpgp import armor, certificates, keys, making, mathematics, packets, signatures, text
 from chopmark.keys import openpgp as opening
 from chopmark.trust import context as contexts
-from chopmark.trust import crl, keyring, store
+from chopmark.trust.crl import origins
+from chopmark.trust.stores import keyring, store
 from tests.support import bare_keys, pki
 
 if TYPE_CHECKING:
@@ -104,7 +105,9 @@ def ring_of(data: bytes) -> keyring.Keyring:
 
 def codes(ring: bytes, signature: bytes, tmp_path: Path, content: bytes = FILE, at: dt.datetime = NOON) -> set[str]:
     artifact = Artifact.from_bytes(content, "file", {".sig": signature})
-    known = contexts.Context(store.Store([], (), ring_of(ring)), at, contexts.OFF, crl.CrlSource(cache=str(tmp_path)))
+    known = contexts.Context(
+        store.Store([], (), ring_of(ring)), at, contexts.OFF, origins.CrlSource(cache=str(tmp_path))
+    )
     verdict = check.check(artifact, known, "openpgp")
     every = (*verdict.findings, *(finding for seal in verdict.seals for finding in seal.findings))
     return {finding.code for finding in every if finding.outcome in ("no", "unknown")}

@@ -15,7 +15,9 @@ from chopmark.core.finding import Outcome
 from chopmark.core.proof import Proof, Stamp
 from chopmark.core.reasons import OK, Reason
 from chopmark.envelopes import der, x509
-from chopmark.trust import context, crl, store
+from chopmark.trust import context
+from chopmark.trust.crl import origins
+from chopmark.trust.stores import store
 from tests.support import pki
 
 if TYPE_CHECKING:
@@ -290,7 +292,7 @@ def circumstances(
         path = folder / f"{number}-{hashlib.sha256(raw).hexdigest()[:12]}.crl"
         path.write_bytes(raw)
         files.append(str(path))
-    source = crl.CrlSource(files, cache=str(folder / "crls"), fetcher=fetcher)
+    source = origins.CrlSource(files, cache=str(folder / "crls"), fetcher=fetcher)
     return context.Context(trusted, at, revocation, source, fetcher)
 
 

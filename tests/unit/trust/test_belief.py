@@ -11,9 +11,10 @@ from cryptography.hazmat.primitives import serialization
 
 from chopmark.core import limits
 from chopmark.envelopes import der, dsa, x509
-from chopmark.trust import context, path, store
 from chopmark.trust.belief import Belief, Carried, believe
 from chopmark.trust.moment import Moment
+from chopmark.trust.paths import path
+from chopmark.trust.stores import store
 from tests.support import dsa_keys, pki
 from tests.unit.trust import material
 from tests.unit.trust.material import CODE, Cert, Revoked, Served, ca_extensions, codes, make, name, purposes
@@ -21,6 +22,8 @@ from tests.unit.trust.material import CODE, Cert, Revoked, Served, ca_extensions
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from chopmark.trust import context
 
 NOW = pki.NOW
 DAY = dt.timedelta(days=1)

@@ -16,7 +16,9 @@ from hypothesis import strategies as st
 from chopmark.core import limits
 from chopmark.core.errors import UsageError
 from chopmark.envelopes import der, x509
-from chopmark.trust import context, crl, evidence, judge, store
+from chopmark.trust import context, evidence, judge
+from chopmark.trust.crl import origins
+from chopmark.trust.stores import store
 from tests.support import pki
 from tests.unit.trust import material
 from tests.unit.trust.material import Revoked, Served, codes, revocations
@@ -76,7 +78,7 @@ def judged(
     home.mkdir(exist_ok=True)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("CHOPMARK_HOME", str(home))
-        lists = crl.CrlSource(cache=str(home / "crls"), fetcher=fetcher)
+        lists = origins.CrlSource(cache=str(home / "crls"), fetcher=fetcher)
         here = context.Context(
             material.trusting(home, ROOT),
             at,
@@ -115,7 +117,7 @@ def test_nothing_in_a_folder_is_an_anchor(tmp_path: Path) -> None:
     judged(tmp_path / "online", fetcher=network(), collect=bundle)
     assert any(x509.certificate(piece.raw).raw == ROOT.der for piece in pieces(bundle) if piece.kind == "certificate")
     other = pki.authority("Other Root")
-    lists = crl.CrlSource(cache=str(tmp_path / "crls"))
+    lists = origins.CrlSource(cache=str(tmp_path / "crls"))
     here = context.Context(
         material.trusting(tmp_path, other),
         NOW,
@@ -185,7 +187,7 @@ def test_a_file_is_what_its_content_says(tmp_path: Path, name: str, content: byt
     assert [piece.kind for piece in evidence.recognised(content)] == kinds
     (tmp_path / name).write_bytes(content)
     (tmp_path / "always.der").write_bytes(ISSUING.der)
-    found = evidence.read(str(tmp_path), crl.CrlSource(cache=str(tmp_path / "cache")))
+    found = evidence.read(str(tmp_path), origins.CrlSource(cache=str(tmp_path / "cache")))
     assert len(found.lists) == kinds.count("list")
     assert len(found.answers) == kinds.count("answer")
     assert found.ignored == (() if kinds else (name,))
@@ -197,7 +199,7 @@ def test_no_content_does_any_harm(content: bytes) -> None:
 
 
 def read(folder: Path) -> evidence.Evidence:
-    return evidence.read(str(folder), crl.CrlSource(cache=str(folder / "cache")))
+    return evidence.read(str(folder), origins.CrlSource(cache=str(folder / "cache")))
 
 
 def test_a_folder_that_is_of_no_use_is_a_wrong_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -250,24 +252,25 @@ def test_a_certificate_whose_name_cannot_be_read_is_not_kept() -> None:
 
 def test_an_answer_is_collected_and_used_like_a_list(tmp_path: Path) -> None:
     from chopmark.trust.ocsp.source import OcspSource
-    from tests.unit.trust import answers, test_ocsp
+    from tests.unit.trust import answers
+    from tests.unit.trust.ocsp import test_asking
 
     for number, (status, expected) in enumerate(
         ((answers.GOOD, set()), (answers.revoked(NOW - WEEK), {"revocation.revoked"}))
     ):
         folder, bundle = tmp_path / str(number), tmp_path / str(number) / "bundle"
         folder.mkdir()
-        net = test_ocsp.Net({test_ocsp.URL: test_ocsp.said(status=status)})
-        trusted = material.trusting(folder, test_ocsp.ROOT)
-        proof = material.proof(test_ocsp.NAMED)
+        net = test_asking.Net({test_asking.URL: test_asking.said(status=status)})
+        trusted = material.trusting(folder, test_asking.ROOT)
+        proof = material.proof(test_asking.NAMED)
 
         def seen(besides: context.Besides, at: dt.datetime = NOW) -> Judgement:
-            lists = crl.CrlSource(cache=str(folder / "crls"))  # noqa: B023 - called at once
+            lists = origins.CrlSource(cache=str(folder / "crls"))  # noqa: B023 - called at once
             return judge.judge(proof, "code-signing", context.Context(trusted, at, "require", lists, besides=besides))  # noqa: B023
 
         online = OcspSource(cache=str(folder / "ocsp"), fetcher=net)
         assert codes(seen(context.Besides(collector=evidence.Collector(str(bundle)), ocsp=online))) == expected
-        held = evidence.read(str(bundle), crl.CrlSource(cache=str(folder / "crls")))
+        held = evidence.read(str(bundle), origins.CrlSource(cache=str(folder / "crls")))
         assert len(held.answers) == 1
         assert codes(seen(context.Besides(evidence=held))) == expected
         later = codes(seen(context.Besides(evidence=held), NOW + 4 * WEEK))

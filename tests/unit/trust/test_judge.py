@@ -52,7 +52,7 @@ def test_an_unknown_purpose_is_a_wrong_call(tmp_path: Path, purpose: str) -> Non
 
 
 def test_the_name_microsoft_opens_no_door(tmp_path: Path) -> None:
-    from chopmark.trust import store
+    from chopmark.trust.stores import store
 
     impostor = make(
         name("Microsoft Corporation", "Microsoft Corporation"),
@@ -64,7 +64,7 @@ def test_the_name_microsoft_opens_no_door(tmp_path: Path) -> None:
 
 
 def test_the_name_of_a_real_root_opens_no_door(tmp_path: Path) -> None:
-    from chopmark.trust import store
+    from chopmark.trust.stores import store
 
     trusted = store.load(["microsoft"])
     real = next(anchor.certificate for anchor in trusted.sources[0].every() if "2011" in anchor.certificate.common_name)

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chopmark.trust import context, store
+from chopmark.trust import context
 from chopmark.trust.moment import Moment
+from chopmark.trust.stores import store
 from tests.support import pki
 
 SECOND = dt.timedelta(seconds=1)

@@ -11,7 +11,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from chopmark.core.errors import UsageError
 from chopmark.envelopes import x509
-from chopmark.trust import context, crl, judge
+from chopmark.trust import context, judge
+from chopmark.trust.crl import origins
 from tests.support import pki
 from tests.unit.trust import material
 from tests.unit.trust.material import Revoked, Served, circumstances, codes, revocations
@@ -243,11 +244,11 @@ def test_a_kept_list_that_ended_is_fetched_again(tmp_path: Path) -> None:
 
 
 def test_an_older_list_does_not_replace_a_newer_one(tmp_path: Path) -> None:
-    source = crl.CrlSource(cache=str(tmp_path), fetcher=Served({URL: fresh(ISSUING)}))
+    source = origins.CrlSource(cache=str(tmp_path), fetcher=Served({URL: fresh(ISSUING)}))
     certificate = material.read(with_point())
     ((newer, _),) = source.published(certificate, NOW)
     replayed = Served({URL: revocations(ISSUING, since=JULY)})
-    again = crl.CrlSource(cache=str(tmp_path), fetcher=replayed)
+    again = origins.CrlSource(cache=str(tmp_path), fetcher=replayed)
     ((found, _),) = again.published(certificate, NOW + dt.timedelta(days=100))
     assert newer is not None
     assert found is not None
@@ -296,7 +297,7 @@ def test_a_list_that_came_along_hides_no_published_one(tmp_path: Path) -> None:
 
 
 def test_lists_in_a_stores_folder_are_used(tmp_path: Path) -> None:
-    from chopmark.trust import store
+    from chopmark.trust.stores import store
 
     folder = tmp_path / "store"
     folder.mkdir()
@@ -316,7 +317,7 @@ def test_files_may_be_folders_and_several_lists_in_pem(tmp_path: Path) -> None:
     (tmp_path / "lists" / "a.crl").write_bytes(fresh(ROOT))
     both = tmp_path / "both.pem"
     both.write_bytes(material.pem(fresh(ISSUING), "X509 CRL") + material.pem(fresh(STAMPING), "X509 CRL"))
-    source = crl.CrlSource([str(tmp_path / "lists"), str(both)], cache=str(tmp_path))
+    source = origins.CrlSource([str(tmp_path / "lists"), str(both)], cache=str(tmp_path))
     for issuer in (ROOT, ISSUING, STAMPING):
         assert len(source.by_issuer(x509.name_key(issuer.certificate.subject.public_bytes()))) == 1
 
@@ -329,13 +330,13 @@ def test_a_file_that_is_no_list_is_a_wrong_option(tmp_path: Path, content: bytes
     if content is not None:
         path.write_bytes(content)
     with pytest.raises(UsageError):
-        crl.CrlSource([str(path)])
+        origins.CrlSource([str(path)])
 
 
 def test_a_cache_that_cannot_be_written_is_no_trouble(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_bytes(b"")
-    source = crl.CrlSource(cache=str(blocked / "crls"), fetcher=Served({URL: fresh(ISSUING)}))
+    source = origins.CrlSource(cache=str(blocked / "crls"), fetcher=Served({URL: fresh(ISSUING)}))
     ((found, problem),) = source.published(material.read(with_point()), NOW)
     assert found is not None
     assert problem == ""

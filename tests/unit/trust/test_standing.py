@@ -9,7 +9,7 @@ import pytest
 from cryptography import x509 as builders
 
 from chopmark.envelopes import der, x509
-from chopmark.trust import revocation_list
+from chopmark.trust.crl import revocation_list
 from chopmark.trust.standing import Inquiry, Standing
 from tests.support import pki
 from tests.unit.trust import material
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from chopmark.trust.revocation_list import Crl
+    from chopmark.trust.crl.revocation_list import Crl
 
 MAY = material.day("2026-05-01")
 DAY = dt.timedelta(days=1)

@@ -9,7 +9,7 @@ from chopmark.authority.register.register import Revocation, serial_text
 from chopmark.authority.register.search import Query
 from chopmark.core.errors import MalformedError, RefusedError, UsageError
 from chopmark.envelopes import x509
-from chopmark.trust.revocation_list import Crl
+from chopmark.trust.crl.revocation_list import Crl
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -121,7 +121,7 @@ PROFILES = {
             135,
             subject=("CN",),
         ),
-        # Any CA issues it, for its own responder and nobody else: authority.ocsp_delegates.
+        # Any CA issues it, for its own responder and nobody else: ocsp.delegates.
         Profile(
             OCSP_RESPONDER,
             "OCSP responses",

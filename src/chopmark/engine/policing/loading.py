@@ -92,7 +92,7 @@ def _wrong(file: PolicyFile, text: str) -> PolicyError:
 
 def _signed(signers: str) -> bool:
     """Whether somebody said whose policies count."""
-    from chopmark.trust import store
+    from chopmark.trust.stores import store
 
     return bool(signers) or os.path.isdir(store.folder(STORE))
 
@@ -100,7 +100,8 @@ def _signed(signers: str) -> bool:
 def demand_signature(data: bytes, path: str, signers: str, at: dt.datetime) -> None:
     """The very bytes that were read must be signed, in a file beside them. Raises BrokenError, UsageError."""
     from chopmark.engine import check
-    from chopmark.trust import context, store
+    from chopmark.trust import context
+    from chopmark.trust.stores import store
 
     if not _signed(signers):
         return

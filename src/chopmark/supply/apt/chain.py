@@ -16,7 +16,7 @@ from chopmark.envelopes.openpgp import reasons as openpgp_reasons
 from chopmark.envelopes.openpgp import text
 from chopmark.supply.apt import index, places, reasons, release, sources
 from chopmark.trust.context import OFF, Context
-from chopmark.trust.store import Store
+from chopmark.trust.stores.store import Store
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from chopmark.supply.apt.memory import Memory
     from chopmark.supply.apt.places import Place
     from chopmark.supply.apt.release import Release
-    from chopmark.trust.keyring import Keyring
+    from chopmark.trust.stores.keyring import Keyring
 
 SCHEME = "apt"
 STALE = frozenset({reasons.EXPIRED.code})

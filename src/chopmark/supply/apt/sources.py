@@ -10,9 +10,9 @@ from chopmark.core import limits
 from chopmark.core.artifact import UnreadableError, read_small
 from chopmark.core.errors import InputError, MalformedError, UsageError
 from chopmark.formats.deb import deb822
-from chopmark.trust import keyring
-from chopmark.trust.keyring import Keyring, KnownKey
-from chopmark.trust.source import changed
+from chopmark.trust.stores import keyring
+from chopmark.trust.stores.keyring import Keyring, KnownKey
+from chopmark.trust.stores.source import changed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

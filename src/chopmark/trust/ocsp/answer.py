@@ -10,8 +10,8 @@ from chopmark.core import clock, digest, limits
 from chopmark.core.errors import BrokenError, MalformedError
 from chopmark.envelopes import algorithms, der, x509
 from chopmark.envelopes.ocsp import certid, reading
+from chopmark.trust.crl.revocation_list import Entry
 from chopmark.trust.ocsp import reasons
-from chopmark.trust.revocation_list import Entry
 
 if TYPE_CHECKING:
     import datetime as dt

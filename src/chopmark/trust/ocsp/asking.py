@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core.errors import BrokenError, MalformedError
+from chopmark.trust.crl.revocation_list import CERTIFICATE_HOLD, Entry
 from chopmark.trust.ocsp import reasons
 from chopmark.trust.ocsp.answer import Doubt, Said
-from chopmark.trust.revocation_list import CERTIFICATE_HOLD, Entry
 
 if TYPE_CHECKING:
     import datetime as dt

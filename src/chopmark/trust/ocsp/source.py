@@ -177,7 +177,7 @@ class _Question(NamedTuple):
 
 def _follows(said: Said, known: Said | None) -> bool:
     """Whether an answer may take the place of the one before: it is no older, and takes no revocation back."""
-    from chopmark.trust.revocation_list import CERTIFICATE_HOLD
+    from chopmark.trust.crl.revocation_list import CERTIFICATE_HOLD
 
     if known is None:
         return True
@@ -218,7 +218,7 @@ def carried(raws: Sequence[bytes]) -> list[Answer]:
 def _files(path: str) -> list[str]:
     if not os.path.isdir(path):
         return [path]
-    from chopmark.trust.source import listed
+    from chopmark.trust.stores.source import listed
 
     return listed(path, SUFFIXES)
 

@@ -16,8 +16,8 @@ from chopmark.authority.hierarchy import founding
 from chopmark.core import limits, patch
 from chopmark.core.errors import RefusedError, UnavailableError, UsageError
 from chopmark.envelopes import x509
-from chopmark.trust import crl_delta
-from chopmark.trust.revocation_list import CERTIFICATE_HOLD, REMOVE_FROM_CRL, Crl
+from chopmark.trust.crl import combining
+from chopmark.trust.crl.revocation_list import CERTIFICATE_HOLD, REMOVE_FROM_CRL, Crl
 from tests.unit.authority.conftest import NOW, Clock, order
 
 DAY = dt.timedelta(days=1)
@@ -84,7 +84,7 @@ class TestDeltas:
         assert gone is not None
         assert new is not None
         assert (gone.reason, new.reason) == (REMOVE_FROM_CRL, 4)
-        assert list(crl_delta.fitting(base, [delta])) == [delta]
+        assert list(combining.fitting(base, [delta])) == [delta]
 
     def test_delta_and_complete_list_of_one_time_agree(self, deltas: Authority) -> None:
         """RFC 5280 clause 5.2.4: the same number, and what the delta comes to is what the list says."""
@@ -101,9 +101,9 @@ class TestDeltas:
         found = lists(deltas)
         new, delta = found[0, False], found[0, True]
         assert (old.number, middle.number, new.number, delta.number, delta.base_number) == (2, 3, 4, 4, 3)
-        assert list(crl_delta.fitting(old, [delta])) == []
+        assert list(combining.fitting(old, [delta])) == []
         for certificate in (first, held, moved):
-            combined = crl_delta.applied(middle.find(certificate), delta.find(certificate), fresh=True)
+            combined = combining.applied(middle.find(certificate), delta.find(certificate), fresh=True)
             assert combined == new.find(certificate)
 
     def test_what_was_suspended_by_a_delta_is_released_by_the_next(self, deltas: Authority) -> None:
@@ -248,7 +248,7 @@ class TestShards:
         for each in range(1, 4):
             base, delta = found[each, False], found[each, True]
             assert base.partition == delta.partition
-            assert list(crl_delta.fitting(base, [delta])) == [delta]
+            assert list(combining.fitting(base, [delta])) == [delta]
             assert (delta.find(certificate) is not None) is (each == shard)
         assert found[0, True].find(certificate) is not None
 

@@ -13,7 +13,7 @@ from chopmark.engine.git import pushing
 from chopmark.formats.git.database import repository
 from chopmark.formats.git.parsing import Update
 from chopmark.trust import context as contexts
-from chopmark.trust import store
+from chopmark.trust.stores import store
 from tests.support import git_repo, pki
 from tests.support.git_repo import Repo
 

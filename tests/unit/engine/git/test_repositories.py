@@ -18,7 +18,7 @@ from chopmark.engine.git import judging, revisions, signing
 from chopmark.envelopes import timestamp
 from chopmark.formats.git.database import repository
 from chopmark.trust import context as contexts
-from chopmark.trust import store
+from chopmark.trust.stores import store
 from tests.support import git_repo, pki
 from tests.support.git_repo import Repo
 

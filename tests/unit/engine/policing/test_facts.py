@@ -23,9 +23,10 @@ from chopmark.policy import reasons, state
 from chopmark.policy.deciding import Mode
 from chopmark.policy.source import PolicyError
 from chopmark.trust import context as contexts
-from chopmark.trust import crl, store
 from chopmark.trust import reasons as trust_reasons
+from chopmark.trust.crl import origins
 from chopmark.trust.log import reasons as log_reasons
+from chopmark.trust.stores import store
 from tests.contract import laws
 from tests.support import drivers, pki
 from tests.support.desk import Desk
@@ -47,7 +48,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
 
 
 def of(path: str | Path, desk: Desk, known: state.State | None = None, catalogs: tuple[str, ...] = ()) -> FileFacts:
-    context = contexts.Context(store.load([desk.root]), pki.NOW, contexts.PREFER, crl.CrlSource())
+    context = contexts.Context(store.load([desk.root]), pki.NOW, contexts.PREFER, origins.CrlSource())
     if catalogs:
         context.vouchers = consulting.load(catalogs, context)
     with Artifact.open(path) as artifact:

@@ -12,7 +12,7 @@ from chopmark.engine.services.host import Host
 from chopmark.engine.services.units import paths
 from chopmark.engine.services.units.tree import Tree
 from chopmark.trust import context as contexts
-from chopmark.trust import store
+from chopmark.trust.stores import store
 from tests.support.image import Image
 
 CONTEXT = contexts.Context(store.Store(()), dt.datetime(2026, 1, 1, tzinfo=dt.UTC), contexts.OFF)

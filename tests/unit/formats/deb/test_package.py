@@ -16,7 +16,8 @@ from chopmark.core.verdict import Status
 from chopmark.engine import check, sign
 from chopmark.formats.deb import FORMAT, ar, package
 from chopmark.trust import context as contexts
-from chopmark.trust import crl, store
+from chopmark.trust.crl import origins
+from chopmark.trust.stores import store
 from tests.support import bare_keys, debs
 
 SAMPLE = (Path(__file__).parents[3] / "vectors/deb/sample-tiny.deb").read_bytes()
@@ -118,7 +119,7 @@ def signed(data: bytes, variant: str = "", *, append: bool = False) -> bytes:
 
 def judged(data: bytes, tmp_path: Path) -> tuple[Status, set[str]]:
     context = contexts.Context(
-        store.load([bare_keys.public("deb")]), debs.NOW, contexts.OFF, crl.CrlSource(cache=str(tmp_path))
+        store.load([bare_keys.public("deb")]), debs.NOW, contexts.OFF, origins.CrlSource(cache=str(tmp_path))
     )
     verdict = check.check(Artifact.from_bytes(data, "x.deb"), context)
     found = [*verdict.findings, *(each for seal in verdict.seals for each in seal.findings)]
@@ -178,7 +179,9 @@ def by_sums(data: bytes, text: bytes | None = None) -> bytes:
 
 
 def test_dpkg_sigs_signature_holds_and_is_weak(tmp_path: Path) -> None:
-    context = contexts.Context(store.load([debs.keyring()]), debs.NOW, contexts.OFF, crl.CrlSource(cache=str(tmp_path)))
+    context = contexts.Context(
+        store.load([debs.keyring()]), debs.NOW, contexts.OFF, origins.CrlSource(cache=str(tmp_path))
+    )
     verdict = check.check(Artifact.from_bytes(by_sums(SAMPLE), "x.deb"), context)
     [seal] = verdict.seals
     assert seal.only_weak
@@ -188,7 +191,7 @@ def test_dpkg_sigs_signature_holds_and_is_weak(tmp_path: Path) -> None:
         store.load([debs.keyring(), bare_keys.public("deb")]),
         debs.NOW,
         contexts.OFF,
-        crl.CrlSource(cache=str(tmp_path)),
+        origins.CrlSource(cache=str(tmp_path)),
     )
     assert (
         check.check(Artifact.from_bytes(signed(by_sums(SAMPLE), append=True), "x.deb"), both).status is Status.TRUSTED

@@ -23,7 +23,8 @@ from chopmark.formats._verity import superblock
 from chopmark.formats.dmverity import FORMAT
 from chopmark.formats.dmverity import volume as volumes
 from chopmark.trust import context as contexts
-from chopmark.trust import crl, store
+from chopmark.trust.crl import origins
+from chopmark.trust.stores import store
 from tests.contract import laws
 from tests.support import pki
 
@@ -188,7 +189,7 @@ def signer() -> pki.Entity:
 def knowing(folder: Path, *entities: pki.Entity) -> contexts.Context:
     path = folder / "store.pem"
     path.write_bytes(b"".join(each.pem for each in entities))
-    return contexts.Context(store.load([str(path)]), pki.NOW, contexts.OFF, crl.CrlSource(cache=str(folder)))
+    return contexts.Context(store.load([str(path)]), pki.NOW, contexts.OFF, origins.CrlSource(cache=str(folder)))
 
 
 @pytest.mark.parametrize("text", ["ab" * 32 + "\n", "AB" * 32, "ab" * 20, "ab" * 33, "xy" * 32, ""])

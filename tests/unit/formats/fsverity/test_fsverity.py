@@ -18,7 +18,8 @@ from chopmark.engine import check
 from chopmark.formats._verity import fsverity, kernel
 from chopmark.formats.fsverity import FORMAT
 from chopmark.trust import context as contexts
-from chopmark.trust import crl, store
+from chopmark.trust.crl import origins
+from chopmark.trust.stores import store
 from tests.contract import laws
 from tests.support import pki
 
@@ -36,7 +37,7 @@ def signer(kind: str = "rsa2048") -> pki.Entity:
 def knowing(folder: Path, *entities: pki.Entity) -> contexts.Context:
     path = folder / "store.pem"
     path.write_bytes(b"".join(each.pem for each in entities))
-    return contexts.Context(store.load([str(path)]), pki.NOW, contexts.OFF, crl.CrlSource(cache=str(folder)))
+    return contexts.Context(store.load([str(path)]), pki.NOW, contexts.OFF, origins.CrlSource(cache=str(folder)))
 
 
 def signed(entity: pki.Entity, variant: str = "", digest: str = "sha256") -> laws.State:

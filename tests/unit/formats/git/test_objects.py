@@ -19,7 +19,7 @@ from chopmark.envelopes import cms, gitsig, pem
 from chopmark.envelopes.ssh import making
 from chopmark.formats.git import parsing, sealing, signatures
 from chopmark.trust import context as contexts
-from chopmark.trust import store
+from chopmark.trust.stores import store
 from tests.support import bare_keys, git_repo, pki, probing
 
 if TYPE_CHECKING:

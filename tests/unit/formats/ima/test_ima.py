@@ -21,7 +21,8 @@ from chopmark.envelopes import algorithms, ima, x509
 from chopmark.envelopes.module import Certificates
 from chopmark.formats.ima import FORMAT
 from chopmark.trust import context as contexts
-from chopmark.trust import crl, store
+from chopmark.trust.crl import origins
+from chopmark.trust.stores import store
 from tests.contract import laws
 from tests.support import pki
 
@@ -44,7 +45,7 @@ def signer(kind: str = "rsa2048", **more: object) -> pki.Entity:
 def knowing(folder: Path, *entities: pki.Entity) -> contexts.Context:
     path = folder / "store.pem"
     path.write_bytes(b"".join(each.pem for each in entities))
-    return contexts.Context(store.load([str(path)]), pki.NOW, contexts.OFF, crl.CrlSource(cache=str(folder)))
+    return contexts.Context(store.load([str(path)]), pki.NOW, contexts.OFF, origins.CrlSource(cache=str(folder)))
 
 
 def signed(

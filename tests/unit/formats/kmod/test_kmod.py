@@ -24,7 +24,8 @@ from chopmark.envelopes import algorithms, cms, der, module, x509
 from chopmark.envelopes.cms import oids
 from chopmark.formats.kmod import FORMAT, container, elf, trailer
 from chopmark.trust import context as contexts
-from chopmark.trust import crl, store
+from chopmark.trust.crl import origins
+from chopmark.trust.stores import store
 from tests.contract import laws
 from tests.support import pki
 
@@ -42,7 +43,7 @@ def folder(tmp_path: Path) -> Path:
 def knowing(folder: Path, *entities: pki.Entity, at: object = pki.NOW) -> contexts.Context:
     path = folder / "store.pem"
     path.write_bytes(b"".join(each.pem for each in entities))
-    return contexts.Context(store.load([str(path)]), at, contexts.OFF, crl.CrlSource(cache=str(folder)))  # type: ignore[arg-type]
+    return contexts.Context(store.load([str(path)]), at, contexts.OFF, origins.CrlSource(cache=str(folder)))  # type: ignore[arg-type]
 
 
 def everybody(folder: Path) -> contexts.Context:

@@ -20,7 +20,8 @@ from chopmark.engine import check
 from chopmark.envelopes.openpgp import armor
 from chopmark.supply.apt import chain, memory, sources
 from chopmark.trust import context as contexts
-from chopmark.trust import crl, store
+from chopmark.trust.crl import origins
+from chopmark.trust.stores import store
 from tests.support import debs
 from tests.support.debs import INDEX, NOW, PREFIX, File
 
@@ -65,7 +66,7 @@ def test_a_signed_release_leads_to_its_packages(lists: Path) -> None:
 
 
 def test_a_package_is_trusted_through_its_release(lists: Path, tmp_path: Path) -> None:
-    context = contexts.Context(store.load([debs.keyring()]), AT, contexts.OFF, crl.CrlSource(cache=str(tmp_path)))
+    context = contexts.Context(store.load([debs.keyring()]), AT, contexts.OFF, origins.CrlSource(cache=str(tmp_path)))
     context.vouchers = (load(lists),)
     verdict = check.check(Artifact.from_bytes(TOOL, "tool.deb"), context)
     assert verdict.status is Status.TRUSTED

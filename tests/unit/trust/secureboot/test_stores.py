@@ -14,7 +14,10 @@ from chopmark.core.errors import UsageError
 from chopmark.engine import check, secureboot
 from chopmark.envelopes import x509
 from chopmark.envelopes.efi import lists, update
-from chopmark.trust import blocklist, context, crl, store
+from chopmark.trust import context
+from chopmark.trust.blocklists import blocklist
+from chopmark.trust.crl import origins
+from chopmark.trust.stores import store
 from tests.support import firmware, pki
 from tests.vectors.pe import make
 
@@ -37,7 +40,7 @@ def judged(tmp_path: Path, data: bytes, db: bytes, dbx: bytes | None = None) -> 
         store.load([str(tmp_path / "db.esl")]),
         pki.NOW,
         context.OFF,
-        crl.CrlSource(cache=str(tmp_path)),
+        origins.CrlSource(cache=str(tmp_path)),
         besides=context.Besides(blocklists=blocked),
     )
     return check.check(Artifact.from_bytes(data, "image"), known)

@@ -1,0 +1,52 @@
+"""Delta lists: what changed since a complete list (RFC 5280 clauses 5.2.4 and 6.3.3 (c))."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chopmark.core.errors import MalformedError
+from chopmark.envelopes import x509
+from chopmark.trust.crl import revocation_list
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from chopmark.trust.crl.revocation_list import Crl, Entry
+
+
+def fitting(base: Crl, deltas: Iterable[Crl]) -> Iterator[Crl]:
+    """The deltas that can be added to a complete list and are newer, the newest first."""
+    numbered = [(delta.number, delta) for delta in deltas if _fits(base, delta)]
+    for _, delta in sorted(numbered, key=lambda pair: pair[0] or 0, reverse=True):
+        yield delta
+
+
+def _fits(base: Crl, delta: Crl) -> bool:
+    if delta.issuer_key != base.issuer_key or delta.partition != base.partition:
+        return False
+    if _identifier(base) != _identifier(delta):
+        return False
+    try:
+        number, since, newest = base.number, delta.base_number, delta.number
+    except MalformedError:
+        return False  # anybody can put such a list beside a signature: it must not spoil the complete one
+    return number is not None and since is not None and newest is not None and since <= number < newest
+
+
+def _identifier(crl: Crl) -> bytes:
+    extension = crl.extensions.get(x509.AUTHORITY_KEY_ID)
+    return extension.value if extension else b""
+
+
+def applied(before: Entry | None, change: Entry | None, *, fresh: bool) -> Entry | None:
+    """The entry for a certificate after a delta that has `change` for it.
+
+    Only a hold can be taken back, and only by a delta that has not ended: an entry is also removed when its certificate
+    has expired, which does not make good what was signed with it before.
+    """
+    if change is None:
+        return before
+    if change.reason != revocation_list.REMOVE_FROM_CRL:
+        return change
+    held = before is not None and before.reason == revocation_list.CERTIFICATE_HOLD
+    return None if held and fresh else before

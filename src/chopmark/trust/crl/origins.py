@@ -1,0 +1,159 @@
+"""Where revocation lists come from: files, and the addresses that certificates name."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from chopmark.core import limits, places
+from chopmark.core.artifact import read_small
+from chopmark.core.errors import InputError, MalformedError, UnavailableError, UsageError
+from chopmark.envelopes import pem
+from chopmark.trust.cache import FetchCache
+from chopmark.trust.crl.revocation_list import Crl
+from chopmark.trust.stores import source
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterator, Sequence
+
+    from chopmark.core.contracts import Fetcher
+    from chopmark.envelopes import x509
+    from chopmark.trust.crl.stored import Indexes
+
+
+class CrlSource:
+    """CRLs by issuer: those in files at once, those that are published when they are needed.
+
+    A published list is taken from the cache as long as it is fresh; otherwise it is fetched, and what cannot be
+    fetched is not tried again.
+    """
+
+    def __init__(self, files: Sequence[str] = (), *, cache: str | None = None, fetcher: Fetcher | None = None) -> None:
+        """Read the files (DER or PEM, or folders of them). Raises UsageError when one cannot be read.
+
+        `cache` is a folder, the user's own by default; without `fetcher` nothing is fetched.
+        """
+        folder = cache if cache is not None else os.path.join(places.cache(), "crls")
+        self._folder = folder
+        self._lists: dict[object, list[Crl]] = {}
+        self._files: dict[str, tuple[Crl, ...]] = {}
+        for path in files:
+            for each in source.crl_files(path) if os.path.isdir(path) else [path]:
+                for crl in self.read_file(each):
+                    self._lists.setdefault(crl.issuer_key, []).append(crl)
+        self._cache = FetchCache(folder, fetcher, limits.CRL_MAX)
+        self._published: dict[str, Crl | None] = {}
+        self._kept_size = 0
+
+    @cached_property
+    def _indexes(self) -> Indexes:
+        from chopmark.trust.crl.stored import Indexes  # only for large lists
+
+        return Indexes(os.path.join(self._folder, "indexes"))
+
+    def by_issuer(self, issuer: object) -> list[Crl]:
+        """The lists in the files by the issuer with this name (x509.name_key)."""
+        return self._lists.get(issuer, [])
+
+    def read_file(self, path: str) -> tuple[Crl, ...]:
+        """The lists in one file, which is read once. Raises UsageError."""
+        if path not in self._files:
+            kept = self.kept(path)
+            self._files[path] = (kept,) if kept is not None else tuple(self._parsed(_contents(path), path))
+        return self._files[path]
+
+    def published(self, certificate: x509.Certificate, at: dt.datetime) -> Iterator[tuple[Crl | None, str]]:
+        """The lists at the addresses that a certificate names, one by one, with what went wrong (empty for nothing).
+
+        A list from the cache that has ended by `at` is given all the same when there is no newer one: whom it names is
+        still revoked.
+        """
+        urls = tuple(dict.fromkeys(certificate.crl_urls))
+        if not urls:
+            yield None, "the certificate names no address of a CRL"
+        for url in urls:
+            try:
+                yield self._fresh(url, at), ""
+            except UnavailableError as error:
+                yield self._published.get(url), str(error)
+
+    def _fresh(self, url: str, at: dt.datetime) -> Crl:
+        """Raises UnavailableError; a list that is not fresh is in `_published` then."""
+        if url not in self._published:
+            kept = self.kept(self._cache.path(url))
+            self._remember(url, kept or self._crl(self._cache.kept(url) or b""))
+        crl = self._published[url]
+        if crl is not None and crl.next_update is not None and at <= crl.next_update:
+            return crl
+        body = self._cache.fetch(url, lambda data: self._crl(data) is not None)
+        fetched = self._crl(body)
+        if fetched is None:
+            raise UnavailableError(f"{url}: not a CRL")
+        # An older list than the one that is there already must not take its place.
+        if crl is None or fetched.this_update >= crl.this_update:
+            self._remember(url, fetched)
+            return fetched
+        return crl
+
+    def read(self, raw: bytes) -> Crl:
+        """A list in DER, whose index is kept if it is large. Raises MalformedError."""
+        return Crl(raw, indexes=self._indexes if len(raw) >= limits.CRL_INDEX_MIN else None)
+
+    def kept(self, path: str) -> Crl | None:
+        """The list in a file, if its index is on disk: then it need not be read."""
+        try:
+            if os.stat(path).st_size < limits.CRL_INDEX_MIN:
+                return None
+        except (OSError, ValueError):
+            return None
+        kept = self._indexes.open(path)
+        if kept is None:
+            return None
+        try:
+            return Crl(kept.raw, kept=kept, indexes=self._indexes)
+        except MalformedError:
+            return None
+
+    def _lists_in(self, data: bytes) -> list[Crl]:
+        """The lists in PEM or DER; only one in DER is worth an index on disk. Raises MalformedError."""
+        return parse(data) if b"-----BEGIN " in data else [self.read(data)]
+
+    def _parsed(self, data: bytes, path: str) -> list[Crl]:
+        try:
+            return self._lists_in(data)
+        except MalformedError as error:
+            raise UsageError(f"{path}: {error}") from None
+
+    def _crl(self, data: bytes) -> Crl | None:
+        """A fetched list; RFC 5280 clause 4.2.1.13 wants DER, some publish PEM."""
+        try:
+            return self._lists_in(data)[0]
+        except MalformedError:
+            return None
+
+    def _remember(self, url: str, crl: Crl | None) -> None:
+        size = crl.size if crl else 0
+        if self._kept_size + size > limits.CRLS_KEPT_MAX:
+            self._published.clear()
+            self._kept_size = 0
+        self._published[url] = crl
+        self._kept_size += size
+
+
+def parse(data: bytes) -> list[Crl]:
+    """The lists in PEM or DER. Raises MalformedError."""
+    if b"-----BEGIN " not in data:
+        return [Crl(data)]
+    found = [Crl(block.der) for block in pem.blocks(data) if block.label in pem.CRL]
+    if not found:
+        raise MalformedError("there is no CRL in it")
+    return found
+
+
+def _contents(path: str) -> bytes:
+    try:
+        return read_small(path, 2 * limits.CRL_MAX)
+    except InputError as error:
+        raise UsageError(str(error)) from None

@@ -1,0 +1,101 @@
+"""Who else may sign a revocation list (RFC 5280 clause 6.3.3 (f)): other keys of the issuer, issuers of indirect lists.
+
+The signer's certificate has to lead to the very anchor that the path in question leads to, be for signing lists, and
+not be revoked itself. Another key under the issuer's name counts only when the issuer or somebody above it on the path
+certified it: a stranger below the same root may give out any name.
+"""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from chopmark.core import limits
+from chopmark.core.errors import MalformedError
+from chopmark.envelopes import x509
+from chopmark.trust.crl import revocation_list
+from chopmark.trust.moment import Moment
+from chopmark.trust.paths import path, rules
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from chopmark.trust.crl.revocation_list import Crl
+    from chopmark.trust.standing import Inquiry
+
+
+def vouch(crl: Crl, certificate: x509.Certificate, inquiry: Inquiry, problem: str) -> str:
+    """Find somebody who signed a list about a certificate and may; why its silence does not count all the same, or "".
+
+    Raises UnusableError (with `problem` if nobody else comes into question).
+    """
+    if len(inquiry.pending) >= limits.CRL_SIGNER_DEPTH_MAX:
+        raise revocation_list.UnusableError(f"{problem}; too many signers of lists hang on each other")
+    found = problem
+    for tried, signer in enumerate(_candidates(crl, inquiry)):
+        if tried >= limits.CRL_SIGNERS_MAX:
+            break
+        try:
+            crl.check_signature(signer)
+            return _doubt(crl, signer, certificate, inquiry)
+        except MalformedError as error:
+            found = str(error)
+    raise revocation_list.UnusableError(found)
+
+
+def _candidates(crl: Crl, inquiry: Inquiry) -> Iterator[x509.Certificate]:
+    """Certificates with the name of the list's issuer, those on the path first."""
+    carried = list(inquiry.path)
+    for raw in inquiry.certificates:
+        try:
+            carried.append(x509.certificate(raw))
+        except MalformedError:
+            continue
+    carried += inquiry.context.store.intermediates(crl.issuer)
+    seen = set()
+    for each in carried:
+        if each.raw in seen:
+            continue
+        seen.add(each.raw)
+        try:
+            fits = x509.name_key(each.subject) == crl.issuer_key and _signs_lists(each)
+        except MalformedError:
+            continue
+        if fits:
+            yield each
+
+
+def _signs_lists(certificate: x509.Certificate) -> bool:
+    usage = certificate.key_usage
+    return usage is None or x509.CRL_SIGN in usage
+
+
+def _doubt(crl: Crl, signer: x509.Certificate, certificate: x509.Certificate, inquiry: Inquiry) -> str:
+    """Judge the signer's certificate. Raises UnusableError when it does not count."""
+    anchor = inquiry.path[-1]
+    if signer.raw == anchor.raw:
+        return ""
+    context = inquiry.context
+    pending = inquiry.pending | {certificate.raw}
+    if signer.raw == certificate.raw and crl.issuer_key != x509.name_key(certificate.issuer):
+        return ""  # its issuer chose this list for this very certificate (cRLIssuer); nobody else can speak about it
+    if signer.raw in pending:
+        return "its signer's own standing hangs on it"
+    carried = [*inquiry.certificates, *(each.raw for each in inquiry.path[1:-1])]
+    material = path.Material(context.store, carried, context.issuers)
+    way = path.find(signer, rules.CRL_SIGNING, Moment(context.at), material)
+    if not way.trusted or way.certificates[-1].raw != anchor.raw:
+        raise revocation_list.UnusableError(f"its signer ({signer.subject_text}) is not trusted under the same root")
+    if context.collector is not None:
+        context.collector.certificates(way.certificates)
+    own = crl.issuer_key == x509.name_key(certificate.issuer)
+    if own and way.certificates[1].spki not in {each.spki for each in inquiry.path[1:]}:
+        raise revocation_list.UnusableError("somebody who is not on the path certified its signer")
+    below = inquiry.below(certificate, way.certificates)
+    for each, issuer in pairwise(way.certificates):
+        standing = below.standing(each, issuer)
+        if standing.entry is not None:
+            raise revocation_list.UnusableError(f"a certificate of its signer was revoked ({each.subject_text})")
+        if standing.problem:
+            return f"its signer's own standing is not known: {standing.problem}"
+    return ""

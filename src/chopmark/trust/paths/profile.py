@@ -1,0 +1,119 @@
+"""The certificate profile of RFC 5280 clause 4, as far as a verifier can hold an authority to it.
+
+Path validation (clause 6.1) does not look at these rules. They are those that no authority for code signing breaks and
+that other strict verifiers enforce; what real certificates break is left alone (decision 50). A root of the store is
+taken as it is: whoever put it there knows it, and many old ones are far from the profile.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from chopmark.core import limits
+from chopmark.envelopes import der, x509
+from chopmark.trust import reasons
+from chopmark.trust.paths import names
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from chopmark.core.finding import Finding
+
+_NEVER_CRITICAL = {
+    x509.AUTHORITY_KEY_ID: "4.2.1.1",
+    x509.SUBJECT_KEY_ID: "4.2.1.2",
+    x509.AUTHORITY_INFORMATION_ACCESS: "4.2.2.1",
+}
+_SERIAL_OCTETS_MAX = 20
+_VERSIONS = (1, 2, 3)
+_EMPTY = b"\x30\x00"
+
+
+def check(certificate: x509.Certificate, *, is_leaf: bool, is_anchor: bool) -> tuple[Finding, ...]:
+    """A finding for each rule that a certificate of a path breaks. Raises DerError for extensions that are not DER."""
+    small = len(certificate.raw) <= limits.CERTIFICATE_KEPT_MAX
+    return (_known_breaches if small else _breaches)(certificate, is_leaf, is_anchor)
+
+
+def _breaches(certificate: x509.Certificate, is_leaf: bool, is_anchor: bool) -> tuple[Finding, ...]:  # noqa: FBT001
+    broken = [*_always(certificate)]
+    if not is_anchor:
+        broken += _below_a_root(certificate, is_leaf=is_leaf)
+    return tuple(
+        reasons.PATH_PROFILE.found(f"{rule} (clause {clause})", subject=certificate.subject_text)
+        for rule, clause in broken
+    )
+
+
+_known_breaches = lru_cache(maxsize=1024)(_breaches)
+"""Authorities are on many paths."""
+
+
+def _always(certificate: x509.Certificate) -> Iterator[tuple[str, str]]:
+    """What holds for roots, too: each as the rule and the clause that has it."""
+    if certificate.version not in _VERSIONS:
+        yield f"version {certificate.version} of certificates is not known", "4.1.2.1"
+    for oid, clause in _NEVER_CRITICAL.items():
+        extension = certificate.extensions.get(oid)
+        if extension is not None and extension.critical:
+            yield f"extension {oid} must not be critical", clause
+    constraints = certificate.basic_constraints
+    if constraints is not None and constraints.ca and certificate.subject == _EMPTY:
+        yield "an authority must have a name", "4.1.2.6"
+    if certificate.issuer == _EMPTY:
+        yield "the issuer must have a name", "4.1.2.4"
+
+
+def _below_a_root(certificate: x509.Certificate, *, is_leaf: bool) -> Iterator[tuple[str, str]]:
+    constraints, usage = certificate.basic_constraints, certificate.key_usage
+    authority = constraints is not None and constraints.ca
+    if not authority and x509.NAME_CONSTRAINTS in certificate.extensions:
+        yield "only an authority constrains names", "4.2.1.10"
+    if is_leaf and usage is not None and x509.KEY_CERT_SIGN in usage and not authority:
+        yield "only an authority's key is for certificates", "4.2.1.9"
+    if constraints is not None and constraints.path_length is not None:
+        if constraints.path_length < 0:
+            yield "a path length must not be negative", "4.2.1.9"
+        if not authority or (usage is not None and x509.KEY_CERT_SIGN not in usage):
+            yield "only who signs certificates limits paths", "4.2.1.9"
+    if len(certificate.serial_octets.lstrip(b"\0")) > _SERIAL_OCTETS_MAX:
+        yield f"a serial number has {_SERIAL_OCTETS_MAX} octets at most", "4.1.2.2"
+    if certificate.extended_key_usage == ():
+        yield "an extended key usage must name some", "4.2.1.12"
+    if x509.CERTIFICATE_POLICIES in certificate.extensions:
+        from chopmark.trust.paths import policies  # which rarely are looked at otherwise
+
+        policies.named(certificate)
+    yield from _alternative_names(certificate)
+    yield from _access(certificate)
+
+
+def _alternative_names(certificate: x509.Certificate) -> Iterator[tuple[str, str]]:
+    extension = certificate.extensions.get(x509.SUBJECT_ALT_NAME)
+    if extension is None:
+        if certificate.subject == _EMPTY:
+            yield "a certificate must name its subject", "4.1.2.6"
+        return
+    if certificate.subject == _EMPTY and not extension.critical:
+        yield "alternative names of a subject that has no other must be critical", "4.2.1.6"
+    found = names.alternative_names(extension)
+    if not found:
+        yield "alternative names must be some", "4.2.1.6"
+    for name in found:
+        if problem := names.fault(name):
+            yield problem, "4.2.1.6"
+
+
+def _access(certificate: x509.Certificate) -> Iterator[tuple[str, str]]:
+    extension = certificate.extensions.get(x509.AUTHORITY_INFORMATION_ACCESS)
+    if extension is None:
+        return
+    descriptions = der.parse(extension.value).expect(der.SEQUENCE).children()
+    if not descriptions:
+        yield "authority information access must say something", "4.2.2.1"
+    for description in descriptions:
+        fields = description.fields()
+        fields.take().oid()
+        names.general(fields.take())
+        fields.done()

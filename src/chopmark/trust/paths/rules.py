@@ -1,0 +1,338 @@
+"""What a certificate path must be (RFC 5280 clause 6.1, CA/Browser code-signing requirements), rule by rule."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives.asymmetric import dsa, rsa
+
+from chopmark.core import clock, digest, limits
+from chopmark.core.errors import MalformedError
+from chopmark.envelopes import algorithms, der, x509
+from chopmark.trust import reasons
+from chopmark.trust.paths import names, profile
+from chopmark.trust.stores import anchors
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from chopmark.core.finding import Finding
+    from chopmark.trust.moment import Moment
+    from chopmark.trust.paths.policies import Demands
+    from chopmark.trust.stores.anchors import Anchor
+
+ISSUER_ALT_NAME = "2.5.29.18"
+APPLICATION_POLICIES = "1.3.6.1.4.1.311.21.10"
+"""Microsoft's form of extended key usage, marked critical in some of its certificates."""
+NETSCAPE_CERT_TYPE = "2.16.840.1.113730.1.1"
+"""What came before extended key usage; critical in Debian's Secure Boot CA. Bits by position."""
+_OBJECT_SIGNING, _OBJECT_SIGNING_CA = 3, 7
+_ANY_APPLICATION = "1.3.6.1.4.1.311.10.12.1"
+_POLICY_RULES = frozenset({x509.POLICY_MAPPINGS, x509.POLICY_CONSTRAINTS})
+_WITH_EXTENSIONS = 3
+"""The version of certificates that has extensions."""
+
+CRL_SIGNING = "crl-signing"
+"""In place of an extended key usage: to sign revocation lists, which is a matter of key usage alone."""
+
+EVALUATED = frozenset(
+    {
+        x509.SUBJECT_KEY_ID,
+        x509.KEY_USAGE,
+        x509.SUBJECT_ALT_NAME,
+        ISSUER_ALT_NAME,
+        x509.BASIC_CONSTRAINTS,
+        x509.NAME_CONSTRAINTS,
+        x509.CRL_DISTRIBUTION_POINTS,
+        x509.CERTIFICATE_POLICIES,
+        x509.POLICY_MAPPINGS,
+        x509.AUTHORITY_KEY_ID,
+        x509.POLICY_CONSTRAINTS,
+        x509.EXTENDED_KEY_USAGE,
+        x509.INHIBIT_ANY_POLICY,
+        x509.AUTHORITY_INFORMATION_ACCESS,
+        APPLICATION_POLICIES,
+    }
+)
+"""Extensions that may be critical, because they are evaluated or can change nothing here."""
+
+
+def examine(
+    path: Sequence[x509.Certificate], anchor: Anchor, oid: str, moment: Moment, demands: Demands | None = None
+) -> list[Finding]:
+    """Everything about a path whose signatures and names chain: the signer's certificate first, the anchor's last.
+
+    `oid` is the extended key usage that it must be for (empty: any; or CRL_SIGNING), `demands` are about policies.
+    What passes is reported together, what does not is reported one by one; problems have the outcome no or unknown.
+    """
+    problems: list[Finding] = []
+    for position, certificate in enumerate(path):
+        try:
+            problems += _each(path, position, oid, moment)
+        except MalformedError as error:
+            problems.append(reasons.PATH_MALFORMED.found(str(error), subject=certificate.subject_text))
+    problems += _lengths(path)
+    problems += _names(path, anchor)
+    problems += _policies(path, demands)
+    problems += anchor.constraints.check(path[0], "" if oid == CRL_SIGNING else oid, moment)
+    against = {finding.code for finding in problems}
+    passed = []
+    if against.isdisjoint({reasons.PATH_EXPIRED.code, reasons.PATH_NOT_YET_VALID.code}):
+        passed.append(reasons.PATH_VALID.found(f"{len(path)} certificates"))
+    if all(finding.outcome == "info" for finding in problems):
+        passed.append(reasons.PATH_FITTING.found())
+    return passed + problems
+
+
+def usable_issuer(certificate: x509.Certificate, moment: Moment) -> bool:
+    """Whether a certificate could be an issuer at all, judged by itself: for trying the promising ones first."""
+    try:
+        constraints, usage = certificate.basic_constraints, certificate.key_usage
+    except MalformedError:
+        return False
+    return (
+        constraints is not None
+        and constraints.ca
+        and (usage is None or x509.KEY_CERT_SIGN in usage)
+        and moment.reached(certificate.not_before)
+        and not moment.after(certificate.last_moment)
+    )
+
+
+def _each(path: Sequence[x509.Certificate], position: int, oid: str, moment: Moment) -> list[Finding]:
+    """The rules about one certificate of the path."""
+    certificate = path[position]
+    is_leaf, is_anchor = position == 0, position == len(path) - 1
+    found = _validity(certificate, moment)
+    if not is_anchor:
+        found += _digest(certificate, moment)
+    found += _key(certificate, moment, is_anchor=is_anchor)
+    found += profile.check(certificate, is_leaf=is_leaf, is_anchor=is_anchor)
+    found += _critical(certificate, oid, is_leaf=is_leaf)
+    if not is_leaf:
+        found += _authority(certificate, "" if oid == CRL_SIGNING else oid, is_anchor=is_anchor)
+    elif oid == CRL_SIGNING:
+        found += _list_signer(certificate)
+    else:
+        found += _leaf(certificate, oid, is_anchor=is_anchor)
+    if certificate.version < _WITH_EXTENSIONS and certificate.extensions:
+        found.append(
+            reasons.PATH_MALFORMED.found(
+                "extensions in a certificate of an older version", subject=certificate.subject_text
+            )
+        )
+    return found
+
+
+def _validity(certificate: x509.Certificate, moment: Moment) -> list[Finding]:
+    if moment.before(certificate.not_before):
+        return [
+            reasons.PATH_NOT_YET_VALID.found(
+                f"valid from {clock.show(certificate.not_before)}", subject=certificate.subject_text
+            )
+        ]
+    if moment.after(certificate.last_moment):
+        return [
+            reasons.PATH_EXPIRED.found(
+                f"valid until {clock.show(certificate.not_after)}", subject=certificate.subject_text
+            )
+        ]
+    return []
+
+
+def _digest(certificate: x509.Certificate, moment: Moment) -> list[Finding]:
+    """The digest under the issuer's signature; nobody needs the one under a root's own."""
+    name = certificate.signature_algorithm.digest
+    if name is None:
+        return []
+    strength = digest.ALGORITHMS[name].strength
+    if strength is digest.Strength.STRONG:
+        return []
+    dated = strength is digest.Strength.DATED and moment.surely_before(limits.SHA1_SUNSET)
+    reason = reasons.PATH_DATED_DIGEST if dated else reasons.PATH_WEAK_DIGEST
+    return [reason.found(name, subject=certificate.subject_text)]
+
+
+def _key(certificate: x509.Certificate, moment: Moment, *, is_anchor: bool) -> list[Finding]:
+    """The length of a key, and DSA. A short key of a root is for its store to judge, which can end its trust in it."""
+    try:
+        key = algorithms.public_key(certificate.spki)
+    except algorithms.ForbiddenKeyError as error:
+        return [reasons.PATH_WEAK_KEY.found(str(error), subject=certificate.subject_text)]
+    except algorithms.UnsupportedError as error:
+        return [reasons.PATH_UNSUPPORTED.found(str(error), subject=certificate.subject_text)]
+    is_dsa = isinstance(key, dsa.DSAPublicKey)
+    if not is_dsa and (not isinstance(key, rsa.RSAPublicKey) or key.key_size >= limits.RSA_BITS_MIN):
+        return []
+    sunset = limits.RSA_1024_SUNSET if key.key_size < limits.RSA_BITS_MIN else limits.DSA_SUNSET
+    vouched = is_anchor and not is_dsa
+    dated = key.key_size >= limits.RSA_BITS_DATED and (vouched or moment.surely_before(sunset))
+    reason = reasons.PATH_DATED_KEY if dated else reasons.PATH_WEAK_KEY
+    return [reason.found(f"{'DSA' if is_dsa else 'RSA'} of {key.key_size} bits", subject=certificate.subject_text)]
+
+
+def _critical(certificate: x509.Certificate, purpose: str, *, is_leaf: bool) -> list[Finding]:
+    unknown = [
+        oid
+        for oid, each in certificate.extensions.items()
+        if each.critical
+        and oid not in EVALUATED
+        and not (oid == NETSCAPE_CERT_TYPE and _signs_objects(each.value, purpose, is_leaf=is_leaf))
+    ]
+    return [reasons.PATH_CRITICAL.found(oid, subject=certificate.subject_text) for oid in unknown]
+
+
+def _signs_objects(value: bytes, purpose: str, *, is_leaf: bool) -> bool:
+    """Whether Netscape's certificate type permits code signing, which is all that it is evaluated for."""
+    needed = _OBJECT_SIGNING if is_leaf else _OBJECT_SIGNING_CA
+    return x509.EKU_CODE_SIGNING in anchors.saying(purpose) and needed in der.parse(value).bits()
+
+
+def _leaf(certificate: x509.Certificate, oid: str, *, is_anchor: bool) -> list[Finding]:
+    """The signer's own certificate: no authority (where a purpose is asked for), a key for signatures, and for this."""
+    found = []
+    constraints = certificate.basic_constraints
+    if constraints is not None and constraints.ca and not is_anchor and oid:
+        found.append(reasons.PATH_SIGNER_IS_CA.found(subject=certificate.subject_text))
+    usage = certificate.key_usage
+    wanted = {x509.DIGITAL_SIGNATURE}
+    if oid == x509.EKU_TIME_STAMPING:  # RFC 5280 clause 4.2.1.12
+        wanted.add(x509.NON_REPUDIATION)
+    if usage is not None and usage.isdisjoint(wanted):
+        found.append(
+            reasons.PATH_KEY_USAGE.found("its key is not for digital signatures", subject=certificate.subject_text)
+        )
+    purposes = certificate.extended_key_usage
+    if oid and not _serves(purposes, oid):
+        shown = ", ".join(purposes) if purposes else "none named"
+        found.append(reasons.PATH_PURPOSE.found(f"for {shown}", subject=certificate.subject_text))
+    elif oid == x509.EKU_TIME_STAMPING and purposes is not None:
+        found += _sole(certificate, purposes)
+    application = _application_purposes(certificate)
+    if oid and application is not None and application.isdisjoint({*anchors.saying(oid), _ANY_APPLICATION}):
+        found.append(
+            reasons.PATH_PURPOSE.found("its application policies do not name it", subject=certificate.subject_text)
+        )
+    return found
+
+
+def _serves(purposes: Sequence[str] | None, oid: str) -> bool:
+    """Whether a signer's extended key usage names a purpose; most keys for modules and firmware have none at all."""
+    if oid in anchors.KERNEL_SIDE:
+        return purposes is None or not {*anchors.saying(oid), x509.EKU_ANY}.isdisjoint(purposes)
+    return purposes is not None and oid in purposes
+
+
+def _list_signer(certificate: x509.Certificate) -> list[Finding]:
+    """Who signs revocation lists: anybody whose key usage does not forbid it (clause 6.3.3 (f))."""
+    usage = certificate.key_usage
+    if usage is None or x509.CRL_SIGN in usage:
+        return []
+    return [reasons.PATH_KEY_USAGE.found("its key is not for revocation lists", subject=certificate.subject_text)]
+
+
+def _sole(certificate: x509.Certificate, purposes: Sequence[str]) -> list[Finding]:
+    """Time-stamping must be the only purpose (RFC 3161 clause 2.3).
+
+    It must be critical, too; that it is not in many of Microsoft's endangers nobody who, as here, reads the extension.
+    """
+    if len(purposes) > 1:
+        detail = f"for {', '.join(purposes)}; time-stamping must be its only purpose"
+        return [reasons.PATH_PURPOSE.found(detail, subject=certificate.subject_text)]
+    if not certificate.extensions[x509.EXTENDED_KEY_USAGE].critical:
+        return [reasons.PATH_PURPOSE_NOT_CRITICAL.found(subject=certificate.subject_text)]
+    return []
+
+
+def _authority(certificate: x509.Certificate, oid: str, *, is_anchor: bool) -> list[Finding]:
+    """Those above: authorities, with a key for certificates, and for this purpose if they are limited to some.
+
+    An anchor of the old kind, without basic constraints, was made one by whoever put it into the store.
+    """
+    found = []
+    constraints = certificate.basic_constraints
+    if (constraints is None and not is_anchor) or (constraints is not None and not constraints.ca):
+        found.append(reasons.PATH_NOT_CA.found(subject=certificate.subject_text))
+    usage = certificate.key_usage
+    if usage is not None and x509.KEY_CERT_SIGN not in usage:
+        found.append(reasons.PATH_KEY_USAGE.found("its key is not for certificates", subject=certificate.subject_text))
+    purposes = certificate.extended_key_usage
+    if oid and purposes is not None and {*anchors.saying(oid), x509.EKU_ANY}.isdisjoint(purposes):
+        found.append(reasons.PATH_PURPOSE_ABOVE.found(f"for {', '.join(purposes)}", subject=certificate.subject_text))
+    application = _application_purposes(certificate)
+    if oid and application is not None and application.isdisjoint({*anchors.saying(oid), _ANY_APPLICATION}):
+        found.append(
+            reasons.PATH_PURPOSE_ABOVE.found(
+                "its application policies do not name it", subject=certificate.subject_text
+            )
+        )
+    return found
+
+
+def _application_purposes(certificate: x509.Certificate) -> frozenset[str] | None:
+    """Microsoft's application policies, in the form of certificate policies."""
+    extension = certificate.extensions.get(APPLICATION_POLICIES)
+    if extension is None:
+        return None
+    policies = der.parse(extension.value).expect(der.SEQUENCE).children()
+    return frozenset(policy.fields().take().oid() for policy in policies)
+
+
+def _lengths(path: Sequence[x509.Certificate]) -> list[Finding]:
+    """How many authorities each allows below itself; self-issued ones do not count (clause 6.1.4 (l) and (m))."""
+    found = []
+    below = 0
+    for certificate in path[1:]:
+        try:
+            constraints = certificate.basic_constraints
+        except MalformedError:
+            continue  # already reported
+        if constraints is not None and constraints.path_length is not None and below > constraints.path_length:
+            detail = f"{below} below it, {constraints.path_length} allowed"
+            found.append(reasons.PATH_TOO_LONG.found(detail, subject=certificate.subject_text))
+        below += not certificate.self_issued
+    return found
+
+
+def _names(path: Sequence[x509.Certificate], anchor: Anchor) -> list[Finding]:
+    """Name constraints of every authority, its anchor's too, on all below it (clause 6.1.3 (b) and (c)).
+
+    The store's own come first (RFC 5937 clause 3.2).
+    """
+    budget = names.Budget()
+    known: dict[int, list[names.General]] = {}
+    for level in range(len(path), 0, -1):
+        position = min(level, len(path) - 1)
+        above = path[position]
+        reason = reasons.STORE_NAME if level == len(path) else reasons.PATH_NAME
+        try:
+            constraints = anchor.constraints.name_limits if level == len(path) else names.subtrees(above)
+            if constraints is None:
+                continue
+            for lower in range(position - 1, -1, -1):
+                below = path[lower]
+                if lower and below.self_issued:
+                    continue
+                if lower not in known:
+                    known[lower] = names.names_of(below)
+                detail = names.violation(known[lower], constraints, budget)
+                if detail:
+                    return [reason.found(detail, subject=below.subject_text)]
+        except MalformedError as error:
+            return [reasons.PATH_MALFORMED.found(f"name constraints: {error}", subject=above.subject_text)]
+        except names.TooManyError as error:
+            return [reasons.PATH_BUDGET.found(str(error), subject=above.subject_text)]
+    return []
+
+
+def _policies(path: Sequence[x509.Certificate], demands: Demands | None) -> list[Finding]:
+    """Certificate policies, where somebody demands one (clause 6.1.5 (g)) or maps some."""
+    if demands is None and not any(_POLICY_RULES & each.extensions.keys() for each in path):
+        return []  # nothing can fail: every path is valid under any policy or none
+    from chopmark.trust.paths import policies  # few paths need it
+
+    try:
+        detail = policies.problem(path, demands or policies.NO_DEMANDS)
+    except MalformedError as error:
+        return [reasons.PATH_MALFORMED.found(f"policies: {error}", subject=path[0].subject_text)]
+    return [reasons.PATH_POLICY.found(detail, subject=path[0].subject_text)] if detail else []

@@ -1,0 +1,1 @@
+"""Trust stores: who is believed, and for what."""
