@@ -86,3 +86,17 @@ fi
 
 # OpenSSL signs CMS with ML-DSA since 3.6, which no stable Debian has.
 tools/newer_openssl.sh || echo "no newer openssl: the cross-checks of ML-DSA are skipped" >&2
+
+# fapolicyd's package starts a service that judges the whole host: it is unpacked, and never installed.
+peer=build/peers/fapolicyd
+if [ ! -x $peer/usr/sbin/fapolicyd ]; then
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' EXIT
+    download() { (cd "$work" && apt-get -qq -o APT::Sandbox::User=root download fapolicyd libcap-ng0 liblmdb0 libmagic1 libmagic-mgc 2>/dev/null); }
+    if download || { apt_get update && download; }; then
+        mkdir -p $peer
+        for each in "$work"/*.deb; do dpkg -x "$each" $peer; done
+    else
+        echo "no fapolicyd: the guard is not compared with it" >&2
+    fi
+fi
