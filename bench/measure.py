@@ -47,9 +47,12 @@ class Row:
         return {**asdict(self), "kept": self.kept}
 
 
+_UNUSUAL = ("PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED")
+
+
 def _environment() -> dict[str, str]:
-    """This process's, but Python may keep what it compiles, as it does for users."""
-    return {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    """This process's, but Python may keep what it compiles, and what it prints for a while, as it does for users."""
+    return {name: value for name, value in os.environ.items() if name not in _UNUSUAL}
 
 
 def process(command: Sequence[str], *, expect: Sequence[int] = (0,), **variables: str) -> float:

@@ -11,7 +11,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, Any
 
-from chopmark.cli import apt_part, output, verify
+from chopmark.cli import apt_part, output, settings
 from chopmark.core import clock
 from chopmark.core.finding import Outcome
 from chopmark.core.verdict import EXIT_STATUS, SEVERITY, Status, worst_of
@@ -106,7 +106,7 @@ def _compare(args: Namespace, at: Any, more: Sequence[str]) -> Status:  # noqa: 
     wish = opening.Wish(args.root, at, folders, args.lists, tuple(args.keyring or ()), memory.Memory(), digests=False)
     opened = opening.opened(wish)
     _show_releases(opened.repository, args)
-    jobs = batch.jobs_for(sys.maxsize, verify.jobs_wanted(args.jobs, "apt"))
+    jobs = batch.jobs_for(sys.maxsize, settings.jobs_wanted(args.jobs, "apt"))
     statuses = [opened.repository.status]
     counts = installed.Counts()
     for told in output.progress(

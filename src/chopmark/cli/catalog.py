@@ -12,7 +12,7 @@ from argparse import ArgumentParser
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from chopmark.cli import catalog_from, output, sign, verify
+from chopmark.cli import catalog_from, output, settings, sign, verify
 from chopmark.core.finding import Outcome
 from chopmark.core.verdict import EXIT_STATUS, SEVERITY, Status, worst_of
 
@@ -73,7 +73,7 @@ def run(args: Namespace) -> int:
 def _jobs(args: Namespace) -> int:
     from chopmark.engine import batch
 
-    return batch.jobs_for(sys.maxsize, verify.jobs_wanted(args.jobs, "catalog"))
+    return batch.jobs_for(sys.maxsize, settings.jobs_wanted(args.jobs, "catalog"))
 
 
 def _create(args: Namespace) -> int:

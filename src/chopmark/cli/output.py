@@ -56,6 +56,8 @@ def paint(text: str, style: Status | Outcome, *, colour: bool) -> str:
 
 def clean(text: str) -> str:
     """Text from elsewhere without what could steer a terminal."""
+    if text.isprintable():
+        return text
     return "".join(character if character.isprintable() else _escaped(ord(character)) for character in text)
 
 

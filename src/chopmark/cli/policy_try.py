@@ -9,7 +9,7 @@ from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-from chopmark.cli import output, policy_use, verify
+from chopmark.cli import output, policy_use, settings, verify
 from chopmark.core import clock
 from chopmark.core.errors import UsageError
 
@@ -83,7 +83,7 @@ def _corpus(args: Namespace, connections: ExitStack) -> Iterator[Event]:
         for root in args.root:
             real = os.path.realpath(root)
             paths = judging.files_below(real)
-            jobs = batch.jobs_for(len(paths), verify.jobs_wanted(args.jobs, "verify"))
+            jobs = batch.jobs_for(len(paths), settings.jobs_wanted(args.jobs, "verify"))
             work = partial(judging.event, context=context, root=real, state=known)
             for event in output.progress(batch.run(paths, work, jobs), len(paths), "judging"):
                 if event is not None:

@@ -7,7 +7,7 @@ import sys
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
-from chopmark.cli import output, verify
+from chopmark.cli import output, settings, verify
 from chopmark.core.errors import RefusedError, UsageError
 from chopmark.core.finding import Outcome
 from chopmark.core.reasons import CATALOG
@@ -54,7 +54,7 @@ def run(host: Host, entries: list[Entry], args: Namespace) -> int:
 
             context.vouchers = consulting.load(args.catalogs, context)
         asked = [entry for entry in entries if judging.is_judged(entry)]
-        inspection = judging.Inspection(host, asked, context, verify.jobs_wanted(args.jobs, "verify"))
+        inspection = judging.Inspection(host, asked, context, settings.jobs_wanted(args.jobs, "verify"))
         for each in inspection.judged(_progress):
             counted[each.status] += 1
             judged.append(each)

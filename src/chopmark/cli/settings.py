@@ -59,6 +59,11 @@ def count(value: Any, name: str) -> int | None:  # noqa: ANN401
     return int(digits[:9])
 
 
+def jobs_wanted(given: int | None, table: str) -> int | None:
+    """The number of processes asked for, if any."""
+    return count(setting(given, table, "jobs"), "jobs")
+
+
 def switch(value: Any, name: str) -> bool:  # noqa: ANN401
     """A setting that is on or off. Raises UsageError for what is neither."""
     word = str(value or "no").lower()

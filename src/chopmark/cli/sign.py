@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chopmark.cli import output, sign_log
 from chopmark.cli.key import KEY_HELP
-from chopmark.cli.settings import setting, text, words
-from chopmark.cli.verify import jobs_wanted
+from chopmark.cli.settings import jobs_wanted, setting, text, words
 from chopmark.core import clock, digest, limits
 from chopmark.core import patch as patches
 from chopmark.core.artifact import Artifact, read_small
@@ -25,6 +24,7 @@ from chopmark.engine import batch, identify, sign
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+    from collections.abc import Iterator, Sequence
 
     from chopmark.core.contracts import Countersigner, Signer, Stamper
 
@@ -56,7 +56,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--log-passphrase", metavar="SRC", help="of the log's key")
     parser.add_argument("--signing-time", metavar="TIME", help="the time to claim (ISO 8601; default now)")
     parser.add_argument("-o", "--output", metavar="F", help="write there and leave FILE as it is (one FILE)")
-    parser.add_argument("-j", "--jobs", metavar="N", help="processes (default: two per processor)")
+    parser.add_argument("-j", "--jobs", metavar="N", help="processes (default: one more than processors)")
     parser.add_argument("--json", action="store_true", help="one JSON object per file, a line each")
     steps = parser.add_mutually_exclusive_group()
     steps.add_argument("--digest-only", action="store_true", help="write FILE.tbs, to be signed elsewhere")
@@ -98,9 +98,11 @@ def run(args: Namespace) -> int:
     outcomes: list[Outcome] = []
     with ExitStack() as connections:
         request = _request(args, attached, connections)
-        work = partial(_one, args=args, request=request, attached=attached)
+        apart = _apart(args.files)
+        work = partial(_some, args=args, request=request, attached=attached, together=apart)
+        jobs = batch.jobs_for(len(args.files), jobs_wanted(args.jobs, "sign"), spare=1) if apart else 1
         connections.callback(_settle, outcomes)
-        for outcome in output.progress(batch.run(args.files, work, _jobs(args)), len(args.files), "signing"):
+        for outcome in output.progress(batch.run_groups(args.files, work, jobs), len(args.files), "signing"):
             outcomes.append(outcome)
             if not (args.log and args.json):  # which is whole only when it is logged
                 _show(outcome, args)
@@ -129,17 +131,16 @@ def _settle(outcomes: list[Outcome]) -> None:
     patches.settle(outcome.facts.get("written", outcome.path) for outcome in outcomes)
 
 
-def _jobs(args: Namespace) -> int:
-    """One where names mean the same file: two processes would take it out of each other's hands."""
-    wanted = jobs_wanted(args.jobs, "sign")
+def _apart(paths: Sequence[str]) -> bool:
+    """Whether no two names mean the same file, which must be signed one after the other."""
     files = set()
-    for path in args.files:
+    for path in paths:
         with suppress(OSError, ValueError):
             state = os.stat(path)
             if (state.st_dev, state.st_ino) in files:
-                return 1
+                return False
             files.add((state.st_dev, state.st_ino))
-    return batch.jobs_for(len(args.files), wanted, per_processor=2)
+    return True
 
 
 def request_for(words: list[str], connections: ExitStack) -> sign.SignRequest:
@@ -248,18 +249,45 @@ def _countersigner(args: Namespace, connections: ExitStack) -> Countersigner | N
     return timestamp.HttpCountersigner(connections.enter_context(closing(http.HttpFetcher())), args.timestamp_legacy)
 
 
-def _one(path: str, args: Namespace, request: sign.SignRequest | None, attached: bytes) -> Outcome:
+def _some(
+    paths: Sequence[str], args: Namespace, request: sign.SignRequest | None, attached: bytes, *, together: bool
+) -> Iterator[Outcome]:
+    """Sign files, and write them together as far as none has to wait."""
+    with patches.Group() as group:
+        waiting: list[Outcome] = []
+        for path in paths:
+            waiting.append(_one(path, args, request, attached, group))
+            if group.due or not together:
+                yield from _committed(group, waiting)
+                waiting = []
+        yield from _committed(group, waiting)
+
+
+def _committed(group: patches.Group, waiting: list[Outcome]) -> Iterator[Outcome]:
+    errors = group.commit()
+    for outcome in waiting:
+        error = errors.get(outcome.facts.get("written", ""))
+        yield _failed(outcome.path, error) if error else outcome
+
+
+def _one(
+    path: str, args: Namespace, request: sign.SignRequest | None, attached: bytes, group: patches.Group
+) -> Outcome:
     try:
         with Artifact.open(path) as artifact:
-            facts, made = _signed(artifact, args, request, attached)
+            facts, made = _signed(artifact, args, request, attached, group)
             return Outcome(path, facts, made=made)
     except ChopmarkError as error:
-        said = str(error)
-        return Outcome(path, {}, said if path in said else f"{path}: {said}", error.exit_status)
+        return _failed(path, error)
+
+
+def _failed(path: str, error: ChopmarkError) -> Outcome:
+    said = str(error)
+    return Outcome(path, {}, said if path in said else f"{path}: {said}", error.exit_status)
 
 
 def _signed(
-    artifact: Artifact, args: Namespace, request: sign.SignRequest | None, attached: bytes
+    artifact: Artifact, args: Namespace, request: sign.SignRequest | None, attached: bytes, group: patches.Group
 ) -> tuple[dict[str, Any], sign_log.Made | None]:
     """Sign one file as asked; the facts that `--json` prints, and what a log may be told."""
     facts: dict[str, Any] = {"path": artifact.name}
@@ -285,7 +313,7 @@ def _signed(
         signed = sign.attach(artifact, request, _to_be_signed(artifact.name), attached)
     else:
         signed = sign.sign(artifact, request)
-    written = sign.write(artifact, signed, args.output, settled=False)
+    written = sign.write(artifact, signed, args.output, settled=False, group=group)
     facts |= {"status": "signed", "format": signed.format.name, "written": written}
     if request is None:
         return facts, None

@@ -13,7 +13,7 @@ from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.cli import output, policy_use
-from chopmark.cli.settings import count, setting, switch, text, words
+from chopmark.cli.settings import jobs_wanted, setting, switch, text, words
 from chopmark.core import clock, places
 from chopmark.core.errors import UsageError
 from chopmark.core.verdict import EXIT_STATUS, SEVERITY, Status
@@ -244,11 +244,6 @@ def _logs(args: Namespace) -> Trusted | None:
     from chopmark.trust.log import keys as log_keys  # only who asks about logs
 
     return log_keys.trusted(keys, witnesses)
-
-
-def jobs_wanted(given: int | None, table: str) -> int | None:
-    """The number of processes asked for, if any."""
-    return count(setting(given, table, "jobs"), "jobs")
 
 
 def print_sarif(verdicts: Sequence[Verdict]) -> None:

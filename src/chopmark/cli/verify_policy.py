@@ -6,7 +6,7 @@ from contextlib import ExitStack
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from chopmark.cli import output, policy_use, verify
+from chopmark.cli import output, policy_use, settings, verify
 from chopmark.core import clock
 from chopmark.engine import batch
 from chopmark.engine.policing import judging
@@ -37,7 +37,7 @@ def run(args: Namespace) -> int:
     # What it says counts as of the time of the check, but whether its own signature does is a question of today.
     policy = policy_use.load(args.policy, args, clock.now(), remember=True)
     policy_use.adopt(args, policy)
-    jobs = 1 if args.collect else batch.jobs_for(len(args.paths), verify.jobs_wanted(args.jobs, "verify"))
+    jobs = 1 if args.collect else batch.jobs_for(len(args.paths), settings.jobs_wanted(args.jobs, "verify"))
     decided: list[_Decided] = []
     with ExitStack() as connections:
         context = verify.context_for(args, connections)

@@ -126,16 +126,20 @@ class FileView:
 
     def changed(self) -> bool:
         """Compare size and both time stamps with those at opening."""
-        before, after = self._opened, os.fstat(self.descriptor)
-        return (before.st_size, before.st_mtime_ns, before.st_ctime_ns) != (
-            after.st_size,
-            after.st_mtime_ns,
-            after.st_ctime_ns,
-        )
+        return not self.still(os.fstat(self.descriptor))
+
+    def still(self, state: os.stat_result) -> bool:
+        """Whether this is the state of the very file that was opened, as it was then."""
+        return _mark(state) == _mark(self._opened)
 
     def close(self) -> None:
-        """Give the descriptor back."""
+        """Give the descriptor back, and the memory, whoever still asks whether it has changed."""
+        self._whole = None
         os.close(self.descriptor)
+
+
+def _mark(state: os.stat_result) -> tuple[int, ...]:
+    return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
 
 
 def pieces(view: View, offset: int, end: int) -> Iterator[bytes | memoryview]:
@@ -213,6 +217,26 @@ class Artifact:
                 return None
             raise
 
+    def confirm_unchanged(self) -> None:
+        """Raises InputError when the bytes may not be those that were opened any more."""
+        if self.view.changed():
+            raise self._changed()
+
+    def confirm_unmoved(self) -> None:
+        """As `confirm_unchanged`, and the name still means that file; a file may be closed by then."""
+        if isinstance(self.view, FileView):
+            state = _stat(self.name)
+            if state is None or not self.view.still(state):
+                raise self._changed()
+            return
+        self.confirm_unchanged()
+        state = _stat(self.name)
+        if self.identity is not None and (state is None or Identity(state.st_dev, state.st_ino) != self.identity):
+            raise self._changed()
+
+    def _changed(self) -> InputError:
+        return InputError(f"{self.name}: it changed while it was being read; nothing was written")
+
     def metadata(self) -> Metadata:
         """Owner and mode of the open file as they are now; of bytes in memory those of a plain file of root's."""
         if not isinstance(self.view, FileView):
@@ -266,6 +290,13 @@ def read_small(path: str, limit: int) -> bytes:
             message = f"{path}: {file.view.size} bytes; at most {limit} are read"
             raise InputError(message)
         return file.view.read(0, limit)
+
+
+def _stat(name: str) -> os.stat_result | None:
+    try:
+        return os.stat(name)
+    except OSError:
+        return None
 
 
 def _kind(mode: int) -> str:

@@ -29,6 +29,10 @@ class InputError(ChopmarkError):
     exit_status = 2
 
 
+class WriteError(ChopmarkError):
+    """A file could not be written; whatever was there before is still there."""
+
+
 class MalformedError(ChopmarkError):
     """Bytes that break the rules of the format they claim to be; never a reason to crash, always one to refuse."""
 

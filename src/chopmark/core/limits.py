@@ -15,6 +15,10 @@ READ_CHUNK = MIB
 """One read; memory stays a small multiple of this however large the artifact is."""
 READ_WHOLE_MAX = 256 * KIB
 """A file that is read whole at once and kept while it is open: looking here and there takes as many reads."""
+REPLACED_TOGETHER_MAX = 16
+"""Small files that are flushed to the medium together before they replace the old ones."""
+REPLACED_TOGETHER_SECONDS = 0.02
+"""How long a finished file waits for others: a key that takes longer has each written at once."""
 DETECT_HEAD = 4 * KIB
 """What a format sees of a file when it is asked whether this is its own."""
 

@@ -7,16 +7,18 @@ import errno
 import os
 from typing import TYPE_CHECKING, NamedTuple
 
-from chopmark.core import limits
-from chopmark.core.artifact import ATTRIBUTE, FileView, Identity
+from chopmark.core.artifact import ATTRIBUTE, FileView
 from chopmark.core.artifact import pieces as pieces_of
-from chopmark.core.errors import ChopmarkError, InputError
+from chopmark.core.errors import WriteError
+from chopmark.core.replacement import Group, Replacement, writing
 from chopmark.core.seal import Range
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from chopmark.core.artifact import Artifact
+
+__all__ = ["Group", "Patch", "WriteError", "apply", "settle", "write_file"]
 
 
 class Patch(NamedTuple):
@@ -40,15 +42,9 @@ class Patch(NamedTuple):
         return b"".join(_rendered(artifact, self.pieces or ()))
 
 
-_TOGETHER_MAX = 64
-"""Pieces in one write; systems take at least 1024 (IOV_MAX)."""
-
-
-class WriteError(ChopmarkError):
-    """A file could not be written; whatever was there before is still there."""
-
-
-def apply(patch: Patch, artifact: Artifact, target: str | None = None, *, settled: bool = True) -> str:
+def apply(
+    patch: Patch, artifact: Artifact, target: str | None = None, *, settled: bool = True, group: Group | None = None
+) -> str:
     """Carry out a patch atomically and return the path that was written (or removed), as it was named.
 
     The new content is written beside the target, flushed to the medium and renamed over it, so that the target is at
@@ -64,14 +60,15 @@ def apply(patch: Patch, artifact: Artifact, target: str | None = None, *, settle
     new one, and the file stays the same one. With a `target` the attribute goes to a copy of the artifact.
 
     A power failure right afterwards may bring the old file back until its folder is flushed too; who writes many files
-    into one folder says `settled=False` and calls `settle` once at the end, which is ten times faster.
+    into one folder says `settled=False` and calls `settle` once at the end, which is ten times faster. With a `group`
+    a small file that replaces the artifact, or stands beside it, takes its name only when the group is committed.
 
     Raises WriteError (nothing changed), InputError when the artifact changed since it was opened, or its path came to
     mean another file.
     """
     named = target if target is not None else artifact.name + ("" if patch.attribute else patch.companion)
     path = _followed(named)
-    try:
+    with writing(named):
         if patch.attribute and target is None:
             _set_attribute(patch, artifact)
             return named
@@ -82,11 +79,7 @@ def apply(patch: Patch, artifact: Artifact, target: str | None = None, *, settle
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(path)
             return named
-        in_place = target is None and not patch.companion and artifact.identity is not None
-        _replace(path, artifact, patch.pieces, in_place=in_place, permissions=0o666 if patch.companion else 0o777)
-    except OSError as error:
-        message = f"{named}: not written, the file is as it was ({os.strerror(error.errno or 0)})"
-        raise WriteError(message) from error
+        _replace(path, named, patch, artifact, None if target is not None else group)
     if settled:
         settle([named])
     return named
@@ -97,9 +90,8 @@ def _set_attribute(patch: Patch, artifact: Artifact) -> None:
     if not isinstance(artifact.view, FileView):
         message = f"{artifact.name}: bytes in memory have no extended attributes"
         raise WriteError(message)
-    if patch.pieces is not None and artifact.view.changed():
-        message = f"{artifact.name}: it changed while it was being read; nothing was written"
-        raise InputError(message)
+    if patch.pieces is not None:
+        artifact.confirm_unchanged()
     _change_attribute(artifact.view.descriptor, patch, artifact)
     os.fsync(artifact.view.descriptor)
 
@@ -123,14 +115,11 @@ def _change_attribute(descriptor: int, patch: Patch, artifact: Artifact) -> None
 
 
 def _copy_with_attribute(path: str, patch: Patch, artifact: Artifact) -> None:
-    with _beside(path) as (descriptor, commit):
-        _write(descriptor, _rendered(artifact, (Range(0, artifact.view.size),)))
-        _adopt(path, descriptor, artifact, 0o777)
-        _change_attribute(descriptor, patch, artifact)
-        if artifact.view.changed():
-            message = f"{artifact.name}: it changed while it was being read; nothing was written"
-            raise InputError(message)
-        commit()
+    with Replacement(path, artifact.confirm_unchanged) as replacement:
+        replacement.write(_rendered(artifact, (Range(0, artifact.view.size),)))
+        _adopt(path, replacement.descriptor, artifact, 0o777)
+        _change_attribute(replacement.descriptor, patch, artifact)
+        replacement.commit()
 
 
 def settle(paths: Iterable[str]) -> None:
@@ -153,26 +142,30 @@ def write_file(path: str, data: bytes | Iterable[bytes], mode: int = 0o644) -> N
     """
     path = _followed(path)
     try:
-        with _beside(path) as (descriptor, commit):
-            os.fchmod(descriptor, mode)
-            _write(descriptor, [data] if isinstance(data, bytes) else data)
-            commit()
+        with Replacement(path) as replacement:
+            os.fchmod(replacement.descriptor, mode)
+            replacement.write([data] if isinstance(data, bytes) else data)
+            replacement.commit()
     except OSError as error:
         message = f"{path}: not written ({os.strerror(error.errno or 0)})"
         raise WriteError(message) from error
     settle([path])
 
 
-def _replace(
-    path: str, artifact: Artifact, pieces: Iterable[Range | bytes], *, in_place: bool, permissions: int
-) -> None:
-    with _beside(path) as (descriptor, commit):
-        _write(descriptor, _rendered(artifact, pieces))
-        _adopt(path, descriptor, artifact, permissions)
-        if artifact.view.changed() or (in_place and _identity(path) != artifact.identity):
-            message = f"{artifact.name}: it changed while it was being read; nothing was written"
-            raise InputError(message)
-        commit()
+def _replace(path: str, named: str, patch: Patch, artifact: Artifact, group: Group | None) -> None:
+    """Write the new file; it takes its name at once, or with its group."""
+    grouped = group is not None and isinstance(artifact.view, FileView)
+    in_place = named == artifact.name and artifact.identity is not None
+    with contextlib.ExitStack() as held:
+        confirm = artifact.confirm_unmoved if grouped or in_place else artifact.confirm_unchanged
+        replacement = held.enter_context(Replacement(path, confirm))
+        replacement.write(_rendered(artifact, patch.pieces or ()))
+        _adopt(path, replacement.descriptor, artifact, 0o666 if patch.companion else 0o777)
+        if group is not None and grouped and group.takes(replacement):
+            held.pop_all()
+            group.add(named, replacement)
+        else:
+            replacement.commit()
 
 
 def _adopt(path: str, descriptor: int, artifact: Artifact, permissions: int) -> None:
@@ -188,105 +181,12 @@ def _followed(path: str) -> str:
     return os.path.realpath(path) if os.path.islink(path) else path
 
 
-def _identity(path: str) -> Identity | None:
-    try:
-        state = os.stat(path)
-    except FileNotFoundError:
-        return None
-    return Identity(state.st_dev, state.st_ino)
-
-
 def _rendered(artifact: Artifact, pieces: Iterable[Range | bytes]) -> Iterator[bytes | memoryview]:
     for piece in pieces:
         if isinstance(piece, bytes):
             yield piece
         else:
             yield from pieces_of(artifact.view, piece.offset, min(piece.offset + piece.length, artifact.view.size))
-
-
-def _write(descriptor: int, pieces: Iterable[bytes | memoryview]) -> None:
-    """Write pieces one behind the other, several at once: most are a few octets between long ones."""
-    waiting: list[memoryview] = []
-    size = 0
-    for piece in pieces:
-        waiting.append(memoryview(piece))
-        size += len(piece)
-        if size >= limits.READ_CHUNK or len(waiting) == _TOGETHER_MAX:
-            _write_all(descriptor, waiting)
-            waiting, size = [], 0
-    _write_all(descriptor, waiting)
-
-
-def _write_all(descriptor: int, waiting: list[memoryview]) -> None:
-    left = sum(map(len, waiting))
-    while left:
-        written = os.writev(descriptor, waiting)
-        left -= written
-        while left and written:
-            first = waiting[0]
-            if written < len(first):
-                waiting[0] = first[written:]
-                break
-            written -= len(first)
-            del waiting[0]
-
-
-@contextlib.contextmanager
-def _beside(path: str) -> Iterator[tuple[int, _Commit]]:
-    """A new file in the target's folder: nameless until it is committed where the system can do that."""
-    folder = os.path.dirname(path) or "."
-    # Any name stays within the 255 bytes that file systems allow.
-    stem = os.path.join(folder, "." + os.fsdecode(os.fsencode(os.path.basename(path))[:200]))
-    temporary = f"{stem}.chopmark"
-    nameless = True
-    try:
-        descriptor = os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    except OSError as error:
-        if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT):
-            raise
-        nameless = False
-        temporary = f"{stem}.{os.urandom(6).hex()}.chopmark"
-        descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    commit = _Commit(descriptor, temporary, path, named=not nameless)
-    try:
-        yield descriptor, commit
-    finally:
-        os.close(descriptor)
-        if commit.named:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
-
-
-class _Commit:
-    """The moment at which the new file takes the old one's name; `named` while the new one has a passing name."""
-
-    def __init__(self, descriptor: int, temporary: str, path: str, *, named: bool) -> None:
-        self._descriptor = descriptor
-        self._temporary = temporary
-        self._path = path
-        self.named = named
-
-    def __call__(self) -> None:
-        os.fsync(self._descriptor)
-        if not self.named:
-            # linkat() cannot replace a name, rename() can: give it a passing name first.
-            self._name()
-        os.replace(self._temporary, self._path)
-        self.named = False
-
-    def _name(self) -> None:
-        try:
-            self._link()
-        except FileExistsError:  # left by somebody who was killed between the two steps; it was whole
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self._temporary)
-            self._link()
-        self.named = True
-
-    def _link(self) -> None:
-        # Given a folder (which an absolute path does not need), Python calls linkat(); link() would not follow.
-        source = f"/proc/self/fd/{self._descriptor}"
-        os.link(source, self._temporary, src_dir_fd=self._descriptor, follow_symlinks=True)
 
 
 def _copy_attributes(source: str, descriptor: int) -> None:

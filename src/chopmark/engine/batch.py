@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import gc
 import os
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
 from chopmark.core.errors import ChopmarkError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 Result = TypeVar("Result")
 
@@ -29,16 +30,27 @@ class WorkerError(ChopmarkError):
     """A worker process died; what it was doing has no answer."""
 
 
-def jobs_for(count: int, wanted: int | None, per_processor: int = 1) -> int:
-    """How many processes to use for so many files: what was asked for, else as many per processor that may be used.
+def jobs_for(count: int, wanted: int | None, spare: int = 0) -> int:
+    """How many processes to use for so many files: what was asked for, else one for each processor that may be used.
 
-    Work that waits for the medium (writing) wants more than one per processor.
+    Work that waits for the medium (writing) wants one to `spare`, which does something meanwhile.
     """
-    return max(1, min(count, wanted or per_processor * len(os.sched_getaffinity(0))))
+    return max(1, min(count, wanted or len(os.sched_getaffinity(0)) + spare))
 
 
 def run(paths: Sequence[str], work: Callable[[str], Result], jobs: int) -> Iterator[Result]:
-    """Yield `work(path)` for each path, in their order; the iterator must be used up or closed.
+    """Yield `work(path)` for each path; everything else as in `run_groups`."""
+    return run_groups(paths, partial(_each, work), jobs)
+
+
+def _each(work: Callable[[str], Result], paths: Sequence[str]) -> Iterator[Result]:
+    return map(work, paths)
+
+
+def run_groups(paths: Sequence[str], work: Callable[[Sequence[str]], Iterable[Result]], jobs: int) -> Iterator[Result]:
+    """Yield what `work` makes of groups of paths, in their order; the iterator must be used up or closed.
+
+    `work` gives one result for each path of its group, in their order, when it has it.
 
     With more than one job the work is done by processes that are forked at once and inherit everything that `work`
     refers to (open stores, loaded keys); only group numbers and results cross over. `work` must not raise for a bad
@@ -53,7 +65,7 @@ def run(paths: Sequence[str], work: Callable[[str], Result], jobs: int) -> Itera
         gc.set_threshold(_COLLECT_AFTER)
         gc.enable()
     if jobs <= 1 or len(paths) <= 1:
-        return map(work, paths)
+        return iter(work(paths))
     size = max(1, min(_GROUP_MAX, len(paths) // (jobs * 4)), -(-len(paths) // _QUEUED_MAX))
     groups = [paths[start : start + size] for start in range(0, len(paths), size)]
     # Forked here and not when the first result is asked for: whoever shows progress has a thread by then.
@@ -67,7 +79,9 @@ class _Worker(NamedTuple):
     answers: int
 
 
-def _workers(groups: Sequence[Sequence[str]], work: Callable[[str], Result], jobs: int) -> list[_Worker]:
+def _workers(
+    groups: Sequence[Sequence[str]], work: Callable[[Sequence[str]], Iterable[Result]], jobs: int
+) -> list[_Worker]:
     """Fork them.
 
     The queue is a pipe filled with group numbers before anybody reads: each worker takes the next one when it is free,
@@ -99,7 +113,9 @@ def _results(workers: Sequence[_Worker], count: int) -> Iterator[Any]:
         _stop(workers)
 
 
-def _serve(groups: Sequence[Sequence[str]], work: Callable[[str], Result], queue: int, telling: int) -> NoReturn:
+def _serve(
+    groups: Sequence[Sequence[str]], work: Callable[[Sequence[str]], Iterable[Result]], queue: int, telling: int
+) -> NoReturn:
     """The life of a worker. It leaves without cleaning up what belongs to the parent."""
     import pickle
     import signal
@@ -108,7 +124,7 @@ def _serve(groups: Sequence[Sequence[str]], work: Callable[[str], Result], queue
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
         while number := os.read(queue, _NUMBER):
-            done = pickle.dumps([work(path) for path in groups[int.from_bytes(number, "big")]])
+            done = pickle.dumps(list(work(groups[int.from_bytes(number, "big")])))
             _write(telling, number + len(done).to_bytes(_NUMBER, "big") + done)
         status = 0
     finally:

@@ -192,12 +192,19 @@ def _must_hold(signed: Signed, certificates: Sequence[bytes]) -> None:
         raise RefusedError(message)
 
 
-def write(artifact: Artifact, signed: Signed, target: str | None = None, *, settled: bool = True) -> str:
-    """Apply the patch of a signature atomically; the path that was written (`settled` as in patch.apply)."""
+def write(
+    artifact: Artifact,
+    signed: Signed,
+    target: str | None = None,
+    *,
+    settled: bool = True,
+    group: patches.Group | None = None,
+) -> str:
+    """Apply the patch of a signature atomically; the path written (`settled` and `group` as in patch.apply)."""
     if artifact.view.changed():
         message = f"{artifact.name}: it changed while it was being signed; nothing was written"
         raise RefusedError(message)
-    return patches.apply(signed.patch, signed.prepared, target, settled=settled)
+    return patches.apply(signed.patch, signed.prepared, target, settled=settled, group=group)
 
 
 def stripped(artifact: Artifact, format_name: str = "") -> list[Patch]:

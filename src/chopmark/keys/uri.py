@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core.errors import UsageError
 
@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 _SCHEME = re.compile(r"([a-z][a-z0-9+.-]*):(.*)", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class KeyUri:
+class KeyUri(NamedTuple):
     """A parsed key URI. `path` is decoded; `parameters` are the rest, such as {"padding": "pss"}.
 
     `written` is the path as it was written, for schemes in which an encoded delimiter is not one (RFC 7512).
@@ -23,8 +22,8 @@ class KeyUri:
 
     scheme: str
     path: str
-    parameters: Mapping[str, str] = field(default_factory=dict)
-    written: str = field(default="", compare=False, repr=False)
+    parameters: Mapping[str, str] = MappingProxyType({})
+    written: str = ""
 
     def only(self, *names: str) -> None:
         """Refuse parameters that the scheme does not have, so that a misspelt one is not silently ignored."""

@@ -11,7 +11,10 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from chopmark.authority.tsa import TimeStampAuthority
 from chopmark.authority.tsa.tsa import TimeStampAuthority
+from chopmark.core import limits
+from chopmark.core.patch import Group
 from chopmark.server import http, routes
 from tests.support import pki
 from tests.support.desk import SAMPLES, Desk
@@ -430,3 +433,34 @@ def test_an_interrupt_leaves_each_file_old_or_new(desk: Desk) -> None:
     changed = [path for path in paths if path.read_bytes() != unsigned]
     assert 0 < len(changed) < len(paths)
     assert desk.verify(*changed, "-q") == 0
+
+
+def test_a_file_under_two_names_is_signed_twice_one_after_the_other(desk: Desk) -> None:
+    file, other = desk.sample("pe"), desk.sample("script")
+    link = file.with_name("link.exe")
+    link.symlink_to(file.name)
+    assert desk.run("sign", file, link, other, *desk.by_signer) == 0
+    assert [line.split()[0] for line in desk.out.splitlines()[:3]] == ["signed"] * 3
+    assert desk.verify(file, other) == 0
+    assert link.is_symlink()
+
+
+def test_a_file_that_changes_before_its_group_is_written_is_told_and_left(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = [desk.sample(kind) for kind in ("script", "powershell", "pe")]
+    real = Group.commit
+
+    def late(group: Group) -> object:
+        paths[1].write_bytes(b"another")
+        return real(group)
+
+    monkeypatch.setattr(Group, "commit", late)
+    monkeypatch.setattr(limits, "REPLACED_TOGETHER_SECONDS", 60.0)
+    assert desk.run("sign", *paths, *desk.by_signer, "-j", "1") == 2
+    assert desk.err.count("\n") == 1
+    assert f"{paths[1]}: it changed while it was being read" in desk.err
+    assert "3 files: 2 signed, 1 not" in desk.out
+    monkeypatch.undo()
+    assert paths[1].read_bytes() == b"another"
+    assert desk.verify(paths[0], paths[2]) == 0

@@ -182,6 +182,7 @@ def test_an_openssl_that_is_too_old_is_named(monkeypatch: pytest.MonkeyPatch, tm
     def missing(*_: object) -> object:
         raise UnsupportedAlgorithm("ML-DSA-65 is not supported by this backend.")
 
+    spki = pki.world("ml-dsa-65").signer.public_key
     for method in ("generate", "from_seed_bytes"):
         monkeypatch.setattr(mldsa.MLDSA65PrivateKey, method, missing)
     with pytest.raises(UnusableKeyError, match="with OpenSSL"):
@@ -191,7 +192,6 @@ def test_an_openssl_that_is_too_old_is_named(monkeypatch: pytest.MonkeyPatch, tm
     with pytest.raises(UnusableKeyError, match="with OpenSSL"):
         keys.open_key(written(tmp_path, pem.encode("PRIVATE KEY", raw)))
     monkeypatch.setattr(mldsa.MLDSA65PublicKey, "from_public_bytes", missing)
-    spki = pki.world("ml-dsa-65").signer.public_key
     algorithms.public_key.cache_clear()
     with pytest.raises(algorithms.UnsupportedError):
         algorithms.public_key(spki)

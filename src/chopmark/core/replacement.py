@@ -1,0 +1,209 @@
+"""Replacing files: a new one beside the old, whole and on the medium before it takes the old one's name."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import time
+from typing import TYPE_CHECKING, NamedTuple, Self
+
+from chopmark.core import limits
+from chopmark.core.errors import ChopmarkError, WriteError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from types import TracebackType
+
+_TOGETHER_MAX = 64
+"""Pieces in one write; systems take at least 1024 (IOV_MAX)."""
+
+
+class Replacement:
+    """A new file in the target's folder; nameless until it is committed where the system can do that.
+
+    Use it as a context manager: what is not committed is gone. `confirm` raises, at the last moment, when what it was
+    made from is no longer as it was. Raises OSError like the system.
+    """
+
+    def __init__(self, path: str, confirm: Callable[[], None] | None = None) -> None:
+        folder = os.path.dirname(path) or "."
+        # Any name stays within the 255 bytes that file systems allow.
+        stem = os.path.join(folder, "." + os.fsdecode(os.fsencode(os.path.basename(path))[:200]))
+        self._path = path
+        self._temporary = f"{stem}.chopmark"
+        self._named = self._flushed = False
+        self.size = 0
+        self._confirm = confirm
+        try:
+            self.descriptor = os.open(folder, os.O_TMPFILE | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            if error.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL, errno.ENOENT):
+                raise
+            self._temporary = f"{stem}.{os.urandom(6).hex()}.chopmark"
+            self.descriptor = os.open(self._temporary, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            self._named = True
+
+    def write(self, pieces: Iterable[bytes | memoryview]) -> None:
+        """Write pieces one behind the other, several at once: most are a few octets between long ones."""
+        waiting: list[memoryview] = []
+        size = 0
+        for piece in pieces:
+            waiting.append(memoryview(piece))
+            size += len(piece)
+            if size >= limits.READ_CHUNK or len(waiting) == _TOGETHER_MAX:
+                self._write(waiting, size)
+                waiting, size = [], 0
+        self._write(waiting, size)
+
+    def _write(self, waiting: list[memoryview], size: int) -> None:
+        self.size += size
+        while size:
+            written = os.writev(self.descriptor, waiting)
+            size -= written
+            while size and written:
+                first = waiting[0]
+                if written < len(first):
+                    waiting[0] = first[written:]
+                    break
+                written -= len(first)
+                del waiting[0]
+
+    def begin_flush(self) -> None:
+        """Have the system write it to the medium, without waiting for that."""
+        with contextlib.suppress(OSError):
+            os.posix_fadvise(self.descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+
+    def flush(self) -> None:
+        """Wait until it is on the medium."""
+        os.fsync(self.descriptor)
+        self._flushed = True
+
+    def commit(self) -> None:
+        """The moment at which the new file takes the old one's name. Raises what `confirm` raises."""
+        if not self._flushed:
+            self.flush()
+        if self._confirm:
+            self._confirm()
+        if not self._named:
+            # linkat() cannot replace a name, rename() can: give it a passing name first.
+            self._name()
+        os.replace(self._temporary, self._path)
+        self._named = False
+
+    def _name(self) -> None:
+        try:
+            self._link()
+        except FileExistsError:  # left by somebody who was killed between the two steps; it was whole
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._temporary)
+            self._link()
+        self._named = True
+
+    def _link(self) -> None:
+        # Given a folder (which an absolute path does not need), Python calls linkat(); link() would not follow.
+        source = f"/proc/self/fd/{self.descriptor}"
+        os.link(source, self._temporary, src_dir_fd=self.descriptor, follow_symlinks=True)
+
+    def close(self) -> None:
+        """Give the descriptor back, and with it a file that did not become another's."""
+        os.close(self.descriptor)
+        if self._named:
+            with contextlib.suppress(OSError):
+                os.unlink(self._temporary)
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+
+class _Waiting(NamedTuple):
+    """A replacement that is whole, and what it is called in messages."""
+
+    named: str
+    replacement: Replacement
+
+
+class Group:
+    """Small files that are replaced together: the medium is waited for once, and not for each.
+
+    Each is replaced atomically, by itself. Use it as a context manager: what is not committed at its end is not
+    written.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[_Waiting] = []
+        self._size = 0
+        self._since = 0.0
+
+    @staticmethod
+    def takes(replacement: Replacement) -> bool:
+        """Whether it is small enough to wait for others; a large one is on its way to the medium already."""
+        return replacement.size <= limits.READ_WHOLE_MAX
+
+    def add(self, named: str, replacement: Replacement) -> None:
+        """Take over a replacement; what its `confirm` looks at must still be there at the commit."""
+        replacement.begin_flush()
+        if not self._waiting:
+            self._since = time.monotonic()
+        self._waiting.append(_Waiting(named, replacement))
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to commit: there are many, or the first one has waited."""
+        many = len(self._waiting) >= limits.REPLACED_TOGETHER_MAX
+        return many or (bool(self._waiting) and time.monotonic() - self._since > limits.REPLACED_TOGETHER_SECONDS)
+
+    def commit(self) -> dict[str, ChopmarkError]:
+        """Replace all that wait; the errors by the names of those that could not be, which are as they were."""
+        errors: dict[str, ChopmarkError] = {}
+        for named, replacement in self._waiting:
+            with _told(named, errors):
+                replacement.flush()
+        for named, replacement in self._waiting:
+            if named not in errors:
+                with _told(named, errors):
+                    replacement.commit()
+        self.close()
+        return errors
+
+    def close(self) -> None:
+        """Let go of all that wait."""
+        waiting, self._waiting = self._waiting, []
+        for each in waiting:
+            each.replacement.close()
+
+    def __enter__(self) -> Self:
+        """Return itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close it."""
+        self.close()
+
+
+@contextlib.contextmanager
+def writing(named: str) -> Iterator[None]:
+    """What the system says while a file is replaced, as a WriteError: the file is as it was."""
+    try:
+        yield
+    except OSError as error:
+        message = f"{named}: not written, the file is as it was ({os.strerror(error.errno or 0)})"
+        raise WriteError(message) from error
+
+
+@contextlib.contextmanager
+def _told(named: str, errors: dict[str, ChopmarkError]) -> Iterator[None]:
+    try:
+        with writing(named):
+            yield
+    except ChopmarkError as error:
+        errors[named] = error
