@@ -11,7 +11,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from chopmark.authority.tsa import TimeStampAuthority
 from chopmark.authority.tsa.tsa import TimeStampAuthority
 from chopmark.core import limits
 from chopmark.core.patch import Group
