@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chopmark.core import limits, patch, replacement
+from chopmark.core import limits, patch
 from chopmark.core.artifact import Artifact
 from chopmark.core.errors import InputError, WriteError
 from chopmark.core.patch import Group, Patch
@@ -132,7 +132,7 @@ def test_bytes_in_memory_do_not_wait(tools: list[Path]) -> None:
 
 
 def test_a_group_is_due_when_there_are_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(replacement.time, "monotonic", lambda: 0.0)
+    monkeypatch.setattr(time, "monotonic", lambda: 0.0)
     with Group() as group:
         for number in range(limits.REPLACED_TOGETHER_MAX):
             assert not group.due
@@ -143,7 +143,7 @@ def test_a_group_is_due_when_there_are_many(tmp_path: Path, monkeypatch: pytest.
 
 def test_a_group_is_due_when_its_first_file_has_waited(tools: list[Path], monkeypatch: pytest.MonkeyPatch) -> None:
     now = [10.0]
-    monkeypatch.setattr(replacement.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
     with Group() as group:
         now[0] += 100.0
         assert not group.due
