@@ -35,6 +35,8 @@ CERTIFICATES_SIZE_MAX = 256 * KIB
 CERTIFICATE_KEPT_MAX = 8 * KIB
 """A certificate that is kept in memory once it was read, in case the next file has it too; so is a name."""
 NAME_KEPT_MAX = KIB
+EXTENSION_KEPT_MAX = 256
+"""The value of an extension that is kept in memory once it was decoded: most certificates say the same in it."""
 NAME_SHOWN_MAX = 1024
 """Characters of a Name that people are shown."""
 TIMESTAMP_RESPONSE_MAX = MIB

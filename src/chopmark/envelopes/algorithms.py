@@ -103,6 +103,17 @@ _CURVES: dict[str, ec.EllipticCurve] = {
 }
 
 
+def _usual(curve: str, size: int) -> tuple[bytes, int, ec.EllipticCurve]:
+    """How a SubjectPublicKeyInfo with a point on a curve begins (RFC 5480 clause 2), and how long it is."""
+    identifier = der.sequence(der.oid(EC_PUBLIC_KEY), der.oid(curve))
+    whole = der.sequence(identifier, der.bit_string(bytes(size)))
+    return whole[:-size], len(whole), _CURVES[curve]
+
+
+_USUAL = (_usual("1.2.840.10045.3.1.7", 65), _usual("1.3.132.0.34", 97))
+"""Keys of P-256 and P-384 with both coordinates, which most are, need no reading."""
+
+
 class UnsupportedError(MalformedError):
     """An algorithm, key or parameter that chopmark does not check; the check did not run."""
 
@@ -207,6 +218,9 @@ def _pss(fields: der.Fields) -> SignatureAlgorithm:
 @lru_cache(maxsize=1024)
 def public_key(spki: bytes) -> Any:  # noqa: ANN401 - one of cryptography's key classes, each with its own verify()
     """Load a SubjectPublicKeyInfo. Raises UnsupportedError for kinds, sizes, curves and parameters that are refused."""
+    for usual, size, curve in _USUAL:
+        if len(spki) == size and spki.startswith(usual):
+            return _point(curve, spki[len(usual) :])
     outer = der.parse(spki).fields()
     identifier = outer.take().fields()
     bits = outer.take().bit_string()
@@ -215,8 +229,7 @@ def public_key(spki: bytes) -> Any:  # noqa: ANN401 - one of cryptography's key 
     # From the numbers, not by a loader for all encodings: importing that takes as long as starting Python.
     try:
         if kind == EC_PUBLIC_KEY:
-            curve = _curve(identifier)
-            return ec.EllipticCurvePublicKey.from_encoded_point(curve, bits)
+            return _point(_curve(identifier), bits)
         if kind == ED25519:
             identifier.done()
             return ed25519.Ed25519PublicKey.from_public_bytes(bits)
@@ -234,6 +247,13 @@ def public_key(spki: bytes) -> Any:  # noqa: ANN401 - one of cryptography's key 
     except (ValueError, UnsupportedAlgorithm, der.DerError) as error:
         raise UnsupportedError(f"a public key that cannot be loaded ({error})") from None
     raise UnsupportedError(f"an unknown kind of public key {kind}")
+
+
+def _point(curve: ec.EllipticCurve, bits: bytes) -> ec.EllipticCurvePublicKey:
+    try:
+        return ec.EllipticCurvePublicKey.from_encoded_point(curve, bits)
+    except (ValueError, UnsupportedAlgorithm) as error:
+        raise UnsupportedError(f"a public key that cannot be loaded ({error})") from None
 
 
 def _ml_dsa_key(kind: str, bits: bytes) -> Any:  # noqa: ANN401 - one of three classes with the same verify()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import copy
 import hashlib
-from functools import cached_property, lru_cache, wraps
+import re
+from functools import lru_cache, wraps
 from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
 
 from chopmark.core import limits
+from chopmark.core.lazy import lazy
 from chopmark.core.signer import Authority, SignerId
 from chopmark.envelopes import algorithms, der, stringprep
 
@@ -93,6 +95,17 @@ class BasicConstraints(NamedTuple):
     path_length: int | None
 
 
+_SIGNED = re.compile(rb"00\x03")
+_TBS = re.compile(rb"\xa0?\x0200000\x81?\x82?\xa3?")
+"""Identifier octets of Certificate and TBSCertificate (clause 4.1)."""
+_VERSION, _EXTENSIONS = der.context(0), der.context(3)
+_VERSIONS = {b"\xa0\x03\x02\x01\x02": 3, b"\xa0\x03\x02\x01\x01": 2}
+_USUAL_EXTENSION = re.compile(rb"\x06\x03(\x55\x1d[\x00-\x7f])(\x01\x01\xff)?\x04([\x00-\x7f])")
+"""How most extensions begin: one of id-ce, and a value whose length is one octet, which stands last."""
+_USUAL_ATTRIBUTE = re.compile(rb"\x30([\x00-\x7f])\x06\x03(\x55\x04[\x00-\x7f])[\x0c\x13]([\x00-\x7f])")
+"""How most sets of attributes in names begin: there is one, of id-at, and its value is a short string."""
+
+
 class Certificate:
     """One X.509 certificate. Structure is checked at once, extension values when they are asked for.
 
@@ -101,34 +114,30 @@ class Certificate:
 
     def __init__(self, raw: bytes) -> None:
         """Read a DER certificate. Raises DerError."""
-        outer = der.parse(raw).fields()
-        tbs = outer.take(der.SEQUENCE)
-        algorithm = outer.take(der.SEQUENCE)
+        outer = der.parse(raw).expect(der.SEQUENCE)
+        whole = der.shaped(raw, outer.body, outer.end, _SIGNED)
+        (_, tbs, body, end), (_, algorithm, _, behind), (_, signature, _, _) = whole
         self.raw = raw
-        self.tbs = tbs.raw
-        self.signature_algorithm_raw = algorithm.raw
-        self.signature = outer.take().bit_string()
-        outer.done()
-        fields = tbs.fields()
-        version = fields.optional(der.context(0))
-        self.version = (version.only_child().expect(der.INTEGER).integer() if version else 0) + 1
-        serial = fields.take(der.INTEGER)
-        self.serial_octets = serial.value
+        self.tbs = raw[tbs:end]
+        self.signature_algorithm_raw = raw[algorithm:behind]
+        self.signature = der.Node(raw, signature, len(raw)).bit_string()
+        fields = der.shaped(raw, body, end, _TBS)
+        self.version = 1
+        if fields[0][0] == _VERSION:
+            _, start, _, end = fields.pop(0)
+            written = raw[start:end]
+            self.version = _VERSIONS.get(written) or der.parse(written).only_child().expect(der.INTEGER).integer() + 1
+        number, algorithm_inside, issuer, validity, subject, spki = fields[:6]
+        self.serial_octets = raw[number[2] : number[3]]
         if not self.serial_octets:
             raise der.DerError("an empty serial number")
-        self.inner_algorithm_raw = fields.take(der.SEQUENCE).raw
-        self.issuer = fields.take(der.SEQUENCE).raw
-        validity = fields.take().fields()
-        self.not_before: dt.datetime = validity.take().time()
-        self.not_after: dt.datetime = validity.take().time()
-        validity.done()
-        self.subject = fields.take(der.SEQUENCE).raw
-        self.spki = fields.take(der.SEQUENCE).raw
-        fields.optional(der.context(1, constructed=False))
-        fields.optional(der.context(2, constructed=False))
-        block = fields.optional(der.context(3))
-        fields.done()
-        self.extensions = extensions(block.only_child()) if block else {}
+        self.inner_algorithm_raw = raw[algorithm_inside[1] : algorithm_inside[3]]
+        self.issuer = raw[issuer[1] : issuer[3]]
+        self.not_before, self.not_after = _validity(raw, validity)
+        self.subject = raw[subject[1] : subject[3]]
+        self.spki = raw[spki[1] : spki[3]]
+        last, start, _, end = fields[-1]
+        self.extensions = extensions(der.Node(raw, start, end).only_child()) if last == _EXTENSIONS else {}
 
     @property
     def serial(self) -> int:
@@ -140,33 +149,33 @@ class Certificate:
         """The end of the second notAfter, which belongs to the validity (RFC 5280 clause 4.1.2.5)."""
         return self.not_after.replace(microsecond=999_999)
 
-    @cached_property
+    @lazy
     def sha256(self) -> str:
         """The certificate's fingerprint, in hex."""
         return hashlib.sha256(self.raw).hexdigest()
 
-    @cached_property
+    @lazy
     def key_sha256(self) -> str:
         """The SHA-256 of SubjectPublicKeyInfo, in hex: what a signer is recognised by."""
         return hashlib.sha256(self.spki).hexdigest()
 
-    @cached_property
+    @lazy
     def subject_text(self) -> str:
         """The subject for people."""
         return name_text(self.subject)
 
-    @cached_property
+    @lazy
     def issuer_text(self) -> str:
         """The issuer for people."""
         return name_text(self.issuer)
 
-    @cached_property
+    @lazy
     def common_name(self) -> str:
         """The last common name of the subject, else its organisation, else all of it."""
         parts = dict(name_parts(self.subject))
         return parts.get("CN") or parts.get("O") or self.subject_text
 
-    @cached_property
+    @lazy
     def signer_id(self) -> SignerId:
         """Who this certificate says its holder is."""
         return SignerId(
@@ -182,17 +191,17 @@ class Certificate:
             ),
         )
 
-    @cached_property
+    @lazy
     def as_authority(self) -> Authority:
         """What a verdict says of it when it stands above a signer's own."""
         return Authority(self.subject_text, self.key_sha256, self.sha256)
 
-    @cached_property
+    @lazy
     def self_issued(self) -> bool:
         """Whether subject and issuer are the same name (RFC 5280 clause 6.1)."""
         return name_key(self.subject) == name_key(self.issuer)
 
-    @cached_property
+    @lazy
     def signature_algorithm(self) -> algorithms.SignatureAlgorithm:
         """How it was signed; the identifiers inside and outside must agree (RFC 5280 clause 4.1.1.2)."""
         if self.signature_algorithm_raw != self.inner_algorithm_raw:
@@ -217,42 +226,36 @@ class Certificate:
         extension = self.extensions.get(oid)
         return der.parse(extension.value) if extension else None
 
-    @cached_property
+    @lazy
     def key_usage(self) -> frozenset[int] | None:
         """The named bits set (DIGITAL_SIGNATURE, ...), or None without the extension."""
-        node = self._node(KEY_USAGE)
-        return node.bits() if node else None
+        extension = self.extensions.get(KEY_USAGE)
+        return _bits(extension.value) if extension else None
 
-    @cached_property
+    @lazy
     def extended_key_usage(self) -> tuple[str, ...] | None:
         """The purposes as dotted identifiers, or None without the extension."""
-        node = self._node(EXTENDED_KEY_USAGE)
-        return tuple(child.oid() for child in node.expect(der.SEQUENCE).children()) if node else None
+        extension = self.extensions.get(EXTENDED_KEY_USAGE)
+        return _identifiers(extension.value) if extension else None
 
-    @cached_property
+    @lazy
     def basic_constraints(self) -> BasicConstraints | None:
         """CA or not, or None without the extension."""
-        node = self._node(BASIC_CONSTRAINTS)
-        if node is None:
-            return None
-        fields = node.fields()
-        flag = fields.optional(der.BOOLEAN)
-        length = fields.optional(der.INTEGER)
-        fields.done()
-        return BasicConstraints(flag.boolean() if flag else False, length.integer() if length else None)
+        extension = self.extensions.get(BASIC_CONSTRAINTS)
+        return _basic_constraints(extension.value) if extension else None
 
-    @cached_property
+    @lazy
     def subject_key_id(self) -> bytes | None:
         """The key identifier it gives itself."""
         node = self._node(SUBJECT_KEY_ID)
         return node.octets() if node else None
 
-    @cached_property
+    @lazy
     def short_key_id(self) -> bytes:
         """Its last four octets, by which IMA's signatures name a key; of the key itself where there is none."""
         return (self.subject_key_id or subject_key_identifier(self.spki))[-4:]
 
-    @cached_property
+    @lazy
     def authority_key_id(self) -> bytes | None:
         """The key identifier of its issuer."""
         node = self._node(AUTHORITY_KEY_ID)
@@ -261,7 +264,7 @@ class Certificate:
         identifier = node.fields().optional(der.context(0, constructed=False))
         return identifier.value if identifier else None
 
-    @cached_property
+    @lazy
     def crl_urls(self) -> tuple[str, ...]:
         """Every http(s) URL of the CRL distribution points."""
         node = self._node(CRL_DISTRIBUTION_POINTS)
@@ -309,20 +312,61 @@ def certificate(raw: bytes) -> Certificate:
     return Certificate(raw)
 
 
+def _validity(raw: bytes, where: der.Span) -> tuple[dt.datetime, dt.datetime]:
+    times = der.spans(raw, where[2], where[3])
+    if len(times) != 2:
+        raise der.DerError("a validity that is not two times")
+    before, after = (der.read_time(tag, raw[body:end]) for tag, _, body, end in times)
+    return before, after
+
+
+# What many certificates say in the same octets is decoded once.
+
+
+@remembered(256, limits.EXTENSION_KEPT_MAX)
+def _bits(value: bytes) -> frozenset[int]:
+    return der.parse(value).bits()
+
+
+@remembered(256, limits.EXTENSION_KEPT_MAX)
+def _identifiers(value: bytes) -> tuple[str, ...]:
+    return tuple(child.oid() for child in der.parse(value).expect(der.SEQUENCE).children())
+
+
+@remembered(256, limits.EXTENSION_KEPT_MAX)
+def _basic_constraints(value: bytes) -> BasicConstraints:
+    fields = der.parse(value).fields()
+    flag = fields.optional(der.BOOLEAN)
+    length = fields.optional(der.INTEGER)
+    fields.done()
+    return BasicConstraints(flag.boolean() if flag else False, length.integer() if length else None)
+
+
 def extensions(block: der.Node) -> dict[str, Extension]:
     """Extensions by identifier, in order (RFC 5280 clause 4.2: no two alike). Raises DerError."""
     found: dict[str, Extension] = {}
-    for node in block.expect(der.SEQUENCE).children():
-        fields = node.fields()
-        oid = fields.take().oid()
-        critical = fields.optional(der.BOOLEAN)
-        value = fields.take().octets()
-        fields.done()
+    buffer = block.expect(der.SEQUENCE).buffer
+    for tag, start, body, end in der.spans(buffer, block.body, block.end):
+        inside = buffer[body:end]
+        usual = _USUAL_EXTENSION.match(inside)
+        if usual is not None and tag == der.SEQUENCE and usual.end() + usual[3][0] == len(inside):
+            oid, extension = der.dotted(usual[1]), Extension(usual[2] is not None, inside[usual.end() :])
+        else:
+            oid, extension = _extension(der.Node(buffer, start, end))
         if oid in found:
             raise der.DerError(f"extension {oid} stands twice")
-        # A written-out FALSE is not DER, yet real certificates have it; it says the same.
-        found[oid] = Extension(critical.boolean() if critical else False, value)
+        found[oid] = extension
     return found
+
+
+def _extension(node: der.Node) -> tuple[str, Extension]:
+    fields = node.fields()
+    oid = fields.take().oid()
+    critical = fields.optional(der.BOOLEAN)
+    value = fields.take().octets()
+    fields.done()
+    # A written-out FALSE is not DER, yet real certificates have it; it says the same.
+    return oid, Extension(critical.boolean() if critical else False, value)
 
 
 def _urls(names: list[der.Node]) -> list[str]:
@@ -331,20 +375,34 @@ def _urls(names: list[der.Node]) -> list[str]:
 
 
 class _Attribute(NamedTuple):
-    """An attribute of a Name: its type, its text if it is a string, and its value."""
+    """An attribute of a Name: its type, its text if it is a string, and the DER of its value."""
 
     oid: str
     text: str | None
-    value: der.Node
+    raw: bytes
 
 
 @remembered(1024, limits.NAME_KEPT_MAX)
 def _relative_names(raw: bytes) -> list[list[_Attribute]]:
     """A Name as a list of sets of attributes. Raises DerError."""
+    outer = der.parse(raw).expect(der.SEQUENCE)
     return [
-        [_attribute(pair) for pair in relative.expect(der.SET).children()]
-        for relative in der.parse(raw).expect(der.SEQUENCE).children()
+        _usual_attribute(tag, raw[body:end])
+        or [_attribute(pair) for pair in der.Node(raw, start, end).expect(der.SET).children()]
+        for tag, start, body, end in der.spans(raw, outer.body, outer.end)
     ]
+
+
+def _usual_attribute(tag: int, inside: bytes) -> list[_Attribute]:
+    """The one attribute of a set, if it is as most are; else nothing."""
+    usual = _USUAL_ATTRIBUTE.match(inside)
+    size = len(inside)
+    if usual is None or tag != der.SET or 2 + usual[1][0] != size or usual.end() + usual[3][0] != size:
+        return []
+    value = inside[usual.end() :]
+    if not value.isascii():
+        return []
+    return [_Attribute(der.dotted(usual[2]), value.decode("ascii"), inside[usual.end() - 2 :])]
 
 
 def _attribute(pair: der.Node) -> _Attribute:
@@ -352,18 +410,18 @@ def _attribute(pair: der.Node) -> _Attribute:
     oid = fields.take().oid()
     value = fields.take()
     try:
-        return _Attribute(oid, value.text(), value)
+        return _Attribute(oid, value.text(), value.raw)
     except der.DerError:
-        return _Attribute(oid, None, value)
+        return _Attribute(oid, None, value.raw)
 
 
 @remembered(1024, limits.NAME_KEPT_MAX)
 def name_parts(raw: bytes) -> tuple[tuple[str, str], ...]:
     """The attributes of a Name in order: (short type or dotted identifier, text). Raises DerError."""
     return tuple(
-        (_ATTRIBUTES.get(oid, oid), "#" + value.raw.hex() if text is None else text)
+        (_ATTRIBUTES.get(each.oid, each.oid), "#" + each.raw.hex() if each.text is None else each.text)
         for relative in _relative_names(raw)
-        for oid, text, value in relative
+        for each in relative
     )
 
 
@@ -397,18 +455,20 @@ def name_key(raw: bytes) -> tuple[tuple[tuple[str, str], ...], ...]:
     A value that cannot be compared as a string (`is_opaque`) stands for its own DER.
     """
     return tuple(
-        tuple(sorted((oid, _compared(text, value)) for oid, text, value in relative))
+        tuple(sorted((each.oid, _compared(each)) for each in relative))
+        if len(relative) != 1
+        else ((relative[0].oid, _compared(relative[0])),)
         for relative in _relative_names(raw)
     )
 
 
-def _compared(text: str | None, value: der.Node) -> str:
-    if text is not None:
+def _compared(attribute: _Attribute) -> str:
+    if attribute.text is not None:
         try:
-            return stringprep.prepare(text)
+            return stringprep.prepare(attribute.text)
         except stringprep.ProhibitedError:
             pass
-    return _OPAQUE + value.raw.hex()
+    return _OPAQUE + attribute.raw.hex()
 
 
 def is_opaque(text: str) -> bool:

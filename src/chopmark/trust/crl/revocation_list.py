@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from chopmark.core import clock, digest, limits
 from chopmark.core.artifact import read_small
 from chopmark.core.errors import InputError, MalformedError
+from chopmark.core.lazy import lazy
 from chopmark.envelopes import algorithms, der, x509
 from chopmark.trust.crl import lookup
 
@@ -115,7 +116,7 @@ class Crl:
         self._signed_by: bytes | None = None
         self._signer: x509.Certificate | None = None
 
-    @cached_property
+    @lazy
     def scope(self) -> Scope | None:
         """Which certificates it is about, if it says so. Raises DerError."""
         extension = self.extensions.get(x509.ISSUING_DISTRIBUTION_POINT)
@@ -136,12 +137,12 @@ class Crl:
         """Whether it only says what changed since another list."""
         return x509.DELTA_CRL_INDICATOR in self.extensions
 
-    @cached_property
+    @lazy
     def number(self) -> int | None:
         """Its number, if it has one. Raises DerError."""
         return self._integer(x509.CRL_NUMBER)
 
-    @cached_property
+    @lazy
     def base_number(self) -> int | None:
         """For a delta the number of the oldest list that it can be added to. Raises DerError."""
         return self._integer(x509.DELTA_CRL_INDICATOR)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from chopmark.core import limits, places
 from chopmark.core.errors import MalformedError, UnavailableError
+from chopmark.core.lazy import lazy
 from chopmark.envelopes import pem
 from chopmark.trust.cache import FetchCache
 
@@ -24,8 +25,13 @@ class IssuerSource:
 
     def __init__(self, fetcher: Fetcher | None, cache: str | None = None) -> None:
         """`cache` is a folder, the user's own by default; without `fetcher` there is only what it holds."""
-        folder = cache if cache is not None else os.path.join(places.cache(), "issuers")
-        self._cache = FetchCache(folder, fetcher, limits.ISSUER_MAX)
+        self._folder = cache
+        self._fetcher = fetcher
+
+    @lazy
+    def _cache(self) -> FetchCache:
+        folder = self._folder if self._folder is not None else os.path.join(places.cache(), "issuers")
+        return FetchCache(folder, self._fetcher, limits.ISSUER_MAX)
 
     def fetch(self, urls: Sequence[str]) -> tuple[list[bytes], str]:
         """The DER certificates at the first address that answers, and what went wrong when none does."""

@@ -180,8 +180,11 @@ class _Search:
 
     def _sorted(self, top: x509.Certificate, found: Iterable[x509.Certificate]) -> list[x509.Certificate]:
         """The promising ones first: by key identifier, then those that may issue at this time, then the newest."""
+        several = list(found)
+        if not several[1:]:  # mostly; then nothing need be known about it yet
+            return several
         return sorted(
-            found,
+            several,
             key=lambda each: (
                 top.authority_key_id is None or each.subject_key_id != top.authority_key_id,
                 not rules.usable_issuer(each, self._moment),

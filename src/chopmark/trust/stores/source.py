@@ -54,6 +54,7 @@ class FileSource:
                 if seen.setdefault(entry.raw, entry).remarks != entry.remarks:
                     raise UsageError(f"store {name}: {path}: the same certificate stands elsewhere with other remarks")
         self._entries = list(seen.values())
+        self._known: dict[bytes, Anchor | None] = {}
         if not tolerant:
             for entry in self._entries:
                 self._anchor(entry)
@@ -97,6 +98,11 @@ class FileSource:
                     yield anchor
 
     def _anchor(self, entry: Entry) -> Anchor | None:
+        if entry.raw not in self._known:
+            self._known[entry.raw] = self._read_anchor(entry)
+        return self._known[entry.raw]
+
+    def _read_anchor(self, entry: Entry) -> Anchor | None:
         try:
             certificate = x509.certificate(entry.raw)
             if not (certificate.self_issued or entry.remarks.get("trust") == "anchor"):
