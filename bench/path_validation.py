@@ -25,7 +25,6 @@ from cryptography.x509 import verification
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from bench.measure import Row, row, side_by_side
-from chopmark.core import places
 from chopmark.envelopes import x509
 from chopmark.trust import context
 from chopmark.trust.belief import Carried, believe

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 else:
 
     class lazy:  # noqa: N801 - used like functools.cached_property, and the same to type checkers
-        """functools.cached_property without the lock that it has before Python 3.12, which costs more than most answers.
+        """functools.cached_property without the lock that it has before Python 3.12, and that costs more than answers.
 
         Two threads may both compute a value; what is computed must therefore be the same each time.
         """

@@ -221,6 +221,10 @@ def public_key(spki: bytes) -> Any:  # noqa: ANN401 - one of cryptography's key 
     for usual, size, curve in _USUAL:
         if len(spki) == size and spki.startswith(usual):
             return _point(curve, spki[len(usual) :])
+    return _other_key(spki)
+
+
+def _other_key(spki: bytes) -> Any:  # noqa: ANN401 - likewise
     outer = der.parse(spki).fields()
     identifier = outer.take().fields()
     bits = outer.take().bit_string()
