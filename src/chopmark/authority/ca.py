@@ -18,14 +18,8 @@ from chopmark.authority.log.keeping import Keeper, Remembered
 from chopmark.authority.register import configuration
 from chopmark.authority.register.database import Database
 from chopmark.authority.register.lineage import Lineage
-from chopmark.authority.register.register import (
-    AUTHORITY_PROFILE,
-    RETENTION_MONTHS,
-    Issuer,
-    Record,
-    Register,
-    serial_text,
-)
+from chopmark.authority.register.records import AUTHORITY_PROFILE, RETENTION_MONTHS, Issuer, Record, serial_text
+from chopmark.authority.register.register import Register
 from chopmark.authority.register.search import Finder
 from chopmark.authority.register.status import Statuses
 from chopmark.core import clock as clocks

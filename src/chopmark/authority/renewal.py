@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.authority.ca import Order
 from chopmark.authority.crl import encoding
-from chopmark.authority.register.register import AUTHORITY_PROFILE
+from chopmark.authority.register.records import AUTHORITY_PROFILE
 from chopmark.core.errors import RefusedError
 from chopmark.envelopes import names, x509
 
 if TYPE_CHECKING:
     from chopmark.authority.ca import Authority, Issued
-    from chopmark.authority.register.register import Record
+    from chopmark.authority.register.records import Record
 
 _BROKEN = (encoding.REASONS["keyCompromise"], encoding.REASONS["cACompromise"])
 

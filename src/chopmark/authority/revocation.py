@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chopmark.authority.crl import encoding
-from chopmark.authority.register.register import AUTHORITY_PROFILE, Record, Revocation
+from chopmark.authority.register.records import AUTHORITY_PROFILE, Record, Revocation
 from chopmark.core import clock
 from chopmark.core.errors import RefusedError
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from chopmark.authority.ca import Authority
-    from chopmark.authority.register.register import Record
+    from chopmark.authority.register.records import Record
     from chopmark.authority.register.search import Query
     from chopmark.cli.ca_part import Actions
 

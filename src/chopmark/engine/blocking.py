@@ -9,8 +9,7 @@ from chopmark.core.digest import hash_ranges
 from chopmark.core.errors import MalformedError
 from chopmark.core.seal import Range, Recipe
 from chopmark.envelopes import x509
-from chopmark.trust import reasons
-from chopmark.trust.blocklists import app_control, blocklist
+from chopmark.trust.blocklists import app_control, blocklist, reasons
 
 if TYPE_CHECKING:
     import datetime as dt

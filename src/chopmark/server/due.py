@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from chopmark.authority.ca import Authority
 from chopmark.authority.crl.publisher import DELTA, Wanted
 from chopmark.authority.ocsp.responder import Responder
-from chopmark.authority.register.register import serial_text
+from chopmark.authority.register.records import serial_text
 from chopmark.authority.tsa import tsa
 from chopmark.core import limits
 from chopmark.core.artifact import read_small

@@ -11,6 +11,7 @@ from chopmark.envelopes import x509
 from chopmark.trust import reasons, stamps
 from chopmark.trust.belief import Carried, believe
 from chopmark.trust.moment import Moment
+from chopmark.trust.paths import reasons as path_reasons
 from chopmark.trust.stores import keyring
 
 if TYPE_CHECKING:
@@ -58,10 +59,10 @@ def judge(proof: Proof, purpose: str, context: Context) -> Judgement:
     try:
         leaf = x509.certificate(proof.certificates[0])
     except (IndexError, MalformedError):
-        findings.append(reasons.PATH_NO_CERTIFICATE.found())
+        findings.append(path_reasons.PATH_NO_CERTIFICATE.found())
         return Judgement(tuple(findings), signed_at)
     if proof.signer is None or proof.signer.fingerprint != leaf.key_sha256:
-        findings.append(reasons.PATH_KEY_MISMATCH.found())
+        findings.append(path_reasons.PATH_KEY_MISMATCH.found())
         return Judgement(tuple(findings), signed_at)
     belief = believe(leaf, Carried(proof.certificates[1:], proof.crls, proof.answers), purpose, moment, context)
     findings += belief.findings
@@ -105,5 +106,5 @@ def _validity(leaf: x509.Certificate, signed_at: dt.datetime | None, context: Co
     except MalformedError:
         return found  # the path says so
     if x509.EKU_LIFETIME_SIGNING in purposes and context.at > leaf.last_moment:
-        found.append(reasons.PATH_LIFETIME.found(f"valid until {clock.show(leaf.not_after)}"))
+        found.append(path_reasons.PATH_LIFETIME.found(f"valid until {clock.show(leaf.not_after)}"))
     return found

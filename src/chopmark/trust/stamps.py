@@ -17,6 +17,7 @@ from chopmark.envelopes import x509
 from chopmark.trust import reasons
 from chopmark.trust.belief import Belief, Carried, believe
 from chopmark.trust.moment import INACCURACY_MAX, Moment
+from chopmark.trust.paths import reasons as path_reasons
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from chopmark.trust.context import Context
 
 _REVOKED = frozenset({reasons.REVOCATION_REVOKED.code, reasons.REVOCATION_HELD.code})
-_ONLY_WEAK = frozenset({DIGEST_WEAK.code, reasons.PATH_WEAK_DIGEST.code})
+_ONLY_WEAK = frozenset({DIGEST_WEAK.code, path_reasons.PATH_WEAK_DIGEST.code})
 _TRUSTED, _WEAK, _REFUSED = "trusted", "weak", "refused"
 
 

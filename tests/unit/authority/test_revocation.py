@@ -9,7 +9,7 @@ import pytest
 
 from chopmark.authority import revocation
 from chopmark.authority.crl import encoding
-from chopmark.authority.register.register import Record, Revocation
+from chopmark.authority.register.records import Record, Revocation
 from chopmark.core.errors import RefusedError, UsageError
 from tests.unit.authority.conftest import NOW, Clock, order
 

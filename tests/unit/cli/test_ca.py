@@ -14,7 +14,7 @@ from cryptography import x509 as other
 from chopmark.authority.crl import encoding
 from chopmark.authority.hierarchy import changing
 from chopmark.authority.issuing import profiles
-from chopmark.authority.register import register
+from chopmark.authority.register import records
 from chopmark.cli import ca as verb
 from chopmark.cli import ca_hierarchy, ca_show, main
 from chopmark.core import clock
@@ -56,7 +56,7 @@ def issue(*arguments: str, out: str = "signer.crt") -> str:
 
 def test_what_is_offered_is_what_there_is() -> None:
     assert tuple(encoding.REASONS) == verb.REASONS
-    assert register.STATUSES == ca_show.STATUSES
+    assert records.STATUSES == ca_show.STATUSES
     assert set(changing.KINDS) < set(generate.KINDS)
     assert ca_hierarchy.KINDS == changing.KINDS
     assert tuple(profiles.AUTHORITIES) == ca_hierarchy.ROLES

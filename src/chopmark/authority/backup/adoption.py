@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from chopmark.authority.register.register import Revocation, serial_text
+from chopmark.authority.register.records import Revocation, serial_text
 from chopmark.authority.register.search import Query
 from chopmark.core.errors import MalformedError, RefusedError, UsageError
 from chopmark.envelopes import x509
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from chopmark.authority.ca import Authority
-    from chopmark.authority.register.register import Issuer, Record
+    from chopmark.authority.register.records import Issuer, Record
 
 PROFILE = "adopted"
 """The profile of certificates whose own one nobody knows any more; the strictest rules hold for them."""

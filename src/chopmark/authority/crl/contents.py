@@ -9,7 +9,7 @@ from sqlalchemy import DateTime, exists, select, type_coerce
 
 from chopmark.authority.crl import encoding
 from chopmark.authority.issuing import profiles
-from chopmark.authority.register.register import RETENTION_MONTHS
+from chopmark.authority.register.records import RETENTION_MONTHS
 from chopmark.authority.register.schema import certificates
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement
     from sqlalchemy.engine import Connection
 
-    from chopmark.authority.register.register import Issuer
+    from chopmark.authority.register.records import Issuer
 
 _ROWS = 5_000
 """Rows fetched at a time."""

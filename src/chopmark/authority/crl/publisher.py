@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from chopmark.authority.crl import contents, encoding, placing
 from chopmark.authority.crl.placing import Publication
 from chopmark.authority.issuing import profiles
-from chopmark.authority.register.register import PublishedCrl
+from chopmark.authority.register.records import PublishedCrl
 from chopmark.core import clock as clocks
 from chopmark.core import limits
 from chopmark.core.artifact import read_small
@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from chopmark.authority.crl.contents import Part
     from chopmark.authority.crl.placing import Draft
     from chopmark.authority.register.database import Database
-    from chopmark.authority.register.register import Issuer, Register
+    from chopmark.authority.register.records import Issuer
+    from chopmark.authority.register.register import Register
     from chopmark.core.contracts import Signer
     from chopmark.core.finding import Finding
 

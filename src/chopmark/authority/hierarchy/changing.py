@@ -14,7 +14,7 @@ from chopmark.authority.hierarchy import members
 from chopmark.authority.issuing import certificates, profiles
 from chopmark.authority.issuing.certificates import Crossing
 from chopmark.authority.register.lineage import Cross
-from chopmark.authority.register.register import AUTHORITY_PROFILE, Issuer
+from chopmark.authority.register.records import AUTHORITY_PROFILE, Issuer
 from chopmark.core import patch
 from chopmark.core.errors import RefusedError, UsageError
 from chopmark.engine import keyring

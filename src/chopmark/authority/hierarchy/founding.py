@@ -19,7 +19,8 @@ from chopmark.authority.issuing import profiles
 from chopmark.authority.log import keeping
 from chopmark.authority.register.configuration import Configuration
 from chopmark.authority.register.database import Database, DatabaseError, postgresql_url
-from chopmark.authority.register.register import AUTHORITY_PROFILE, Issuer, Record, Register, serial_text
+from chopmark.authority.register.records import AUTHORITY_PROFILE, Issuer, Record, serial_text
+from chopmark.authority.register.register import Register
 from chopmark.core import clock as clocks
 from chopmark.core import limits, patch
 from chopmark.core.errors import UsageError

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import datetime as dt
 
     from chopmark.authority.issuing.profiles import AuthorityProfile
-    from chopmark.authority.register.register import Issuer
+    from chopmark.authority.register.records import Issuer
     from chopmark.core.contracts import Signer
 
 

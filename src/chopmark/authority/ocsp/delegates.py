@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from chopmark import keys
 from chopmark.authority.issuing import certificates, profiles
 from chopmark.authority.lint import linter
-from chopmark.authority.register.register import serial_text
+from chopmark.authority.register.records import serial_text
 from chopmark.core import clock as clocks
 from chopmark.core.errors import ChopmarkError, InputError, MalformedError, UsageError
 from chopmark.envelopes import algorithms, names, ocsp, pem, x509
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from chopmark.authority.ca import Authority
-    from chopmark.authority.register.register import Issuer
+    from chopmark.authority.register.records import Issuer
     from chopmark.core.contracts import Signer
 
 FOLDER = "ocsp"

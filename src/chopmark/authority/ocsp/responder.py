@@ -16,7 +16,7 @@ from chopmark.authority.ocsp import http
 from chopmark.authority.ocsp.cache import Cache
 from chopmark.authority.ocsp.delegates import FOLDER, Delegates
 from chopmark.authority.ocsp.store import AnswerStore, Kept, StoreError
-from chopmark.authority.register.register import Issuer, serial_text
+from chopmark.authority.register.records import Issuer, serial_text
 from chopmark.core import limits
 from chopmark.core.errors import ChopmarkError, MalformedError, UsageError
 from chopmark.envelopes import der, ocsp

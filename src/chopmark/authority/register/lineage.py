@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from sqlalchemy import func, insert, select, update
 
 from chopmark.authority.log.journal import record
-from chopmark.authority.register.register import Issuer, serial_text
+from chopmark.authority.register.records import Issuer, serial_text
 from chopmark.authority.register.schema import certificates, crosses, issuers
 from chopmark.core.errors import RefusedError
 from chopmark.envelopes import x509

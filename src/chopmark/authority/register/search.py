@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, func, select
 
-from chopmark.authority.register.register import record_of, records, status_clause
+from chopmark.authority.register.records import record_of, records, status_clause
 from chopmark.authority.register.schema import certificates, issuers
 from chopmark.core import limits
 from chopmark.core.errors import UsageError
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from sqlalchemy import ColumnElement, Select
 
     from chopmark.authority.register.database import Database
-    from chopmark.authority.register.register import Record
+    from chopmark.authority.register.records import Record
 
 _PREFIX = re.compile(r"[0-9a-f]{1,40}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")

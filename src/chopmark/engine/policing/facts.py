@@ -28,6 +28,7 @@ from chopmark.policy.facts import (
     SealFacts,
 )
 from chopmark.trust import reasons
+from chopmark.trust.blocklists import reasons as blocklist_reasons
 from chopmark.trust.log import reasons as log_reasons
 
 if TYPE_CHECKING:
@@ -40,7 +41,13 @@ if TYPE_CHECKING:
     from chopmark.policy.state import State
 
 _BLOCKING = frozenset(
-    each.code for each in (reasons.BLOCKED_CERTIFICATE, reasons.BLOCKED_KEY, reasons.BLOCKED_FILE, reasons.BLOCKED_RULE)
+    each.code
+    for each in (
+        blocklist_reasons.BLOCKED_CERTIFICATE,
+        blocklist_reasons.BLOCKED_KEY,
+        blocklist_reasons.BLOCKED_FILE,
+        blocklist_reasons.BLOCKED_RULE,
+    )
 )
 _ASKED = frozenset(each.code for each in (reasons.REVOCATION_GOOD, reasons.REVOCATION_LATER))
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from chopmark.core import clock, limits, places
 from chopmark.core.artifact import read_small
 from chopmark.core.errors import InputError, MalformedError, UsageError
-from chopmark.trust import reasons
+from chopmark.trust.blocklists import reasons
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence

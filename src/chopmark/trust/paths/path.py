@@ -15,8 +15,7 @@ from chopmark.core import clock, limits
 from chopmark.core.errors import MalformedError
 from chopmark.core.finding import Finding, Outcome
 from chopmark.envelopes import algorithms, dsa, x509
-from chopmark.trust import reasons
-from chopmark.trust.paths import rules
+from chopmark.trust.paths import reasons, rules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence

@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING
 
 from chopmark.core import limits
 from chopmark.envelopes import der, x509
-from chopmark.trust import reasons
-from chopmark.trust.paths import names
+from chopmark.trust.paths import names, reasons
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

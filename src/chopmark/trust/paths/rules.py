@@ -9,9 +9,9 @@ from cryptography.hazmat.primitives.asymmetric import dsa, rsa
 from chopmark.core import clock, digest, limits
 from chopmark.core.errors import MalformedError
 from chopmark.envelopes import algorithms, der, x509
-from chopmark.trust import reasons
-from chopmark.trust.paths import names, profile
+from chopmark.trust.paths import names, profile, reasons
 from chopmark.trust.stores import anchors
+from chopmark.trust.stores import reasons as store_reasons
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -304,7 +304,7 @@ def _names(path: Sequence[x509.Certificate], anchor: Anchor) -> list[Finding]:
     for level in range(len(path), 0, -1):
         position = min(level, len(path) - 1)
         above = path[position]
-        reason = reasons.STORE_NAME if level == len(path) else reasons.PATH_NAME
+        reason = store_reasons.STORE_NAME if level == len(path) else reasons.PATH_NAME
         try:
             constraints = anchor.constraints.name_limits if level == len(path) else names.subtrees(above)
             if constraints is None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from chopmark.core import clock
 from chopmark.core.errors import UsageError
 from chopmark.envelopes import x509
-from chopmark.trust import reasons
+from chopmark.trust.stores import reasons
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core import clock, discovery, limits
 from chopmark.core.errors import MalformedError, UsageError
-from chopmark.trust import reasons
+from chopmark.trust.stores import reasons
 
 if TYPE_CHECKING:
     import datetime as dt

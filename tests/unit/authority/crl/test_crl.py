@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
-    from chopmark.authority.register.register import Issuer
+    from chopmark.authority.register.records import Issuer
 
 DAY = dt.timedelta(days=1)
 

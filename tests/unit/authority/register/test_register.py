@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from sqlalchemy import update
 
-from chopmark.authority.register import register, schema
+from chopmark.authority.register import records, schema
 from chopmark.core.errors import UsageError
 from tests.unit.authority.conftest import NOW, SUBJECT, Clock, order, spki
 
@@ -72,14 +72,14 @@ def test_search(authority: Authority, clock: Clock) -> None:
     def found(**wanted: str) -> list[str]:
         return [record.serial for record in authority.register.search(NOW, **wanted)]
 
-    by_status = {status: found(status=status, issuer="code-signing") for status in register.STATUSES}
+    by_status = {status: found(status=status, issuer="code-signing") for status in records.STATUSES}
     assert by_status == {
         "valid": [valid],
         "revoked": [revoked],
         "suspended": [suspended],
         "expired": [expired],
         "future": [future],
-        "unfinished": [register.serial_text(7 << 120)],
+        "unfinished": [records.serial_text(7 << 120)],
     }
     for status, serials in by_status.items():
         assert {authority.register.find(serial).status(NOW) for serial in serials} == {status}
@@ -103,7 +103,7 @@ def test_a_certificate_once_entered_is_not_replaced(authority: Authority) -> Non
 
 
 def test_serials_are_texts_of_whole_octets() -> None:
-    assert [register.serial_text(number) for number in (1, 0x10, 0x123, 1 << 127)] == [
+    assert [records.serial_text(number) for number in (1, 0x10, 0x123, 1 << 127)] == [
         "01",
         "10",
         "0123",

@@ -23,7 +23,7 @@ from chopmark.policy import reasons, state
 from chopmark.policy.deciding import Mode
 from chopmark.policy.source import PolicyError
 from chopmark.trust import context as contexts
-from chopmark.trust import reasons as trust_reasons
+from chopmark.trust.blocklists import reasons as blocklist_reasons
 from chopmark.trust.crl import origins
 from chopmark.trust.log import reasons as log_reasons
 from chopmark.trust.stores import store
@@ -128,11 +128,11 @@ def test_blocklists_count_wherever_they_spoke(desk: Desk) -> None:
     path = desk.sample("pe")
     with Artifact.open(path) as artifact:
         for found in (
-            verdict(trust_reasons.BLOCKED_FILE.found("drivers: x")),
-            verdict(seal=(trust_reasons.BLOCKED_CERTIFICATE.found("drivers: x"),)),
+            verdict(blocklist_reasons.BLOCKED_FILE.found("drivers: x")),
+            verdict(seal=(blocklist_reasons.BLOCKED_CERTIFICATE.found("drivers: x"),)),
         ):
             assert facts.of_file(artifact, found).blocked == "drivers: x"
-        assert facts.of_file(artifact, verdict(trust_reasons.BLOCKLIST_CLEAR.found())).blocked == ""
+        assert facts.of_file(artifact, verdict(blocklist_reasons.BLOCKLIST_CLEAR.found())).blocked == ""
 
 
 @pytest.mark.parametrize(
