@@ -11,7 +11,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from chopmark.cli import output, policy_explain, policy_try
+from chopmark.cli import output, policy_explain, policy_export, policy_try
 from chopmark.core import clock
 from chopmark.core.errors import UsageError
 
@@ -43,6 +43,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     show.set_defaults(do=_show)
     policy_explain.add_to(actions)
     policy_try.add_to(actions)
+    policy_export.add_to(actions)
     reset = actions.add_parser("reset", help="forget which versions of policies and products were in use here")
     reset.add_argument("--yes", action="store_true", help="older ones will count again")
     reset.set_defaults(do=_reset)

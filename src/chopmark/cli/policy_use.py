@@ -29,6 +29,13 @@ def add_signers(parser: ArgumentParser) -> None:
     )
 
 
+def add_kinds(parser: ArgumentParser) -> None:
+    """Kinds of use, as many as are wanted."""
+    parser.add_argument(
+        "--use", action="append", choices=KINDS, metavar="KIND", default=[], help=f"{', '.join(KINDS)}; repeatable"
+    )
+
+
 def add_use(parser: ArgumentParser, *, whole: bool = True) -> None:
     """How a file is used, and by whom."""
     parser.add_argument("--use", choices=KINDS, metavar="KIND", default="", help=f"{', '.join(KINDS)}")

@@ -386,6 +386,12 @@ EVENT_LINE_MAX = 256 * KIB
 """One event of a guard, as a line of JSON."""
 POLICY_GLOB_MAX = 16
 """Stars in one pattern."""
+EXPORT_MANIFEST_MAX = 64 * MIB
+"""The manifest of a policy exported to another system; one finding and one file each take some hundred bytes."""
+EXPORT_FILES_MAX = 100_000
+"""Files at hand that are judged for an export."""
+EXPORT_SIGNERS_MAX = 1000
+"""Certificates of signers at hand."""
 
 # Services
 SERVICE_FILE_MAX = MIB

@@ -1,0 +1,245 @@
+"""`chopmark policy export` and `capabilities`: the policy in other systems' languages, and what these can say."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+from chopmark.cli import output, policy_use, sign, verify
+from chopmark.core import clock, limits
+from chopmark.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Mapping
+
+    from chopmark.core.finding import Finding
+    from chopmark.engine.policing.loading import Policy
+    from chopmark.harden.contract import Capability, Enforcer, Exporter, Request, Signing
+    from chopmark.harden.material import Material
+
+_COLUMN = 7
+_LEGEND = (
+    "= as it is; < allows less; > would allow more, so it is not said; - not at all",
+    "First in rules that allow, then in rules that deny. --to NAME has the reasons.",
+)
+_LETTERS = {"exact": "=", "narrower": "<", "wider": ">", "not at all": "-"}
+
+
+def add_to(actions: Any) -> None:  # noqa: ANN401 - argparse keeps this class to itself
+    """Declare the commands."""
+    export = actions.add_parser(
+        "export",
+        help="write it in another system's language, where it never allows more",
+        description="What differs is told rule by rule. An export that would allow what the policy denies is refused.",
+    )
+    export.add_argument("policy", metavar="POLICY", help="the policy")
+    export.add_argument("--to", metavar="NAME", required=True, help="the system (chopmark policy capabilities)")
+    export.add_argument("--out", metavar="DIR", default="", help="the folder (default: NAME)")
+    export.add_argument("--force", action="store_true", help="replace an earlier export in it")
+    export.add_argument(
+        "--signer", action="append", default=[], metavar="F", help="certificates of signers; repeatable"
+    )
+    policy_use.add_kinds(export)
+    export.add_argument(
+        "--option", action="append", default=[], metavar="NAME[=VALUE]", help="what the system offers; repeatable"
+    )
+    export.add_argument(
+        "--leave-out", action="append", default=[], metavar="RULE", help="accept that a rule does not hold; repeatable"
+    )
+    export.add_argument("--until", metavar="TIME", help="it will have been made anew by then, before rules end")
+    export.add_argument("-v", "--verbose", action="store_true", help="tell of every rule and signer")
+    export.add_argument("--json", action="store_true", help="one JSON object per finding, a line each")
+    policy_use.add_signers(export)
+    verify.add_trust_arguments(export)
+    export.add_argument("--catalogs", action="append", metavar="F|DIR", help="catalogs that count; may be repeated")
+    sign.add_key_arguments(export)
+    export.set_defaults(do=_export)
+    capabilities = actions.add_parser("capabilities", help="what of a policy each system can express")
+    capabilities.add_argument("--to", metavar="NAME", default="", help="one system, with the reasons")
+    capabilities.add_argument("--json", action="store_true", help="one JSON object per system, a line each")
+    capabilities.set_defaults(do=_capabilities)
+
+
+def _backends() -> dict[str, Enforcer]:
+    """By the name that commands use."""
+    from chopmark.core import discovery
+
+    found: dict[str, Enforcer] = {each.name: each for each in discovery.exported("chopmark.harden", "BACKEND").values()}
+    return dict(sorted(found.items()))
+
+
+def _backend(name: str) -> Enforcer:
+    known = _backends()
+    if name not in known:
+        raise UsageError(f"no system is called {name!r} (known: {', '.join(known)})")
+    return known[name]
+
+
+def _exporter(args: Namespace) -> Exporter:
+    from chopmark.harden.contract import Exporter
+
+    backend = _backend(args.to)
+    if not isinstance(backend, Exporter):
+        raise UsageError(f"{backend.title} takes the policy as it is")
+    return backend
+
+
+def _export(args: Namespace) -> int:
+    from chopmark.harden import folder
+    from chopmark.harden.contract import WiderError
+
+    backend = _exporter(args)
+    policy = policy_use.load(args.policy, args)
+    with ExitStack() as connections:
+        request = _request(args, backend, policy, connections)
+    try:
+        export = backend.export(request)
+    except WiderError as error:
+        _tell(error.findings, args)
+        raise
+    written = folder.write(args.out or backend.name, backend, request, export, replace=args.force)
+    _tell(export.findings, args)
+    if not args.json:
+        for path in written:
+            print(f"written    {output.clean(path)}")
+        print(output.filled(_summary(export.findings)))
+    return 0
+
+
+def _request(args: Namespace, backend: Exporter, policy: Policy, connections: ExitStack) -> Request:
+    from chopmark.harden.contract import Request
+
+    policy_use.adopt(args, policy)
+    uses = frozenset(args.use)
+    if uses and uses.isdisjoint(backend.governs):
+        raise UsageError(f"{backend.title} decides about {', '.join(sorted(backend.governs))}")
+    return Request(
+        policy=policy,
+        material=_material(args, connections),
+        at=clock.parse(args.at) if args.at else clock.now(),
+        uses=uses,
+        left_out=_left_out(args.leave_out, policy),
+        until=clock.parse(args.until) if args.until else None,
+        options=_options(args.option, backend),
+        signing=_signing(args),
+    )
+
+
+def _left_out(names: list[str], policy: Policy) -> frozenset[str]:
+    known = {str(rule.place) for rule in policy.rules} | {rule.label for rule in policy.rules if rule.label}
+    for name in names:
+        if name not in known:
+            raise UsageError(f"--leave-out: no rule stands at or is called {name!r}")
+    return frozenset(names)
+
+
+def _options(given: list[str], backend: Exporter) -> dict[str, str]:
+    found = {name: value for name, _, value in (each.partition("=") for each in given)}
+    for name in found:
+        if name not in backend.options:
+            known = "; ".join(f"{name}: {what}" for name, what in backend.options.items())
+            raise UsageError(f"{backend.title} has no option {name!r} ({known or 'it has none'})")
+    return found
+
+
+def _material(args: Namespace, connections: ExitStack) -> Material:
+    from chopmark.core.artifact import read_small
+    from chopmark.core.errors import MalformedError
+    from chopmark.envelopes import pem
+    from chopmark.harden import material
+
+    if not args.signer:
+        return material.Material()
+    if not args.store:
+        raise UsageError("which signers count is said by a trust store: the policy names none, so give --store")
+    raw: list[bytes] = []
+    for file in args.signer:
+        try:
+            raw += pem.certificates(read_small(file, limits.STORE_FILE_MAX))
+        except MalformedError as error:
+            raise UsageError(f"{file}: {error}") from None
+    if len(raw) > limits.EXPORT_SIGNERS_MAX:
+        raise UsageError(f"{len(raw)} certificates of signers; at most {limits.EXPORT_SIGNERS_MAX} are used")
+    context = verify.context_for(args, connections)
+    verify.add_catalogs(args, context)
+    return material.Material(material.identities(raw, context))
+
+
+def _signing(args: Namespace) -> Signing | None:
+    if not args.key:
+        return None
+    from chopmark import keys
+    from chopmark.engine import keyring
+    from chopmark.harden import signing
+
+    signer = keyring.open_key(args.key, keys.secret(args.passphrase))
+    certificates = sign.certificates_of(args) or signer.certificates
+    if not certificates:
+        raise UsageError("no certificate: give --cert, or a key that brings its own (PKCS #12)")
+    return signing.by(signer, certificates)
+
+
+def _tell(findings: tuple[Finding, ...], args: Namespace) -> None:
+    import json
+
+    from chopmark.harden import folder
+
+    for finding in findings:
+        if args.json:
+            print(json.dumps(folder.as_dict(finding)))
+        elif args.verbose or finding.outcome != "ok":
+            print(output.show_finding(finding))
+
+
+def _summary(findings: tuple[Finding, ...]) -> str:
+    kinds = {"harden.exact": "as they are", "harden.narrowed": "narrower", "harden.dropped": "dropped"}
+    kinds |= {"harden.left_out": "left out", "harden.idle": "without effect", "harden.expired": "expired"}
+    counts = {code: sum(finding.code == code for finding in findings) for code in kinds}
+    return f"{sum(counts.values())} rules: " + ", ".join(f"{n} {kinds[code]}" for code, n in counts.items() if n)
+
+
+def _capabilities(args: Namespace) -> int:
+    backends = {args.to: _backend(args.to)} if args.to else _backends()
+    if args.json:
+        import json
+
+        for name, backend in backends.items():
+            table = {key: cell._asdict() for key, cell in backend.capabilities().items()}
+            print(json.dumps({"name": name, "title": backend.title, "capabilities": table}))
+    elif args.to:
+        _print_one(backends[args.to])
+    else:
+        for line in table_of(backends):
+            print(line)
+    return 0
+
+
+def _print_one(backend: Enforcer) -> None:
+    from chopmark.harden.contract import Exporter
+
+    print(backend.title)
+    for name, cell in backend.capabilities().items():
+        sentence = f"{cell.sentence[:1].lower()}{cell.sentence[1:]}"
+        print(output.filled(sentence, " " * 26, f"{name:<22} {_cell(cell)} ").rstrip())
+    if isinstance(backend, Exporter):
+        for name, what in backend.options.items():
+            print(output.filled(what, " " * 26, f"--option {name:<17}"))
+    print("\n".join(_LEGEND))
+
+
+def table_of(backends: Mapping[str, Enforcer]) -> list[str]:
+    """Conditions down, systems across: two letters each, for rules that allow and for those that deny."""
+    from chopmark.harden.contract import CONDITIONS, TRAITS
+
+    tables = {name: backend.capabilities() for name, backend in backends.items()}
+    width = max(5, *(min(len(name), _COLUMN) for name in tables))
+    lines = [f"{'':<22}" + " ".join(f"{name[:_COLUMN]:<{width}}" for name in tables)]
+    for condition in (*CONDITIONS, *TRAITS):
+        cells = " ".join(f"{_cell(table[condition]):<{width}}" for table in tables.values())
+        lines.append(f"{condition:<22}{cells}".rstrip())
+    return [*lines, *_LEGEND]
+
+
+def _cell(capability: Capability) -> str:
+    return _LETTERS[capability.allow] + _LETTERS[capability.deny]
