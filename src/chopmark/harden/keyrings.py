@@ -15,7 +15,7 @@ from chopmark.harden.conditions import allows, apart, concerns_kind, demanding, 
 from chopmark.harden.contract import Degree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from chopmark.core.finding import Finding
     from chopmark.core.reasons import Reason
@@ -48,7 +48,7 @@ def sift(request: Request, table: Mapping[str, Capability], kinds: Sequence[str]
         sifting.allow(rule)
     for rule in request.rules:
         sifting.restrict(rule)
-    signers = {kind: frozenset(held) for kind, held in sifting.allowed.items()}
+    signers = {kind: frozenset(sifting.whole(kind)) for kind in kinds}
     return Ring(signers, tuple(sifting.said[rule.number] for rule in request.rules))
 
 
@@ -134,6 +134,13 @@ class _Sifting:
     def _concerns(self, rule: Rule, identity: Identity) -> bool:
         """Whether it is about a signer, by any certificate at hand of the same key."""
         return any(rule.concerns(each.seal) for each in self._known if each.seal.key == identity.seal.key)
+
+    def whole(self, kind: str) -> Iterator[Identity]:
+        """Those whose key may sign by every certificate at hand: a signature only says the key."""
+        held = self.allowed[kind]
+        for identity in held:
+            if all(each in held for each in self._identities if each.seal.key == identity.seal.key):
+                yield identity
 
     def _take_out(self, kind: str, key: str) -> None:
         """A key is one signer, whatever certificates it has."""
