@@ -1,8 +1,8 @@
 """Render the reference pages that come from the code, or with --check tell which of them are out of date.
 
 docs/reference/reasons.md comes from the catalogue of reason codes, docs/reference/formats.md from the formats found by
-discovery, docs/reference/commands.md from the command line's own help, docs/adr/README.md from the records. Links
-between pages are checked as well.
+discovery, docs/reference/commands.md from the command line's own help, docs/reference/capabilities.md from what
+enforcers say of themselves, docs/adr/README.md from the records. Links between pages are checked as well.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from chopmark import cli
 from chopmark.core import discovery
 from chopmark.core.reasons import CATALOG
 from chopmark.engine import identify
+from chopmark.harden.contract import CONDITIONS, TRAITS, Exporter
 
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
@@ -55,6 +56,7 @@ def pages() -> dict[str, str]:
         "reference/reasons.md": _reasons(),
         "reference/formats.md": _formats(),
         "reference/commands.md": _commands(),
+        "reference/capabilities.md": _capabilities(),
         "adr/README.md": _decisions(),
     }
 
@@ -100,6 +102,30 @@ def _formats() -> str:
         page = f"formats/{name}.md"
         label = f"[`{name}`]({page})" if (DOCS / "reference" / page).exists() else f"`{name}`"
         lines.append(f"| {label} | {format_.title} | {' '.join(format_.suffixes) or 'any'} | {format_.envelope} |\n")
+    return "".join(lines)
+
+
+def _capabilities() -> str:
+    backends = sorted(discovery.exported("chopmark.harden", "BACKEND").values(), key=lambda each: each.name)
+    tables = [backend.capabilities() for backend in backends]
+    lines = [
+        "# What each enforcer can say\n\n",
+        _NOTE,
+        "For each thing that a policy can be about ([how it is exported](harden.md)), two words: in rules that\n",
+        "allow, and in rules that deny. `exact`: the same is decided. `narrower`: less is allowed. `wider`: more\n",
+        "would be allowed, so it is not said. `not at all`: there are no words for it. One word stands for both.\n\n",
+        "| | " + " | ".join(f"[{each.name}](#{each.name})" for each in backends) + " |\n",
+        "|---|" + "---|" * len(backends) + "\n",
+    ]
+    for name, meaning in (CONDITIONS | TRAITS).items():
+        cells = (table[name] for table in tables)
+        words = (each.allow if each.allow is each.deny else f"{each.allow} / {each.deny}" for each in cells)
+        lines.append(f"| `{name}`: {meaning} | " + " | ".join(words) + " |\n")
+    for backend, table in zip(backends, tables, strict=True):
+        lines += [f"\n## {backend.name}\n\n{backend.title}. Why not better, and how:\n\n"]
+        lines += [f"- `{name}`: {cell.sentence}\n" for name, cell in table.items() if cell.sentence]
+        if isinstance(backend, Exporter) and backend.options:
+            lines += ["\nOptions:\n\n", *(f"- `--option {name}`: {what}\n" for name, what in backend.options.items())]
     return "".join(lines)
 
 

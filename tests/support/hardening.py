@@ -38,7 +38,7 @@ SEALS = (
 
 
 LISTED = seal("CN=Lists", HEX[5], HEX[5], store="lists", catalog="/etc/host.catalog")
-"""Through a catalog, by somebody whom no rule denies: that targets do not see other signatures is said of each export."""
+"""Through a catalog, by somebody whom no rule denies: targets do not see other signatures, as each export says."""
 
 
 @cache
@@ -85,8 +85,8 @@ def views(draw: st.DrawFn, kinds: list[str]) -> View:
     seals: tuple[SealFacts, ...] = ()
     status = Status.UNSIGNED
     if isinstance(signer, SealFacts):
-        more = {"signed_at": draw(st.sampled_from([None, NOW - dt.timedelta(days=2)]))}
-        seals, status = (signer._replace(**more),), Status.TRUSTED
+        signed_at = draw(st.sampled_from([None, NOW - dt.timedelta(days=2)]))
+        seals, status = (signer._replace(signed_at=signed_at),), Status.TRUSTED
     elif signer == "stranger":
         seals, status = (SEALS[0]._replace(key=HEX[5], certificate=HEX[5], status=Status.UNDECIDED),), Status.UNDECIDED
     elif signer == "tampered":

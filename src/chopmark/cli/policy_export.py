@@ -196,7 +196,10 @@ def _summary(findings: tuple[Finding, ...]) -> str:
     kinds = {"harden.exact": "as they are", "harden.narrowed": "narrower", "harden.dropped": "dropped"}
     kinds |= {"harden.left_out": "left out", "harden.idle": "without effect", "harden.expired": "expired"}
     counts = {code: sum(finding.code == code for finding in findings) for code in kinds}
-    return f"{sum(counts.values())} rules: " + ", ".join(f"{n} {kinds[code]}" for code, n in counts.items() if n)
+    total = sum(counts.values())
+    return f"{total} rule{'' if total == 1 else 's'}: " + ", ".join(
+        f"{n} {kinds[code]}" for code, n in counts.items() if n
+    )
 
 
 def _capabilities(args: Namespace) -> int:

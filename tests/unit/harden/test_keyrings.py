@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from chopmark.harden.contract import Exporter
     from chopmark.policy.language import PolicyFile
 
-CORP = {"action": "allow", "store": "corp"}
+CORP: dict[str, Any] = {"action": "allow", "store": "corp"}
 BACKENDS = [ima.BACKEND, ipe.BACKEND]
 A, B, AGAIN = IDENTITIES
 
