@@ -102,6 +102,8 @@ def run(args: Namespace) -> int:
         work = partial(_some, args=args, request=request, attached=attached, together=apart)
         jobs = batch.jobs_for(len(args.files), jobs_wanted(args.jobs, "sign"), spare=1) if apart else 1
         connections.callback(_settle, outcomes)
+        if jobs > 1 and request:
+            sign.preload(args.files[0], request)
         for outcome in output.progress(batch.run_groups(args.files, work, jobs), len(args.files), "signing"):
             outcomes.append(outcome)
             if not (args.log and args.json):  # which is whole only when it is logged

@@ -66,10 +66,19 @@ def run_groups(paths: Sequence[str], work: Callable[[Sequence[str]], Iterable[Re
         gc.enable()
     if jobs <= 1 or len(paths) <= 1:
         return iter(work(paths))
-    size = max(1, min(_GROUP_MAX, len(paths) // (jobs * 4)), -(-len(paths) // _QUEUED_MAX))
-    groups = [paths[start : start + size] for start in range(0, len(paths), size)]
+    groups = list(_groups(paths, jobs))
     # Forked here and not when the first result is asked for: whoever shows progress has a thread by then.
     return _results(_workers(groups, work, min(jobs, len(groups))), len(groups))
+
+
+def _groups(paths: Sequence[str], jobs: int) -> Iterator[Sequence[str]]:
+    """Large groups first, and ever smaller ones towards the end, so that all workers have work until then."""
+    least = -(-len(paths) // _QUEUED_MAX)
+    start = 0
+    while start < len(paths):
+        size = max(least, min(_GROUP_MAX, (len(paths) - start) // (jobs * 3)), 1)
+        yield paths[start : start + size]
+        start += size
 
 
 class _Worker(NamedTuple):

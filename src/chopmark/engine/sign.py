@@ -5,11 +5,12 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
-from chopmark.core import clock
+from chopmark.core import clock, limits
 from chopmark.core import digest as digests
 from chopmark.core import patch as patches
+from chopmark.core.artifact import Artifact
 from chopmark.core.contracts import SealOptions
-from chopmark.core.errors import MalformedError, RefusedError, UsageError
+from chopmark.core.errors import ChopmarkError, MalformedError, RefusedError, UsageError
 from chopmark.core.finding import Outcome
 from chopmark.core.reasons import CATALOG
 from chopmark.engine import check, identify
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Sequence
 
-    from chopmark.core.artifact import Artifact
     from chopmark.core.contracts import Content, Countersigner, Format, Signer, Stamper
     from chopmark.core.patch import Patch
 
@@ -106,6 +106,16 @@ def draft(artifact: Artifact, request: SignRequest) -> tuple[Format, Artifact, D
     drafting = _drafting(format_)
     made: Draft = drafting.draft(content, request.signer, request.certificates, signing_time=request.signing_time)
     return format_, prepared, made
+
+
+def preload(path: str, request: SignRequest) -> None:
+    """Load what it takes to sign files like this one, before processes are forked that all need it."""
+    try:
+        with Artifact.open(path) as artifact:
+            if artifact.view.size <= limits.READ_WHOLE_MAX:
+                draft(artifact, request)
+    except ChopmarkError:
+        return  # whoever signs it says what is wrong
 
 
 def sign(artifact: Artifact, request: SignRequest) -> Signed:

@@ -1,5 +1,6 @@
 import os
 import signal
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,31 @@ def test_stopping_early_leaves_no_process(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("count", "wanted", "jobs"), [(1, 8, 1), (0, None, 1), (10, 2, 2), (3, 9, 3)])
 def test_jobs_never_exceed_the_files(count: int, wanted: int | None, jobs: int) -> None:
     assert batch.jobs_for(count, wanted) == jobs
+
+
+@pytest.mark.parametrize(("count", "jobs"), [(2, 2), (47, 3), (500, 3), (300_000, 2)])
+def test_groups_get_smaller_towards_the_end_and_are_never_too_many_to_queue(count: int, jobs: int) -> None:
+    groups: list[int] = []
+    sizes = batch.run_groups(["x"] * count, lambda group: [len(group)] * len(group), jobs)
+    for size in sizes:
+        groups.append(size)
+        for _ in range(size - 1):
+            assert next(sizes) == size
+    assert sum(groups) == count
+    assert groups == sorted(groups, reverse=True)
+    assert groups[-1] <= max(1, -(-count // 8192))
+    assert len(groups) * 4 <= 65536 // 2
+
+
+def test_a_group_is_worked_on_as_its_results_are_wanted_in_one_process() -> None:
+    begun = []
+
+    def work(paths: Sequence[str]) -> Iterator[str]:
+        for path in paths:
+            begun.append(path)
+            yield path
+
+    results = batch.run_groups(["a", "b", "c"], work, 1)
+    assert next(results) == "a"
+    assert begun == ["a"]
+    assert list(results) == ["b", "c"]
