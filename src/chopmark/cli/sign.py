@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from contextlib import ExitStack, closing, suppress
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chopmark.cli import output, sign_log
@@ -325,7 +325,9 @@ def _signed(
     return facts, sign_log.Made(about, signed.format.name, key, facts["signer"])
 
 
+@lru_cache(maxsize=1)
 def _by(request: sign.SignRequest) -> dict[str, Any]:
+    """What is the same for all files of a call."""
     return {
         "signer": _signer_name(request),
         "digest_algorithm": request.options.digest_algorithm,

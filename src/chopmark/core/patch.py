@@ -170,10 +170,13 @@ def _replace(path: str, named: str, patch: Patch, artifact: Artifact, group: Gro
 
 def _adopt(path: str, descriptor: int, artifact: Artifact, permissions: int) -> None:
     """Give a new file what the one that it replaces has; if it replaces none, the artifact's permissions."""
-    if os.path.exists(path):
-        _copy_attributes(path, descriptor)
-    elif isinstance(artifact.view, FileView):
-        os.fchmod(descriptor, os.fstat(artifact.view.descriptor).st_mode & permissions)
+    try:
+        state = os.stat(path)
+    except OSError:
+        if isinstance(artifact.view, FileView):
+            os.fchmod(descriptor, os.fstat(artifact.view.descriptor).st_mode & permissions)
+        return
+    _copy_attributes(path, state, descriptor)
 
 
 def _followed(path: str) -> str:
@@ -189,9 +192,9 @@ def _rendered(artifact: Artifact, pieces: Iterable[Range | bytes]) -> Iterator[b
             yield from pieces_of(artifact.view, piece.offset, min(piece.offset + piece.length, artifact.view.size))
 
 
-def _copy_attributes(source: str, descriptor: int) -> None:
+def _copy_attributes(source: str, state: os.stat_result, descriptor: int) -> None:
     """Mode, owner and extended attributes; owner first, because changing it clears set-user-id."""
-    state, mine = os.stat(source), os.fstat(descriptor)
+    mine = os.fstat(descriptor)
     if (state.st_uid, state.st_gid) != (mine.st_uid, mine.st_gid):
         os.fchown(descriptor, state.st_uid, state.st_gid)
     os.fchmod(descriptor, state.st_mode & 0o7777)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -103,7 +104,7 @@ def draft(artifact: Artifact, request: SignRequest) -> tuple[Format, Artifact, D
     """
     _require_certified(request.format_name, "cannot be signed in two steps")
     format_, prepared, content = _content(artifact, request)
-    drafting = _drafting(format_)
+    drafting = _drafting(format_.envelope)
     made: Draft = drafting.draft(content, request.signer, request.certificates, signing_time=request.signing_time)
     return format_, prepared, made
 
@@ -131,7 +132,7 @@ def attach(artifact: Artifact, request: SignRequest, to_be_signed: bytes, signat
     """The second half, elsewhere's signature in hand: it must be over `to_be_signed`, and that over this artifact."""
     _require_certified(request.format_name, "cannot be signed in two steps")
     format_, prepared, content = _content(artifact, request)
-    made: Draft = _drafting(format_).resume(content, to_be_signed, request.certificates)
+    made: Draft = _drafting(format_.envelope).resume(content, to_be_signed, request.certificates)
     return _embedded(format_, prepared, request, made.finish(signature), signature)
 
 
@@ -165,9 +166,10 @@ def attach_envelope(
     return signed
 
 
-def _drafting(format_: Format) -> Any:  # noqa: ANN401 - a module
-    """What makes drafts of the envelope of a format: its own, or that of all CMS."""
-    own = import_module(f"chopmark.envelopes.{format_.envelope}")
+@cache
+def _drafting(envelope: str) -> Any:  # noqa: ANN401 - a module
+    """What makes drafts of an envelope: its own module, or that of all CMS."""
+    own = import_module(f"chopmark.envelopes.{envelope}")
     return own if "draft" in own.__all__ else cms
 
 

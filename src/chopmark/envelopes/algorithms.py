@@ -151,6 +151,7 @@ def digest_name(identifier: der.Node) -> str:
     return name
 
 
+@lru_cache(maxsize=64)
 def digest_identifier(name: str, key_kind: str = "") -> bytes:
     """The AlgorithmIdentifier of a digest, with NULL parameters as the older verifiers want them (RFC 5754).
 

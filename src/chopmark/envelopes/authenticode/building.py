@@ -14,6 +14,7 @@ from chopmark.envelopes.authenticode.reading import read
 if TYPE_CHECKING:
     from chopmark.core.contracts import SealOptions
 
+_STATEMENT = der.sequence(der.oid(oids.INDIVIDUAL_CODE_SIGNING))
 SCRIPT_SIP_VERSION = 0x10000
 """What Windows writes into SpcSipInfo for scripts."""
 
@@ -47,7 +48,7 @@ def _content(data_type: str, value: bytes, algorithm: str, digest: bytes, option
         indirect.write(data_type, value, algorithm, digest),
         (
             (oids.SPC_SP_OPUS_INFO, indirect.opus_info_der(options.description, options.url)),
-            (oids.SPC_STATEMENT_TYPE, der.sequence(der.oid(oids.INDIVIDUAL_CODE_SIGNING))),
+            (oids.SPC_STATEMENT_TYPE, _STATEMENT),
         ),
     )
 
