@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from chopmark.agent import metrics
 from chopmark.core import limits
 from chopmark.core.errors import ChopmarkError, UsageError
+from chopmark.net import local
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -34,7 +35,7 @@ class Server:
         try:
             os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
             if os.path.lexists(path):
-                if _answers(path):
+                if local.answers(path, limits.GUARD_ASKING_SECONDS):
                     raise UsageError(f"{path}: another guard runs here")
                 os.unlink(path)
             before = os.umask(0o177)
@@ -74,12 +75,12 @@ class Server:
             return
         asked = json.loads(_line(connection))
         try:
-            answer = self._said(asked)
+            answer = self._said(asked, user)
         except ChopmarkError as error:
             answer = {"error": str(error)}
         connection.sendall(json.dumps(answer).encode() + b"\n")
 
-    def _said(self, asked: dict[str, Any]) -> dict[str, Any]:
+    def _said(self, asked: dict[str, Any], user: int) -> dict[str, Any]:
         guard, what = self._guard, asked.get("ask")
         actions: dict[str, Callable[[], dict[str, Any] | None]] = {
             "status": guard.facts,
@@ -87,7 +88,7 @@ class Server:
             "events": lambda: {"events": list(guard.stream.recent)},
             "reload": guard.watch.reload,
             "release": lambda: guard.let_go(str(asked["folder"])),
-            "break-glass": lambda: guard.break_glass(float(asked["seconds"]), str(asked["why"]), int(asked["uid"])),
+            "break-glass": lambda: guard.break_glass(float(asked["seconds"]), str(asked["why"]), user),
         }
         if what not in actions:
             raise UsageError(f"the guard does not know what {what!r} is")
@@ -101,14 +102,12 @@ def serve(guard: Guard) -> Server:
 
 def ask(path: str, what: str, **more: object) -> dict[str, Any]:
     """Ask a running guard. Raises UsageError when none answers, or it cannot do what it is asked."""
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC) as to:
-        to.settimeout(limits.GUARD_ASKING_SECONDS)
-        try:
-            to.connect(path)
+    try:
+        with local.connected(path, limits.GUARD_ASKING_SECONDS) as to:
             to.sendall(json.dumps({"ask": what, **more}).encode() + b"\n")
             answer: dict[str, Any] = json.loads(_line(to) or b"null") or {}
-        except (OSError, ValueError) as error:
-            raise UsageError(f"no guard answers on {path} ({error})") from None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"no guard answers on {path} ({error})") from None
     if not answer:
         raise UsageError(f"the guard on {path} answers only its own user and root")
     if "error" in answer:
@@ -125,13 +124,6 @@ def follow(path: str) -> Iterator[dict[str, Any]]:
         yield from events[start:]
         last = events[-1] if events else last
         time.sleep(limits.GUARD_LOOK_SECONDS)
-
-
-def _answers(path: str) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as to, contextlib.suppress(OSError):
-        to.connect(path)
-        return True
-    return False
 
 
 def _line(connection: socket.socket) -> bytes:

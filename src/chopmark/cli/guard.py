@@ -143,14 +143,14 @@ def _metrics(args: Namespace) -> int:
 
 
 def _events(args: Namespace) -> int:
-    from chopmark.agent import control, events
+    from chopmark.agent import control, telling
 
     path = args.control or guard_run.control_path()
     for event in control.follow(path) if args.follow else control.ask(path, "events")["events"]:
         if args.json:
             _json(event)
         else:
-            print(output.clean(f"{event['at']}  {events.summary(event)}"), flush=True)
+            print(output.clean(f"{event['at']}  {telling.summary(event)}"), flush=True)
     return 0
 
 
@@ -168,7 +168,7 @@ def _break_glass(args: Namespace) -> int:
     if not args.why.strip():
         message = "say why"
         raise UsageError(message)
-    _ask(args, "break-glass", seconds=args.minutes * 60, why=args.why, uid=os.getuid())
+    _ask(args, "break-glass", seconds=args.minutes * 60, why=args.why)
     return 0
 
 

@@ -107,7 +107,10 @@ def _add_run_arguments(parser: Any) -> None:  # noqa: ANN401 - likewise
     )
     parser.add_argument("--no-new-mounts", action="store_true", default=None, help="leave later mounts below DIR alone")
     parser.add_argument(
-        "--events", action="append", metavar="F", help="where events go: a file, -, journal, syslog; repeatable"
+        "--events",
+        action="append",
+        metavar="F",
+        help="where events go: a file, -, journal, syslog, otlp+http://HOST:4318 (OpenTelemetry); repeatable",
     )
     parser.add_argument("--state", metavar="DIR", help="folder for the database of verdicts (none: only in memory)")
     parser.add_argument("--control", metavar="F", help=f"socket for `guard status` (default {control_path()}; none)")
@@ -115,12 +118,12 @@ def _add_run_arguments(parser: Any) -> None:  # noqa: ANN401 - likewise
 
 def run(args: Namespace) -> int:
     """Protect until SIGTERM or an interrupt."""
-    from chopmark.agent import events, fanotify, holder, leases
+    from chopmark.agent import events, fanotify, holder, leases, sinks
     from chopmark.net import notify
 
     gc.enable()  # turned off for processes that end soon
     settings = _settings(args)
-    sinks = [events.sink(name) for name in words(setting(args.events, TABLE, "events", default=[]))]
+    wanted = [sinks.sink(name) for name in words(setting(args.events, TABLE, "events", default=[]))]
     os.environ[_DEVICES] = "\n".join(f"{folder}={device}" for folder, device in settings.folders)
     leases.block()
     group = holder.inherited()
@@ -138,7 +141,7 @@ def run(args: Namespace) -> int:
         print("guard ready", flush=True)
         notify.ready("guarding")
 
-    work = partial(_work, settings, group, events.Stream(sinks))
+    work = partial(_work, settings, group, events.Stream(wanted))
     failing_open = settings.failing_open if settings.failing_open is not None else args.mode in ("audit", "learning")
     return holder.Holder(group, work, ready, failing_open=failing_open).run()
 

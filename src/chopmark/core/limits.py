@@ -567,6 +567,19 @@ GUARD_EVENTS_WAITING_MAX = 20_000
 """Events that wait to be told; what comes after them is counted and dropped."""
 GUARD_EVENTS_RECENT_MAX = 1_000
 """Events that `guard events` can show."""
+GUARD_OTLP_WAITING_MAX = 5_000
+"""Events that wait for an OpenTelemetry collector; what comes after them is counted and dropped."""
+GUARD_OTLP_BATCH_MAX = 500
+"""Events in one request."""
+GUARD_OTLP_GATHER_SECONDS = 0.2
+"""For which the first event of a request waits for others."""
+GUARD_OTLP_PAUSE_SECONDS = 0.5
+"""Before a request is made again; doubled each time, and half more or less by chance."""
+GUARD_OTLP_PAUSE_MAX_SECONDS = 30.0
+GUARD_OTLP_ANSWER_MAX = 65_536
+"""Of a collector."""
+GUARD_OTLP_END_SECONDS = 3.0
+"""For sending what waits when the guard ends."""
 GUARD_NOTICE_SECONDS = 1.0
 """Between two notices on one terminal, and two complaints about the database."""
 GUARD_TERMINALS_MAX = 1_000

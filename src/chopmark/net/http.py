@@ -76,6 +76,10 @@ class HttpFetcher:
         ):
             return HttpAnswer(response.status_code, dict(response.headers), _body(response, url, limit, deadline))
 
+    def prepare(self, url: str, *, direct: bool = False) -> None:
+        """Load now what the first request would load: httpx, and the roots for TLS. Raises UnavailableError."""
+        self._client(_scheme(url), direct=direct)
+
     def close(self) -> None:
         """Close kept connections."""
         clients, self._clients = self._clients, {}

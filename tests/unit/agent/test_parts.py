@@ -16,7 +16,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chopmark.agent import doctor, events, guard, memory, metrics, mounts, opening, processes, records, uses, world
+from chopmark.agent import (
+    doctor,
+    events,
+    guard,
+    memory,
+    metrics,
+    mounts,
+    opening,
+    processes,
+    records,
+    sinks,
+    telling,
+    uses,
+    world,
+)
 from chopmark.agent.world import Inputs
 from chopmark.core import limits
 from chopmark.core.errors import UsageError
@@ -220,7 +234,7 @@ def test_processes_tell_about_themselves() -> None:
 
 def test_events_beyond_the_limit_are_counted_and_dropped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(limits, "GUARD_EVENTS_WAITING_MAX", 5)
-    stream = events.Stream([events.Lines(str(tmp_path / "events"))])
+    stream = events.Stream([sinks.Lines(str(tmp_path / "events"))])
     for number in range(8):
         stream.say("test", detail=str(number))
     assert stream.lost == 3
@@ -236,22 +250,49 @@ def test_journald_and_syslog_get_datagrams(tmp_path: Path) -> None:
              "thread": 1, "reason": "policy.nothing", "decision": {"rule": "p.toml:3"}}  # fmt: skip
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
         listening.bind(str(tmp_path / "socket"))
-        with contextlib.closing(events.Journal(str(tmp_path / "socket"))) as to_journal:
+        with contextlib.closing(sinks.Journal(str(tmp_path / "socket"))) as to_journal:
             to_journal.write(event)
         journal = listening.recv(65536)
-        with contextlib.closing(events.Syslog(str(tmp_path / "socket"))) as to_syslog:
+        with contextlib.closing(sinks.Syslog(str(tmp_path / "socket"))) as to_syslog:
             to_syslog.write(event)
         syslog = listening.recv(65536)
     assert b"PRIORITY=4\n" in journal
     assert b"CHOPMARK_PATH\n" + (5).to_bytes(8, "little") + b"/a\nb]\n" in journal
     assert syslog.startswith(b"<84>1 2026-01-01T00:00:00Z - chopmark-guard ")
     assert b'path="/a b\\]"' in syslog
+    assert b'decision.rule="p.toml:3"' in syslog
+    assert b"CHOPMARK_DECISION_RULE=p.toml:3\n" in journal
+
+
+def test_a_journal_that_is_restarted_gets_the_next_event(tmp_path: Path) -> None:
+    address = tmp_path / "socket"
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as first:
+        first.bind(str(address))
+        journal = sinks.Journal(str(address))
+    with contextlib.closing(journal):
+        with pytest.raises(OSError, match="refused"):
+            journal.write({"kind": "test"})
+        address.unlink()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as second:
+            second.bind(str(address))
+            journal.write({"kind": "test"})
+            assert b"CHOPMARK_KIND=test\n" in second.recv(65536)
+
+
+@pytest.mark.parametrize(("kind", "severity"), [("deny", 4), ("glass-broken", 4), ("trouble", 3), ("started", 6)])
+def test_how_much_an_event_matters(kind: str, severity: int) -> None:
+    assert telling.severity({"kind": kind}) == severity
+
+
+def test_breaking_the_glass_is_told_in_one_sentence() -> None:
+    event = {"kind": "glass-broken", "detail": "the disk is on fire", "seconds": 60.0, "uid": 0}
+    assert telling.summary(event) == "glass-broken: the disk is on fire (nothing is denied for 60 s, user 0)"
 
 
 @pytest.mark.parametrize("name", ["/no/such/folder/events", "/"])
 def test_events_need_a_place(name: str) -> None:
     with pytest.raises(UsageError):
-        events.sink(name)
+        sinks.sink(name)
 
 
 def test_metrics_are_prometheus_text() -> None:
