@@ -181,3 +181,29 @@ def test_ten_thousand_denials(where: Path, tmp_path: Path) -> None:
         eventually(lambda: len(guard.events("deny")) + guard.status()["events_lost"] == 10_000, 60)
         assert guard.status()["denied"] == 10_000
         assert guard.status()["memory_kib"] < 100 * 1024
+
+
+def test_what_a_catalog_says_of_a_path_is_not_said_of_another(where: Path, tmp_path: Path) -> None:
+    signers = Signers(tmp_path / "signers")
+    place(where / "listed", GOOD)
+    catalogs = tmp_path / "catalogs"
+    catalogs.mkdir()
+    made = catalogs / "tree.catalog"
+    subprocess.run([*CHOPMARK, "catalog", "create", where, "-o", made], check=True, capture_output=True)
+    signers.sign(0, made)
+    signed = Path(place(tmp_path / "script", SCRIPT))
+    signers.sign(1, signed)
+    content = signed.read_bytes()
+    with Guarded(where, tmp_path / "home", signers.policy(), "--catalogs", str(catalogs)) as guard:
+        for _ in range(2):  # by itself it is good; in place of what is listed it is not; and then elsewhere again
+            assert ran(place(where / "signed", content)) == "0 signed"
+            (where / "signed").replace(where / "listed")
+            assert ran(str(where / "listed")) == "denied"
+            (where / "listed").rename(where / "elsewhere")
+            assert ran(str(where / "elsewhere")) == "0 signed"
+        os.link(where / "elsewhere", where / "listed")
+        assert ran(str(where / "listed")) == "denied"
+        assert ran(str(where / "elsewhere")) == "0 signed"
+        place(where / "moved", GOOD)
+        assert ran(str(where / "moved")) == "0"  # a listed content is good wherever it lies
+        assert guard.status()["ignored"] == 1  # and the kernel answers by itself for that one alone

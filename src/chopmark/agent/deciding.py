@@ -11,17 +11,17 @@ from chopmark.agent import processes, reasons, uses
 from chopmark.agent.events import Notice
 from chopmark.agent.loop import Answer
 from chopmark.core import clock, limits
-from chopmark.engine.policing.facts import writable
 from chopmark.policy import events
 from chopmark.policy.deciding import Effect, Mode
 from chopmark.policy.facts import NOBODY_KNOWN, FileFacts, Process
 
 if TYPE_CHECKING:
     import datetime as dt
+    from collections.abc import Callable
 
     from chopmark.agent.events import Stream
-    from chopmark.agent.guard import Settings
     from chopmark.agent.loop import Asked
+    from chopmark.agent.settings import Settings
     from chopmark.agent.world import World
     from chopmark.core.reasons import Reason
     from chopmark.policy.deciding import Decision, Ruling
@@ -42,16 +42,21 @@ class Given(NamedTuple):
 class Decider:
     """A Bench (loop)."""
 
-    def __init__(self, world: World, settings: Settings, stream: Stream) -> None:
+    def __init__(
+        self, world: World, settings: Settings, stream: Stream, outdated: Callable[[FileFacts], None] = lambda _: None
+    ) -> None:
+        """`outdated` is told of the first file of a newer version, before anybody may run it."""
         self._settings = settings
         self._stream = stream
+        self._outdated = outdated
         self._spared: frozenset[tuple[int, int]] = frozenset()
         self._glass_until = 0.0
-        self._says: dict[tuple[str, str, str], tuple[Ruling, float]] = {}
+        self._says: dict[tuple[str, str, str], tuple[FileFacts, Ruling, float]] = {}
         self.renew(world)
 
     def renew(self, world: World) -> None:
         """Decide by another policy from now on."""
+        self._world = world
         main = world.policy.main
         self._compiled = world.policy.compiled
         self.policy_shown = f"{main.name} version {main.version} ({main.file})"
@@ -86,6 +91,7 @@ class Decider:
                 decision.effect is Effect.ALLOW
                 and ruling.settled is not None
                 and not ruling.by_place
+                and not self._world.is_placed(facts)
                 and ruling.until is None
                 and self._for_all(facts, asked, now)
             )
@@ -94,23 +100,21 @@ class Decider:
         return self._softened(asked, given)
 
     def _said(self, facts: FileFacts, use: str, path: str, now: dt.datetime) -> Ruling:
-        """What the policy says, remembered for a moment where the place makes no difference."""
-        key = (facts.sha256, use, path if self._compiled.by_place else "")
+        """What the policy says, remembered for a moment; where place or use make no difference, for all of them."""
+        is_placed = self._compiled.by_place or self._world.is_placed(facts)
+        key = (facts.sha256, use if self._compiled.by_use else "", path if is_placed else "")
         held = self._says.get(key)
-        if held is not None and held[1] > time.monotonic() and held[0].file == facts._replace(path=held[0].file.path):
-            return held[0]
-        file = facts._replace(path=path)
-        if self._compiled.by_place:
-            file = file._replace(writable=writable(path))
-        ruling = self._compiled.rule_on(file, use, now)
+        if held is not None and held[2] > time.monotonic() and held[0] == facts:
+            return held[1]
+        ruling = self._compiled.rule_on(self._world.at(facts, path), use, now)
         if len(self._says) >= limits.GUARD_RULINGS_MAX:
             self._says.clear()
-        self._says[key] = (ruling, time.monotonic() + limits.GUARD_RULING_SECONDS)
+        self._says[key] = (facts, ruling, time.monotonic() + limits.GUARD_RULING_SECONDS)
         return ruling
 
     def _for_all(self, facts: FileFacts, asked: Asked, now: dt.datetime) -> bool:
         """Whether every other use is allowed as well: the kernel's cache does not tell them apart."""
-        for use in _USES:
+        for use in _USES if self._compiled.by_use else (asked.use,):
             ruling = self._said(facts, use, asked.path, now)
             if ruling.settled is None or ruling.settled.effect is not Effect.ALLOW or ruling.until is not None:
                 return False
@@ -141,6 +145,10 @@ class Decider:
         """Have it told, unless it was simply allowed."""
         given: Given = answer.decision
         if given.effect is Effect.ALLOW:
+            versions = self._world.versions
+            if versions is not None and given.decision is not None and versions.saw(given.decision.file):
+                self._says.clear()
+                self._outdated(given.decision.file)
             return
         status = processes.status(asked.thread)
         terminal = processes.terminal(asked.thread) if given.effect is Effect.DENY else ""

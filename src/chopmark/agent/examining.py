@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from chopmark.agent import records, world
 from chopmark.core import clock, limits, reasons
 from chopmark.core.artifact import Artifact, FileView, Identity, UnreadableError
+from chopmark.core.digest import whole
 from chopmark.core.verdict import Status, Verdict
 from chopmark.engine import check, identify
 from chopmark.engine.policing import facts
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from chopmark.agent.memory import Memory
     from chopmark.agent.world import World
+    from chopmark.core.contracts import Format
     from chopmark.policy.facts import FileFacts
     from chopmark.trust.context import Context
 
@@ -43,27 +45,28 @@ class Examination:
         self._depend(state)
 
     def examine(self, descriptor: int, path: str) -> FileFacts:
-        """Facts about what is in an open file, which keeps its descriptor. Raises OSError, UnreadableError."""
+        """Facts about what is in an open file wherever it lies, which keeps its descriptor.
+
+        Raises OSError, UnreadableError.
+        """
         state = os.fstat(descriptor)
         artifact = Artifact(path, FileView(descriptor, path, state), Identity(state.st_dev, state.st_ino))
-        digest = hashlib.sha256()
-        for piece in artifact.chunks():
-            digest.update(piece)
-        sha256 = digest.hexdigest()
+        sha256 = whole(artifact.view, "sha256").hex()
         if artifact.view.changed():
             raise UnreadableError(path, reasons.INPUT_CHANGED)
-        key = self._key(artifact, sha256)
+        format_ = _format(artifact)
+        key = _key(artifact, sha256, format_)
         known = self._memory.get(key)
         if known is None:
             with self._turn:
-                known = self._memory.get(key) or self._checked(artifact, key)
+                known = self._memory.get(key) or self._checked(artifact, key, format_)
         self._memory.seen(state.st_dev, state.st_ino, key, path)
         return known
 
     @property
-    def files(self) -> tuple[str, ...]:
-        """What the world was made of."""
-        return self._world.files
+    def world(self) -> World:
+        """What is judged by."""
+        return self._world
 
     def renew(self, state: World) -> Forgotten:
         """Judge by another world from now on; what it does not touch stays known."""
@@ -82,28 +85,15 @@ class Examination:
             self._memory.forget(is_touched)
         self._memory.depend(world.written(state.inputs))
 
-    def _key(self, artifact: Artifact, sha256: str) -> str:
-        try:
-            format_name = identify.identify(artifact).name
-        except identify.AmbiguousError:
-            format_name = ""
-        beside = []
-        for suffix in identify.suffixes_beside():
-            data = artifact.companion(suffix)
-            if data is not None:
-                beside.append((suffix, hashlib.sha256(data).hexdigest()))
-        return records.key(sha256, format_name, beside)
-
-    def _checked(self, artifact: Artifact, key: str) -> FileFacts:
+    def _checked(self, artifact: Artifact, key: str, format_: Format | None) -> FileFacts:
         context = self._current()
         try:
-            verdict = check.check(artifact, context)
+            verdict = check.check_as(artifact, format_, context) if format_ else check.check(artifact, context)
         except UnreadableError as error:
             verdict = Verdict(artifact.name, "", (), (error.reason.found(error.detail),))
-        found = facts.of_file(artifact, verdict, self._world.versions)
+        found = facts.of_content(artifact, verdict)
         seconds = limits.GUARD_VERDICT_SECONDS if found.status is Status.TRUSTED else limits.GUARD_UNTRUSTED_SECONDS
-        self._memory.put(key, found, time.time() + seconds)
-        return found
+        return self._memory.put(key, found, time.time() + seconds)
 
     def _current(self) -> Context:
         """The circumstances as of about now: made anew now and then, because answers in them are remembered."""
@@ -112,3 +102,17 @@ class Examination:
             self._context = self._world.context(clock.now())
             self._fresh_until = now + limits.GUARD_CONTEXT_SECONDS
         return self._context
+
+
+def _format(artifact: Artifact) -> Format | None:
+    try:
+        return identify.identify(artifact)
+    except identify.AmbiguousError:
+        return None
+
+
+def _key(artifact: Artifact, sha256: str, format_: Format | None) -> str:
+    """What is verified is what it is known by: signatures beside it are read once."""
+    found = artifact.keep_companions(identify.suffixes_beside())
+    beside = [(suffix, hashlib.sha256(data).hexdigest()) for suffix, data in found.items()]
+    return records.key(sha256, format_.name if format_ else "", beside)

@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from chopmark.agent import (
     control,
@@ -31,35 +31,13 @@ from chopmark.core import clock, limits
 from chopmark.core.errors import ChopmarkError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from chopmark.agent.events import Stream
     from chopmark.agent.fanotify import Group
     from chopmark.agent.holder import Line
-    from chopmark.agent.world import World
+    from chopmark.agent.settings import Settings
+    from chopmark.policy.facts import FileFacts
 
 MASK = fanotify.OPEN_PERM | fanotify.OPEN_EXEC_PERM
-
-
-class Settings(NamedTuple):
-    """How to guard.
-
-    `folders` say which file systems, each with its device as it was when somebody asked for it; `load` gives the world
-    as it is now (raises ChopmarkError); `rules` how much is judged, `scripts` whether opens are judged at all and not
-    only executions; `failing_open` what becomes of questions that could not be answered (None: as the mode says);
-    `kill` whether processes are ended whose files are no longer allowed; `state` is a folder for the database (empty:
-    none), `control` the path of a socket (empty: none).
-    """
-
-    folders: tuple[tuple[str, int], ...]
-    load: Callable[[], World]
-    rules: uses.Rules = uses.Rules()
-    scripts: bool = True
-    failing_open: bool | None = None
-    kill: bool = False
-    new_mounts: bool = True
-    state: str = ""
-    control: str = ""
 
 
 class Guard:
@@ -79,7 +57,7 @@ class Guard:
             os.path.join(settings.state, "verdicts.db") if settings.state else "", self._trouble
         )
         self.examination = Examination(world, self.memory)
-        self.decider = Decider(world, settings, stream)
+        self.decider = Decider(world, settings, stream, self._outdated)
         self.releasing = releasing.Releasing(self._changed_under)
         self.kept = kept.Kept(group, _descriptors(), self.releasing.release)
         self.loop = loop.Loop(group, self.kept, self.decider)
@@ -147,6 +125,7 @@ class Guard:
         judges.close()
         self.loop.close()
         self.releasing.end()
+        self.write_versions()
         self.stream.say("stopped", detail="nothing is protected any more")
         self.stream.end()
         self.stream.join(limits.GUARD_STOP_SECONDS)
@@ -232,10 +211,13 @@ class Guard:
         except Exception as error:  # noqa: BLE001 - whatever is wrong with the new one, the old one still protects
             self.stream.say("reload-failed", detail=str(error) or type(error).__name__)
             return
+        before = self.examination.world.versions
         forgotten = self.examination.renew(world)
         done = threading.Event()
 
         def take_over() -> None:
+            if world.versions is not None and before is not None:
+                world.versions.take_over(before)
             self.decider.renew(world)
             self.kept.sweep(lambda facts: not forgotten.touched(facts))
             for _, file in self.kept.each():  # the rest is asked about again, and answered from what is known
@@ -246,6 +228,23 @@ class Guard:
         done.wait(limits.GUARD_ANSWER_SECONDS)
         self.stream.say("reloaded", detail=f"{forgotten.verdicts} verdicts dropped")
         self.look_at_running()
+
+    def _outdated(self, newer: FileFacts) -> None:
+        """Have older files of a product asked about again. In the loop's own thread."""
+        for _, file in self.kept.each():
+            release = file.facts.release
+            if release is not None and newer.release is not None and release.product == newer.release.product:
+                self.kept.heed(file)
+
+    def write_versions(self) -> None:
+        """Write down which versions ran."""
+        versions = self.examination.world.versions
+        if versions is None:
+            return
+        try:
+            versions.write()
+        except ChopmarkError as error:
+            self._trouble(f"versions that ran are not remembered: {error}")
 
     def look_at_running(self) -> None:
         """Judge what runs by what is allowed now; report, or end, processes whose files are denied."""
@@ -306,7 +305,7 @@ class Guard:
 
     def watched(self) -> tuple[str, ...]:
         """The files and folders that the world was made of."""
-        return self.examination.files
+        return self.examination.world.files
 
     def answers(self) -> bool:
         """Whether the answering thread still does what it is told."""

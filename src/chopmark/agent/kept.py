@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from chopmark.agent import fanotify, leases
+from chopmark.core import limits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -34,7 +36,9 @@ class File:
 
 
 class Kept:
-    """At most `maximum` of them, the ones used last; each costs a descriptor.
+    """At most `maximum` of them, the ones asked about last; each costs a descriptor.
+
+    Which of those that the kernel allows by itself are used, nobody knows: they count from when they were asked about.
 
     Not safe for threads: it belongs to the loop.
     """
@@ -69,8 +73,10 @@ class Kept:
     def keep(self, key: Key, descriptor: int, facts: Any, until: float) -> File:  # noqa: ANN401 - the judge's own
         """Take over a descriptor whose lease is held; `until` is in seconds of time.monotonic()."""
         self.drop(key)
-        while len(self._files) >= self._maximum:
-            self.drop(next(iter(self._files)))
+        if len(self._files) >= self._maximum:
+            # Several at once: each time that leases are given back, everybody who runs is looked at (releasing).
+            for old in list(islice(self._files, max(1, self._maximum // limits.GUARD_KEPT_PARTS))):
+                self.drop(old)
         file = self._files[key] = File(descriptor, facts, until)
         self._keys[descriptor] = key
         return file

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from chopmark.agent.versions import Versions
 from chopmark.agent.world import World, inputs_of
 from chopmark.core import clock, places
 from chopmark.engine.catalog import consulting
@@ -21,21 +22,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterator
 
-    from chopmark.policy.state import State
-
-
-class Sources(NamedTuple):
-    """Where a world comes from. Empty `stores`, `revocation` and `mode` leave it to the policy."""
-
-    policy: str
-    catalogs: tuple[str, ...] = ()
-    stores: tuple[str, ...] = ()
-    crls: tuple[str, ...] = ()
-    blocklists: tuple[str, ...] = ()
-    spared: tuple[str, ...] = ()
-    revocation: str = ""
-    mode: str = ""
-    signers: str = ""
+    from chopmark.agent.settings import Sources
 
 
 def opened(sources: Sources) -> World:
@@ -55,27 +42,20 @@ def opened(sources: Sources) -> World:
         found.vouchers = vouchers
         return found
 
-    vouchers: tuple[consulting.Catalog, ...] = ()
+    vouchers: tuple[consulting.ByContent, ...] = ()
     first = circumstances(now)
-    vouchers = consulting.load(sources.catalogs, first)
-    first.vouchers = vouchers
+    catalogs = consulting.load(sources.catalogs, first)
+    vouchers = tuple(map(consulting.ByContent, catalogs))
     versions = _versions(policy)
-    more = (
-        revocation,
-        [each.shown for each in besides.blocklists],
-        sorted(versions.products.items()) if versions else (),
-    )
+    more = revocation, [each.shown for each in besides.blocklists]
     rest = hashlib.sha256(repr(more).encode()).hexdigest()
     files = tuple(_files(sources, names, policy))
-    return World(policy, circumstances, inputs_of(first, rest), files, sources.spared, versions)
+    return World(policy, circumstances, inputs_of(first, catalogs, rest), files, sources.spared, versions, catalogs)
 
 
-def _versions(policy: loading.Policy) -> State | None:
+def _versions(policy: loading.Policy) -> Versions | None:
     """What is remembered of products, where a rule asks. Raises StateError."""
-    if not any(rule.require.no_rollback for rule in policy.rules):
-        return None
-    with state.opened(write=False) as known:
-        return known
+    return Versions() if any(rule.require.no_rollback for rule in policy.rules) else None
 
 
 def _has_blocklists(sources: Sources) -> bool:

@@ -45,7 +45,7 @@ class Watch:
         """Until it is told to stop."""
         guard = self._guard
         watchdog = notify.watchdog_seconds()
-        told = renewed = looked = time.monotonic()
+        told = renewed = looked = written = time.monotonic()
         self._states = self._look()
         while not self._stopping:
             self._wake.wait(limits.GUARD_LOOK_SECONDS)
@@ -61,6 +61,9 @@ class Watch:
                 guard.reload()
                 self._states = self._look()
             guard.loop.know_own()
+            if now - written >= limits.GUARD_VERSIONS_SECONDS:
+                written = now
+                guard.write_versions()
             if now - looked >= limits.GUARD_MOUNTS_SECONDS:
                 looked = now
                 guard.look_at_mounts()

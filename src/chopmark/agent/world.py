@@ -3,40 +3,35 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+import os
+from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core.verdict import Status
+from chopmark.engine.policing.facts import writable
 from chopmark.envelopes import x509
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from chopmark.agent.versions import Versions
+    from chopmark.engine.catalog.consulting import Catalog
+    from chopmark.engine.catalog.contents import Listed
     from chopmark.engine.policing.loading import Policy
     from chopmark.policy.facts import FileFacts
-    from chopmark.policy.state import State
     from chopmark.trust.context import Context
-
-
-class Lister(Protocol):
-    """A catalog: its name, and the contents that it vouches for."""
-
-    name: str
-
-    def digests(self) -> frozenset[bytes]:
-        """SHA-256 of every file in it."""
 
 
 class Inputs(NamedTuple):
     """What verdicts depend on.
 
     `anchors` are the keys (SHA-256, in hex) of anchors and bare keys, `lists` the digest of all CRLs of each issuer, by
-    its name; `catalogs` the contents that each vouches for, by the digest of the catalog; `rest` what touches all.
+    its name; `catalogs` what each of them lists; `rest` what touches all.
     """
 
     anchors: frozenset[str] = frozenset()
     lists: tuple[tuple[str, str], ...] = ()
-    catalogs: tuple[tuple[str, frozenset[bytes]], ...] = ()
+    catalogs: tuple[Listed, ...] = ()
     rest: str = ""
 
 
@@ -53,24 +48,48 @@ class World(NamedTuple):
     inputs: Inputs
     files: tuple[str, ...] = ()
     spared: tuple[str, ...] = ()
-    versions: State | None = None
+    versions: Versions | None = None
+    catalogs: tuple[Catalog, ...] = ()
+
+    def is_placed(self, facts: FileFacts) -> bool:
+        """Whether the same content may be something else at another path, whatever the policy says of paths.
+
+        A trusted catalog may list another content there; what any trusted one lists is good wherever it lies.
+        """
+        return any(each.has_places for each in self.catalogs) and not any(
+            seal.catalog and seal.status is Status.TRUSTED for seal in facts.seals
+        )
+
+    def at(self, facts: FileFacts, path: str) -> FileFacts:
+        """What is known of a content, as the file at an absolute path, now."""
+        status = facts.status
+        if self.is_placed(facts):
+            place, digest = os.fsencode(path), bytes.fromhex(facts.sha256)
+            if any(each.instead(place, digest) for each in self.catalogs):
+                status = Status.REJECTED
+        return facts._replace(
+            path=path,
+            status=status,
+            writable=writable(path) if self.policy.compiled.by_place else None,
+            newest=self.versions.newest_of(facts) if self.versions is not None else "",
+        )
 
 
 def touched(old: Inputs, new: Inputs) -> Callable[[FileFacts], bool] | None:
     """Which verdicts are no longer known when one becomes the other; None: not one."""
-    if old == new:
-        return None
     if old.rest != new.rest:
         return lambda _: True
     gone, come = old.anchors - new.anchors, new.anchors - old.anchors
     before, after = dict(old.lists), dict(new.lists)
     issuers = {name for name in before.keys() | after.keys() if before.get(name) != after.get(name)}
-    contents = _listed(old) ^ _listed(new)
+    is_listed = _listed_otherwise(old.catalogs, new.catalogs)
+    if not (gone or come or issuers or is_listed):
+        return None
 
     def is_touched(facts: FileFacts) -> bool:
         if come and facts.status is not Status.TRUSTED:  # somebody who is trusted now may have signed it
             return True
-        if contents and bytes.fromhex(facts.sha256) in contents:
+        if is_listed is not None and is_listed(bytes.fromhex(facts.sha256)):
             return True
         return any(
             seal.root in gone or seal.key in gone or any(each.subject in issuers for each in seal.authorities)
@@ -80,11 +99,30 @@ def touched(old: Inputs, new: Inputs) -> Callable[[FileFacts], bool] | None:
     return is_touched
 
 
-def _listed(inputs: Inputs) -> frozenset[bytes]:
-    return frozenset().union(*(contents for _, contents in inputs.catalogs))
+def _listed_otherwise(old: Sequence[Listed], new: Sequence[Listed]) -> Callable[[bytes], bool] | None:
+    """Whether a content is in one of the catalogs and not in the other, or in the name of somebody else."""
+    by_name = [{each.name: each for each in catalogs} for catalogs in (old, new)]
+    pairs = [tuple(each.get(name) for each in by_name) for name in by_name[0].keys() | by_name[1].keys()]
+    differing = [(one, other) for one, other in pairs if _shown(one) != _shown(other)]
+    if not differing:
+        return None
+
+    def is_listed(digest: bytes) -> bool:
+        for one, other in differing:
+            before, after = (each is not None and digest in each.contents for each in (one, other))
+            same = one is not None and other is not None and one.signer == other.signer
+            if before != after or (before and not same):
+                return True
+        return False
+
+    return is_listed
 
 
-def inputs_of(context: Context, rest: str) -> Inputs:
+def _shown(listed: Listed | None) -> str:
+    return "" if listed is None else f"{listed.signer} {listed.contents.fingerprint}"
+
+
+def inputs_of(context: Context, catalogs: Sequence[Catalog], rest: str) -> Inputs:
     """What the verdicts of a context depend on; `rest` says what else does (modes, blocklists)."""
     anchors = {each.certificate.key_sha256 for source in context.store.sources for each in source.every()}
     bare = {each.key.fingerprint for each in context.store.keyring.every()}
@@ -92,8 +130,8 @@ def inputs_of(context: Context, rest: str) -> Inputs:
     for crl in context.store_crls:
         lists.setdefault(x509.name_text(crl.issuer), []).append(hashlib.sha256(crl.raw).digest())
     digests = {name: hashlib.sha256(b"".join(sorted(each))).hexdigest() for name, each in lists.items()}
-    catalogs = tuple((each.name, each.digests()) for each in context.vouchers)  # type: ignore[attr-defined]
-    return Inputs(frozenset(anchors | bare), tuple(sorted(digests.items())), catalogs, rest)
+    listed = tuple(each.listed for each in catalogs)
+    return Inputs(frozenset(anchors | bare), tuple(sorted(digests.items())), listed, rest)
 
 
 def written(inputs: Inputs) -> dict[str, str]:
@@ -102,18 +140,14 @@ def written(inputs: Inputs) -> dict[str, str]:
         "anchors": " ".join(sorted(inputs.anchors)),
         "rest": inputs.rest,
         **{f"list {name}": value for name, value in inputs.lists},
-        **{f"catalog {name}": _fingerprint(contents) for name, contents in inputs.catalogs},
+        **{f"catalog {each.name}": _shown(each) for each in inputs.catalogs},
     }
-
-
-def _fingerprint(contents: frozenset[bytes]) -> str:
-    return hashlib.sha256(b"".join(sorted(contents))).hexdigest()
 
 
 def since(old: dict[str, str], new: Inputs) -> Callable[[FileFacts], bool] | None:
     """`touched`, from what was written; of a catalog that was another one nobody knows what it listed."""
     catalogs = {name.removeprefix("catalog "): value for name, value in old.items() if name.startswith("catalog ")}
-    now = {name: _fingerprint(contents) for name, contents in new.catalogs}
+    now = {each.name: _shown(each) for each in new.catalogs}
     lists = tuple(
         sorted((name.removeprefix("list "), value) for name, value in old.items() if name.startswith("list "))
     )

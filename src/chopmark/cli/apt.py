@@ -65,17 +65,15 @@ def run(args: Namespace) -> int:
 def _package(path: str, repository: Repository) -> list[Finding]:
     """What leads to a package, and what is in it."""
     from chopmark.core.artifact import Artifact, UnreadableError
-    from chopmark.core.digest import hash_ranges
+    from chopmark.core.digest import whole
     from chopmark.core.errors import BrokenError, MalformedError
     from chopmark.core.reasons import FORMAT_MALFORMED, INPUT_CHANGED
-    from chopmark.core.seal import Range, Recipe
     from chopmark.formats.deb import contents
     from chopmark.supply.apt import chain
 
     try:
         with Artifact.open(path) as artifact:
-            [payload] = hash_ranges(artifact.view, [Recipe("sha256", (Range(0, artifact.view.size),))])
-            findings = chain.package_findings(repository, artifact, payload.value)
+            findings = chain.package_findings(repository, artifact, whole(artifact.view, "sha256"))
             try:
                 for _ in contents.files(artifact.view):
                     pass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from argparse import REMAINDER
 from typing import TYPE_CHECKING, Any
 
@@ -73,18 +74,18 @@ def _check(args: Namespace) -> Callable[[int, str], str] | None:
             message = "--catalogs goes with --policy"
             raise UsageError(message)
         return None
-    from chopmark.agent import guard, opening, uses
+    from chopmark.agent import guard, opening, settings, uses
     from chopmark.agent.examining import Examination
     from chopmark.agent.memory import Memory
     from chopmark.core import clock
     from chopmark.policy.deciding import Effect
 
-    world = opening.opened(opening.Sources(policy=args.policy, catalogs=tuple(args.catalogs or ())))
+    world = opening.opened(settings.Sources(policy=args.policy, catalogs=tuple(args.catalogs or ())))
     guard.preload()  # what is imported later would ask about itself
     examination = Examination(world, Memory("", lambda _: None))
 
     def check(descriptor: int, path: str) -> str:
-        facts = examination.examine(descriptor, path)
+        facts = world.at(examination.examine(descriptor, path), os.path.realpath(path))
         decision = world.policy.compiled.rule_on(facts, uses.SCRIPT, clock.now()).decide()
         return decision.reason.sentence if decision.effect is Effect.DENY else ""
 

@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 
     from chopmark.agent.events import Stream
     from chopmark.agent.fanotify import Group
-    from chopmark.agent.guard import Settings
     from chopmark.agent.holder import Line
+    from chopmark.agent.settings import Settings, Sources
+    from chopmark.agent.world import World
 
 TABLE = "guard"
 """In chopmark.toml."""
@@ -164,8 +165,8 @@ def _work(settings: Settings, group: Group, stream: Stream, line: Line) -> int:
 
 
 def _settings(args: Namespace) -> Settings:
-    from chopmark.agent import opening, uses
-    from chopmark.agent.guard import Settings
+    from chopmark.agent import uses
+    from chopmark.agent.settings import Settings, Sources
 
     policy = text(setting(args.policy, TABLE, "policy", default=""), "policy")
     folders = tuple(words(setting(args.mount, TABLE, "mount", default=[])))
@@ -177,7 +178,7 @@ def _settings(args: Namespace) -> Settings:
         return tuple(os.path.abspath(each) if os.path.exists(each) else each for each in
                      words(setting(given, TABLE, name, default=[])))  # fmt: skip
 
-    sources = opening.Sources(
+    sources = Sources(
         policy=os.path.abspath(policy),
         catalogs=several(args.catalogs, "catalogs"),
         stores=several(args.store, "store"),
@@ -193,7 +194,7 @@ def _settings(args: Namespace) -> Settings:
     control = text(setting(args.control, TABLE, "control", default=control_path()), "control")
     return Settings(
         folders=tuple(map(_folder, folders)),
-        load=partial(opening.opened, sources),
+        load=partial(_load, sources),
         rules=uses.Rules(
             switch(setting(args.strict, TABLE, "strict"), "strict"),
             frozenset(words(setting(args.interpreter, TABLE, "interpreter", default=[]))),
@@ -205,6 +206,12 @@ def _settings(args: Namespace) -> Settings:
         state="" if state == "none" else os.path.abspath(state),
         control="" if control == "none" else os.path.abspath(control),
     )
+
+
+def _load(sources: Sources) -> World:
+    from chopmark.agent import opening  # by the worker alone: the holder stays small
+
+    return opening.opened(sources)
 
 
 _DEVICES = "CHOPMARK_GUARD_DEVICES"

@@ -11,7 +11,8 @@ from chopmark.core import limits, reasons
 from chopmark.core.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
+    from hashlib import _Hash as Hash
     from types import TracebackType
 
     from chopmark.core.reasons import Reason
@@ -19,6 +20,9 @@ if TYPE_CHECKING:
 
 ATTRIBUTE = "xattr:"
 """How a companion begins that is no file beside the artifact but an extended attribute of it (xattr(7))."""
+
+
+_MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
 
 
 class UnreadableError(InputError):
@@ -89,6 +93,8 @@ class FileView:
         self._name = name
         self._opened = state or os.fstat(descriptor)
         self._whole: bytes | None = None
+        self.hashed: dict[str, list[tuple[int, Hash]]] = {}
+        """For core.digest: what the bytes up to some places come to, by algorithm."""
 
     @property
     def size(self) -> int:
@@ -168,6 +174,7 @@ class Artifact:
         self.view = view
         self.identity = identity
         self._companions = companions
+        self._kept: dict[str, bytes | None] = {}
 
     @classmethod
     def open(cls, path: str | os.PathLike[str]) -> Self:
@@ -205,12 +212,29 @@ class Artifact:
         """
         if self._companions is not None:
             return self._companions.get(suffix)
-        if suffix.startswith(ATTRIBUTE):
-            return self._attribute(suffix.removeprefix(ATTRIBUTE))
+        if suffix in self._kept:
+            return self._kept[suffix]
+        attribute = suffix.startswith(ATTRIBUTE)
+        return self._attribute(suffix.removeprefix(ATTRIBUTE)) if attribute else self._file(suffix, limit)
+
+    def keep_companions(self, suffixes: Iterable[str]) -> dict[str, bytes]:
+        """Read what there is of these now, and have `companion` give the same bytes from then on."""
+        self._kept = {suffix: self.companion(suffix) for suffix in suffixes}
+        return {suffix: data for suffix, data in self._kept.items() if data is not None}
+
+    def _file(self, suffix: str, limit: int) -> bytes | None:
+        name = self.name + suffix
         try:
-            with type(self).open(self.name + suffix) as beside:
+            os.stat(name)  # nearly always there is none
+        except OSError as error:
+            if error.errno in _MISSING:
+                return None
+        except ValueError:
+            return None
+        try:
+            with type(self).open(name) as beside:
                 if beside.view.size > limit:
-                    raise UnreadableError(self.name + suffix, reasons.INPUT_TOO_LARGE)
+                    raise UnreadableError(name, reasons.INPUT_TOO_LARGE)
                 return beside.view.read(0, limit)
         except UnreadableError as error:
             if error.reason is reasons.INPUT_MISSING:
@@ -310,7 +334,7 @@ def _refuse_special(name: str, state: os.stat_result) -> None:
 
 
 def _unreadable(name: str, error: OSError) -> UnreadableError:
-    if error.errno in (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP):
+    if error.errno in _MISSING:
         return UnreadableError(name, reasons.INPUT_MISSING)
     if error.errno in (errno.ENXIO, errno.EISDIR):
         return UnreadableError(

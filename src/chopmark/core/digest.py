@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from enum import Enum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
-from chopmark.core.artifact import pieces
+from chopmark.core import limits
+from chopmark.core.artifact import FileView, pieces
 from chopmark.core.errors import MalformedError
-from chopmark.core.seal import Payload, Range
+from chopmark.core.seal import Payload, Range, Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from chopmark.core.artifact import View
-    from chopmark.core.seal import Recipe
 
     Tap = Callable[[int, bytes | memoryview], None]
 
@@ -65,16 +65,30 @@ def of(data: bytes, algorithm: str) -> bytes:
     return hashlib.new(algorithm, data, usedforsecurity=False).digest()
 
 
+def whole(view: View, algorithm: str) -> bytes:
+    """The digest of all bytes of an artifact, computed once for each view."""
+    if isinstance(view, FileView):
+        return _beginning(view, algorithm, view.size)
+    [payload] = hash_ranges(view, [Recipe(algorithm, (Range(0, view.size),))])
+    return payload.value
+
+
 def hash_ranges(view: View, recipes: Sequence[Recipe], taps: Sequence[Tap] = ()) -> list[Payload]:
     """Compute recipes that hash ranges as they are, reading each distinct list of ranges once.
 
     `taps` are shown what is read, each piece with its offset. Raises MalformedError when a range lies outside the
     artifact.
+
+    What all bytes come to is computed once for a view, and so is what its beginnings come to but for their ends.
     """
     by_ranges: dict[tuple[Range | bytes, ...], dict[str, bytes]] = {}
     lengths: dict[tuple[Range | bytes, ...], int] = {}
     for ranges in dict.fromkeys(recipe.ranges for recipe in recipes):
         names = dict.fromkeys(recipe.algorithm for recipe in recipes if recipe.ranges == ranges)
+        if isinstance(view, FileView) and len(names) == 1 and not taps and _is_beginning(ranges, view):
+            [name], [part] = names, ranges
+            by_ranges[ranges], lengths[ranges] = {name: _beginning(view, name, part.length)}, part.length
+            continue
         hashers = [hashlib.new(name, usedforsecurity=False) for name in names]
         lengths[ranges] = 0
         for offset, piece in _located(view, ranges):
@@ -86,6 +100,32 @@ def hash_ranges(view: View, recipes: Sequence[Recipe], taps: Sequence[Tap] = ())
                     tap(offset, piece)
         by_ranges[ranges] = {name: hasher.digest() for name, hasher in zip(names, hashers, strict=True)}
     return [Payload(recipe, by_ranges[recipe.ranges][recipe.algorithm], lengths[recipe.ranges]) for recipe in recipes]
+
+
+def _is_beginning(ranges: tuple[Range | bytes, ...], view: View) -> TypeGuard[tuple[Range]]:
+    return (
+        len(ranges) == 1
+        and isinstance(ranges[0], Range)
+        and ranges[0].offset == 0
+        and 0 <= ranges[0].length <= view.size
+    )
+
+
+def _beginning(view: FileView, algorithm: str, length: int) -> bytes:
+    """The digest of the first bytes, from where an earlier one got to."""
+    if algorithm not in view.hashed:
+        view.hashed[algorithm] = [(0, hashlib.new(algorithm, usedforsecurity=False))]
+    states = view.hashed[algorithm]
+    at, state = next(each for each in reversed(states) if each[0] <= length)
+    if at == length:
+        return state.digest()
+    hasher = state.copy()
+    for piece in pieces(view, at, length):
+        hasher.update(piece)
+        at += len(piece)
+        if at > states[-1][0] and len(states) < limits.DIGEST_STATES_MAX:
+            states.append((at, hasher.copy()))
+    return hasher.digest()
 
 
 def _located(view: View, ranges: Iterable[Range | bytes]) -> Iterator[tuple[int | None, bytes | memoryview]]:

@@ -19,6 +19,8 @@ REPLACED_TOGETHER_MAX = 16
 """Small files that are flushed to the medium together before they replace the old ones."""
 REPLACED_TOGETHER_SECONDS = 0.02
 """How long a finished file waits for others: a key that takes longer has each written at once."""
+DIGEST_STATES_MAX = 4_096
+"""Places in one artifact up to which a digest is known; each costs some hundred bytes."""
 DETECT_HEAD = 4 * KIB
 """What a format sees of a file when it is asked whether this is its own."""
 
@@ -518,6 +520,8 @@ GUARD_JUDGES = 4
 """Threads that look at files; digests are computed side by side, checks of signatures take turns."""
 GUARD_KEPT_MAX = 16_384
 """Files that are leased and answered from memory, or by the kernel; each has a descriptor."""
+GUARD_KEPT_PARTS = 16
+"""Of which one is given up when there are more."""
 GUARD_WORKING_DESCRIPTORS = 4_096
 """Descriptors for questions that wait, and for everything else."""
 GUARD_DESCRIPTORS_MAX = 65_536
@@ -546,6 +550,8 @@ GUARD_HOLD_SECONDS = 30.0
 GUARD_TICK_MS = 500
 GUARD_LOOK_SECONDS = 0.5
 """Between two looks at the files of the policy, stores and catalogs, and signs of life."""
+GUARD_VERSIONS_SECONDS = 5.0
+"""Between two times of writing down which versions ran; each is followed by a look at everything else."""
 GUARD_MOUNTS_SECONDS = 1.0
 """Between two looks at what is mounted."""
 GUARD_SWITCH_SECONDS = 0.0002
@@ -559,10 +565,22 @@ GUARD_RESTART_SECONDS = 0.2
 GUARD_RESTART_MAX_SECONDS = 10.0
 GUARD_FAILURES_MAX = 5
 """Starts that failed in a row, after which those who wait are answered at once, and not by the next worker."""
+GUARD_DATABASE_KIB = 512
+"""Pages of it in memory."""
+GUARD_MAYBE_BYTES = 262_144
+"""For what may be in it: with 100,000 contents one in a hundred others is looked for in vain."""
 GUARD_DATABASE_SECONDS = 1.0
 """For a locked database of verdicts."""
 GUARD_WRITES_MAX = 500
 """Changes of it that are written together."""
+GUARD_WRITES_WAITING_MAX = 50_000
+"""Changes of it that wait; what comes when there are more is not written, and so looked at again after a restart."""
+GUARD_WRITING_SECONDS = 0.5
+"""Between two times of writing."""
+GUARD_SEEN_SECONDS = 30 * 86_400.0
+"""For which a file is listed in it that was not looked at again."""
+GUARD_SEALS_MAX = 1_000
+"""Seals that several files have in common, in memory once."""
 GUARD_EVENTS_WAITING_MAX = 20_000
 """Events that wait to be told; what comes after them is counted and dropped."""
 GUARD_EVENTS_RECENT_MAX = 1_000

@@ -40,12 +40,17 @@ def check(artifact: Artifact, context: Context, format_name: str = "") -> Verdic
         format_ = identify.identify(artifact, format_name)
     except identify.AmbiguousError as error:
         return Verdict(artifact.name, "", (), (reasons.FORMAT_AMBIGUOUS.found(str(error)),))
+    return check_as(artifact, format_, context, alone=bool(format_name))
+
+
+def check_as(artifact: Artifact, format_: Format, context: Context, *, alone: bool = False) -> Verdict:
+    """`check`, where it is known which format the artifact is. `alone`: as `seals_of`. Raises UnreadableError."""
     findings = [reasons.FORMAT_DETECTED.found(format_.title)]
     blocked = _blocked(artifact, format_, context)
     through, against = _vouched(artifact, context)
     seals: list[SealVerdict] = []
     try:
-        found, broken = seals_of(artifact, format_, alone=bool(format_name))
+        found, broken = seals_of(artifact, format_, alone=alone)
         for owned, payloads in zip(found, payloads_of(artifact, found), strict=True):
             seals.append(judge_seal(owned.seal, payloads, context, blocked))
         findings += broken

@@ -67,9 +67,13 @@ def beside(artifact: Artifact, apart_from: Format) -> list[Format]:
     A file that `apart_from` itself keeps its signature in is nobody else's.
     """
     taken = set(_places(apart_from))
-    return [
-        format_ for format_ in formats().values() if format_ is not apart_from and _is_beside(artifact, format_, taken)
-    ]
+    return [format_ for format_ in _keeping() if format_ is not apart_from and _is_beside(artifact, format_, taken)]
+
+
+@cache
+def _keeping() -> tuple[Format, ...]:
+    """The formats that have signatures beside files."""
+    return tuple(format_ for format_ in formats().values() if _places(format_))
 
 
 @cache

@@ -213,7 +213,7 @@ class Compiled:
         self.mode = mode
         self._index = Index(self.rules)
         self.by_place = self._index.by_place
-        self.by_place = self._index.by_place
+        self.by_use = any(rule.conditions.kinds for rule in rules)
         self.about_users = any(rule.users != NO_USERS for rule in rules)
 
     def candidates_for(self, file: FileFacts) -> Iterable[Rule]:

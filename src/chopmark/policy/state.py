@@ -82,6 +82,10 @@ class State:
         found = [version for scheme, version in held if scheme == release.scheme]
         return max(found, key=lambda version: versions.key(release.scheme, version), default="")
 
+    def newest_of(self, file: FileFacts) -> str:
+        """The latest version of a file's product by its signers; empty when none was seen."""
+        return self.newest(file.release, {seal.root for seal in file.seals if seal.root})
+
     def saw_file(self, file: FileFacts) -> None:
         """From now on this version of a product is the least, for whoever signed it."""
         release = file.release

@@ -7,6 +7,7 @@ import datetime as dt
 import json
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import time
@@ -17,9 +18,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chopmark.agent import (
+    deciding,
     doctor,
     events,
     guard,
+    loop,
     memory,
     metrics,
     mounts,
@@ -31,6 +34,7 @@ from chopmark.agent import (
     uses,
     world,
 )
+from chopmark.agent.settings import Settings, Sources
 from chopmark.agent.world import Inputs
 from chopmark.core import limits
 from chopmark.core.errors import UsageError
@@ -38,6 +42,7 @@ from chopmark.core.finding import Outcome
 from chopmark.core.signer import Authority
 from chopmark.core.verdict import Status
 from chopmark.core.versions import Release
+from chopmark.engine.catalog.contents import Contents, Listed
 from chopmark.policy import state
 from chopmark.policy.facts import FileFacts, SealFacts
 
@@ -59,14 +64,18 @@ UNSIGNED = FileFacts("/y", "22" * 32, "script", Status.UNSIGNED)
 
 
 def test_facts_survive_being_written_down() -> None:
-    assert records.decoded(records.encoded(TRUSTED)) == TRUSTED._replace(path="")
-    assert records.decoded(records.encoded(UNSIGNED)) == UNSIGNED._replace(path="")
+    for each in (TRUSTED, UNSIGNED, TRUSTED._replace(release_readable=False, release=None, blocked="b", logged=False)):
+        assert records.decoded(records.encoded(each), records.sealed(each.seals)[1]) == each._replace(path="")
 
 
-@given(st.text() | st.from_regex(r"\{.*\}"))
-def test_what_is_no_record_is_no_facts(text: str) -> None:
-    found = records.decoded(text)
+@given(st.text() | st.from_regex(r"\{.*\}"), st.text() | st.from_regex(r"\[.*\]"))
+def test_what_is_no_record_is_no_facts(text: str, seals: str) -> None:
+    found = records.decoded(text, seals)
     assert found is None or isinstance(found, FileFacts)
+
+
+def listed(*contents: bytes, by: str = "a") -> Listed:
+    return Listed("c", by, Contents((b"%d" % number, each) for number, each in enumerate(contents)))
 
 
 def test_what_facts_are_known_by() -> None:
@@ -85,8 +94,10 @@ def test_what_facts_are_known_by() -> None:
         (Inputs(lists=(("CN=CA", "1"),)), Inputs(lists=(("CN=CA", "2"),)), True, False),
         (Inputs(), Inputs(lists=(("CN=Root", "1"),)), True, False),
         (Inputs(), Inputs(lists=(("CN=Other", "1"),)), False, False),
-        (Inputs(), Inputs(catalogs=(("c", frozenset({b"\x22" * 32})),)), False, True),
-        (Inputs(catalogs=(("c", frozenset({b"\x11" * 32})),)), Inputs(), True, False),
+        (Inputs(), Inputs(catalogs=(listed(b"\x22" * 32),)), False, True),
+        (Inputs(catalogs=(listed(b"\x11" * 32),)), Inputs(), True, False),
+        (Inputs(catalogs=(listed(b"\x11" * 32),)), Inputs(catalogs=(listed(b"\x11" * 32, by="b"),)), True, False),
+        (Inputs(catalogs=(listed(b"\x11" * 32),)), Inputs(catalogs=(listed(b"\x11" * 32, b"\x22" * 32),)), False, True),
         (Inputs(rest="a"), Inputs(rest="b"), True, True),
     ],
 )
@@ -107,7 +118,7 @@ def test_a_change_touches_what_depends_on_it_and_nothing_else(
 
 
 def test_no_change_touches_nothing() -> None:
-    inputs = Inputs(frozenset({"1"}), (("CN=CA", "1"),), (("c", frozenset({b"1"})),), "x")
+    inputs = Inputs(frozenset({"1"}), (("CN=CA", "1"),), (listed(b"1" * 32),), "x")
     assert world.touched(inputs, inputs) is None
     assert world.since(world.written(inputs), inputs) is None
 
@@ -117,17 +128,15 @@ def test_what_is_remembered_of_versions_is_part_of_the_world(tmp_path: Path, mon
     file = tmp_path / "policy.toml"
     head = 'chopmark-policy = 1\nname = "p"\nversion = 1\n[[rule]]\naction = "allow"\nproduct = "tool"\n'
     file.write_text(head)
-    assert opening.opened(opening.Sources(str(file))).versions is None
+    assert opening.opened(Sources(str(file))).versions is None
     file.write_text(head + "require = { no-rollback = true }\n")
-    before = opening.opened(opening.Sources(str(file)))
+    before = opening.opened(Sources(str(file)))
     with state.opened(write=True) as known:
         known.saw_file(TRUSTED)
-    after = opening.opened(opening.Sources(str(file)))
+    after = opening.opened(Sources(str(file)))
     assert after.versions is not None
-    assert after.versions.newest(Release("tool", "1.0"), [SEAL.root]) == "1.2"
-    touched = world.touched(before.inputs, after.inputs)
-    assert touched is not None
-    assert touched(TRUSTED)
+    assert world.touched(before.inputs, after.inputs) is None  # it is asked about with each decision
+    assert after.at(TRUSTED._replace(release=Release("tool", "1.0")), "/x").newest == "1.2"
     assert state.path() in after.files
 
 
@@ -143,7 +152,7 @@ def test_a_world_that_cannot_be_read_for_any_reason_leaves_the_old_one(error: Ex
         raise error
 
     worker = guard.Guard.__new__(guard.Guard)  # which has nothing but what a failed reload may use
-    worker.settings, worker.stream = guard.Settings((), load), Said([])
+    worker.settings, worker.stream = Settings((), load), Said([])
     worker.reload()
     assert said == ["reload-failed: no"]
 
@@ -160,7 +169,7 @@ def test_memory_forgets_what_is_touched_and_what_is_old(tmp_path: Path) -> None:
     again = memory.Memory(str(tmp_path / "state" / "verdicts.db"), said.append)
     again.start()
     assert again.get("a") == TRUSTED._replace(path="")
-    assert again.forget(lambda facts: facts.status is Status.UNSIGNED) == 2
+    assert again.forget(lambda facts: facts.status is Status.UNSIGNED) == 1  # the old one is not even kept
     again.close()
     last = memory.Memory(str(tmp_path / "state" / "verdicts.db"), said.append)
     assert (last.get("a") is not None, last.get("b")) == (True, None)
@@ -382,3 +391,103 @@ def test_a_guarded_program_runs_with_a_script_that_cannot_be_exchanged(tmp_path:
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
     assert done.returncode == 0, done.stderr
     assert done.stdout.startswith("one /proc/self/fd/")
+
+
+def test_what_is_forgotten_is_not_known_again_from_a_database_that_cannot_be_written(tmp_path: Path) -> None:
+    path = str(tmp_path / "verdicts.db")
+    first = memory.Memory(path, print)
+    first.start()
+    first.put("a", TRUSTED, time.time() + 60)
+    first.close()
+    said: list[str] = []
+    known = memory.Memory(path, said.append)
+    with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as holding:
+        assert known.get("a") is not None
+        holding.execute("BEGIN IMMEDIATE")
+        known.start()
+        assert known.forget(lambda _: True) == 1
+        known.depend({"rest": "new"})
+        known.close()
+        assert known.get("a") is None
+        assert said != []
+        assert holding.execute("SELECT count(*) FROM input").fetchone() == (0,)  # nor does it say so after a restart
+
+
+def test_what_waits_to_be_written_is_known_and_can_be_forgotten(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(limits, "GUARD_KNOWN_MAX", 1)
+    known = memory.Memory(str(tmp_path / "verdicts.db"), print)  # which nobody writes yet
+    for key in "abc":
+        known.put(key, TRUSTED, time.time() + 60)
+    assert [known.get(key) is not None for key in "abcd"] == [True, True, True, False]
+    assert known.forget(lambda _: True) == 3
+    assert [known.get(key) for key in "abc"] == [None, None, None]
+
+
+def test_seals_of_many_files_are_kept_once(tmp_path: Path) -> None:
+    path = str(tmp_path / "verdicts.db")
+    known = memory.Memory(path, print)
+    known.start()
+    for number in range(600):
+        same = TRUSTED._replace(sha256=f"{number:064x}", seals=(SEAL._replace(subject=str(SEAL.subject)),))
+        assert known.put(str(number), same, time.time() + 60).seals is known.put("x", TRUSTED, time.time() + 60).seals
+    known.close()
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        assert database.execute("SELECT count(*) FROM seals").fetchone() == (1,)
+        assert database.execute("SELECT count(*) FROM verdict").fetchone() == (601,)
+    again = memory.Memory(path, print)
+    assert again.get("599") == TRUSTED._replace(path="", sha256=f"{599:064x}")
+    assert again.forget(lambda facts: facts.sha256 == f"{0:064x}") == 1
+    again.close()
+
+
+@pytest.fixture
+def versions_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("CHOPMARK_HOME", str(tmp_path / "home"))
+    file = tmp_path / "policy.toml"
+    file.write_text(
+        'chopmark-policy = 1\nname = "p"\nversion = 1\nmode = "enforce"\n[[rule]]\naction = "allow"\nproduct = "tool"\n'
+        'signer = { root = "' + "ee" * 32 + '" }\nrequire = { no-rollback = true }\n'
+    )
+    return file
+
+
+def test_a_newer_version_that_runs_ends_the_older_ones(versions_home: Path) -> None:
+    sources = Sources(str(versions_home))
+    outdated: list[FileFacts] = []
+    opened = opening.opened(sources)
+    decider = deciding.Decider(opened, Settings((), lambda: opened), events.Stream([]), outdated.append)
+
+    def asked(version: str) -> bool:
+        facts = TRUSTED._replace(path="", release=Release("tool", version), sha256=version.replace(".", "") * 32)
+        by = processes.Program("/bin/sh")
+        question = loop.Asked(-1, (1, int(version[-1])), uses.EXEC, os.getpid(), by, "/tool", 0.0)
+        answer = decider.decide(facts, question)
+        decider.told(question, answer, facts)
+        return answer.allow
+
+    assert [asked("1.2"), asked("1.1"), asked("1.3"), asked("1.2")] == [True, False, True, False]
+    assert [each.release and each.release.version for each in outdated] == ["1.2", "1.3"]
+    assert opened.versions is not None
+    opened.versions.write()
+    with state.opened(write=False) as known:
+        assert known.newest(Release("tool", "1"), [SEAL.root]) == "1.3"
+    again = opening.opened(sources)
+    decider.renew(again)
+    assert [asked("1.2"), asked("1.3")] == [False, True]
+
+
+def test_versions_that_are_not_written_yet_outlive_a_reload(versions_home: Path) -> None:
+    before = opening.opened(Sources(str(versions_home))).versions
+    after = opening.opened(Sources(str(versions_home))).versions
+    assert before is not None
+    assert after is not None
+    assert before.saw(TRUSTED)
+    assert not before.saw(TRUSTED)
+    assert not before.saw(UNSIGNED)
+    after.take_over(before)
+    assert after.newest_of(TRUSTED._replace(release=Release("tool", "1"))) == "1.2"
+    after.write()
+    assert after.unwritten() == []
+    assert opening.opened(Sources(str(versions_home))).versions is not None

@@ -83,6 +83,11 @@ def test_files_are_trusted_through_a_catalog(desk: Desk, tree: Path) -> None:
     found = json.loads(desk.out)
     assert found["status"] == "rejected"
     assert "catalog.mismatch" in {finding["code"] for finding in found["findings"]}
+    second = desk.folder / "second"
+    second.mkdir()
+    (second / "evil").write_bytes(b"\x00evil")
+    assert desk.run("catalog", "create", second, "-o", "s.catalog", *desk.by_signer) == 0, desk.err
+    assert desk.verify(tool, *with_catalogs, "--catalogs", "s.catalog") == 0  # good wherever it lies
     folder = desk.folder / "catalogs"
     folder.mkdir()
     assert desk.verify(copy, "--catalogs", folder) == 2

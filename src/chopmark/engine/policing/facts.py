@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import os
 import stat
+from functools import cache
 from typing import TYPE_CHECKING
 
 from chopmark.core import reasons as common
 from chopmark.core.artifact import UnreadableError
 from chopmark.core.contracts import Versioned
-from chopmark.core.digest import hash_ranges
+from chopmark.core.digest import whole
 from chopmark.core.errors import MalformedError
 from chopmark.core.finding import Outcome
-from chopmark.core.seal import Range, Recipe
 from chopmark.engine import identify
 from chopmark.policy.facts import (
     EXEC,
@@ -57,25 +57,33 @@ def of_file(artifact: Artifact, verdict: Verdict, state: State | None = None, ro
 
     `state` is what is remembered of versions. Raises UnreadableError.
     """
-    whole = Recipe("sha256", (Range(0, artifact.view.size),))
-    [payload] = hash_ranges(artifact.view, [whole])
+    content = of_content(artifact, verdict)
+    real = os.path.realpath(artifact.name)
+    return content._replace(
+        path=below(real, root), writable=writable(real, root), newest=state.newest_of(content) if state else ""
+    )
+
+
+def of_content(artifact: Artifact, verdict: Verdict) -> FileFacts:
+    """What is known of an artifact wherever it lies: without a path, and without what is remembered of others.
+
+    Raises UnreadableError.
+    """
     release, readable = _release(artifact, verdict.format)
     seals = tuple(map(of_seal, verdict.seals))
+    sha256 = whole(artifact.view, "sha256").hex()
     if artifact.view.changed():  # then the digest may be that of other bytes than were verified
         raise UnreadableError(artifact.name, common.INPUT_CHANGED)
-    real = os.path.realpath(artifact.name)
     return FileFacts(
-        path=below(real, root),
-        sha256=payload.value.hex(),
+        path="",
+        sha256=sha256,
         format=verdict.format,
         status=verdict.status,
         seals=seals,
         release=release,
         release_readable=readable,
-        writable=writable(real, root),
         blocked=_blocked(verdict),
         logged=_logged(verdict.findings),
-        newest=_newest(state, release, seals),
     )
 
 
@@ -155,8 +163,8 @@ def _has_list(path: str) -> bool:
 
 
 def _release(artifact: Artifact, format_: str) -> tuple[Release | None, bool]:
-    found: object = identify.formats().get(format_)
-    if not isinstance(found, Versioned):
+    found = _versioned(format_)
+    if found is None:
         return None, True
     try:
         return found.release(artifact), True
@@ -164,8 +172,11 @@ def _release(artifact: Artifact, format_: str) -> tuple[Release | None, bool]:
         return None, False
 
 
-def _newest(state: State | None, release: Release | None, seals: Iterable[SealFacts]) -> str:
-    return state.newest(release, {seal.root for seal in seals if seal.root}) if state is not None else ""
+@cache
+def _versioned(format_: str) -> Versioned | None:
+    """The format of this name, if its files say which release they are; finding that out takes a while."""
+    found: object = identify.formats().get(format_)
+    return found if isinstance(found, Versioned) else None
 
 
 def _blocked(verdict: Verdict) -> str:

@@ -12,7 +12,6 @@ from chopmark.core import reasons as core_reasons
 from chopmark.core.artifact import UnreadableError
 from chopmark.core.errors import MalformedError
 from chopmark.core.finding import Outcome
-from chopmark.core.seal import Range, Recipe
 from chopmark.core.verdict import Status, worst_of
 from chopmark.engine import batch, check
 from chopmark.engine.services import commands, places, reasons, sealing
@@ -240,7 +239,7 @@ def look(path: str, root: Root, context: Context, homes: Sequence[str] = ()) -> 
             head = artifact.view.read(0, limits.DETECT_HEAD)
             trusted = [seal for seal in verdict.seals if seal.status is Status.TRUSTED]
             is_own = any(seal.scheme != _CATALOG for seal in trusted)
-            read = _digest(artifact) if path in root.digests else b""
+            read = digests.whole(artifact.view, "sha256") if path in root.digests else b""
             placed = is_own or (bool(trusted) and _is_placed(artifact, _names(path, root, homes), context))
     except UnreadableError as error:
         return Seen(path, Status.UNDECIDED, (error.reason.code,))
@@ -250,13 +249,8 @@ def look(path: str, root: Root, context: Context, homes: Sequence[str] = ()) -> 
 
 def _is_placed(artifact: Artifact, names: Sequence[str], context: Context) -> bool:
     """Whether a trusted catalog lists this content at one of these paths."""
-    digest = _digest(artifact)
+    digest = digests.whole(artifact.view, "sha256")
     return any(voucher.holds(os.fsencode(name), digest) for voucher in context.vouchers for name in names)
-
-
-def _digest(artifact: Artifact) -> bytes:
-    whole = Recipe("sha256", (Range(0, artifact.view.size),))
-    return digests.hash_ranges(artifact.view, [whole])[0].value
 
 
 def _names(path: str, root: Root, homes: Sequence[str]) -> list[str]:
