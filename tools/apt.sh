@@ -25,3 +25,25 @@ apt_install() {
         "    apt-get install --no-install-recommends $*" >&2
     return 1
 }
+
+# unpack_from_sid FOLDER PACKAGE...: packages of Debian's newest suite, unpacked and not installed. They run through their own loader.
+unpack_from_sid() {
+    local into=$1 codename mirror work package
+    shift
+    codename=$(. /etc/os-release && echo "${VERSION_CODENAME:-}")
+    mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' "Codename: $codename" | head -n 1)
+    [ -n "$mirror" ] || { echo "no Debian mirror is configured" >&2; return 1; }
+    work=$(mktemp -d)
+    trap 'rm -rf "$work"' RETURN
+    chmod 755 "$work"
+    mkdir -p "$work/lists/partial" "$work/parts" "$into"
+    echo "deb $mirror sid main" >"$work/parts/sid.list"
+    cp -r /etc/apt/sources.list.d/. "$work/parts/" 2>/dev/null || true
+    local -a private=(-qq -o Dir::Etc::SourceList=/dev/null -o "Dir::Etc::SourceParts=$work/parts" -o "Dir::State::Lists=$work/lists"
+        -o "Dir::Cache::pkgcache=" -o "Dir::Cache::srcpkgcache=" -o APT::Sandbox::User=root)
+    apt-get "${private[@]}" update
+    (cd "$work" && apt-get "${private[@]}" download "${@/%//sid}")
+    for package in "$work"/*.deb; do
+        dpkg-deb -x "$package" "$into"
+    done
+}

@@ -447,6 +447,17 @@ DPKG_STATUS_MAX = 256 * MIB
 DPKG_LIST_MAX = 64 * MIB
 """One file of dpkg's about a package: its list of files, or their sums."""
 DPKG_PACKAGES_MAX = 200_000
+RPM_TAGS_MAX = 65_535
+"""Tags of one header, as in rpm (HEADER_TAGS_MAX)."""
+RPM_SIGNATURES_MAX = 16 * MIB
+"""The values of a signature header; the signatures of single files are among them."""
+RPM_HEADER_MAX = 64 * MIB
+"""Those of the header. rpm allows four times as much; the largest of Fedora's packages have less than half."""
+RPM_FILES_MAX = 1_000_000
+RPM_PAYLOAD_MAX = 32 * 1024 * MIB
+"""The payload, uncompressed."""
+RPM_LINK_MAX = 4 * KIB
+"""The target of a link in a payload: no path is longer (PATH_MAX)."""
 
 # Network
 HTTP_TIMEOUT = 10.0

@@ -1,0 +1,78 @@
+"""Signed RPM packages, beside rpmkeys: both are given all files in one call, each with its own store of keys."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import subprocess
+from typing import TYPE_CHECKING
+
+from bench.measure import CHOPMARK, Row, process, row, side_by_side
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+COUNT = 100
+SIZES = {"20 kB": 20_000, "2 MB": 2_000_000}
+SPEC = """Name: bench
+Version: 1
+Release: 1
+Summary: bench
+License: MIT
+BuildArch: noarch
+%description
+bench
+%install
+mkdir -p %{buildroot}/bench
+cp %{_topdir}/data %{buildroot}/bench/data
+%files
+/bench/data
+"""
+
+
+def run(folder: Path, rounds: int) -> list[Row]:
+    """Packages that do not compress, signed with RSA of 3072 bits."""
+    public, secret = _keys(folder)
+    database = folder / "db"
+    process(["rpmkeys", "--dbpath", str(database), "--import", str(public)])
+    return [_row(folder, name, size, public, secret, database, rounds) for name, size in SIZES.items()]
+
+
+def _row(folder: Path, name: str, size: int, public: Path, secret: Path, database: Path, rounds: int) -> Row:
+    ours, theirs = f"chopmark verify {COUNT} -j 1, rpm of {name}", "rpmkeys -K"
+    files = _packages(folder / name.replace(" ", ""), size, secret)
+    mine = [CHOPMARK, "verify", *files, "--store", str(public), "-j", "1", "-q"]
+    peer = ["rpmkeys", "--dbpath", str(database), "-K", *files]
+    measured = side_by_side({ours: lambda: process(mine), theirs: lambda: process(peer)}, rounds)
+    return row(measured, ours, theirs, bound="<= 1")
+
+
+def _keys(folder: Path) -> tuple[Path, Path]:
+    home, public, secret = folder / "home", folder / "public.asc", folder / "secret.gpg"
+    home.mkdir(mode=0o700)
+
+    def gpg(*arguments: str) -> None:
+        quiet = ("gpg", "-q", "--homedir", str(home), "--batch", "--passphrase", "", "--pinentry-mode", "loopback")
+        subprocess.run((*quiet, *arguments), check=True, capture_output=True)
+
+    gpg("--quick-generate-key", "bench <bench@example.org>", "rsa3072", "sign", "never")
+    gpg("-a", "-o", str(public), "--export")
+    gpg("-o", str(secret), "--export-secret-keys")
+    secret.chmod(0o600)
+    subprocess.run(("gpgconf", "--homedir", str(home), "--kill", "all"), check=True)
+    return public, secret
+
+
+def _packages(folder: Path, size: int, secret: Path) -> list[str]:
+    folder.mkdir()
+    (folder / "data").write_bytes(random.Random(1).randbytes(size))
+    (folder / "bench.spec").write_text(SPEC)
+    process(["rpmbuild", "-bb", "--define", f"_topdir {folder}", "--define", "_binary_payload w.ufdio",
+             str(folder / "bench.spec")])  # fmt: skip
+    [built] = folder.glob("RPMS/noarch/*.rpm")
+    process([CHOPMARK, "sign", str(built), "--format", "rpm", "--key", f"openpgp:{secret}"])
+    files = []
+    for number in range(COUNT):
+        files.append(str(folder / f"{number}.rpm"))
+        shutil.copy(built, files[-1])
+    return files

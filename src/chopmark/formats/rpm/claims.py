@@ -1,0 +1,94 @@
+"""What the digests in a package say: those beside signatures, and those of the payload in the signed header."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from chopmark.core.digest import ALGORITHMS, Strength
+from chopmark.core.errors import BrokenError
+from chopmark.core.seal import Claim, Range, Recipe
+from chopmark.envelopes.openpgp import mathematics
+from chopmark.formats.rpm import reasons, tags
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from chopmark.core.artifact import View
+    from chopmark.formats.rpm.header import Header
+    from chopmark.formats.rpm.package import Package
+
+_OF_HEADER = ((tags.SHA1, "sha1"), (tags.SHA256, "sha256"), (tags.SHA3_256, "sha3_256"))
+_CPIO = b"0707"
+
+
+class Stated(NamedTuple):
+    """A digest of the payload that the header has: as it is in the package, and uncompressed."""
+
+    algorithm: str
+    packed: bytes
+    unpacked: bytes
+
+
+def beside(found: Package) -> Iterator[Claim]:
+    """The digests that stand beside the signatures. Nobody signs them; rpm refuses a package where they are wrong."""
+    head, whole = (Range(found.start, found.payload - found.start),), (Range(found.start, found.size - found.start),)
+    for tag, algorithm in _OF_HEADER:
+        said = found.signatures.string(tag)
+        if said is not None:
+            yield Claim("header", Recipe(algorithm, head), _octets(said, algorithm))
+    if tags.MD5 in found.signatures.entries:
+        yield Claim("header and payload", Recipe("md5", whole), found.signatures.raw(tags.MD5))
+
+
+def of_payload(view: View, found: Package) -> list[Claim]:
+    """The strong digests of the payload that the header has; without any, a signature over the header leaves it open.
+
+    A package whose payload was uncompressed since has it as the digest of that says; rpm takes it as well.
+    """
+    payload = (Range(found.payload, found.size - found.payload),)
+    plain = view.read(found.payload, len(_CPIO)) == _CPIO
+    made = []
+    for each in stated(found.header):
+        if ALGORITHMS[each.algorithm].strength is not Strength.STRONG:
+            continue
+        expected = each.unpacked if plain and each.unpacked else each.packed
+        if expected:
+            made.append(Claim("payload", Recipe(each.algorithm, payload), expected))
+    return made
+
+
+def stated(header: Header) -> list[Stated]:
+    """All digests of the payload in a header. Raises BrokenError where there are several of a kind."""
+    found = []
+    packed, unpacked = header.strings(tags.PAYLOAD_DIGEST), header.strings(tags.PAYLOAD_DIGEST_UNPACKED)
+    if max(len(packed), len(unpacked)) > 1:
+        raise BrokenError(reasons.TAG, "several digests of one payload")
+    if packed or unpacked:
+        number = header.number(tags.PAYLOAD_DIGEST_ALGORITHM)
+        algorithm = mathematics.DIGESTS.get(8 if number is None else number)
+        if algorithm is None:
+            raise BrokenError(reasons.TAG, f"a digest {number} of the payload")
+        found.append(_stated(algorithm, packed[0] if packed else b"", unpacked[0] if unpacked else b""))
+    for algorithm, tag, other in (
+        ("sha512", tags.PAYLOAD_SHA512, tags.PAYLOAD_SHA512_UNPACKED),
+        ("sha3_256", tags.PAYLOAD_SHA3_256, tags.PAYLOAD_SHA3_256_UNPACKED),
+    ):
+        first, second = header.string(tag) or b"", header.string(other) or b""
+        if first or second:
+            found.append(_stated(algorithm, first, second))
+    return found
+
+
+def _stated(algorithm: str, packed: bytes, unpacked: bytes) -> Stated:
+    return Stated(algorithm, *(_octets(each, algorithm) if each else b"" for each in (packed, unpacked)))
+
+
+def _octets(text: bytes, algorithm: str) -> bytes:
+    """A digest in hex, in lower case as rpm writes it."""
+    try:
+        value = bytes.fromhex(text.decode("ascii"))
+    except ValueError:
+        value = b""
+    if len(value) != ALGORITHMS[algorithm].size or value.hex().encode("ascii") != text:
+        raise BrokenError(reasons.TAG, f"a {algorithm} that is none")
+    return value

@@ -1,0 +1,246 @@
+"""Headers: an index of tags and the values that it points to, inside of a region that is signed as it stands.
+
+docs/manual/format_header.md and hregions.md of rpm. Read as strictly as rpm writes: values stand in the order of the
+index, none overlaps another, and nothing is between them but what aligns them.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import TYPE_CHECKING, NamedTuple
+
+from chopmark.core import limits
+from chopmark.core.errors import BrokenError
+from chopmark.formats.rpm import reasons, tags
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from chopmark.core.artifact import View
+
+MAGIC = b"\x8e\xad\xe8\x01\0\0\0\0"
+INTRO = 16
+_ENTRY = struct.Struct(">IIiI")
+_SIZES = {1: 1, tags.INT8: 1, tags.INT16: 2, tags.INT32: 4, tags.INT64: 8, tags.BINARY: 1}
+_TEXTS = (tags.STRING, tags.STRINGS, tags.TRANSLATED)
+_NUMBERS = {tags.INT16: "H", tags.INT32: "I", tags.INT64: "Q"}
+
+
+class Entry(NamedTuple):
+    """A tag of the index: the type of its value, how many there are, and where they begin and end in the data."""
+
+    kind: int
+    amount: int
+    offset: int
+    end: int
+
+
+class Header(NamedTuple):
+    """What is in a region, by tag. `signed` are the bytes that signatures are over: intro, index and data."""
+
+    entries: Mapping[int, Entry]
+    data: bytes
+    signed: bytes
+
+    def string(self, tag: int) -> bytes | None:
+        """A single string, the first one where there are several languages. Raises BrokenError for other types."""
+        entry = self.entries.get(tag)
+        if entry is None:
+            return None
+        if entry.kind not in (tags.STRING, tags.TRANSLATED):
+            raise _wrong_type(tag, entry)
+        return self.data[entry.offset : self.data.index(b"\0", entry.offset)]
+
+    def strings(self, tag: int) -> list[bytes]:
+        """Several strings; none where the tag is missing. Raises BrokenError for other types."""
+        entry = self.entries.get(tag)
+        if entry is None:
+            return []
+        if entry.kind != tags.STRINGS:
+            raise _wrong_type(tag, entry)
+        return self.data[entry.offset : entry.end - 1].split(b"\0")
+
+    def numbers(self, tag: int) -> tuple[int, ...]:
+        """Numbers of 16, 32 or 64 bits; none where the tag is missing. Raises BrokenError for other types."""
+        entry = self.entries.get(tag)
+        if entry is None:
+            return ()
+        if entry.kind not in _NUMBERS:
+            raise _wrong_type(tag, entry)
+        return struct.unpack_from(f">{entry.amount}{_NUMBERS[entry.kind]}", self.data, entry.offset)
+
+    def number(self, tag: int) -> int | None:
+        """The one number; None where the tag is missing. Raises BrokenError where there are more."""
+        found = self.numbers(tag)
+        if len(found) > 1:
+            raise BrokenError(reasons.TAG, f"tag {tag} has {len(found)} values")
+        return found[0] if found else None
+
+    def raw(self, tag: int) -> bytes:
+        """The octets of a value, whatever they are; empty where the tag is missing."""
+        entry = self.entries.get(tag)
+        return self.data[entry.offset : entry.end] if entry else b""
+
+
+def read(view: View, start: int, limit: int) -> tuple[Header, int]:
+    """The header of a package, which is its region and nothing else, and where it ends. Raises BrokenError."""
+    body, count, end = _body(view, start, limit)
+    inside, within = _region(body, count, tags.IMMUTABLE)
+    size = len(body) - count * _ENTRY.size
+    if (inside, within) != (count, size):
+        raise BrokenError(reasons.OUTSIDE, f"{count - inside} tags, {size - within} bytes")
+    return _inside(body, count, inside, within), end
+
+
+def signatures(view: View, start: int, limit: int) -> tuple[Header, int]:
+    """A signature header, and where it ends. Raises BrokenError.
+
+    Its region protects nothing, and some versions of rpmsign left signatures of files behind it.
+    """
+    body, count, end = _body(view, start, limit)
+    inside, within = _region(body, count, tags.SIGNATURES)
+    found = _inside(body, count, inside, within)
+    added = _entries(_rows(body, inside, count), found.data, within, len(found.data))
+    both = found.entries.keys() & added.keys()
+    if both:
+        raise BrokenError(reasons.DUPLICATE, f"tag {min(both)}")
+    return found._replace(entries={**found.entries, **added}), end
+
+
+def _body(view: View, start: int, limit: int) -> tuple[bytes, int, int]:
+    """Index and data of a header, how many tags it has, and where it ends."""
+    intro = view.read(start, INTRO)
+    if len(intro) < INTRO or intro[:8] != MAGIC:
+        raise BrokenError(reasons.HEADER, f"no header at byte {start}")
+    count, size = struct.unpack(">II", intro[8:])
+    if not 0 < count <= limits.RPM_TAGS_MAX or not 0 < size <= limit:
+        raise BrokenError(reasons.HEADER, f"{count} tags with {size} bytes")
+    length = count * _ENTRY.size + size
+    end = start + INTRO + length
+    if end > view.size:
+        raise BrokenError(reasons.HEADER, "it is cut off")
+    return view.read(start + INTRO, length), count, end
+
+
+def stored(blob: bytes) -> tuple[Header, Header]:
+    """A header as the database of installed packages has it: the region, and the tags that stand behind it.
+
+    Those nobody signed: they are what installing added, and the signatures. Raises BrokenError.
+    """
+    if len(blob) < 8:
+        raise BrokenError(reasons.HEADER, "it is cut off")
+    count, size = struct.unpack_from(">II", blob)
+    if not 0 < count <= limits.RPM_TAGS_MAX or len(blob) != 8 + count * _ENTRY.size + size:
+        raise BrokenError(reasons.HEADER, f"{count} tags with {size} bytes")
+    body = blob[8:]
+    inside, within = _region(body, count, tags.IMMUTABLE)
+    found = _inside(body, count, inside, within)
+    added = _entries(_rows(body, inside, count), found.data, within, len(found.data), gaps=True)
+    return found, Header(added, found.data, b"")
+
+
+def _inside(body: bytes, count: int, inside: int, within: int) -> Header:
+    """So many tags and bytes of a header of `count` tags, which are its region. Raises BrokenError."""
+    index, data = body[: inside * _ENTRY.size], body[count * _ENTRY.size :]
+    signed = b"".join((MAGIC, struct.pack(">II", inside, within), index, data[:within]))
+    return Header(_entries(_rows(body, 1, inside), data, 0, within - _ENTRY.size), data, signed)
+
+
+def _rows(body: bytes, first: int, last: int) -> list[tuple[int, int, int, int]]:
+    return list(_ENTRY.iter_unpack(body[first * _ENTRY.size : last * _ENTRY.size]))
+
+
+def _region(body: bytes, count: int, region: int) -> tuple[int, int]:
+    """How many tags the region has, and how many bytes, as its first entry and the trailer that this leads to say."""
+    tag, kind, offset, length = _ENTRY.unpack_from(body)
+    data = body[count * _ENTRY.size :]
+    if (tag, kind, length) != (region, tags.BINARY, _ENTRY.size) or not 0 <= offset <= len(data) - _ENTRY.size:
+        raise BrokenError(reasons.REGION, "it does not begin with one")
+    tag, kind, back, length = _ENTRY.unpack_from(data, offset)
+    if tag == tags.IMAGE and region == tags.SIGNATURES:
+        tag = region  # old versions of rpm wrote so, and all read it
+    inside, rest = divmod(-back, _ENTRY.size)
+    if (tag, kind, length) != (region, tags.BINARY, _ENTRY.size) or rest or not 0 < inside <= count:
+        raise BrokenError(reasons.REGION, "its trailer")
+    return inside, offset + _ENTRY.size
+
+
+def _entries(
+    rows: list[tuple[int, int, int, int]], data: bytes, start: int, limit: int, *, gaps: bool = False
+) -> dict[int, Entry]:
+    """The entries of some rows of the index, whose values stand between `start` and `limit` and fill that.
+
+    With `gaps` something may be between them.
+    """
+    found: dict[int, Entry] = {}
+    end = start
+    following = [*(row[2] for row in rows), limit][1:]
+    for (tag, kind, offset, count), upper in zip(rows, following, strict=True):
+        if tag in found:
+            raise BrokenError(reasons.DUPLICATE, f"tag {tag}")
+        if tag < tags.LOCALES or not 0 < count <= len(data):
+            raise BrokenError(reasons.TAG, f"tag {tag} with {count} values")
+        size = _SIZES.get(kind, 0)
+        if not size and (kind not in _TEXTS or (kind == tags.STRING and count != 1)):
+            raise BrokenError(reasons.TAG, f"tag {tag} with {count} values of type {kind}")
+        if offset < end or upper > limit or offset % (size or 1):
+            raise BrokenError(reasons.OVERLAP, f"tag {tag}")
+        if offset != end and not gaps and (offset != end + -end % size if size else True):
+            raise BrokenError(reasons.OVERLAP, f"something before tag {tag}")
+        if data[end:offset].strip(b"\0") and not gaps:
+            raise BrokenError(reasons.OVERLAP, f"something before tag {tag}")
+        end = offset + size * count if size else _end_of_texts(data, offset, count, upper, gaps=gaps)
+        if not offset < end <= upper:
+            raise BrokenError(reasons.OVERLAP, f"tag {tag} goes on into the next one")
+        found[tag] = Entry(kind, count, offset, end)
+    if end != limit and not gaps:
+        raise BrokenError(reasons.OVERLAP, "something behind the last tag")
+    return found
+
+
+def _end_of_texts(data: bytes, offset: int, count: int, limit: int, *, gaps: bool) -> int:
+    """Where so many strings end; 0 where they do not before `limit`."""
+    if count == 1:
+        return data.find(b"\0", offset, limit) + 1
+    if gaps:
+        end = offset
+        for _ in range(count):
+            end = data.find(b"\0", end, limit) + 1
+            if not end:
+                break
+        return end
+    # All zeros between here and the limit but the last few end a string; those few align what comes next.
+    end = limit - (data.count(b"\0", offset, limit) - count)
+    return 0 if end > limit or data[end - 1 : limit].strip(b"\0") else end
+
+
+class Value(NamedTuple):
+    """A value to be written: its tag, type, how many there are, and their octets."""
+
+    tag: int
+    kind: int
+    amount: int
+    octets: bytes
+
+
+def values(header: Header) -> list[Value]:
+    """What is in a region."""
+    return [Value(tag, entry.kind, entry.amount, header.data[entry.offset : entry.end]) for tag, entry in
+            header.entries.items()]  # fmt: skip
+
+
+def written(region: int, those: Iterable[Value]) -> bytes:
+    """A header as rpm writes it: sorted, aligned, all inside of one region."""
+    index, data = [], bytearray()
+    for each in sorted(those):
+        data += bytes(-len(data) % _SIZES.get(each.kind, 1))
+        index.append(_ENTRY.pack(each.tag, each.kind, len(data), each.amount))
+        data += each.octets
+    rows = len(index) + 1
+    index.insert(0, _ENTRY.pack(region, tags.BINARY, len(data), _ENTRY.size))
+    data += _ENTRY.pack(region, tags.BINARY, -rows * _ENTRY.size, _ENTRY.size)
+    return b"".join((MAGIC, struct.pack(">II", rows, len(data)), *index, bytes(data)))
+
+
+def _wrong_type(tag: int, entry: Entry) -> BrokenError:
+    return BrokenError(reasons.TAG, f"tag {tag} with values of type {entry.kind}")

@@ -1,0 +1,142 @@
+"""A package taken apart: the lead, the signature header, the header, and where the payload is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from chopmark.core import limits
+from chopmark.core.errors import BrokenError
+from chopmark.formats.rpm import header, reasons, tags
+
+if TYPE_CHECKING:
+    from chopmark.core.artifact import View
+    from chopmark.core.finding import Finding
+    from chopmark.formats.rpm.header import Header
+
+LEAD = 96
+_MAGIC = b"\xed\xab\xee\xdb"
+_NAME = slice(10, 76)
+_HEADER_SIGNATURES = b"\0\5"
+"""The one type of signatures that there is in a lead: in a header of their own."""
+_BINARY, _SOURCE = b"\0\0", b"\0\1"
+V3, V4, V6 = 3, 4, 6
+"""Formats; those of version 3 are not told from 4, because later versions of rpm make either."""
+
+
+class Package(NamedTuple):
+    """Where everything is: the signature header up to `end`, the header from `start` to `payload`, the rest behind."""
+
+    lead: bytes
+    signatures: Header
+    end: int
+    header: Header
+    start: int
+    payload: int
+    size: int
+    version: int
+
+    @property
+    def name(self) -> str:
+        """Name, version and release."""
+        parts = (self.header.string(tag) or b"" for tag in (tags.NAME, tags.VERSION, tags.RELEASE))
+        return b"-".join(parts).decode("utf-8", "replace")
+
+
+def read(view: View) -> Package:
+    """Take a package apart. Raises BrokenError where it breaks a rule."""
+    lead = view.read(0, LEAD)
+    if len(lead) < LEAD or lead[:4] != _MAGIC:
+        raise BrokenError(reasons.LEAD, "it is none")
+    signatures, end = header.signatures(view, LEAD, limits.RPM_SIGNATURES_MAX)
+    start = end + -end % 8
+    if view.read(end, start - end).strip(b"\0"):
+        raise BrokenError(reasons.RESERVED, "behind the signature header")
+    main, payload = header.read(view, start, limits.RPM_HEADER_MAX)
+    version = V6 if (main.number(tags.FORMAT_VERSION) or V4) >= V6 else V4
+    _check_lead(lead, main, version)
+    for tag in main.entries:
+        if tags.LOCALES < tag < tags.NAME:
+            raise BrokenError(reasons.TAG, f"tag {tag}, which belongs to signatures, in the header")
+    _check_signatures(signatures, version)
+    if version == V6:
+        _check_order(signatures, main)
+    return Package(lead, signatures, end, main, start, payload, view.size, version)
+
+
+def lead_finding(found: Package) -> Finding | None:
+    """What is to be said of the name in the lead."""
+    field = found.lead[_NAME]
+    name = field.partition(b"\0")[0].decode("utf-8", "replace")
+    if field.rstrip(b"\0") == found.name.encode()[: len(field) - 1]:
+        return None
+    return reasons.LEAD_NAME.found(name[:66])
+
+
+def size_finding(found: Package) -> Finding | None:
+    """Whether the size from the header on is what the signature header says, if it does."""
+    said = found.signatures.number(tags.SIZE) or found.signatures.number(tags.LONG_SIZE)
+    actual = found.size - found.start
+    return reasons.SIZE.found(f"{actual} bytes in place of {said}") if said is not None and said != actual else None
+
+
+def _check_lead(lead: bytes, main: Header, version: int) -> None:
+    kind = _BINARY if tags.SOURCE_RPM in main.entries else _SOURCE
+    major = (4,) if version == V6 else (3, 4)
+    if lead[4] not in major or lead[5]:
+        raise BrokenError(reasons.LEAD, f"version {lead[4]}.{lead[5]}")
+    if lead[6:8] != kind:
+        raise BrokenError(reasons.LEAD, "whether it is source or binary")
+    if lead[78:80] != _HEADER_SIGNATURES or lead[80:].strip(b"\0"):
+        raise BrokenError(reasons.LEAD, "its end")
+
+
+_HEX = {tags.SHA1: 40, tags.SHA256: 64, tags.SHA3_256: 64}
+_COMMON = {
+    tags.DSA: tags.BINARY,
+    tags.RSA: tags.BINARY,
+    tags.SHA256: tags.STRING,
+    tags.FILE_SIGNATURES: tags.STRINGS,
+    tags.FILE_SIGNATURE_LENGTH: tags.INT32,
+    tags.VERITY_SIGNATURES: tags.STRINGS,
+    tags.VERITY_ALGORITHM: tags.INT32,
+    tags.OPENPGP: tags.STRINGS,
+    tags.SHA3_256: tags.STRING,
+    tags.RESERVED: tags.BINARY,
+}
+_OLDER = {
+    tags.SHA1: tags.STRING,
+    tags.LONG_SIZE: tags.INT64,
+    tags.LONG_ARCHIVE_SIZE: tags.INT64,
+    tags.SIZE: tags.INT32,
+    tags.PGP: tags.BINARY,
+    tags.MD5: tags.BINARY,
+    tags.GPG: tags.BINARY,
+    tags.PAYLOAD_SIZE: tags.INT32,
+    tags.RESERVED_SPACE: tags.BINARY,
+}
+"""In packages before version 6 alone (format_v6.md, "Signature")."""
+_MD5 = 16
+
+
+def _check_signatures(signatures: Header, version: int) -> None:
+    """Only what belongs there: some of it would end up beside the signed header when the package is installed."""
+    allowed = _COMMON if version == V6 else _COMMON | _OLDER
+    for tag, entry in signatures.entries.items():
+        if allowed.get(tag) != entry.kind:
+            raise BrokenError(reasons.SIGNATURE_TAG, f"tag {tag} of type {entry.kind}")
+        if entry.kind in (tags.INT32, tags.INT64) and entry.amount != 1:
+            raise BrokenError(reasons.TAG, f"tag {tag} with {entry.amount} values")
+        if tag in _HEX and entry.end - entry.offset != _HEX[tag] + 1:
+            raise BrokenError(reasons.TAG, f"tag {tag} with {entry.end - entry.offset} octets")
+        if tag in (tags.RESERVED, tags.RESERVED_SPACE) and signatures.raw(tag).strip(b"\0"):
+            raise BrokenError(reasons.RESERVED, f"tag {tag}")
+    if tags.MD5 in signatures.entries and signatures.entries[tags.MD5].amount != _MD5:
+        raise BrokenError(reasons.TAG, f"tag {tags.MD5}")
+    if version == V6 and not {tags.SHA256, tags.SHA3_256} <= signatures.entries.keys():
+        raise BrokenError(reasons.SIGNATURE_TAG, "without SHA-256 and SHA3-256 of the header")
+
+
+def _check_order(*headers: Header) -> None:
+    for each in headers:
+        if list(each.entries) != sorted(each.entries):
+            raise BrokenError(reasons.OVERLAP, "tags that are not in their order")

@@ -1,0 +1,48 @@
+"""The format rpm: headers, signatures in them, the list of files, and the payload; stored headers as well."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from chopmark.core.artifact import Artifact
+from chopmark.core.errors import MalformedError, RefusedError
+from chopmark.formats.rpm import FORMAT, contents, cpio, files, header, package, signatures
+from tests.fuzz.formats import VECTORS
+from tests.support import rpms
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+
+def seeds() -> Iterable[bytes]:
+    """Packages signed and unsigned, a stored header, and an archive alone."""
+    some = [rpms.File("/usr/a", b"content"), rpms.File("/usr/b", mode=rpms.LINK, target="a")]
+    yield rpms.signed((VECTORS / "rpm" / "sample-tiny.rpm").read_bytes())
+    yield rpms.rpm(some, how="")
+    yield rpms.rpm(some, how="xz", stripped=True)
+    yield header.written(63, rpms.values(some).values())[8:]
+    yield rpms.cpio(some)
+
+
+def run(data: bytes) -> None:
+    """Ask everything; nothing but MalformedError may come out, nor RefusedError where a patch is asked for."""
+    artifact = Artifact.from_bytes(data, "x.rpm")
+    with suppress(MalformedError):
+        for seal in FORMAT.extract(artifact):
+            FORMAT.digest(artifact, [claim.recipe for claim in seal.claims])
+    with suppress(RefusedError):
+        FORMAT.strip(artifact).render(artifact)
+    with suppress(MalformedError):
+        FORMAT.release(artifact)
+    with suppress(MalformedError):
+        FORMAT.facts(artifact)
+    with suppress(MalformedError):
+        contents.compare(artifact.view, package.read(artifact.view))
+    with suppress(MalformedError):
+        inside, added = header.stored(data)
+        files.listed(inside)
+        list(signatures.found(added, signatures.HEADER))
+    with suppress(MalformedError):
+        for _ in cpio.items([data], "sha256", lambda number: number):
+            pass
