@@ -38,7 +38,7 @@ def seals(artifact: Artifact) -> Iterator[Seal]:
     """Every signature; with each, all that is to be compared. Raises BrokenError."""
     found = package.read(artifact.view)
     covered = claims.of_payload(artifact.view, found)
-    compared = (*covered, *claims.beside(found))
+    compared = (*covered, *claims.beside(found, md5=not covered))
     head, payload = _parts(found)
     placed = tuple(_placed(found))
     over_header = list(signatures.found(found.signatures, signatures.HEADER))

@@ -293,9 +293,14 @@ def test_base64_is_written_in_one_way(tmp_path: Path) -> None:
 
 def test_a_wrong_digest_beside_the_signature_is_refused_as_rpm_does(tmp_path: Path) -> None:
     signed = rpms.signed(GOOD)
-    for wrong in (rpms.text(tags.SHA1, "0" * 40), rpms.text(tags.SHA256, "0" * 64),
-                  Value(tags.MD5, tags.BINARY, 16, bytes(16))):  # fmt: skip
+    for wrong in (rpms.text(tags.SHA1, "0" * 40), rpms.text(tags.SHA256, "0" * 64)):
         assert judged(with_signatures(signed, wrong), tmp_path) == (Status.REJECTED, {"digest.mismatch"})
+    md5 = Value(tags.MD5, tags.BINARY, 16, bytes(16))
+    assert judged(with_signatures(signed, md5), tmp_path) == (Status.TRUSTED, set())  # a signed SHA-256 says more
+    whole = rpms.signed(without_payload_digest(PAYLOAD), "v3")
+    assert judged(with_signatures(whole, md5), tmp_path) == (Status.REJECTED, {"digest.mismatch"})
+    with pytest.raises(RefusedError):
+        rpms.signed(with_signatures(GOOD, md5))
     size = rpms.numbers(tags.SIZE, [7])
     assert judged(with_signatures(signed, size), tmp_path) == (Status.REJECTED, {"rpm.size"})
 
