@@ -100,5 +100,6 @@ if [ ! -x $peer/usr/sbin/fapolicyd ]; then
         echo "no fapolicyd: the guard is not compared with it" >&2
     fi
 fi
+
 # rpm 6 makes and checks packages of its new format; Debian 12 has 4.18.
 tools/newer_rpm.sh || echo "no newer rpm: the cross-checks of RPM packages of version 6 are skipped" >&2

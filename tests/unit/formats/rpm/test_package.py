@@ -21,7 +21,8 @@ from chopmark.envelopes.openpgp import armor
 from chopmark.formats.rpm import FORMAT, header, package, sealing, tags
 from chopmark.formats.rpm.header import Value
 from chopmark.trust import context as contexts
-from chopmark.trust import crl, store
+from chopmark.trust.crl import origins
+from chopmark.trust.stores import store
 from tests.support import bare_keys, rpms
 from tests.support.rpms import File
 
@@ -37,7 +38,7 @@ HEAD = header.written(tags.IMMUTABLE, rpms.values(payload=PAYLOAD).values())
 def judged(data: bytes, tmp_path: Path) -> tuple[Status, set[str]]:
     """The status, and the codes of what is not fine (or is told)."""
     context = contexts.Context(
-        store.load([bare_keys.public("rpm")]), rpms.NOW, contexts.OFF, crl.CrlSource(cache=str(tmp_path))
+        store.load([bare_keys.public("rpm")]), rpms.NOW, contexts.OFF, origins.CrlSource(cache=str(tmp_path))
     )
     verdict = check.check(Artifact.from_bytes(data, "x.rpm"), context)
     found = [*verdict.findings, *(each for seal in verdict.seals for each in seal.findings)]
