@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from chopmark.core.versions import Release
 
 
+DATA = "1.2.840.113549.1.7.1"
+"""id-data (RFC 5652 clause 4): the type of content that is signed as it is."""
+
+
 class Content(NamedTuple):
     """What an envelope is to be made over.
 

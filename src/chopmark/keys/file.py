@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import load_der_private_key, l
 
 from chopmark.core import limits
 from chopmark.core.artifact import Artifact, FileView
+from chopmark.core.contracts import DATA
 from chopmark.core.errors import MalformedError
 from chopmark.envelopes import algorithms, der, pem
 from chopmark.keys.errors import PassphraseError, UnusableKeyError
@@ -32,7 +33,7 @@ _OTHER_PRIVATE = {
     "TSS2 PRIVATE KEY": " (it is in a TPM: name it tpm2:file=FILE)",
 }
 """What is not read, and what to do about it."""
-_PKCS7_DATA = der.oid("1.2.840.113549.1.7.1")
+_PKCS7_DATA = der.oid(DATA)
 
 
 class KeyFile(NamedTuple):

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from chopmark.core import digest, limits
 from chopmark.core.errors import MalformedError, RefusedError, UnavailableError, UsageError
 from chopmark.keys.errors import UnusableKeyError
+from chopmark.keys.receiving import exactly
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Iterator
 
     from chopmark.keys import Listed
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from chopmark.keys.ssh_wire import Identity
     from chopmark.keys.uri import KeyUri
 
+_ENDED = "ssh-agent: the agent ended the connection without an answer"
 _RSA_DIGESTS = {"sha256": (2, b"rsa-sha2-256"), "sha512": (4, b"rsa-sha2-512")}
 """The flag that asks for it and the name it comes back under (RFC 8332 clause 3)."""
 
@@ -168,11 +169,11 @@ def _asked(path: str, request: bytes) -> tuple[int, bytes]:
             connection.settimeout(limits.AGENT_SECONDS)
             connection.connect(path)
             connection.sendall(len(request).to_bytes(4, "big") + request)
-            size = int.from_bytes(_read(connection, 4), "big")
+            size = int.from_bytes(exactly(connection, 4, _ENDED), "big")
             if not 0 < size <= limits.AGENT_MESSAGE_MAX:
                 message = f"ssh-agent: an answer of {size} bytes"
                 raise UnavailableError(message)
-            answer = _read(connection, size)
+            answer = exactly(connection, size, _ENDED)
     except TimeoutError:
         message = f"ssh-agent: no answer within {limits.AGENT_SECONDS:.0f} seconds"
         raise UnavailableError(message) from None
@@ -180,14 +181,3 @@ def _asked(path: str, request: bytes) -> tuple[int, bytes]:
         message = f"ssh-agent: the agent at {path} cannot be reached ({os.strerror(error.errno or 0)})"
         raise UnavailableError(message) from None
     return answer[0], answer[1:]
-
-
-def _read(connection: socket.socket, count: int) -> bytes:
-    received = bytearray()
-    while len(received) < count:
-        piece = connection.recv(count - len(received))
-        if not piece:
-            message = "ssh-agent: the agent ended the connection without an answer"
-            raise UnavailableError(message)
-        received += piece
-    return bytes(received)

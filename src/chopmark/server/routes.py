@@ -56,10 +56,8 @@ def time_stamps(authority: TimeStampAuthority | Rolling) -> dict[str, Handler]:
     """The time-stamp authority at / and /tsa (RFC 3161 clause 3.4)."""
 
     def handle(request: Request) -> Reply:
-        if request.method != "POST":
-            return refusal(HTTPStatus.METHOD_NOT_ALLOWED, "time-stamp requests come by POST", ("Allow", "POST"))
-        if request.content_type != timestamp.QUERY_TYPE:
-            return refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the content type must be {timestamp.QUERY_TYPE}")
+        if refused := _not_posted(request, timestamp.QUERY_TYPE):
+            return refused
         body = authority.respond(request.body)
         tally = ("tsa", "granted" if timestamp.granted(body) else "rejected")
         return Reply(body, timestamp.REPLY_TYPE, headers=_NO_STORE, tally=tally)
@@ -72,10 +70,8 @@ def countersignatures(authority: TimeStampAuthority | Rolling) -> dict[str, Hand
     """Authenticode's time stamps from before RFC 3161, at /authenticode, for those who still ask for them."""
 
     def handle(request: Request) -> Reply:
-        if request.method != "POST":
-            return refusal(HTTPStatus.METHOD_NOT_ALLOWED, "time-stamp requests come by POST", ("Allow", "POST"))
-        if request.content_type != timestamp.LEGACY_TYPE:
-            return refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the content type must be {timestamp.LEGACY_TYPE}")
+        if refused := _not_posted(request, timestamp.LEGACY_TYPE):
+            return refused
         try:
             body = authority.respond_legacy(request.body)
         except MalformedError as error:
@@ -85,6 +81,15 @@ def countersignatures(authority: TimeStampAuthority | Rolling) -> dict[str, Hand
         return Reply(body, timestamp.LEGACY_TYPE, headers=_NO_STORE, tally=("countersignature", "granted"))
 
     return {"/authenticode": Route(handle, name="countersignature")}
+
+
+def _not_posted(request: Request, content_type: str) -> Reply | None:
+    """What a request for a time stamp is refused with that does not come as such requests do."""
+    if request.method != "POST":
+        return refusal(HTTPStatus.METHOD_NOT_ALLOWED, "time-stamp requests come by POST", ("Allow", "POST"))
+    if request.content_type != content_type:
+        return refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, f"the content type must be {content_type}")
+    return None
 
 
 def _declined(status: HTTPStatus, text: str) -> Reply:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import secrets
 import shutil
 from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import text, update
 
+from chopmark.authority import appearing
 from chopmark.authority.backup import tables
-from chopmark.authority.backup.archive import FILES, TABLES, Reader, stays_inside, write_error
+from chopmark.authority.backup.archive import FILES, TABLES, Reader, stays_inside
 from chopmark.authority.ceremony import approval
 from chopmark.authority.log.journal import record
 from chopmark.authority.register import configuration, migrations, schema, upgrading
@@ -58,13 +58,10 @@ def restore(
     numbers go on far ahead: lists published since the backup stay older than the next ones. Raises UsageError,
     RefusedError, MalformedError, WriteError, DatabaseError.
     """
-    folder = os.path.abspath(folder)
-    if os.path.lexists(folder) and not (os.path.isdir(folder) and not os.listdir(folder)):
-        message = f"{folder}: there is something already; a backup is restored to a new folder"
-        raise UsageError(message)
+    folder = appearing.new(folder, "a backup is restored to a new folder")
     with contextlib.closing(Reader(path)) as archive:
         _believe(archive, path, sha256, signer)
-        with _prepared(folder) as temporary:
+        with appearing.prepared(folder) as temporary:
             _files(archive, temporary)
             place = configuration.Configuration.read(temporary) if database is None else Configuration(database)
             if database is not None:
@@ -74,10 +71,7 @@ def restore(
             with _register(archive, place.place(temporary), clock().replace(microsecond=0)) as register:
                 _consistent(register, temporary)
                 register.close()
-                try:
-                    os.rename(temporary, folder)  # over an empty folder, or none
-                except OSError as error:
-                    raise write_error(folder, error) from None
+                appearing.appear(temporary, folder)
         facts = archive.manifest
         rows = facts.get("rows", {})
         return Restored(
@@ -105,19 +99,6 @@ def _believe(archive: Reader, path: str, sha256: str, signer: x509.Certificate |
     except RefusedError as error:
         message = f"{path}: the backup is not signed by {signer.subject_text}: {error}"
         raise RefusedError(message) from None
-
-
-@contextlib.contextmanager
-def _prepared(folder: str) -> Iterator[str]:
-    temporary = os.path.join(os.path.dirname(folder), f".{os.path.basename(folder)}.{secrets.token_hex(6)}.chopmark")
-    try:
-        os.makedirs(os.path.dirname(folder), exist_ok=True)
-        os.mkdir(temporary, 0o700)
-        yield temporary
-    except OSError as error:
-        raise write_error(folder, error) from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextlib.contextmanager

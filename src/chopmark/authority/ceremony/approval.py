@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core import digest, limits
 from chopmark.core.artifact import read_small
-from chopmark.core.contracts import Content
+from chopmark.core.contracts import DATA, Content
 from chopmark.core.errors import ChopmarkError, MalformedError, RefusedError, UsageError
 from chopmark.envelopes import algorithms, cms, pem, x509
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from chopmark.core.contracts import Signer
 
 SUFFIX = ".approval"
-_DATA = "1.2.840.113549.1.7.1"
 
 
 class Approval(NamedTuple):
@@ -42,7 +41,7 @@ def approve(plan: bytes, signer: Signer, certificates: tuple[bytes, ...], now: d
         message = "an approver's certificate is for the approver's key"
         raise RefusedError(message)
     algorithm = algorithms.usual_digest(signer)
-    content = Content(_DATA, algorithm, digest.of(plan, algorithm))
+    content = Content(DATA, algorithm, digest.of(plan, algorithm))
     draft = cms.draft(content, signer, certificates[:1], signing_time=now)
     return draft.finish(signer.sign(draft.to_be_signed, algorithm))
 
@@ -54,7 +53,7 @@ def check(plan: bytes, raw: bytes, approvers: Mapping[str, x509.Certificate]) ->
     except MalformedError as error:
         message = f"not a signature ({error})"
         raise RefusedError(message) from None
-    if len(signed.signers) != 1 or signed.content_type != _DATA or signed.content_raw is not None:
+    if len(signed.signers) != 1 or signed.content_type != DATA or signed.content_raw is not None:
         message = "an approval is one detached signature over the plan"
         raise RefusedError(message)
     signer = signed.signers[0]

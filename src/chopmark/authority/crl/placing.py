@@ -15,16 +15,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import re
 import secrets
 import shutil
-import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from chopmark.authority import locking
 from chopmark.core import limits, patch
-from chopmark.core.errors import UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -32,7 +30,6 @@ if TYPE_CHECKING:
 _CURRENT = "current"
 _LOCK = "lock"
 _PUBLICATION = re.compile(r"([1-9][0-9]{0,17})(?:\.([1-9][0-9]{0,17}))?")
-_POLL = 0.02
 
 
 def file_name(name: str, shard: int = 0, *, delta: bool = False) -> str:
@@ -81,16 +78,8 @@ class Shelf:
             os.makedirs(self._lists, exist_ok=True)
             descriptor = os.open(os.path.join(self._lists, _LOCK), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
-            deadline = time.monotonic() + limits.CRL_TURN_SECONDS
-            while True:
-                try:
-                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                    break
-                except BlockingIOError:
-                    if time.monotonic() > deadline:
-                        message = f"{self._lists}: another process has been publishing for too long"
-                        raise UnavailableError(message) from None
-                    time.sleep(_POLL)
+            busy = f"{self._lists}: another process has been publishing for too long"
+            locking.wait(descriptor, limits.CRL_TURN_SECONDS, busy)
             yield
         finally:
             os.close(descriptor)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
-import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from chopmark import keys
+from chopmark.authority import appearing
 from chopmark.authority.ca import FOLDER_KEY, KEYS, PUBLIC, Authority
 from chopmark.authority.crl.publisher import Wanted
 from chopmark.authority.hierarchy import members
@@ -22,7 +21,7 @@ from chopmark.authority.register.database import Database, DatabaseError, postgr
 from chopmark.authority.register.records import AUTHORITY_PROFILE, Issuer, Record, serial_text
 from chopmark.authority.register.register import Register
 from chopmark.core import clock as clocks
-from chopmark.core import limits, patch
+from chopmark.core import limits
 from chopmark.core.errors import UsageError
 from chopmark.envelopes import x509
 from chopmark.keys import generate
@@ -104,36 +103,15 @@ def found(
     `root_passphrase` where that is given. Raises UsageError, RefusedError, DatabaseError.
     """
     setup.check()
-    folder = os.path.abspath(folder)
-    if os.path.lexists(folder) and not (os.path.isdir(folder) and not os.listdir(folder)):
-        message = f"{folder}: there is something already; a new authority needs a new folder"
-        raise UsageError(message)
+    folder = appearing.new(folder, "a new authority needs a new folder")
     configuration = Configuration(setup.database)
-    with _prepared(folder) as temporary, _register(configuration.place(temporary)) as database:
-        configuration.write(temporary)
-        _build(temporary, database, setup, passphrase, root_passphrase or passphrase, clock)
-        try:
-            os.rename(temporary, folder)  # over an empty folder, or none
-        except OSError as error:
-            message = f"{folder}: not made ({os.strerror(error.errno or 0)})"
-            raise patch.WriteError(message) from None
-    return Authority.open(folder, passphrase, clock=clock)
-
-
-@contextlib.contextmanager
-def _prepared(folder: str) -> Iterator[str]:
-    temporary = os.path.join(os.path.dirname(folder), f".{os.path.basename(folder)}.{secrets.token_hex(6)}.chopmark")
-    try:
-        os.makedirs(os.path.dirname(folder), exist_ok=True)
-        os.mkdir(temporary, 0o700)
+    with appearing.prepared(folder) as temporary, _register(configuration.place(temporary)) as database:
         for name, mode in ((KEYS, 0o700), (f"{PUBLIC}/crl", 0o755), (f"{PUBLIC}/aia", 0o755)):
             os.makedirs(os.path.join(temporary, name), mode)
-        yield temporary
-    except OSError as error:
-        message = f"{folder}: not made ({os.strerror(error.errno or 0)})"
-        raise patch.WriteError(message) from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+        configuration.write(temporary)
+        _build(temporary, database, setup, passphrase, root_passphrase or passphrase, clock)
+        appearing.appear(temporary, folder)
+    return Authority.open(folder, passphrase, clock=clock)
 
 
 @contextlib.contextmanager

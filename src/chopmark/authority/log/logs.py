@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
-import time
 from typing import TYPE_CHECKING, NamedTuple
 
+from chopmark.authority import locking
 from chopmark.authority.log.storage import LogForkError, Storage
-from chopmark.core.errors import ChopmarkError, UnavailableError, UsageError
+from chopmark.core.errors import ChopmarkError, UsageError
 from chopmark.envelopes import note
 from chopmark.envelopes.note import Note, VerifierKey
 from chopmark.envelopes.tlog import tiles
@@ -145,16 +144,8 @@ def locked(path: str) -> Iterator[None]:
         message = f"{path}: {os.strerror(error.errno or 0)}"
         raise UsageError(message) from None
     try:
-        deadline = time.monotonic() + _BUSY_SECONDS
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > deadline:
-                    message = f"{path}: another process is writing to the log for more than {_BUSY_SECONDS} s"
-                    raise UnavailableError(message) from None
-                time.sleep(0.005)
+        busy = f"{path}: another process is writing to the log for more than {_BUSY_SECONDS} s"
+        locking.wait(descriptor, _BUSY_SECONDS, busy)
         yield
     finally:
         os.close(descriptor)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chopmark.core.artifact import Artifact
-from chopmark.core.contracts import Content
+from chopmark.core.contracts import DATA, Content
 from chopmark.core.digest import of
 from chopmark.core.errors import BrokenError, RefusedError, UsageError
 from chopmark.engine import sign
@@ -17,13 +17,11 @@ if TYPE_CHECKING:
     from chopmark.engine.sign import SignRequest
     from chopmark.formats.git.database.repository import Repository
 
-_DATA = "1.2.840.113549.1.7.1"
-
 
 def signature(message: bytes, request: SignRequest) -> bytes:
     """An armoured signature of the kind that fits the key. Raises what key, certificates and stamper raise."""
     algorithm = request.options.digest_algorithm
-    content = Content(_DATA, algorithm, of(message, algorithm), message=message)
+    content = Content(DATA, algorithm, of(message, algorithm), message=message)
     return _signature(content, request)
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chopmark.core import digest as digests
-from chopmark.core.errors import MalformedError, RefusedError
-from chopmark.envelopes import algorithms, der, x509
+from chopmark.core.errors import RefusedError
+from chopmark.envelopes import algorithms, belonging, der, x509
 from chopmark.envelopes.cms import ess, oids
 from chopmark.envelopes.cms.reading import read
 
@@ -42,18 +42,16 @@ class Draft:
 
     def finish(self, signature: bytes) -> bytes:
         """DER of the ContentInfo. Raises RefusedError when the signature is not the signer's over `to_be_signed`."""
-        problem: MalformedError | None = None
+        problem: RefusedError | None = None
         for identifier in self._identifiers:
+            algorithm = algorithms.signature_algorithm(der.parse(identifier))
             try:
-                algorithm = algorithms.signature_algorithm(der.parse(identifier))
-                algorithms.verify(
-                    self._signer.spki, algorithm, signature, self.to_be_signed, self._content.digest_algorithm
-                )
-            except MalformedError as error:
+                belonging.confirm(self._signer, algorithm, signature, self.to_be_signed, self.digest_algorithm)
+            except RefusedError as error:
                 problem = problem or error
             else:
                 return self.assemble(identifier, signature)
-        raise RefusedError(f"the signature does not fit the certificate of {self._signer.subject_text}: {problem}")
+        raise problem or RefusedError(f"no signature algorithm fits the certificate of {self._signer.subject_text}")
 
     def assemble(self, identifier: bytes, signature: bytes) -> bytes:
         """The ContentInfo with a signature AlgorithmIdentifier and a signature that nobody has looked at."""
@@ -95,9 +93,7 @@ def draft(
     The digest of a body is computed here, that of detached content is taken from `content.digest`. Raises RefusedError
     when certificate, key and digest do not go together.
     """
-    certificate = _signer_certificate(certificates)
-    if certificate.spki != signer.public_key:
-        raise RefusedError(f"the certificate of {certificate.subject_text} is for another key")
+    certificate = belonging.certificate_of(signer, certificates)
     _refuse_digest(signer.algorithm, content.digest_algorithm)
     attributes = {
         oids.CONTENT_TYPE: der.oid(content.content_type),
@@ -121,7 +117,7 @@ def resume(content: Content, to_be_signed: bytes, certificates: Sequence[bytes])
     Raises RefusedError when the attributes are not for this content or this certificate, MalformedError when they are
     none. `Draft.finish` then finds out which of the key's signature algorithms was used.
     """
-    certificate = _signer_certificate(certificates)
+    certificate = belonging.first(certificates)
     candidate = Draft(content, to_be_signed, certificates, [algorithms.digest_identifier(content.digest_algorithm)])
     der.parse(to_be_signed).expect(der.SET)
     # Read back as a verifier will, so that what was prepared and what is asked for now cannot differ.
@@ -206,12 +202,6 @@ def _content_digest(content: Content) -> bytes:
         return content.digest
     octets = content.body if content.content_type in oids.WRAPPED else der.parse(content.body).value
     return digests.of(octets, content.digest_algorithm)
-
-
-def _signer_certificate(certificates: Sequence[bytes]) -> x509.Certificate:
-    if not certificates:
-        raise RefusedError("a signature needs the signer's certificate")
-    return x509.certificate(certificates[0])
 
 
 def _refuse_digest(key_algorithm: str, digest_algorithm: str) -> None:

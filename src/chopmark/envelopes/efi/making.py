@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core.errors import MalformedError, RefusedError
-from chopmark.envelopes import algorithms, der, x509
+from chopmark.envelopes import algorithms, belonging, der
 from chopmark.envelopes.efi import guid, moment, update, variables
 from chopmark.envelopes.module.building import BareDraft
 
@@ -56,15 +56,14 @@ def sign(wish: Wish, signer: Signer, certificates: Sequence[bytes], *, content_i
     SHA-256 always, because firmware before UEFI 2.9 takes nothing else. Raises RefusedError for a key that firmware
     does not take.
     """
-    if x509.certificate(certificates[0]).spki != signer.public_key:
-        raise RefusedError("the certificate is for another key")
+    belonging.certificate_of(signer, certificates)
     _refuse_key(signer.algorithm)
     return finish(wish, signer.sign(wish.message, _DIGEST), certificates, content_info=content_info)
 
 
 def finish(wish: Wish, signature: bytes, certificates: Sequence[bytes], *, content_info: bool = False) -> bytes:
     """The same with a signature made elsewhere. Raises RefusedError when it is not the signer's over `wish.message`."""
-    certificate = x509.certificate(certificates[0])
+    certificate = belonging.first(certificates)
     _refuse_key(algorithms.key_kind(certificate.spki))
     made = BareDraft(wish.message, _DIGEST, certificate, certificates, null=True).finish(signature)
     if not content_info:

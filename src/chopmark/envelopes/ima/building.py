@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chopmark.core.errors import MalformedError, RefusedError
-from chopmark.envelopes import algorithms, x509
+from chopmark.core.errors import RefusedError
+from chopmark.envelopes import algorithms, belonging, x509
 from chopmark.envelopes.ima.envelope import KINDS
 from chopmark.envelopes.ima.header import CONTENT, NUMBERS, write
 
@@ -37,12 +37,8 @@ class ImaDraft:
     def finish(self, signature: bytes) -> bytes:
         """Header and signature. Raises RefusedError when it is not the signer's over `to_be_signed`."""
         certificate, name = self._certificate, self.digest_algorithm
-        try:
-            by_key = algorithms.SignatureAlgorithm("by-key", None)
-            algorithms.verify(certificate.spki, by_key, signature, self.to_be_signed, name)
-        except MalformedError as error:
-            message = f"the signature does not fit the certificate of {certificate.subject_text}: {error}"
-            raise RefusedError(message) from None
+        by_key = algorithms.SignatureAlgorithm("by-key", None)
+        belonging.confirm(certificate, by_key, signature, self.to_be_signed, name)
         return write(self._kind, name, certificate.short_key_id, signature)
 
 
@@ -54,9 +50,7 @@ def draft(
     signing_time: dt.datetime | None,  # noqa: ARG001 - there is no place for it
 ) -> ImaDraft:
     """Prepare a signature over `content.message`. Raises RefusedError where certificate and key do not fit."""
-    certificate = x509.certificate(certificates[0])
-    if certificate.spki != signer.public_key:
-        raise RefusedError(f"the certificate of {certificate.subject_text} is for another key")
+    certificate = belonging.certificate_of(signer, certificates)
     if signer.algorithm not in KINDS:
         raise RefusedError(f"IMA knows RSA (PKCS #1 v1.5) and ECDSA keys, not {signer.algorithm}")
     return ImaDraft(content, certificate)
@@ -66,4 +60,4 @@ def resume(content: Content, to_be_signed: bytes, certificates: Sequence[bytes])
     """Take up a draft whose `to_be_signed` was signed elsewhere. Raises RefusedError when that is another content."""
     if to_be_signed != content.message:
         raise RefusedError("what was signed is for another content: the file was changed since, or it is another file")
-    return ImaDraft(content, x509.certificate(certificates[0]))
+    return ImaDraft(content, belonging.first(certificates))

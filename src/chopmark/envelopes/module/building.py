@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chopmark.core.errors import MalformedError, RefusedError
-from chopmark.envelopes import algorithms, der, x509
+from chopmark.core.errors import RefusedError
+from chopmark.envelopes import algorithms, belonging, der, x509
 from chopmark.envelopes.cms import oids
 
 if TYPE_CHECKING:
@@ -47,12 +47,8 @@ class BareDraft:
     def finish(self, signature: bytes) -> bytes:
         """DER of the ContentInfo. Raises RefusedError when the signature is not the signer's over `to_be_signed`."""
         certificate, name = self._certificate, self.digest_algorithm
-        try:
-            algorithm = algorithms.signature_algorithm(der.parse(self._identifier))
-            algorithms.verify(certificate.spki, algorithm, signature, self.to_be_signed, name)
-        except MalformedError as error:
-            message = f"the signature does not fit the certificate of {certificate.subject_text}: {error}"
-            raise RefusedError(message) from None
+        algorithm = algorithms.signature_algorithm(der.parse(self._identifier))
+        belonging.confirm(certificate, algorithm, signature, self.to_be_signed, name)
         digest_identifier = der.sequence(der.oid(algorithms.OID_BY_DIGEST[name]), self._parameters)
         signer_info = der.sequence(
             der.integer(1),
@@ -79,9 +75,7 @@ def draft(
     signing_time: dt.datetime | None,  # noqa: ARG001 - there is no place for it
 ) -> BareDraft:
     """Prepare a signature over `content.message`. Raises RefusedError where certificate and key do not fit."""
-    certificate = x509.certificate(certificates[0])
-    if certificate.spki != signer.public_key:
-        raise RefusedError(f"the certificate of {certificate.subject_text} is for another key")
+    certificate = belonging.certificate_of(signer, certificates)
     if signer.algorithm not in _KINDS:
         raise RefusedError(f"the kernel knows RSA (PKCS #1 v1.5) and ECDSA keys, not {signer.algorithm}")
     return BareDraft(_message(content), content.digest_algorithm, certificate)
@@ -91,7 +85,7 @@ def resume(content: Content, to_be_signed: bytes, certificates: Sequence[bytes])
     """Take up a draft whose `to_be_signed` was signed elsewhere. Raises RefusedError when that is another content."""
     if to_be_signed != _message(content):
         raise RefusedError("what was signed is for another content: the file was changed since, or it is another file")
-    return BareDraft(to_be_signed, content.digest_algorithm, x509.certificate(certificates[0]))
+    return BareDraft(to_be_signed, content.digest_algorithm, belonging.first(certificates))
 
 
 def _message(content: Content) -> bytes:

@@ -23,10 +23,20 @@ _NEAR = 4096
 
 
 class Trailer:
-    """Finds appended signatures; a format brings its reasons for one that is `wrong` and for what stands behind one."""
+    """Finds appended signatures; a format brings reasons for a wrong one, for what stands behind one, for many."""
 
-    def __init__(self, wrong: Reason, trailing: Reason) -> None:
-        self._wrong, self._trailing = wrong, trailing
+    def __init__(self, wrong: Reason, trailing: Reason, twice: Reason) -> None:
+        self._wrong, self._trailing, self._twice = wrong, trailing, twice
+
+    def bare(self, view: View) -> int:
+        """How long a file is without all of its signatures. Raises BrokenError where there are very many."""
+        end = view.size
+        for _ in range(limits.SIGNERS_MAX):
+            start = self.below(view, end)
+            if start is None:
+                return end
+            end = start
+        raise BrokenError(self._twice, f"more than {limits.SIGNERS_MAX}")
 
     def below(self, view: View, size: int) -> int | None:
         """Where the signature begins that ends at `size`; None when there is none.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core import limits
-from chopmark.core.contracts import Content
+from chopmark.core.contracts import DATA, Content
 from chopmark.core.errors import BrokenError, MalformedError, RefusedError
 from chopmark.core.patch import Patch
 from chopmark.core.seal import Claim, Range, Recipe, Seal
@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from chopmark.core.reasons import Reason
     from chopmark.core.seal import Payload
 
-_DATA = "1.2.840.113549.1.7.1"
-"""id-data (RFC 5652 clause 4)."""
 _LABEL = "CMS"
 _BEGIN = b"\n-----BEGIN CMS-----\n"
 _END = b"-----END CMS-----\n"
@@ -68,7 +66,7 @@ class SignedText:
         signed = cms.read(found.envelope)
         if not signed.signers:
             raise BrokenError(self._broken, "nobody signed it")
-        if signed.content_type != _DATA or signed.content_raw is not None:
+        if signed.content_type != DATA or signed.content_raw is not None:
             raise BrokenError(self._broken, "its content is not detached data")
         whole = (Range(0, found.end),)
         for number, signer in enumerate(signed.signers, 1):
@@ -96,7 +94,7 @@ class SignedText:
         """
         found = self._found(artifact)
         signed = cms.read(envelope)
-        if signed.content_type != _DATA or signed.content_raw is not None:
+        if signed.content_type != DATA or signed.content_raw is not None:
             raise RefusedError(f"{artifact.name}: this is no signature over detached data")
         if options.append and found.envelope:
             from chopmark.envelopes.cms import merging
@@ -117,4 +115,4 @@ class SignedText:
 
 def content(payload: Payload) -> Content:
     """Detached data."""
-    return Content(_DATA, payload.recipe.algorithm, payload.value)
+    return Content(DATA, payload.recipe.algorithm, payload.value)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chopmark.core.contracts import Content
+from chopmark.core.contracts import DATA, Content
 from chopmark.core.errors import BrokenError, MalformedError, RefusedError, UsageError
 from chopmark.core.patch import Patch
 from chopmark.core.seal import Claim, Range, Recipe, Seal
@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from chopmark.core.finding import Finding
     from chopmark.core.seal import Payload
 
-_DATA = "1.2.840.113549.1.7.1"
-"""id-data (RFC 5652 clause 4)."""
 _LABELS = {"": "", "der": "", "pem": companion.PEM_LABEL}
 
 
@@ -49,13 +47,13 @@ def seals(artifact: Artifact) -> Iterator[Seal]:
 def content(payload: Payload, options: SealOptions) -> Content:
     """Detached data. Raises UsageError for a variant that there is not, before anything is signed."""
     _label(options)
-    return Content(_DATA, payload.recipe.algorithm, payload.value)
+    return Content(DATA, payload.recipe.algorithm, payload.value)
 
 
 def embed(artifact: Artifact, envelope: bytes, options: SealOptions) -> Patch:
     """The companion is written; with `options.append` the signers that it has stay, and so does PEM."""
     signed = cms.read(envelope, allow_ber=True)
-    if signed.content_type != _DATA:
+    if signed.content_type != DATA:
         raise RefusedError(f"a signature over {signed.content_type} is none over a file")
     label = _label(options)
     beside = artifact.companion(companion.SUFFIX)
@@ -84,7 +82,7 @@ def _label(options: SealOptions) -> str:
 
 
 def _content_findings(signed: cms.SignedData) -> Iterator[Finding]:
-    if signed.content_type != _DATA:
+    if signed.content_type != DATA:
         yield reasons.CONTENT_TYPE.found(signed.content_type)
     if signed.content_raw is not None:
         yield reasons.CONTENT_ALONG.found(f"{len(signed.content or b'')} bytes")

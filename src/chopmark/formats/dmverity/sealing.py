@@ -5,11 +5,11 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from chopmark.core.contracts import Content
-from chopmark.core.errors import MalformedError, RefusedError
-from chopmark.core.patch import Patch
+from chopmark.core.contracts import DATA, Content
+from chopmark.core.errors import RefusedError
 from chopmark.core.seal import Claim, Payload, Range, Recipe, Seal
 from chopmark.envelopes import module
+from chopmark.formats._verity import companion
 from chopmark.formats.dmverity import reasons
 
 if TYPE_CHECKING:
@@ -17,10 +17,9 @@ if TYPE_CHECKING:
 
     from chopmark.core.artifact import Artifact
     from chopmark.core.contracts import SealOptions
+    from chopmark.core.patch import Patch
 
 SUFFIX = ".p7s"
-_DATA = "1.2.840.113549.1.7.1"
-"""id-data (RFC 5652 clause 4)."""
 _DIGITS = re.compile(rb"[0-9a-f]{64}|[0-9a-f]{96}|[0-9a-f]{128}")
 _LONGEST = 128
 _PURPOSE = "module-signing"
@@ -63,19 +62,12 @@ def recipe(artifact: Artifact, options: SealOptions) -> Recipe:
 def content(artifact: Artifact, payload: Payload) -> Content:
     """The digits, which are what the kernel holds the signature against."""
     message = artifact.view.read(0, payload.length)
-    return Content(_DATA, payload.recipe.algorithm, payload.value, message=message)
+    return Content(DATA, payload.recipe.algorithm, payload.value, message=message)
 
 
 def embed(artifact: Artifact, envelope: bytes, options: SealOptions) -> Patch:
     """Write the companion. Raises RefusedError where there is one and this is to be a second, or it is none."""
-    if options.append and artifact.companion(SUFFIX) is not None:
-        message = f"{artifact.name}{SUFFIX}: there is a signature already, and the kernel takes one only"
-        raise RefusedError(message)
-    try:
-        module.envelope_in(envelope)
-    except MalformedError as error:
-        raise RefusedError(f"no signature for a root hash: {error}") from None
-    return Patch((envelope,), SUFFIX)
+    return companion.embed(artifact, envelope, SUFFIX, "a root hash", append=options.append)
 
 
 def _whole(artifact: Artifact, algorithm: str) -> Recipe:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chopmark.core import limits
-from chopmark.core.contracts import Content
+from chopmark.core.contracts import DATA, Content
 from chopmark.core.errors import BrokenError, MalformedError, RefusedError
 from chopmark.core.patch import Patch
 from chopmark.core.seal import Claim, Range, Recipe, Seal
@@ -22,9 +21,7 @@ if TYPE_CHECKING:
     from chopmark.core.finding import Finding
     from chopmark.core.seal import Payload
 
-_DATA = "1.2.840.113549.1.7.1"
-"""id-data (RFC 5652 clause 4)."""
-_TRAILER = trailer.Trailer(reasons.TRAILER_WRONG, reasons.TRAILING)
+_TRAILER = trailer.Trailer(reasons.TRAILER_WRONG, reasons.TRAILING, reasons.TWICE)
 
 
 def seals(artifact: Artifact) -> Iterator[Seal]:
@@ -49,7 +46,7 @@ def seals(artifact: Artifact) -> Iterator[Seal]:
 
 def recipe(artifact: Artifact, algorithm: str) -> Recipe:
     """What a new signature would cover. Raises RefusedError for what is no sound ELF file, MalformedError."""
-    end = _bare(artifact.view)
+    end = _TRAILER.bare(artifact.view)
     if problem := _problem(artifact.view, end):
         message = f"{artifact.name}: no ELF program or library ({problem}); --format detached signs any file"
         raise RefusedError(message)
@@ -58,18 +55,18 @@ def recipe(artifact: Artifact, algorithm: str) -> Recipe:
 
 def content(payload: Payload) -> Content:
     """Detached data."""
-    return Content(_DATA, payload.recipe.algorithm, payload.value)
+    return Content(DATA, payload.recipe.algorithm, payload.value)
 
 
 def embed(artifact: Artifact, envelope: bytes, *, append: bool) -> Patch:
     """The file with a signature, or with one signer more in it. Raises RefusedError, MalformedError."""
     view = artifact.view
-    end = _bare(view)
+    end = _TRAILER.bare(view)
     try:
         signed = cms.read(envelope)
     except MalformedError as error:
         raise RefusedError(f"no signature: {error}") from None
-    if signed.content_type != _DATA:
+    if signed.content_type != DATA:
         raise RefusedError(f"a signature over {signed.content_type} is none over a program")
     start = _TRAILER.below(view, view.size)
     if append and start is not None:
@@ -83,18 +80,7 @@ def embed(artifact: Artifact, envelope: bytes, *, append: bool) -> Patch:
 
 def strip(artifact: Artifact) -> Patch:
     """The file without any signature."""
-    return Patch((Range(0, _bare(artifact.view)),))
-
-
-def _bare(view: View) -> int:
-    """How long the file is without all of its signatures. Raises BrokenError where there are very many."""
-    end = view.size
-    for _ in range(limits.SIGNERS_MAX):
-        start = _TRAILER.below(view, end)
-        if start is None:
-            return end
-        end = start
-    raise BrokenError(reasons.TWICE, f"more than {limits.SIGNERS_MAX}")
+    return Patch((Range(0, _TRAILER.bare(artifact.view)),))
 
 
 def _placed(view: View, start: int) -> Iterator[Finding]:
@@ -110,7 +96,7 @@ def _placed(view: View, start: int) -> Iterator[Finding]:
 
 def _contained(signed: cms.SignedData) -> Iterator[Finding]:
     """What a signature over a file beside it has no reason to carry."""
-    if signed.content_type != _DATA or signed.content_raw is not None:
+    if signed.content_type != DATA or signed.content_raw is not None:
         yield reasons.CONTENT.found(signed.content_type)
 
 

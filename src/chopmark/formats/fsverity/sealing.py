@@ -7,12 +7,11 @@ from typing import TYPE_CHECKING
 from chopmark.core import digest as digests
 from chopmark.core import limits
 from chopmark.core.artifact import FileView
-from chopmark.core.contracts import Content
-from chopmark.core.errors import MalformedError, RefusedError, UsageError
-from chopmark.core.patch import Patch
+from chopmark.core.contracts import DATA, Content
+from chopmark.core.errors import RefusedError, UsageError
 from chopmark.core.seal import Claim, Payload, Range, Recipe, Seal
 from chopmark.envelopes import module
-from chopmark.formats._verity import fsverity, kernel
+from chopmark.formats._verity import companion, fsverity, kernel
 from chopmark.formats.fsverity import reasons
 from chopmark.formats.fsverity.candidates import Candidates
 
@@ -22,10 +21,9 @@ if TYPE_CHECKING:
     from chopmark.core.artifact import Artifact
     from chopmark.core.contracts import SealOptions
     from chopmark.core.finding import Finding
+    from chopmark.core.patch import Patch
 
 SUFFIX = ".fsv_sig"
-_DATA = "1.2.840.113549.1.7.1"
-"""id-data (RFC 5652 clause 4)."""
 USUAL = fsverity.Parameters()
 _OTHERS = tuple(
     fsverity.Parameters(algorithm, block)
@@ -68,21 +66,14 @@ def digest(artifact: Artifact, recipes: Sequence[Recipe]) -> list[Payload]:
 def content(artifact: Artifact, payload: Payload) -> Content:
     """The struct that names the digest of the file."""
     [message] = _messages(artifact, [payload.recipe])
-    return Content(_DATA, payload.recipe.algorithm, payload.value, message=message)
+    return Content(DATA, payload.recipe.algorithm, payload.value, message=message)
 
 
 def embed(artifact: Artifact, envelope: bytes, options: SealOptions) -> Patch:
     """Write the companion. Raises RefusedError where there is one and this is to be a second, or it is none."""
-    if options.append and artifact.companion(SUFFIX) is not None:
-        message = f"{artifact.name}{SUFFIX}: there is a signature already, and the kernel takes one only"
-        raise RefusedError(message)
-    try:
-        module.envelope_in(envelope)
-    except MalformedError as error:
-        raise RefusedError(f"no signature for fs-verity: {error}") from None
     if len(envelope) > limits.FS_VERITY_SIGNATURE_MAX:
         raise RefusedError(f"a signature of {len(envelope)} bytes, more than the kernel takes")
-    return Patch((envelope,), SUFFIX)
+    return companion.embed(artifact, envelope, SUFFIX, "fs-verity", append=options.append)
 
 
 def _seal(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from chopmark.core import limits
 from chopmark.core import reasons as common
 from chopmark.core.artifact import UnreadableError
-from chopmark.core.contracts import Content
+from chopmark.core.contracts import DATA, Content
 from chopmark.core.errors import BrokenError, MalformedError, RefusedError
 from chopmark.core.finding import Outcome
 from chopmark.core.patch import Patch
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from chopmark.formats.git.parsing import Parsed, Update
     from chopmark.formats.git.signatures import Signed
 
-_DATA = "1.2.840.113549.1.7.1"
 _UTF8 = (b"utf-8", b"utf8")
 
 
@@ -72,7 +71,7 @@ def recipe(artifact: Artifact, algorithm: str) -> Recipe:
 def content(artifact: Artifact, payload: Payload) -> Content:
     """What is signed, in memory, because some keys sign all of it."""
     message = _signable(artifact).message
-    return Content(_DATA, payload.recipe.algorithm, payload.value, message=message)
+    return Content(DATA, payload.recipe.algorithm, payload.value, message=message)
 
 
 def embed(artifact: Artifact, envelope: bytes, *, append: bool) -> Patch:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from chopmark.core.contracts import DATA
 from chopmark.core.errors import BrokenError
 from chopmark.envelopes import gitsig, openpgp, pem, ssh
 from chopmark.envelopes.openpgp import signatures
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
     from chopmark.core.finding import Finding
     from chopmark.core.seal import Envelope
 
-_DATA = "1.2.840.113549.1.7.1"
-"""id-data (RFC 5652 clause 4)."""
 _BEGIN = b"-----BEGIN "
 _REKOR = frozenset({"1.3.6.1.4.1.57264.3.1"})
 """gitsign's entry of a transparency log, which nobody looks at here."""
@@ -65,7 +64,7 @@ def _cms(data: bytes) -> Iterator[Signed]:
     if not signed.signers:
         raise BrokenError(reasons.FORM, "a CMS signature by nobody")
     findings: tuple[Finding, ...] = ()
-    if signed.content_raw is not None or signed.content_type != _DATA:
+    if signed.content_raw is not None or signed.content_type != DATA:
         findings = (reasons.CONTENT.found(signed.content_type),)
     for signer in signed.signers:
         envelope = DetachedSigner(signed, signer, allowed_unsigned=_REKOR)

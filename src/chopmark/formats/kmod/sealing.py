@@ -8,7 +8,7 @@ from weakref import WeakKeyDictionary
 from chopmark.core import limits
 from chopmark.core import reasons as common
 from chopmark.core.artifact import BytesView, UnreadableError
-from chopmark.core.contracts import Content
+from chopmark.core.contracts import DATA, Content
 from chopmark.core.digest import hash_ranges
 from chopmark.core.errors import BrokenError, MalformedError, RefusedError
 from chopmark.core.patch import Patch
@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from chopmark.core.artifact import Artifact, View
     from chopmark.core.finding import Finding
 
-_DATA = "1.2.840.113549.1.7.1"
-"""id-data (RFC 5652 clause 4)."""
 _UNPACKED: WeakKeyDictionary[View, BytesView] = WeakKeyDictionary()
 """Open files uncompressed. Only a cache: what is not in it is uncompressed again."""
 
@@ -57,7 +55,7 @@ def seals(artifact: Artifact) -> Iterator[Seal]:
 def recipe(artifact: Artifact, algorithm: str) -> Recipe:
     """What a new signature would cover. Raises RefusedError for what is no module, MalformedError."""
     opened = _opened(artifact)
-    end = _bare(opened.view)
+    end = trailer.bare(opened.view)
     if problem := elf.problem(opened.view, end):
         message = f"{artifact.name}: no kernel module ({problem}); --format detached signs any file"
         raise RefusedError(message)
@@ -81,7 +79,7 @@ def content(artifact: Artifact, payload: Payload) -> Content:
     if payload.length > limits.CONTENT_SIGNED_MAX:
         raise UnreadableError(artifact.name, common.INPUT_TOO_LARGE, f"{payload.length} bytes")
     message = _opened(artifact).view.read(0, payload.length)
-    return Content(_DATA, payload.recipe.algorithm, payload.value, message=message)
+    return Content(DATA, payload.recipe.algorithm, payload.value, message=message)
 
 
 def release(artifact: Artifact) -> Release | None:
@@ -90,7 +88,7 @@ def release(artifact: Artifact) -> Release | None:
     Versions of modules are free text, which the rules of RPM put in order as well as anything.
     """
     opened = _opened(artifact)
-    info = elf.modinfo(opened.view, _bare(opened.view))
+    info = elf.modinfo(opened.view, trailer.bare(opened.view))
     name, version = info.get("name", ""), info.get("version", "")
     return Release(name, version, RPM) if name and version else None
 
@@ -98,7 +96,7 @@ def release(artifact: Artifact) -> Release | None:
 def embed(artifact: Artifact, envelope: bytes, *, append: bool) -> Patch:
     """The module with a signature. Raises RefusedError where it has one already and this is to be a second."""
     opened = _opened(artifact)
-    end = _bare(opened.view)
+    end = trailer.bare(opened.view)
     if append and end != opened.view.size:
         message = f"{artifact.name}: there is a signature already, and the kernel looks at one only"
         raise RefusedError(message)
@@ -112,7 +110,7 @@ def embed(artifact: Artifact, envelope: bytes, *, append: bool) -> Patch:
 def strip(artifact: Artifact) -> Patch:
     """The module without any signature."""
     opened = _opened(artifact)
-    end = _bare(opened.view)
+    end = trailer.bare(opened.view)
     if end == opened.view.size:
         return Patch((Range(0, artifact.view.size),))
     return _patch(opened, end, b"")
@@ -126,17 +124,6 @@ def _opened(artifact: Artifact) -> Module:
     if known is None:
         known = _UNPACKED[artifact.view] = BytesView(container.unpack(artifact.view, packed))
     return Module(packed, known)
-
-
-def _bare(view: View) -> int:
-    """How long the module is without all of its signatures. Raises BrokenError where there are very many."""
-    end = view.size
-    for _ in range(limits.SIGNERS_MAX):
-        start = trailer.below(view, end)
-        if start is None:
-            return end
-        end = start
-    raise BrokenError(reasons.TWICE, f"more than {limits.SIGNERS_MAX}")
 
 
 def _recipe(artifact: Artifact, opened: Module, end: int, algorithm: str) -> Recipe:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from chopmark.formats._appended.trailer import MARK, Trailer, appended, envelope
 from chopmark.formats.kmod import reasons
 
-__all__ = ["MARK", "appended", "below", "envelope"]
+__all__ = ["MARK", "appended", "bare", "below", "envelope"]
 
-below = Trailer(reasons.TRAILER_WRONG, reasons.TRAILING).below
+_TRAILER = Trailer(reasons.TRAILER_WRONG, reasons.TRAILING, reasons.TWICE)
+bare, below = _TRAILER.bare, _TRAILER.below

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chopmark.core.contracts import Content
+from chopmark.core.contracts import DATA, Content
 from chopmark.core.errors import BrokenError, RefusedError
 from chopmark.core.patch import Patch
 from chopmark.core.seal import Claim, Range, Recipe, Seal
@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from chopmark.core.finding import Finding
     from chopmark.core.seal import Payload
     from chopmark.formats.script.document import Document
-
-_DATA = "1.2.840.113549.1.7.1"
-"""id-data (RFC 5652 clause 4)."""
 
 
 def seals(artifact: Artifact) -> Iterator[Seal]:
@@ -55,7 +52,7 @@ def recipe(artifact: Artifact, options: SealOptions) -> Recipe:
 
 def content(payload: Payload) -> Content:
     """Detached data."""
-    return Content(_DATA, payload.recipe.algorithm, payload.value)
+    return Content(DATA, payload.recipe.algorithm, payload.value)
 
 
 def embed(artifact: Artifact, envelope: bytes, options: SealOptions) -> Patch:
@@ -105,7 +102,7 @@ def _signable(artifact: Artifact) -> Document:
 
 def _detached(signed: cms.SignedData) -> list[Finding]:
     """What is wrong with an envelope that is not over detached data."""
-    if signed.content_type != _DATA or signed.content_raw is not None:
+    if signed.content_type != DATA or signed.content_raw is not None:
         return [reasons.BLOCK_FORM.found("its content is not detached data")]
     return []
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from chopmark.core import limits
 from chopmark.core.errors import UnavailableError, UsageError
+from chopmark.keys.receiving import exactly
 
 if TYPE_CHECKING:
     import socket
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from typing import Self
 
 VARIABLE = "CHOPMARK_TCTI"
+_ENDED = "tpm2: the TPM ended the connection without a response"
 _DEVICES = ("/dev/tpmrm0", "/dev/tpm0")
 Result = TypeVar("Result")
 
@@ -50,28 +52,18 @@ class Channel:
                 os.write(self._device, command)
                 return os.read(self._device, limits.TPM_MESSAGE_MAX)
             self._socket.sendall(command)
-            head = self._receive(_HEADER)
+            head = exactly(self._socket, _HEADER, _ENDED)
             size = int.from_bytes(head[2:6], "big")
             if not _HEADER <= size <= limits.TPM_MESSAGE_MAX:
                 message = f"tpm2: a response of {size} bytes"
                 raise UnavailableError(message)
-            return head + self._receive(size - _HEADER)
+            return head + exactly(self._socket, size - _HEADER, _ENDED)
         except TimeoutError:
             message = f"tpm2: no response within {limits.TPM_SECONDS:.0f} seconds"
             raise UnavailableError(message) from None
         except OSError as error:
             message = f"tpm2: the TPM went away ({os.strerror(error.errno or 0)})"
             raise UnavailableError(message) from None
-
-    def _receive(self, count: int) -> bytes:
-        received = bytearray()
-        while len(received) < count:
-            piece = self._socket.recv(count - len(received)) if self._socket else b""
-            if not piece:
-                message = "tpm2: the TPM ended the connection without a response"
-                raise UnavailableError(message)
-            received += piece
-        return bytes(received)
 
     def __enter__(self) -> Self:
         """Return itself."""
