@@ -7,14 +7,17 @@ from typing import TYPE_CHECKING
 from chopmark.core.errors import UnavailableError
 
 if TYPE_CHECKING:
-    import socket
+    from collections.abc import Callable
 
 
-def exactly(connection: socket.socket, count: int, ended: str) -> bytes:
-    """So many bytes. Raises UnavailableError, with what `ended` says, when the other side sends no more before."""
+def exactly(receive: Callable[[int], bytes], count: int, ended: str) -> bytes:
+    """So many bytes, which `receive` gives in pieces, as a socket's recv does.
+
+    Raises UnavailableError, with what `ended` says, when there are no more.
+    """
     received = bytearray()
     while len(received) < count:
-        piece = connection.recv(count - len(received))
+        piece = receive(count - len(received))
         if not piece:
             raise UnavailableError(ended)
         received += piece

@@ -169,11 +169,11 @@ def _asked(path: str, request: bytes) -> tuple[int, bytes]:
             connection.settimeout(limits.AGENT_SECONDS)
             connection.connect(path)
             connection.sendall(len(request).to_bytes(4, "big") + request)
-            size = int.from_bytes(exactly(connection, 4, _ENDED), "big")
+            size = int.from_bytes(exactly(connection.recv, 4, _ENDED), "big")
             if not 0 < size <= limits.AGENT_MESSAGE_MAX:
                 message = f"ssh-agent: an answer of {size} bytes"
                 raise UnavailableError(message)
-            answer = exactly(connection, size, _ENDED)
+            answer = exactly(connection.recv, size, _ENDED)
     except TimeoutError:
         message = f"ssh-agent: no answer within {limits.AGENT_SECONDS:.0f} seconds"
         raise UnavailableError(message) from None

@@ -52,12 +52,12 @@ class Channel:
                 os.write(self._device, command)
                 return os.read(self._device, limits.TPM_MESSAGE_MAX)
             self._socket.sendall(command)
-            head = exactly(self._socket, _HEADER, _ENDED)
+            head = exactly(self._socket.recv, _HEADER, _ENDED)
             size = int.from_bytes(head[2:6], "big")
             if not _HEADER <= size <= limits.TPM_MESSAGE_MAX:
                 message = f"tpm2: a response of {size} bytes"
                 raise UnavailableError(message)
-            return head + exactly(self._socket, size - _HEADER, _ENDED)
+            return head + exactly(self._socket.recv, size - _HEADER, _ENDED)
         except TimeoutError:
             message = f"tpm2: no response within {limits.TPM_SECONDS:.0f} seconds"
             raise UnavailableError(message) from None
