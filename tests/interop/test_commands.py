@@ -114,7 +114,7 @@ class Office:
 def served(folder: Path) -> Iterator[str]:
     """`chopmark tsa serve`; its address."""
     environment = {**os.environ, "CHOPMARK_HOME": str(folder / "home")}
-    command = [str(CHOPMARK), "tsa", "serve", "--port", "0", "--quiet"]
+    command = [str(CHOPMARK), "tsa", "serve", "--listen", "127.0.0.1:0", "--quiet"]
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as server:
         try:
             assert server.stdout is not None

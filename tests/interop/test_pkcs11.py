@@ -412,12 +412,14 @@ def test_a_token_or_key_that_is_not_there(hsm: Hsm, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["rsa-2048", "rsa-3072", "p256", "p384", "p521", "ed25519"])
 def test_a_key_made_here_never_leaves_the_token_and_signs(kind: str, spare: Hsm, tmp_path: Path) -> None:
     key = spare.uri("spare", f"object=made-{kind}")
-    assert "made " in spare.chopmark("key", "new", "--type", kind, "--out", key)
+    assert "made " in spare.chopmark("key", "new", "--type", kind, "--output", key)
     told = spare.tool("spare", "--list-objects", "--type", "privkey")
     [own] = [part for part in told.split("Private Key Object") if f"made-{kind}" in part]
     assert "never extractable" in own
     assert re.search(r"Usage: +sign\n", own)
-    assert "there is a private key of that name" in spare.chopmark("key", "new", "--type", kind, "--out", key, status=2)
+    assert "there is a private key of that name" in spare.chopmark(
+        "key", "new", "--type", kind, "--output", key, status=2
+    )
     assert f"made-{kind}" in spare.chopmark("key", "list", spare.uri("spare", "type=private"))
     [data] = copies(tmp_path, ["prices.csv"])
     public, signature = tmp_path / "public.der", tmp_path / "signature"
@@ -449,7 +451,7 @@ def test_a_ca_whose_key_is_in_the_token_issues_and_revokes(kind: str, spare: Hsm
     setup = ("--name", "Mint", "--url", "http://pki.example.com/", "--type", "p384", "--no-passphrase", "--no-trust")
     spare.chopmark("ca", "init", *here, *setup)
     key = spare.uri("spare", f"object=ca-{kind}")
-    spare.chopmark("key", "new", "--type", kind, "--out", key)
+    spare.chopmark("key", "new", "--type", kind, "--output", key)
     files = set((ca / "keys").iterdir())
     spare.chopmark("ca", "add", *here, "code-signing", "--key", key)
     assert set((ca / "keys").iterdir()) == files

@@ -156,7 +156,7 @@ def _started() -> Iterator[Tpm]:
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_key_made_here_in_a_file_signs_here_and_in_openssl(kind: str, tpm: Tpm) -> None:
     path = tpm.folder / f"made-{kind}.pem"
-    tpm.chopmark("key", "new", "--type", kind, "--out", f"tpm2:file={path}", "--no-passphrase")
+    tpm.chopmark("key", "new", "--type", kind, "--output", f"tpm2:file={path}", "--no-passphrase")
     assert path.stat().st_mode & 0o777 == 0o600
     signer = tpm.open(f"file={path}")
     for digest in ("sha256", "sha384", "sha512"):
@@ -184,7 +184,7 @@ def test_a_key_made_here_in_a_file_signs_here_and_in_openssl(kind: str, tpm: Tpm
     algorithms.verify(signer.public_key, algorithms.signature_algorithm(identifier), signature, DATA)
     assert tpm.empty()
     assert "exists already" in tpm.chopmark(
-        "key", "new", "--type", kind, "--out", f"tpm2:file={path}", "--no-passphrase", status=2
+        "key", "new", "--type", kind, "--output", f"tpm2:file={path}", "--no-passphrase", status=2
     )
 
 
@@ -193,7 +193,7 @@ def test_a_key_made_here_in_a_file_signs_here_and_in_openssl(kind: str, tpm: Tpm
 def test_a_key_made_here_under_a_handle_is_read_by_tpm2_tools(kind: str, number: int, tpm: Tpm) -> None:
     handle = f"{0x81020000 + 16 * number + KINDS.index(kind):#010x}"
     protection = ("--passphrase", "env:AUTH") if number else ("--no-passphrase",)
-    words = ("key", "new", "--type", kind, "--out", f"tpm2:handle={handle}", *protection)
+    words = ("key", "new", "--type", kind, "--output", f"tpm2:handle={handle}", *protection)
     tpm.chopmark(*words)
     signer = tpm.open(f"handle={handle}", b"secret" if number else None)
     tpm.openssl_verifies(signer)
@@ -263,7 +263,7 @@ def test_keys_made_by_tpm2_openssl_sign_here(kind: tuple[str, str], auth: str | 
 def test_many_files_in_several_processes(auth: str | None, where: str, spare: Tpm) -> None:
     key = f"tpm2:file={spare.folder}/key.pem" if where == "file" else "tpm2:handle=0x81010001"
     protection = ("--passphrase", "env:AUTH") if auth else ("--no-passphrase",)
-    spare.chopmark("key", "new", "--type", "p256", "--out", key, *protection)
+    spare.chopmark("key", "new", "--type", "p256", "--output", key, *protection)
     spare.chopmark(
         "ca",
         "init",
@@ -294,7 +294,7 @@ def test_many_files_in_several_processes(auth: str | None, where: str, spare: Tp
 
 
 def test_a_wrong_auth_value_is_presented_once_by_all_processes(spare: Tpm) -> None:
-    spare.chopmark("key", "new", "--type", "p256", "--out", "tpm2:handle=0x81010001", "--passphrase", "env:AUTH")
+    spare.chopmark("key", "new", "--type", "p256", "--output", "tpm2:handle=0x81010001", "--passphrase", "env:AUTH")
     spare.chopmark(
         "ca",
         "init",
@@ -335,7 +335,7 @@ def test_a_wrong_auth_value_is_presented_once_by_all_processes(spare: Tpm) -> No
 
 
 def test_a_locked_tpm_says_so(spare: Tpm) -> None:
-    spare.chopmark("key", "new", "--type", "p256", "--out", "tpm2:handle=0x81010001", "--passphrase", "env:AUTH")
+    spare.chopmark("key", "new", "--type", "p256", "--output", "tpm2:handle=0x81010001", "--passphrase", "env:AUTH")
     spare.tool("tpm2_dictionarylockout", "-s", "-n", "1", "-t", "100", "-l", "100")
     with pytest.raises(PassphraseError, match="wrong auth value"):
         spare.open("handle=0x81010001", b"guess").sign(DATA, "sha256")
@@ -345,7 +345,7 @@ def test_a_locked_tpm_says_so(spare: Tpm) -> None:
 
 def test_a_tpm_that_was_restarted_cleared_or_stopped(spare: Tpm) -> None:
     path = spare.folder / "key.pem"
-    spare.chopmark("key", "new", "--type", "p256", "--out", f"tpm2:file={path}", "--no-passphrase")
+    spare.chopmark("key", "new", "--type", "p256", "--output", f"tpm2:file={path}", "--no-passphrase")
     signer = spare.open(f"file={path}")
     signer.sign(DATA, "sha256")
     spare.stop()

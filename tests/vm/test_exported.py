@@ -75,7 +75,7 @@ def policies(store: Path, denied: Identity, tmp_path_factory: pytest.TempPathFac
 def exported(policies: Path, store: Path, version: int, target: str, name: str, *options: str | Path) -> Path:
     """The folder of an export."""
     folder = policies / f"{target}-{name}"
-    arguments = (policies / f"{version}.toml", "--to", target, "--out", folder, "--signer", store, "--offline")
+    arguments = (policies / f"{version}.toml", "--to", target, "--output", folder, "--signer", store, "--offline")
     chopmark("policy", "export", *arguments, *USES, *options)
     return folder
 

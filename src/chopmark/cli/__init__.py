@@ -54,6 +54,7 @@ def entry() -> NoReturn:
     os._exit(status)
 
 
+_EXAMPLE = "    $ "
 _UNWRITABLE = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """What goes wrong with the place that the answer is written to."""
 
@@ -129,12 +130,14 @@ def _internal(error: Exception) -> int:
 
 
 def _description(text: str, arguments: list[str]) -> str:
-    """A module's docstring for `--help`: its paragraphs, filled to the width."""
+    """A module's docstring for `--help`: its paragraphs, filled to the width, and its examples as they are."""
     if not {"-h", "--help"}.intersection(arguments):
         return ""
     from textwrap import fill
 
-    return "\n\n".join(fill(" ".join(paragraph.split()), _width()) for paragraph in text.split("\n\n"))
+    parts = text.rstrip().split("\n\n")
+    filled = (part if part.startswith(_EXAMPLE) else fill(" ".join(part.split()), _width()) for part in parts)
+    return "\n\n".join(filled)
 
 
 def _width() -> int:

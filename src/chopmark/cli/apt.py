@@ -3,6 +3,9 @@
 `apt verify` judges the releases that apt has fetched (signature by the keys of the source, date, expiry, suite, age)
 and their lists of packages. `apt verify FILE.deb...` says whether one of them leads to these very packages, and looks
 into them. `apt verify --installed` holds every installed file against the package that it comes from.
+
+    $ chopmark apt verify
+    $ chopmark apt verify --installed
 """
 
 from __future__ import annotations

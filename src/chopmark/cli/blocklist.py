@@ -2,6 +2,9 @@
 
 Lists that were added count in every `chopmark verify`; --blocklist there adds more for one call. A list is chopmark's
 own text or an App Control policy in XML.
+
+    $ chopmark blocklist block leaked.pem --by certificate --remark stolen
+    $ chopmark blocklist check setup.exe
 """
 
 from __future__ import annotations
@@ -44,7 +47,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     show.add_argument("text", nargs="?", default="", metavar="TEXT", help="only lines with this in them")
     block = actions.add_parser("block", help="put a file, a certificate, or a file's signers on a list of your own")
     block.add_argument("files", nargs="+", metavar="FILE", help="a file or certificate (in a chain the first)")
-    block.add_argument("--by", choices=_KINDS, default="file", help="by what it is recognised (default: file)")
+    block.add_argument(
+        "--by", choices=_KINDS, default="file", metavar="KIND", help=f"by its {', '.join(_KINDS)} (default file)"
+    )
     block.add_argument("--name", metavar="NAME", default=_OWN, help=f"the list (default: {_OWN})")
     block.add_argument("--remark", metavar="TEXT", default="", help="why")
     remove = actions.add_parser("remove", help="no longer use a list")

@@ -5,6 +5,10 @@ CA/Browser Forum's requirements for code signing, except under the internal
 profiles. The folder is --ca DIR, CHOPMARK_CA, or `ca` among chopmark's data.
 A passphrase never stands on the command line: SRC is prompt, fd:N (a line of an
 open file descriptor) or env:NAME.
+
+    $ chopmark ca init --name "Example Corp" --url http://pki.example.com/
+    $ chopmark ca issue --csr me.csr -o me.pem
+    $ chopmark ca revoke me.pem --reason keyCompromise
 """
 
 from __future__ import annotations
@@ -16,7 +20,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from chopmark.cli import ca_backup, ca_ceremony, ca_crl, ca_hierarchy, ca_issue, ca_lint, ca_serve, ca_show, output
 from chopmark.cli.ca_part import Actions
-from chopmark.cli.key import add_new_passphrase, new_passphrase
+from chopmark.cli.key import CA_KINDS, add_kind, add_new_passphrase, new_passphrase
 from chopmark.cli.settings import setting
 from chopmark.core import clock, places
 from chopmark.core.errors import UsageError
@@ -66,9 +70,7 @@ def _init_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--name", required=True, help="the organisation's name, from which the CAs take theirs")
     parser.add_argument("--url", required=True, help="where crl/ and aia/ will be served, as http://HOST/")
     parser.add_argument("--country", default="", metavar="CC", help="two letters")
-    parser.add_argument(
-        "--type", choices=("rsa-4096", "p256", "p384", "p521"), default="rsa-4096", help="keys of the CAs"
-    )
+    add_kind(parser, CA_KINDS, "rsa-4096", "keys of the CAs: ")
     add_new_passphrase(parser)
     parser.add_argument("--database", default="", metavar="URL", help="PostgreSQL (default: a file in the folder)")
     parser.add_argument("--root-passphrase", metavar="SRC", help="another one for the root's key")

@@ -39,7 +39,7 @@ def add_actions(actions: Actions) -> None:
     approve.add_argument("--key", required=True, metavar="URI", help="the approver's private key")
     approve.add_argument("--cert", metavar="F", help="its certificate, as the authority knows it")
     approve.add_argument("--passphrase", metavar="SRC", help="of the key")
-    approve.add_argument("-o", "--out", metavar="F", help="default: PLAN.KEY.approval")
+    approve.add_argument("-o", "--output", metavar="F", help="default: PLAN.KEY.approval")
     run = command("run", "carry an approved plan out, once", _run)
     run.add_argument("plan", metavar="PLAN")
     run.add_argument("--approval", action="append", default=[], metavar="F", help="default: PLAN.*.approval")
@@ -156,7 +156,7 @@ def _approve(args: Namespace) -> int:
     certificates = tuple(pem.certificates(read(args.cert))) if args.cert else signer.certificates
     made = approval.approve(plan.raw, signer, certificates, clock.now())
     fingerprint = x509.certificate(certificates[0]).key_sha256
-    path = args.out or f"{args.plan}.{fingerprint[:12]}{approval.SUFFIX}"
+    path = args.output or f"{args.plan}.{fingerprint[:12]}{approval.SUFFIX}"
     patch.write_file(path, pem.encode("CMS", made))
     print(f"approved   {output.clean(plan.title)}")
     print(f"           {plan.sha256}")

@@ -26,8 +26,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     what.add_argument("--show", action="store_true", help="publish nothing; say which lists there are")
     parser.add_argument("--shards", type=int, metavar="N", help="from now on spread new certificates over N more lists")
     parser.add_argument("--with-deltas", action="store_true", help="from now on name and publish delta lists as well")
-    parser.add_argument("-o", "--out", metavar="F", help="write it there too (one --issuer)")
-    parser.add_argument("--pem", action="store_true", help="--out as PEM")
+    parser.add_argument("-o", "--output", metavar="F", help="write it there too (one --issuer)")
+    parser.add_argument("--pem", action="store_true", help="--output as PEM")
     parser.add_argument("--json", action="store_true", help="one JSON object a line")
     parser.add_argument("--passphrase", metavar="SRC", help="of the CA's key")
 
@@ -35,8 +35,8 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(authority: Authority, args: Namespace) -> int:
     """Publish, or show what is published."""
     names = args.issuer or authority.publishing()
-    if args.out and (len(args.issuer or ()) != 1 or args.due or args.show):
-        message = "--out goes with one --issuer"
+    if args.output and (len(args.issuer or ()) != 1 or args.due or args.show):
+        message = "--output goes with one --issuer"
         raise UsageError(message)
     if args.show:
         return _show(authority, args.issuer or [issuer.name for issuer in authority.issuers()], args)
@@ -63,12 +63,12 @@ def _tell(name: str, published: Published, args: Namespace) -> None:
     from chopmark.cli.ca import tell_log
 
     tell_log((published.logged,) if published.logged else ())
-    if args.out:
+    if args.output:
         from chopmark.core import patch
         from chopmark.envelopes import pem
 
-        patch.write_file(args.out, pem.encode("X509 CRL", published.raw) if args.pem else published.raw)
-    path = args.out or published.path
+        patch.write_file(args.output, pem.encode("X509 CRL", published.raw) if args.pem else published.raw)
+    path = args.output or published.path
     if args.json:
         facts: dict[str, Any] = {
             "issuer": name,

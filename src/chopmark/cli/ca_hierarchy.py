@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chopmark.cli import output
-from chopmark.cli.key import add_new_passphrase, new_passphrase
+from chopmark.cli.key import CA_KINDS, add_kind, add_new_passphrase, new_passphrase
 from chopmark.core.errors import MalformedError, UsageError
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from chopmark.cli.ca_part import Actions
 
 ROLES = ("root", "code-signing", "time-stamping", "platform")
-KINDS = ("rsa-4096", "p256", "p384", "p521")
 
 
 def add_actions(actions: Actions) -> None:
@@ -45,10 +44,10 @@ def add_actions(actions: Actions) -> None:
             f"--{what}", action="append", default=[], metavar="NAME", help="dn:O=..., dns:..., email:..., uri:..."
         )
     certify.add_argument("--months", type=int, default=36, metavar="N", help="how long (default 36)")
-    certify.add_argument("-o", "--out", required=True, metavar="F", help="the certificate, as PEM")
+    certify.add_argument("-o", "--output", required=True, metavar="F", help="the certificate, as PEM")
     request = actions.with_key("request", "make a request for a CA, for somebody else to certify", _request)
     request.add_argument("name", metavar="CA")
-    request.add_argument("-o", "--out", required=True, metavar="F", help="the request, as PEM")
+    request.add_argument("-o", "--output", required=True, metavar="F", help="the request, as PEM")
     accept = actions.with_folder("accept", "take what somebody else's CA made of a request", _accept)
     accept.add_argument("name", metavar="CA")
     accept.add_argument("file", metavar="FILE", help="the certificate for this CA")
@@ -56,7 +55,7 @@ def add_actions(actions: Actions) -> None:
 
 
 def _key_arguments(parser: ArgumentParser) -> None:
-    parser.add_argument("--type", choices=KINDS, default="rsa-4096", help="of its key (default rsa-4096)")
+    add_kind(parser, CA_KINDS, "rsa-4096", "of its key: ")
     parser.add_argument("--key", default="", metavar="URI", help="a key that exists, such as one in a token")
     add_new_passphrase(parser, "key-")
 
@@ -148,8 +147,8 @@ def _certify(args: Namespace) -> int:
         raise UsageError(message) from None
     with opened(args) as authority:
         made = x509.certificate(changing.Hierarchy(authority).certify(subject, args.by, granted, args.months))
-    patch.write_file(args.out, pem.encode("CERTIFICATE", made.raw))
-    print(f"certified  {output.clean(args.out)}")
+    patch.write_file(args.output, pem.encode("CERTIFICATE", made.raw))
+    print(f"certified  {output.clean(args.output)}")
     print(output.filled(output.clean(made.subject_text)))
     print(f"           serial {made.serial_octets.hex()}, until {made.not_after:%Y-%m-%d}")
     return 0
@@ -163,8 +162,8 @@ def _request(args: Namespace) -> int:
 
     with opened(args) as authority:
         raw = Hierarchy(authority).request(args.name)
-    patch.write_file(args.out, pem.encode("CERTIFICATE REQUEST", raw))
-    print(f"made       {output.clean(args.out)}")
+    patch.write_file(args.output, pem.encode("CERTIFICATE REQUEST", raw))
+    print(f"made       {output.clean(args.output)}")
     return 0
 
 

@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING
 
-from chopmark.cli.key import KINDS, add_new_passphrase, new_passphrase
+from chopmark.cli.key import KINDS, add_kind, add_new_passphrase, new_passphrase
 from chopmark.core import clock
 from chopmark.core.errors import RefusedError, UsageError
 
@@ -30,12 +30,12 @@ def add_actions(actions: Actions) -> None:
     issue.add_argument("--not-before", metavar="TIME", help="for tests: internal profiles alone")
     issue.add_argument("--not-after", metavar="TIME", help="for tests: internal profiles alone")
     issue.add_argument("--issuer", default="", metavar="CA", help="default: the newest CA for this profile")
-    issue.add_argument("-o", "--out", metavar="F", help="certificate and CA as PEM (default: standard output)")
+    issue.add_argument("-o", "--output", metavar="F", help="certificate and CA as PEM (default: standard output)")
     renew = actions.with_key("renew", "issue a certificate again: same subject and profile, new dates", _renew)
     renew.add_argument("certificate", metavar="SERIAL|FILE", help="serial number (or its beginning), or certificate")
     _key_arguments(renew, required=False)
     renew.add_argument("--days", type=int, metavar="N", help="validity (default: as long as is usual)")
-    renew.add_argument("-o", "--out", metavar="F", help="certificate and CA as PEM (default: standard output)")
+    renew.add_argument("-o", "--output", metavar="F", help="certificate and CA as PEM (default: standard output)")
 
 
 def _key_arguments(parser: ArgumentParser, *, required: bool) -> None:
@@ -44,7 +44,7 @@ def _key_arguments(parser: ArgumentParser, *, required: bool) -> None:
     source.add_argument("--csr", metavar="F", help="a certification request (PKCS #10)")
     source.add_argument("--public-key", metavar="F", help="a public key, or a certificate whose key is kept")
     source.add_argument("--new-key", metavar="F", help="make a key and write it there")
-    parser.add_argument("--type", choices=KINDS, default="rsa-3072", help="of the new key (default rsa-3072)")
+    add_kind(parser, KINDS, "rsa-3072", "of the new key: ")
     add_new_passphrase(parser, "key-")
 
 
@@ -77,7 +77,7 @@ def _renew(args: Namespace) -> int:
 
             issued = _with_key(args, authority, ordered)
     same = x509.certificate(issued.certificate).key_sha256 == old.key_sha256
-    stream = sys.stdout if args.out else sys.stderr
+    stream = sys.stdout if args.output else sys.stderr
     print(f"renewed    {old.serial}, with {'the same key' if same else 'a new key'}", file=stream)
     return _hand_out(args, issued)
 
@@ -88,11 +88,11 @@ def _hand_out(args: Namespace, issued: Issued) -> int:
     from chopmark.envelopes import pem
 
     text = b"".join(pem.encode("CERTIFICATE", raw) for raw in (issued.certificate, *issued.chain))
-    if args.out:
-        patch.write_file(args.out, text)
+    if args.output:
+        patch.write_file(args.output, text)
     else:
         print(text.decode(), end="")
-    tell_issued(issued, args.out or "to standard output", sys.stdout if args.out else sys.stderr)
+    tell_issued(issued, args.output or "to standard output", sys.stdout if args.output else sys.stderr)
     return 0
 
 

@@ -92,8 +92,8 @@ def _blueprint(args: Namespace, folder: str, secrets: dict[str, keys.Passphrase]
     )
     line_maker(access.format)
     return Blueprint(
-        tuple(map(_address, listen)),
-        None if admin == "none" else _address(admin),
+        tuple(map(address, listen)),
+        None if admin == "none" else address(admin),
         _workers(settings.setting(args.workers, TABLE, "workers")),
         partial(site.opened, served),
         None if args.no_due else partial(_keep, served),
@@ -141,7 +141,7 @@ def _workers(given: object) -> int:
     return wanted
 
 
-def _address(text: str) -> tuple[str, int]:
+def address(text: str) -> tuple[str, int]:
     """A host and a port; an IPv6 address stands in brackets. Raises UsageError."""
     host, colon, port = text.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")

@@ -27,7 +27,9 @@ _PAGE = 1000
 def add_actions(actions: Actions) -> None:
     """Declare the commands."""
     listing = actions.with_folder("list", "search certificates", _list)
-    listing.add_argument("--status", choices=STATUSES, default="", help="only those")
+    listing.add_argument(
+        "--status", choices=STATUSES, default="", metavar="STATUS", help=f"only those: {', '.join(STATUSES)}"
+    )
     listing.add_argument("--profile", default="", metavar="P", help="only those (CA certificates: authority)")
     listing.add_argument("--subject", default="", metavar="TEXT", help="only those whose name contains it")
     listing.add_argument("--serial", default="", metavar="HEX", help="only those whose number begins so")

@@ -3,6 +3,9 @@
 `catalog create ROOT -o F` writes the list (SHA-256, size, permissions, owner, capabilities, link targets), with --key
 signed at once; `chopmark verify` judges its signature as any other. `catalog verify F` names what was changed, added,
 removed or renamed since. `chopmark verify FILE --catalogs F` trusts single files through it.
+
+    $ chopmark catalog create /opt/app -o app.catalog --key release.key
+    $ chopmark catalog verify app.catalog --store corp
 """
 
 from __future__ import annotations

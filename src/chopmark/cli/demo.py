@@ -2,6 +2,8 @@
 
 A CA, a time-stamp authority and all files are made in a temporary folder, which is removed at the end. The exit status
 is 1 if any verdict differs from what it must be.
+
+    $ chopmark demo --keep show
 """
 
 from __future__ import annotations

@@ -3,6 +3,9 @@
 `dmverity format DATA TREE` writes the tree as veritysetup does and prints the root hash; with --root-hash-file it goes
 into a file, which `chopmark sign` signs as the kernel and systemd want it (FILE.roothash.p7s). `dmverity verify DATA`
 looks for the others under the names that systemd gives them: DATA without .raw, and .verity, .roothash, .roothash.p7s.
+
+    $ chopmark dmverity format app.raw app.verity --root-hash-file app.roothash
+    $ chopmark dmverity verify app.raw
 """
 
 from __future__ import annotations

@@ -2,6 +2,8 @@
 
 `evidence list DIR` shows a folder as `chopmark verify --evidence DIR` reads it, and `verify --collect DIR` makes one.
 Without a folder it shows what was fetched and is kept in the cache.
+
+    $ chopmark evidence list bundle
 """
 
 from __future__ import annotations

@@ -3,6 +3,9 @@
 `fsverity digest` computes the digest that the kernel would know a file by; `measure` asks the kernel for the digest of
 a file on which fs-verity is enabled; `enable` turns it on, for good, with a signature if there is one. Signing is
 `chopmark sign --format fsverity`, which writes FILE.fsv_sig.
+
+    $ chopmark fsverity digest app.bin
+    $ chopmark fsverity enable app.bin --signature app.bin.fsv_sig
 """
 
 from __future__ import annotations

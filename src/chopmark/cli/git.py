@@ -3,6 +3,9 @@
 `git verify` judges commits and tags of a repository by the same stores as `chopmark verify`; `A..B` stands for every
 commit between. `git receive` is a hook for servers that lets signed pushes in and nothing else. To have git itself
 sign and verify with chopmark, set its gpg.program to `chopmark-git` (docs/how-to/sign-in-git.md).
+
+    $ chopmark git verify origin/main..HEAD --store team
+    $ chopmark git sign HEAD --key release.key --cert release.pem
 """
 
 from __future__ import annotations

@@ -4,6 +4,9 @@
 is stopped, and prints `guard ready` once it does. Programs are judged when they
 are executed, scripts when an interpreter opens them. `guard doctor` tells what
 the host leaves open, `guard status`, `top` and `events` what a guard is doing.
+
+    $ chopmark guard run --policy policy.toml --mount /srv
+    $ chopmark guard doctor /srv
 """
 
 from __future__ import annotations

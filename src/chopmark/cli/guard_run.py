@@ -91,7 +91,7 @@ def _add_run_arguments(parser: Any) -> None:  # noqa: ANN401 - likewise
     parser.add_argument("--crl", action="append", metavar="F", help="a CRL file; may be repeated")
     parser.add_argument("--revocation", choices=("require", "prefer", "off"), help="instead of the policy's own")
     parser.add_argument("--blocklist", action="append", metavar="F", help="refuse what this list names; repeatable")
-    parser.add_argument("--policy-signers", metavar="NAME|F", default="", help="the store that policies are signed by")
+    parser.add_argument("--policy-store", metavar="NAME|F", default="", help="the store that policies are signed by")
     parser.add_argument(
         "--strict", action="store_true", default=None, help="judge all that interpreters open, and all ELF files"
     )
@@ -187,7 +187,7 @@ def _settings(args: Namespace) -> Settings:
         spared=several(args.never_block, "never_block"),
         revocation=text(setting(args.revocation, TABLE, "revocation", default=""), "revocation"),
         mode=text(setting(args.mode, TABLE, "mode", default=""), "mode"),
-        signers=text(setting(args.policy_signers or None, TABLE, "policy_signers", default=""), "policy_signers"),
+        signers=text(setting(args.policy_store or None, TABLE, "policy_store", default=""), "policy_store"),
     )
     failing = text(setting(args.on_failure, TABLE, "on_failure", default=""), "on_failure")
     state = text(setting(args.state, TABLE, "state", default=os.path.join(places.data(), "guard")), "state")

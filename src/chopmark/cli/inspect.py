@@ -1,4 +1,10 @@
-"""Show what is in the signatures of files, with no judgement: nobody is trusted and nothing is fetched."""
+"""Show what is in the signatures of files, with no judgement.
+
+Nobody is trusted and nothing is fetched: `chopmark verify` judges.
+
+    $ chopmark inspect setup.exe
+    $ chopmark inspect driver.sys --extract signature.p7s
+"""
 
 from __future__ import annotations
 

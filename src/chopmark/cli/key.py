@@ -3,6 +3,9 @@
 A passphrase never stands on the command line: SRC is prompt, fd:N (the first
 line of an open file descriptor) or env:NAME. A key without a passphrase must be
 readable by its owner alone.
+
+    $ chopmark key new -o release.key --type p256
+    $ chopmark key csr --key release.key --subject "CN=Me" -o me.csr
 """
 
 from __future__ import annotations
@@ -21,16 +24,23 @@ if TYPE_CHECKING:
 
 KEY_HELP = "file:PATH, pkcs12:PATH, pkcs11:..., tpm2:..., ssh-agent:..., awskms:..., ...; a plain path is a file"
 _MAKERS = "pkcs11:..., tpm2:..."
+CA_KINDS = ("rsa-4096", "p256", "p384", "p521")
 KINDS = ("rsa-3072", "rsa-4096", "p256", "p384", "p521", "ed25519", "ml-dsa-44", "ml-dsa-65", "ml-dsa-87")
+
+
+def add_kind(parser: ArgumentParser, kinds: tuple[str, ...], default: str, what: str = "") -> None:
+    """Declare --type: the kind of a new key, of those that serve here; `what` says whose."""
+    said = f"{what}{', '.join(kinds)} (default {default})"
+    parser.add_argument("--type", choices=kinds, default=default, metavar="KIND", help=said)
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="COMMAND")
     new = actions.add_parser("new", help="make a private key")
-    new.add_argument("--type", choices=(*KINDS, "rsa-2048"), default="rsa-3072", help="kind of key (default rsa-3072)")
+    add_kind(new, (*KINDS, "rsa-2048"), "rsa-3072")
     new.add_argument(
-        "-o", "--out", required=True, metavar="F|URI", help=f"file to write, readable by you alone; or {_MAKERS}"
+        "-o", "--output", required=True, metavar="F|URI", help=f"file to write, readable by you alone; or {_MAKERS}"
     )
     add_new_passphrase(new)
     new.add_argument("--force", action="store_true", help="overwrite the file, and lose the key in it")
@@ -45,7 +55,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     csr.add_argument("--passphrase", metavar="SRC", help="where to get it: prompt (default), fd:N, env:NAME")
     csr.add_argument("--subject", required=True, metavar="NAME", help="such as 'CN=Example Ltd, O=Example Ltd, C=GB'")
     csr.add_argument("--digest", choices=digest.SIGNING_ALGORITHMS, help="default sha256, or what the key can")
-    csr.add_argument("-o", "--out", metavar="F", help="file to write (default: standard output)")
+    csr.add_argument("-o", "--output", metavar="F", help="file to write (default: standard output)")
 
     listing = actions.add_parser("list", help="list the keys in a token or an agent")
     listing.add_argument("place", metavar="URI", help="such as pkcs11:token=NAME, tpm2: or ssh-agent:")
@@ -69,7 +79,7 @@ def run(args: Namespace) -> int:
 def _new(args: Namespace) -> int:
     from chopmark import keys
 
-    if args.out.partition(":")[0] in keys.makers():
+    if args.output.partition(":")[0] in keys.makers():
         return _new_elsewhere(args)
     if args.type == "rsa-2048":
         message = "an RSA key in a file has at least 3072 bits; 2048 is for tokens and TPMs that can do no more"
@@ -77,11 +87,11 @@ def _new(args: Namespace) -> int:
     from chopmark.keys import generate
     from chopmark.keys.software import SoftwareSigner
 
-    secret = new_passphrase(args.out, args)
+    secret = new_passphrase(args.output, args)
     key = generate.new(args.type)
-    generate.store(args.out, generate.encode(key, secret), replace=args.force)
+    generate.store(args.output, generate.encode(key, secret), replace=args.force)
     signer = SoftwareSigner(key)
-    print(f"made       {output.clean(args.out)}")
+    print(f"made       {output.clean(args.output)}")
     print(f"           {kind_text(signer.public_key)}, {'encrypted' if secret else 'not encrypted'}")
     print(f"SHA-256    {_fingerprint(signer)}")
     return 0
@@ -97,8 +107,8 @@ def _new_elsewhere(args: Namespace) -> int:
     if args.force:
         message = "--force is for files: elsewhere a key has to be removed first"
         raise UsageError(message)
-    signer = keys.new_key(args.out, args.type, keys.secret(args.passphrase), chosen)
-    print(f"made       {output.clean(args.out)}")
+    signer = keys.new_key(args.output, args.type, keys.secret(args.passphrase), chosen)
+    print(f"made       {output.clean(args.output)}")
     print(f"           {kind_text(signer.public_key)}")
     print(f"SHA-256    {_fingerprint(signer)}")
     return 0
@@ -183,9 +193,9 @@ def _csr(args: Namespace) -> int:
     signer = keyring.open_key(args.key, keys.secret(args.passphrase))
     name = args.digest or algorithms.usual_digest(signer)
     text = pem.encode(pkcs10.LABELS[0], pkcs10.build(subject, signer, name))
-    if args.out:
-        patch.write_file(args.out, text)
-        print(f"requested  {output.clean(args.out)}", file=sys.stderr)
+    if args.output:
+        patch.write_file(args.output, text)
+        print(f"requested  {output.clean(args.output)}", file=sys.stderr)
     else:
         print(text.decode(), end="")
     return 0

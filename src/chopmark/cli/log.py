@@ -7,6 +7,9 @@ LOG is the folder of a log (`log init`), of an authority (`ca init`), or what is
 served of either, also as a URL. Without LOG it is the authority's folder:
 CHOPMARK_CA, or `ca` among chopmark's data. A passphrase never stands on the
 command line: SRC is prompt, fd:N (a line of an open file descriptor) or env:NAME.
+
+    $ chopmark log init releases --origin log.example.com/releases
+    $ chopmark log append setup.exe --log releases --proofs
 """
 
 from __future__ import annotations
@@ -46,7 +49,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     prove = actions.add_parser("prove", help="write the proof that an entry is in the log")
     prove.add_argument("entry", metavar="NUMBER|FILE|SERIAL", help="its number, a file that was signed, a certificate")
     prove.add_argument("--log", metavar="LOG", help=_NO_LOG)
-    prove.add_argument("-o", "--out", metavar="F", help="file to write (default: standard output)")
+    prove.add_argument("-o", "--output", metavar="F", help="file to write (default: standard output)")
     checkpoint = actions.add_parser("checkpoint", help="bring everything under a signed checkpoint, and print it")
     checkpoint.add_argument("log", nargs="?", metavar="LOG", help=_NO_LOG)
     for action in (append, checkpoint):
@@ -142,9 +145,9 @@ def _prove(args: Namespace) -> int:
             proof: Proof = book.log.prove(int(args.entry[:20]))
         else:
             proof = book.log.prove(log_read.number_of(book.log, args.entry))
-    if args.out:
-        patch.write_file(args.out, proof.encode())
-        print(f"proof      {output.clean(args.out)}", file=sys.stderr)
+    if args.output:
+        patch.write_file(args.output, proof.encode())
+        print(f"proof      {output.clean(args.output)}", file=sys.stderr)
     else:
         print(proof.encode().decode(), end="")
     return 0

@@ -5,6 +5,9 @@ replaced by themselves; `ca serve` answers with them. `ocsp query` asks the
 responder that a certificate names, and explains the answer: exit status 0 good,
 1 revoked, 3 not known. A passphrase never stands on the command line: SRC is
 prompt, fd:N (a line of an open file descriptor) or env:NAME.
+
+    $ chopmark ocsp init
+    $ chopmark ocsp query release.pem
 """
 
 from __future__ import annotations
@@ -13,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from chopmark.cli import output
 from chopmark.cli.ca import add_folder, opened
-from chopmark.cli.key import add_new_passphrase, new_passphrase
+from chopmark.cli.key import add_kind, add_new_passphrase, new_passphrase
 from chopmark.core import clock
 from chopmark.core.errors import MalformedError, RefusedError, UsageError
 
@@ -33,7 +36,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="COMMAND")
     init = actions.add_parser("init", help="make responders for the CAs of an authority")
     init.add_argument("--issuer", action="append", metavar="CA", help="default: every CA but the roots")
-    init.add_argument("--type", choices=KINDS, default="p256", help="kind of key (default p256)")
+    add_kind(init, KINDS, "p256")
     init.add_argument("--days", type=int, metavar="N", help="how long a responder lives (default 30; of a root 180)")
     init.add_argument("--url", metavar="URL", help="where it will answer (default: ocsp below the authority's address)")
     init.add_argument("--passphrase", metavar="SRC", help="of the CA's key")
@@ -41,7 +44,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     presign = actions.add_parser("presign", help="sign answers ahead about all certificates, as far as they are due")
     respond = actions.add_parser("respond", help="answer a request in a file, without a network")
     respond.add_argument("request", metavar="REQUEST", help="an OCSP request (DER)")
-    respond.add_argument("-o", "--out", metavar="F", help=f"the response (default REQUEST{SUFFIX})")
+    respond.add_argument("-o", "--output", metavar="F", help=f"the response (default REQUEST{SUFFIX})")
     for action in (presign, respond):
         action.add_argument("--hours", type=int, metavar="N", help="how long answers count (default 96)")
         action.add_argument("--passphrase", metavar="SRC", help="of the CA's key and of its responder's")
@@ -54,7 +57,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     query.add_argument("--answer", metavar="F", help="do not ask: explain this answer")
     query.add_argument("--at", metavar="TIME", help="judge as of this time instead of now (ISO 8601)")
     query.add_argument("--store", action="append", metavar="NAME|F", help="where to look for the issuer")
-    query.add_argument("-o", "--out", metavar="F", help="keep the answer")
+    query.add_argument("-o", "--output", metavar="F", help="keep the answer")
     inspect = actions.add_parser("inspect", help="show a request or an answer, with no judgement")
     inspect.add_argument("file", metavar="FILE", help="DER or PEM")
     for action in (query, inspect):
@@ -131,7 +134,7 @@ def _respond(args: Namespace) -> int:
     ):
         raw = made.respond(request)
         problem = made.delegates.problem
-    where = args.out or args.request + SUFFIX
+    where = args.output or args.request + SUFFIX
     patch.write_file(where, raw)
     response = ocsp.read_response(raw)
     if response.basic is None:

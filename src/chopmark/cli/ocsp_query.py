@@ -39,10 +39,10 @@ def run(args: Namespace) -> int:
         certificate = certificates[0]
         issuer = _issuer(certificate, certificates, args, None if args.answer else fetcher)
         where, raw = _answer(args, certificate, issuer, nonce, fetcher)
-    if args.out:
+    if args.output:
         from chopmark.core import patch
 
-        patch.write_file(args.out, raw)
+        patch.write_file(args.output, raw)
     facts: dict[str, Any] = {"subject": certificate.subject_text, "serial": certificate.serial_octets.hex()}
     facts |= {"issuer": issuer.subject_text, "responder": where}
     try:

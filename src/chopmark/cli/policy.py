@@ -3,6 +3,9 @@
 A policy is a TOML file (docs/reference/policy.md). `chopmark verify FILE --policy F` decides about files by it;
 the exit status is then 0 for what is allowed, 1 for what is denied, 3 for what could not be decided. Policies are
 signed as any file: chopmark sign F --format detached.
+
+    $ chopmark policy check policy.toml
+    $ chopmark policy explain setup.exe --policy policy.toml
 """
 
 from __future__ import annotations

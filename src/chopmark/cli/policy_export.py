@@ -35,7 +35,7 @@ def add_to(actions: Any) -> None:  # noqa: ANN401 - argparse keeps this class to
     )
     export.add_argument("policy", metavar="POLICY", help="the policy")
     export.add_argument("--to", metavar="NAME", required=True, help="the system (chopmark policy capabilities)")
-    export.add_argument("--out", metavar="DIR", default="", help="the folder (default: NAME)")
+    export.add_argument("-o", "--output", metavar="DIR", default="", help="the folder (default: NAME)")
     export.add_argument("--force", action="store_true", help="replace an earlier export in it")
     export.add_argument(
         "--signer", action="append", default=[], metavar="F", help="certificates of signers; repeatable"
@@ -98,7 +98,7 @@ def _export(args: Namespace) -> int:
     except WiderError as error:
         _tell(error.findings, args)
         raise
-    written = folder.write(args.out or backend.name, backend, request, export, replace=args.force)
+    written = folder.write(args.output or backend.name, backend, request, export, replace=args.force)
     _tell(export.findings, args)
     if not args.json:
         for path in written:

@@ -2,6 +2,9 @@
 
 Lists of certificates and digests lie alone in files (.esl), in signed updates (.auth) or in efivarfs; all are read. To
 enrol keys: `create` a list, `sign-update` it with PK or KEK, and give the .auth to efi-updatevar or to the firmware.
+
+    $ chopmark secureboot create --cert db.pem -o db.esl
+    $ chopmark secureboot check grubx64.efi --db db.esl
 """
 
 from __future__ import annotations

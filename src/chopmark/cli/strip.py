@@ -1,6 +1,8 @@
 """Take every signature out of files; what a format cannot restore, its documentation says.
 
 A file without signatures stays as it is. A signature that is a file of its own (FILE.p7s) is removed.
+
+    $ chopmark strip setup.exe -o unsigned.exe
 """
 
 from __future__ import annotations

@@ -4,6 +4,9 @@
 `tsa serve` answers requests over HTTP, and serves that authority's CRLs and CA
 certificates with them. A passphrase never stands on the command line: SRC is
 prompt, fd:N (a line of an open file descriptor) or env:NAME.
+
+    $ chopmark tsa init --type p384
+    $ chopmark tsa serve --listen 127.0.0.1:3180
 """
 
 from __future__ import annotations
@@ -19,7 +22,7 @@ from typing import TYPE_CHECKING
 
 from chopmark.cli import output
 from chopmark.cli.ca import add_folder, folder, opened, tell_issued
-from chopmark.cli.key import add_new_passphrase, new_passphrase
+from chopmark.cli.key import add_kind, add_new_passphrase, new_passphrase
 from chopmark.core import clock, digest
 from chopmark.core.errors import MalformedError
 
@@ -29,7 +32,7 @@ if TYPE_CHECKING:
     from chopmark.authority.tsa.tsa import Rolling, Terms, TimeStampAuthority
 
 SUFFIX = ".tsr"
-PORT = 3180
+LISTEN = "127.0.0.1:3180"
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -37,7 +40,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="COMMAND")
     init = actions.add_parser("init", help="make the key and certificate of a time-stamp authority")
     kinds = ("rsa-3072", "rsa-4096", "p256", "p384", "p521")
-    init.add_argument("--type", choices=kinds, default="rsa-4096", help="kind of key (default rsa-4096)")
+    add_kind(init, kinds, "rsa-4096")
     profiles = ("time-stamping", "internal-time-stamping")
     init.add_argument("--profile", choices=profiles, default="time-stamping", help="default time-stamping")
     init.add_argument("--passphrase", metavar="SRC", help="of the CA's key")
@@ -45,15 +48,16 @@ def add_arguments(parser: ArgumentParser) -> None:
     init.add_argument("--force", action="store_true", help="replace the key there is; its tokens stay good")
     init.add_argument("--due", action="store_true", help="replace it if it is older than 12 months, else do nothing")
     serve = actions.add_parser("serve", help="answer requests over HTTP until told to stop")
-    serve.add_argument("--host", default="127.0.0.1", help="address to listen on (default 127.0.0.1)")
-    serve.add_argument("--port", type=int, default=PORT, metavar="N", help=f"default {PORT}; 0 takes a free one")
+    serve.add_argument(
+        "--listen", default=LISTEN, metavar="HOST:PORT", help=f"where (default {LISTEN}); port 0: a free one"
+    )
     serve.add_argument("--legacy", action="store_true", help="also answer as before RFC 3161, at /authenticode")
     serve.add_argument("--quiet", action="store_true", help="no line for each request")
     stamp = actions.add_parser("stamp", help="have a file time-stamped")
     stamp.add_argument("file", metavar="FILE", help="what existed at that time")
     stamp.add_argument("--url", metavar="URL", help="the authority to ask (default: the one in the folder)")
     stamp.add_argument("--digest", choices=digest.SIGNING_ALGORITHMS, default="sha256", help="default sha256")
-    stamp.add_argument("-o", "--out", metavar="F", help=f"the response (default FILE{SUFFIX})")
+    stamp.add_argument("-o", "--output", metavar="F", help=f"the response (default FILE{SUFFIX})")
     for action in (serve, stamp):
         action.add_argument("--key", metavar="URI", help="a key from elsewhere, with --cert")
         action.add_argument("--cert", metavar="F", help="its certificates, its own first")
@@ -132,6 +136,7 @@ def _terms(args: Namespace) -> Terms:
 
 def _serve(args: Namespace) -> int:
     from chopmark.authority.register import configuration
+    from chopmark.cli.ca_serve import address
     from chopmark.server import http, routes
 
     authority = _authority(args)
@@ -145,7 +150,7 @@ def _serve(args: Namespace) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: told.set())
     log = None if args.quiet else _log
-    with http.serve(served, args.host, args.port, log) as url:
+    with http.serve(served, *address(args.listen), log) as url:
         print(f"listening on {url}", flush=True)
         print(f"time stamps by {output.clean(authority.certificate.subject_text)}", file=sys.stderr)
         told.wait()
@@ -172,7 +177,7 @@ def _stamp(args: Namespace) -> int:
     else:
         response = _authority(args).respond(request)
     facts = _token_facts(timestamp.token(response, request))
-    target = args.out or args.file + SUFFIX
+    target = args.output or args.file + SUFFIX
     patch.write_file(target, response)
     print(f"stamped    {output.clean(target)}")
     print(f"           {facts['time']} by {output.clean(facts['authority'])}")

@@ -2,6 +2,9 @@
 
 Every path is reported; the exit status is that of the worst. Without --store, files are trusted through the
 `corp` store, if there is one, and Microsoft's list.
+
+    $ chopmark verify setup.exe install.sh
+    $ chopmark verify dist/* --store corp --policy policy.toml --json
 """
 
 from __future__ import annotations

@@ -17,6 +17,7 @@ from chopmark.authority.issuing import profiles
 from chopmark.authority.register import records
 from chopmark.cli import ca as verb
 from chopmark.cli import ca_hierarchy, ca_show, main
+from chopmark.cli.key import CA_KINDS
 from chopmark.core import clock
 from chopmark.envelopes import pem, pkcs10, x509
 from chopmark.keys import generate
@@ -58,7 +59,7 @@ def test_what_is_offered_is_what_there_is() -> None:
     assert tuple(encoding.REASONS) == verb.REASONS
     assert records.STATUSES == ca_show.STATUSES
     assert set(changing.KINDS) < set(generate.KINDS)
-    assert ca_hierarchy.KINDS == changing.KINDS
+    assert CA_KINDS == changing.KINDS
     assert tuple(profiles.AUTHORITIES) == ca_hierarchy.ROLES
 
 
@@ -306,7 +307,7 @@ class TestLists:
         del made
         crl_ = ["ca", "crl", "--issuer", "code-signing"]
         assert main([*crl_, "--with-deltas"]) == 0
-        assert main([*crl_, "--delta", "--out", "delta.crl", "--pem"]) == 0
+        assert main([*crl_, "--delta", "--output", "delta.crl", "--pem"]) == 0
         found = other.load_pem_x509_crl((tmp_path / "delta.crl").read_bytes())
         assert found.extensions.get_extension_for_class(other.DeltaCRLIndicator).value.crl_number == 2
 
@@ -317,8 +318,8 @@ class TestLists:
             ("--shards", "-1"),
             ("--shards", "5000"),
             ("--delta", "--due"),
-            ("--due", "--out", "x"),
-            ("--show", "--out", "x"),
+            ("--due", "--output", "x"),
+            ("--show", "--output", "x"),
             ("--days", "11"),
         ],
     )

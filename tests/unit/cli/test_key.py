@@ -117,7 +117,7 @@ def test_usage(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None
 
 
 def test_what_is_missing_is_named_as_it_is_called_there(desk: Desk) -> None:
-    assert desk.run("key", "new", "--out", "bare.pem") == 2
+    assert desk.run("key", "new", "--output", "bare.pem") == 2
     assert "--no-passphrase" in desk.err
     founding = ("--name", "Example", "--url", "http://pki.example.com/", "--type", "p256", "--no-passphrase")
     assert desk.run("ca", "init", *founding) == 0

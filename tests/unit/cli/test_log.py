@@ -155,7 +155,7 @@ def test_a_signature_is_logged_and_looked_for(desk: Desk, key: str) -> None:
 
 
 def test_signatures_of_keys_without_certificates(desk: Desk, key: str) -> None:
-    assert desk.run("key", "new", "--type", "ed25519", "--out", "plain.pem", "--no-passphrase") == 0
+    assert desk.run("key", "new", "--type", "ed25519", "--output", "plain.pem", "--no-passphrase") == 0
     private = load_pem_private_key((desk.folder / "plain.pem").read_bytes(), None)
     public = private.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH)
     desk.write("plain.pub", public + b" alice\n")

@@ -53,7 +53,7 @@ def made(founded: Path, tmp_path: Path, capsys: Output) -> None:
 def issue(label: str) -> list[str]:
     subject = f"CN={label}, O=Example Ltd, L=Leeds, C=GB"
     new = ["--new-key", f"{label}.key", "--type", "p256", "--no-key-passphrase"]
-    return ["ca", "issue", *new, "--subject", subject, "--out", f"{label}.pem"]
+    return ["ca", "issue", *new, "--subject", subject, "--output", f"{label}.pem"]
 
 
 def chain(path: str = "alice.pem") -> list[x509.Certificate]:

@@ -75,7 +75,7 @@ def test_only_an_earlier_export_is_replaced(desk: Desk) -> None:
     for broken in ("", "[]", '{"files": 1}'):
         Path("ima/export.json").write_text(broken)
         assert export(desk, policy, "ima", "--use", "exec", "--force") == 2
-    assert export(desk, policy, "ima", "--use", "exec", "--out", policy) == 2
+    assert export(desk, policy, "ima", "--use", "exec", "--output", policy) == 2
 
 
 def test_a_rule_that_cannot_be_said_refuses_the_export(desk: Desk) -> None:
@@ -85,9 +85,9 @@ def test_a_rule_that_cannot_be_said_refuses_the_export(desk: Desk) -> None:
     assert not Path("ipe").exists()
     assert export(desk, policy, "ipe", "--leave-out", "other") == 2
     assert export(desk, policy, "ipe", "--leave-out", "old") == 0
-    assert export(desk, policy, "ipe", "--leave-out", f"{policy}:8", "--out", "again") == 0
+    assert export(desk, policy, "ipe", "--leave-out", f"{policy}:8", "--output", "again") == 0
     assert manifest("again")["left_out"] == [f"{policy}:8"]
-    assert export(desk, policy, "ipe", "--leave-out", "old", "--at", "2040-01-01", "--out", "late") == 1
+    assert export(desk, policy, "ipe", "--leave-out", "old", "--at", "2040-01-01", "--output", "late") == 1
     assert "harden.empty" in desk.out
 
 
@@ -98,7 +98,7 @@ def test_ipe_is_signed_by_whose_key_is_given(desk: Desk) -> None:
     assert Path("ipe/ipe-policy").read_bytes() in raw
     [signer] = cms.read(raw).signers
     assert signer.digest_algorithm == "sha256"
-    assert export(desk, policy, "ipe", "--key", desk.key, "--out", "other") == 2
+    assert export(desk, policy, "ipe", "--key", desk.key, "--output", "other") == 2
 
 
 @pytest.mark.parametrize(

@@ -123,7 +123,7 @@ def test_stamp_from_afar(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
 @pytest.mark.usefixtures("made")
 @pytest.mark.parametrize("stop", [signal.SIGTERM, signal.SIGINT])
 def test_serve(stop: signal.Signals) -> None:
-    command = [sys.executable, "-m", "chopmark", "tsa", "serve", "--port", "0"]
+    command = [sys.executable, "-m", "chopmark", "tsa", "serve", "--listen", "127.0.0.1:0"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     assert server.stdout is not None
     assert server.stderr is not None
@@ -149,9 +149,9 @@ def test_serve(stop: signal.Signals) -> None:
 @pytest.mark.usefixtures("made")
 def test_serve_where_somebody_listens(capsys: pytest.CaptureFixture[str]) -> None:
     with serve({}) as url:
-        assert main(["tsa", "serve", "--port", url.rsplit(":", 1)[1].rstrip("/")]) == 4
+        assert main(["tsa", "serve", "--listen", url.removeprefix("http://").rstrip("/")]) == 4
     assert "cannot listen" in capsys.readouterr().err
-    assert main(["tsa", "serve", "--port", "70000"]) == 2
+    assert main(["tsa", "serve", "--listen", "127.0.0.1:70000"]) == 2
     assert os.getpid()
 
 

@@ -1,0 +1,85 @@
+"""What every command says of itself: its shape, its examples, and that one name means one thing."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import shlex
+from argparse import ArgumentParser
+from collections import defaultdict
+from functools import cache
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+import pytest
+
+from chopmark import cli
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_OPTION = re.compile(r"^  (?:(-\w)(?: [^ ,]+)?, )?(--[\w-]+)(?: ([^ {]\S*))?", re.MULTILINE)
+_COMMAND = re.compile(r"^    ([a-z][a-z-]*)(?:  .*)?$", re.MULTILINE)
+
+
+@pytest.fixture(autouse=True)
+def wide(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+@cache
+def helps(verb: str) -> dict[str, str]:
+    """The help of a verb and of each command below it, by name."""
+    return dict(_walk((verb,)))
+
+
+def _walk(words: tuple[str, ...]) -> Iterator[tuple[str, str]]:
+    text = _help(words)
+    yield " ".join(words), text
+    listed = text.partition("\n  COMMAND\n")[2].partition("\n\n")[0]
+    for name in _COMMAND.findall(listed):
+        yield from _walk((*words, name))
+
+
+def _help(words: tuple[str, ...]) -> str:
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), pytest.raises(SystemExit) as left:
+        cli.main([*words, "--help"])
+    assert left.value.code == 0
+    return said.getvalue()
+
+
+@pytest.mark.parametrize("verb", cli.VERBS)
+def test_every_help_fits_into_80_columns(verb: str) -> None:
+    for name, text in helps(verb).items():
+        assert max(map(len, text.splitlines())) <= 80, name
+
+
+@pytest.mark.parametrize("verb", cli.VERBS)
+def test_every_verb_has_examples_and_they_are_understood(verb: str) -> None:
+    examples = re.findall(r"^    \$ (chopmark .*)$", helps(verb)[verb], re.MULTILINE)
+    assert examples
+    for example in examples:
+        _, named, *arguments = shlex.split(example)
+        assert named == verb
+        module = import_module(f"chopmark.cli.{verb}")
+        parser = ArgumentParser(exit_on_error=False)
+        module.add_arguments(parser)
+        assert vars(parser.parse_args(arguments))
+
+
+def test_what_is_one_letter_here_is_the_same_word_everywhere() -> None:
+    words = defaultdict(set)
+    for verb in cli.VERBS:
+        for text in helps(verb).values():
+            for letter, word, _ in _OPTION.findall(text):
+                if letter:
+                    words[letter].add(word)
+    assert {letter: found for letter, found in words.items() if len(found) > 1} == {}
+
+
+def test_where_to_write_is_called_output_everywhere() -> None:
+    declared = {word for verb in cli.VERBS for text in helps(verb).values() for _, word, _ in _OPTION.findall(text)}
+    assert "--output" in declared
+    assert not declared & {"--out", "--policy-signers", "--host", "--port"}
