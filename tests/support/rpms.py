@@ -7,19 +7,22 @@ import datetime as dt
 import gzip
 import hashlib
 import lzma
+import sqlite3
 import struct
+from contextlib import closing
 from typing import TYPE_CHECKING, NamedTuple
 
-from chopmark.core.artifact import Artifact
+from chopmark.core.artifact import Artifact, BytesView
 from chopmark.core.contracts import SealOptions
 from chopmark.engine import sign
 from chopmark.envelopes.openpgp import mathematics
-from chopmark.formats.rpm import header, tags
+from chopmark.formats.rpm import header, package, signatures, tags
 from chopmark.formats.rpm.header import Value
 from tests.support import bare_keys
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from pathlib import Path
 
 NOW = dt.datetime(2026, 7, 1, 12, tzinfo=dt.UTC)
 PACK: dict[str, Callable[[bytes], bytes]] = {
@@ -191,3 +194,64 @@ def signed(data: bytes, variant: str = "", *, append: bool = False, at: dt.datet
     options = SealOptions(digest_algorithm="sha512", variant=variant, append=append)
     request = sign.SignRequest(bare_keys.signer("rpm"), (), at, options, format_name="rpm")
     return sign.sign(artifact, request).patch.render(artifact)
+
+
+def stored(data: bytes, *added: Value, without: Sequence[int] = ()) -> bytes:
+    """The record of an installed package: its header, and behind the region the signatures and what is added."""
+    found = package.read(BytesView(data))
+    beside = [each for each in header.values(found.signatures) if each.tag < tags.NAME and each.tag not in without]
+    beside += [numbers(_INSTALLED, [1_700_000_000]), *added]
+    head = data[found.start : found.payload]
+    count = int.from_bytes(head[8:12], "big")
+    index, octets = head[16 : 16 + 16 * count], bytearray(head[16 + 16 * count :])
+    for each in beside:
+        octets += bytes(-len(octets) % 8)
+        index += struct.pack(">IIiI", each.tag, each.kind, len(octets), each.amount)
+        octets += each.octets
+    return struct.pack(">II", count + len(beside), len(octets)) + index + octets
+
+
+_INSTALLED = 1008
+
+
+def signature_of(data: bytes) -> Value:
+    """The signature over the header that a package has, to be put beside another header."""
+    found = package.read(BytesView(data)).signatures
+    return next(each for each in header.values(found) if each.tag in signatures.HEADER)
+
+
+class Host(NamedTuple):
+    """A tree that looks like a host with packages of rpm's."""
+
+    root: Path
+
+    def write(self, path: str, data: bytes, mode: int = 0o644) -> Path:
+        """A file of the host's."""
+        target = self.root / path.lstrip("/")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(data)
+        target.chmod(mode)
+        return target
+
+    def record(self, blob: bytes, place: str = "var/lib/rpm") -> None:
+        """Put a record into rpm's database."""
+        folder = self.root / place
+        folder.mkdir(parents=True, exist_ok=True)
+        with closing(sqlite3.connect(folder / "rpmdb.sqlite")) as connection, connection:
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS 'Packages' (hnum INTEGER PRIMARY KEY AUTOINCREMENT, blob BLOB NOT NULL)"
+            )
+            connection.execute("INSERT INTO Packages (blob) VALUES (?)", (blob,))
+
+    def install(self, files: Sequence[File], data: bytes, *added: Value, without: Sequence[int] = ()) -> None:
+        """Put a package into the records, and its files in their places."""
+        self.record(stored(data, *added, without=without))
+        for each in files:
+            target = self.root / each.path.lstrip("/")
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if each.mode == LINK:
+                target.symlink_to(each.target)
+            elif each.mode == FOLDER:
+                target.mkdir(exist_ok=True)
+            elif not each.flags & GHOST:
+                self.write(each.path, each.content, each.mode & 0o7777)

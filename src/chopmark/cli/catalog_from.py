@@ -1,4 +1,4 @@
-"""Catalogs of what packages brought: `catalog create ROOT --from dpkg`.
+"""Catalogs of what packages brought: `catalog create ROOT --from dpkg`, `--from rpm`.
 
 A kind of database is a module of its own beside this one, `catalog_<kind>`, with `opened(args, at)`, which yields its
 packages (engine.catalog.importing.Packages) and what is to be said beforehand.
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from chopmark.core.finding import Finding
     from chopmark.engine.catalog.importing import Provenance
 
-KINDS = ("dpkg",)
+KINDS = ("dpkg", "rpm")
 ACCEPTED = ("package", "database", "generated", "none")
 
 
@@ -34,9 +34,11 @@ def add_arguments(parser: ArgumentParser) -> None:
     )  # fmt: skip
     group.add_argument("--packages", action="append", metavar="DIR", help="more packages at hand, besides apt's cache")
     group.add_argument("--lists", metavar="DIR", default="", help="the repository's lists (default: those of ROOT)")
-    group.add_argument("--keyring", action="append", metavar="F", help="its keys (default: as ROOT's sources say)")
+    group.add_argument(
+        "--keyring", action="append", metavar="F", help="the publisher's keys (dpkg: else as ROOT's sources say)"
+    )
     group.add_argument("--download", action="store_true", help="fetch packages that are not at hand, with apt-get")
-    group.add_argument("--at", metavar="TIME", help="judge the repository as of this time (ISO 8601; default now)")
+    group.add_argument("--at", metavar="TIME", help="judge signatures as of this time (ISO 8601; default now)")
 
 
 def summary(provenance: Provenance | None) -> list[Finding]:

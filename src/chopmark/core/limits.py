@@ -456,6 +456,11 @@ RPM_HEADER_MAX = 64 * MIB
 RPM_FILES_MAX = 1_000_000
 RPM_PAYLOAD_MAX = 32 * 1024 * MIB
 """The payload, uncompressed."""
+RPM_DATABASE_MAX = 2 * 1024 * MIB
+"""rpm's database of a host, and its log; Fedora's with 3,000 packages has 200 MiB."""
+RPM_DATABASE_STEPS_MAX = 100_000_000
+"""Instructions of SQLite's for one question: some seconds of work."""
+RPM_PACKAGES_MAX = 200_000
 RPM_LINK_MAX = 4 * KIB
 """The target of a link in a payload: no path is longer (PATH_MAX)."""
 

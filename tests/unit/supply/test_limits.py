@@ -10,7 +10,8 @@ from chopmark.core import limits
 from chopmark.core.artifact import BytesView
 from chopmark.core.errors import BrokenError, InputError, UsageError
 from chopmark.formats.deb import contents
-from chopmark.supply.apt import chain, sources
+from chopmark.supply import keyrings
+from chopmark.supply.apt import chain
 from chopmark.supply.dpkg.database import Database
 from tests.support import debs
 from tests.support.debs import NOW, File
@@ -42,7 +43,7 @@ def test_lists_of_files(host: debs.Host, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def test_releases(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lists = debs.lists(tmp_path / "lists", {})
-    ring = sources.keys_in([debs.keyring()])
+    ring = keyrings.keys_in([debs.keyring()])
     monkeypatch.setattr(limits, "RELEASE_MAX", 100)
     repository = chain.load(str(lists), lambda _: ring, NOW)
     assert {finding.code for finding in repository.judged[0].findings} == {"apt.release_unreadable"}

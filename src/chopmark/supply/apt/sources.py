@@ -7,12 +7,12 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core import limits
-from chopmark.core.artifact import UnreadableError, read_small
-from chopmark.core.errors import InputError, MalformedError, UsageError
+from chopmark.core.artifact import read_small
+from chopmark.core.errors import InputError, MalformedError
 from chopmark.formats.deb import deb822
+from chopmark.supply import keyrings
 from chopmark.trust.stores import keyring
 from chopmark.trust.stores.keyring import Keyring, KnownKey
-from chopmark.trust.stores.source import changed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -62,18 +62,13 @@ def keys_for(prefix: str, sources: Sequence[Source], root: str) -> Keyring:
     return Keyring(dict.fromkeys(known))
 
 
-def keys_in(paths: Sequence[str]) -> Keyring:
-    """The keys in files that somebody named. Raises UsageError."""
-    return Keyring([key for path in paths for key in _keys(path)])
-
-
 def _of(source: Source, root: str) -> Iterator[KnownKey]:
     if source.inline:
         yield from keyring.load("Signed-By", source.inline, "Signed-By", None) or ()
     wanted = {each.rstrip("!").lower() for each in source.signed_by if _FINGERPRINT(each)}
     for path in source.signed_by:
         if not _FINGERPRINT(path):
-            yield from _keys(os.path.join(root, path.lstrip("/")))
+            yield from keyrings.read(os.path.join(root, path.lstrip("/")))
     if wanted:
         yield from (each for each in _default(root) if each.key.holder.lower() in wanted)
 
@@ -84,18 +79,7 @@ def _default(root: str) -> list[KnownKey]:
     parts = os.path.join(folder, "trusted.gpg.d")
     paths = [os.path.join(parts, name) for name in _listed(parts) if name.endswith(_KEYS)]
     single = os.path.join(folder, "trusted.gpg")
-    return [key for path in [*paths, *([single] if os.path.exists(single) else [])] for key in _keys(path)]
-
-
-def _keys(path: str) -> list[KnownKey]:
-    try:
-        data = read_small(path, limits.STORE_FILE_MAX)
-    except UnreadableError as error:
-        raise UsageError(str(error)) from None
-    found = keyring.load(path, data, os.path.basename(path), changed([path]))
-    if found is None:
-        raise UsageError(f"{path}: no keys of OpenPGP's")
-    return found
+    return [key for path in [*paths, *([single] if os.path.exists(single) else [])] for key in keyrings.read(path)]
 
 
 def _listed(folder: str) -> list[str]:

@@ -7,7 +7,8 @@ import subprocess
 from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core.errors import UsageError
-from chopmark.supply.apt import chain, sources
+from chopmark.supply import keyrings
+from chopmark.supply.apt import chain
 from chopmark.supply.dpkg import reasons
 from chopmark.supply.dpkg.database import Database
 from chopmark.supply.dpkg.provenance import DpkgPackages
@@ -57,7 +58,7 @@ def opened(wish: Wish) -> Opened:
 def judged(wish: Wish) -> Repository:
     """The repository behind the lists. Raises InputError and UsageError."""
     if wish.keyrings:
-        ring = sources.keys_in(wish.keyrings)
+        ring = keyrings.keys_in(wish.keyrings)
         return chain.load(wish.lists or os.path.join(wish.root, LISTS), lambda _: ring, wish.at, wish.memory)
     return chain.load(
         wish.lists or os.path.join(wish.root, LISTS), chain.keys_by_source(wish.root), wish.at, wish.memory

@@ -13,6 +13,7 @@ from chopmark.core.errors import BrokenError, InputError, MalformedError
 from chopmark.engine.catalog.importing import DATABASE, GENERATED, PACKAGE, RELEASE, File, Looked
 from chopmark.formats.deb import contents
 from chopmark.supply.dpkg import reasons
+from chopmark.supply.placing import Places
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 ALTERNATIVES = "update-alternatives"
 _NOBODY, _SAME = b"\0" * 32, b"\1" * 32
 """In place of a SHA-256 where dpkg's sum is not that of the file (no file has it), or is and nobody asks for more."""
-_LINKS_MAX = 40
-"""Links followed on the way to one folder, as the kernel does."""
 
 
 class AtHand(NamedTuple):
@@ -47,7 +46,7 @@ class DpkgPackages:
         self._database = database
         self._repository = repository
         self._folders = tuple(folders)
-        self._real: dict[bytes, bytes] = {}
+        self._places = Places(os.fsencode(database.root))
 
     def names(self) -> list[str]:
         """All packages, and what update-alternatives made."""
@@ -105,7 +104,7 @@ class DpkgPackages:
             files = []
             for entry in contents.files(file.view):
                 if entry.kind in (b"f", b"l") and entry.path in owned:
-                    place = self._placed(self._database.target(entry.path, package))
+                    place = self._places.real(self._database.target(entry.path, package))
                     files.append(File(place, entry.kind, entry.content, how, entry.path in settings))
             if file.view.changed():
                 raise MalformedError("it changed while it was being read")
@@ -126,7 +125,7 @@ class DpkgPackages:
             return []
         found = []
         for path, wanted in {**sums, **package.settings}.items():
-            place = self._placed(self._database.target(path, package))
+            place = self._places.real(self._database.target(path, package))
             with suppress(OSError, InputError):
                 digest, other = _sum(os.path.join(os.fsencode(self._database.root), place), strong=self._digests)
                 fitting = digest if other == wanted else _NOBODY
@@ -134,43 +133,10 @@ class DpkgPackages:
         return found
 
     def _alternatives(self) -> Looked:
-        found = [File(self._placed(path), b"l", target, GENERATED) for path, target in self._database.alternatives()]
+        found = [
+            File(self._places.real(path), b"l", target, GENERATED) for path, target in self._database.alternatives()
+        ]
         return Looked(ALTERNATIVES.encode(), b"", tuple(found))
-
-    def _placed(self, path: bytes) -> bytes:
-        """Where a path ends up when the folders on the way are links (/bin on a system with a merged /usr)."""
-        folder, _, name = path.rpartition(b"/")
-        if not folder:
-            return path
-        real = self._real.get(folder)
-        if real is None:
-            real = self._real[folder] = _resolved(os.fsencode(self._database.root), folder)
-        return real + b"/" + name if real else name
-
-
-def _resolved(root: bytes, folder: bytes) -> bytes:
-    """A folder below the root without links on the way, as seen from the root; unchanged where that cannot be."""
-    parts, links = folder.split(b"/"), 0
-    real: list[bytes] = []
-    while parts:
-        part = parts.pop(0)
-        if part in (b"", b"."):
-            continue
-        if part == b"..":
-            real = real[:-1]
-            continue
-        try:
-            target = os.readlink(os.path.join(root, *real, part))
-        except OSError:
-            real.append(part)
-            continue
-        links += 1
-        if links > _LINKS_MAX:
-            return folder
-        if target.startswith(b"/"):
-            real = []
-        parts = target.split(b"/") + parts
-    return b"/".join(real)
 
 
 def _digest(file: Artifact) -> bytes:

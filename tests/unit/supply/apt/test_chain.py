@@ -18,7 +18,8 @@ from chopmark.core.errors import InputError, UsageError
 from chopmark.core.verdict import Status
 from chopmark.engine import check
 from chopmark.envelopes.openpgp import armor
-from chopmark.supply.apt import chain, memory, sources
+from chopmark.supply import keyrings
+from chopmark.supply.apt import chain, memory
 from chopmark.trust import context as contexts
 from chopmark.trust.crl import origins
 from chopmark.trust.stores import store
@@ -37,7 +38,7 @@ AT = NOW + DAY
 
 
 def load(folder: Path, *, at: dt.datetime = AT, seen: memory.Memory | None = None) -> Repository:
-    ring = sources.keys_in([debs.keyring()])
+    ring = keyrings.keys_in([debs.keyring()])
     return chain.load(str(folder), lambda _: ring, at, seen)
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from chopmark.core.errors import UsageError
+from chopmark.supply import keyrings
 from chopmark.supply.apt import sources
 from tests.support import debs
 
@@ -62,7 +63,7 @@ def test_a_source_brings_its_key_along(host: debs.Host) -> None:
 
 
 def test_a_source_names_a_fingerprint(host: debs.Host) -> None:
-    holder = sources.keys_in([debs.keyring()]).every()[0].key.holder
+    holder = keyrings.keys_in([debs.keyring()]).every()[0].key.holder
     host.write("etc/apt/trusted.gpg.d/example.asc", KEY)
     for fingerprint, count in ((holder.upper(), 1), (holder + "!", 1), ("0" * 40, 0)):
         host.write(

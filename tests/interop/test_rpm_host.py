@@ -1,0 +1,104 @@
+"""Hosts that rpm itself installed packages into: its database proves them, and what was changed since is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import sqlite3
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+import pytest
+
+from chopmark.cli import main
+from chopmark.formats.rpm import facts, header
+from tests.interop.test_rpm import Peer, keys, peer, run
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["keys", "peer"]
+
+pytestmark = [pytest.mark.interop, pytest.mark.skipif(os.geteuid() != 0, reason="rpm changes its root as root alone")]
+PLACES = ("var/lib/rpm", "usr/lib/sysimage/rpm")
+
+
+@pytest.fixture
+def host(peer: Peer, tmp_path: Path) -> Path:
+    """A tree with one signed package."""
+    built = peer.build(tmp_path)
+    peer.sign(built)
+    root = tmp_path / "host"
+    root.mkdir()
+    install(peer, root, built)
+    return root
+
+
+def install(peer: Peer, root: Path, built: Path) -> None:
+    """With rpm 6 below the root as it is, since its own libraries are elsewhere (so nothing runs in there)."""
+    quiet = ("--nodeps", "--noscripts", "--notriggers", "--nosignature", "-i")
+    run(*peer.program, "rpm", "--root", root, "--dbpath", "/var/lib/rpm", *quiet, built)
+
+
+def made(
+    peer: Peer, root: Path, capsys: pytest.CaptureFixture[str], *more: str
+) -> tuple[int, set[str], dict[str, str]]:
+    """Status, codes that were told, and which files are listed and how they are known."""
+    target = f"{root}.catalog"
+    capsys.readouterr()
+    words = ["catalog", "create", str(root), "-o", target, "--from", "rpm", "--keyring", str(peer.public), "--json"]
+    status = main([*words, "-j", "1", *more])
+    codes = {each["code"] for each in json.loads(capsys.readouterr().out)["findings"]}
+    assert main(["catalog", "show", target, "--json"]) == 0
+    listed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    return status, codes, {each["path"]: each["origin"]["how"] for each in listed if "origin" in each}
+
+
+def test_what_rpm_installed_is_proven(peer: Peer, host: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, codes, origins = made(peer, host, capsys)
+    assert (status, codes) == (0, {"catalog.proven", "catalog.unproven"})
+    assert origins == dict.fromkeys(
+        ("etc/tool.conf", "usr/bin/empty", "usr/bin/hard", "usr/bin/link", "usr/bin/tool"), "release"
+    )
+
+
+def test_what_rpm_says_was_changed_is_not_listed(peer: Peer, host: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (host / "usr/bin/tool").write_text("evil")  # and its hard link
+    (host / "usr/bin/empty").chmod(0o4755)
+    changed = run(
+        *peer.program, "rpm", "--root", host, "--dbpath", "/var/lib/rpm", "-V", "--nodeps", "tool", check=False
+    )
+    assert {line.split()[-1] for line in changed.stdout.decode().splitlines() if not line.startswith("missing")} == {
+        "/usr/bin/tool", "/usr/bin/hard", "/usr/bin/empty"
+    }  # fmt: skip
+    status, codes, origins = made(peer, host, capsys)
+    assert (status, codes) == (1, {"catalog.proven", "catalog.unproven", "catalog.altered", "rpm_host.privileged"})
+    assert sorted(origins) == ["etc/tool.conf", "usr/bin/link"]
+
+
+def test_a_record_that_was_changed_proves_nothing(peer: Peer, host: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every byte of the signed region; rpm -V without signatures believes the digests in it."""
+    [path] = [host / place / "rpmdb.sqlite" for place in PLACES if (host / place / "rpmdb.sqlite").exists()]
+    with closing(sqlite3.connect(path)) as connection, connection:
+        [(number, blob)] = connection.execute("SELECT hnum, blob FROM Packages").fetchall()
+        said = facts.released(header.stored(blob)[0])
+        assert said is not None
+        assert (said.product, said.version) == ("tool", "2:1.0-1")
+        place = blob.index(b"/usr/bin/")
+        connection.execute(
+            "UPDATE Packages SET blob = ? WHERE hnum = ?", (blob[:place] + b"/usr/sin/" + blob[place + 9 :], number)
+        )
+    status, codes, origins = made(peer, host, capsys)
+    assert (status, origins) == (1, {})
+    assert "rpm_host.record_changed" in codes
+
+
+def test_an_unsigned_package_proves_nothing(peer: Peer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    root = tmp_path / "host"
+    root.mkdir()
+    install(peer, root, peer.build(tmp_path))
+    status, codes, origins = made(peer, root, capsys)
+    assert (status, origins) == (3, {})
+    assert "rpm_host.not_proven" in codes
+    status, _, origins = made(peer, root, capsys, "--accept", "database")
+    assert (status, origins["usr/bin/tool"]) == (0, "database")
