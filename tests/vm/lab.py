@@ -73,13 +73,13 @@ def program(target: Path) -> Path:
     return _compile(_LINUX, ("program.c",), target, ("-nostdlib", "-ffreestanding"))
 
 
-def ext4(target: Path, content: Path, *, identifier: str = "", features: str = "") -> Path:
+def ext4(target: Path, content: Path, *, identifier: str = "", features: str = "", size: str = "16M") -> Path:
     """An ext4 image with a folder's files in it, extended attributes too."""
     command: list[str | Path] = ["mke2fs", "-q", "-t", "ext4", "-b", "4096", "-d", content, "-E", "root_owner=0:0"]
     command += ["-U", identifier] if identifier else []
     command += ["-O", features] if features else []
     path = os.environ["PATH"] + ":/usr/sbin:/sbin"  # where mke2fs is, which only root has on the path
-    done = subprocess.run([*command, target, "16M"], capture_output=True, check=False, env={"PATH": path})
+    done = subprocess.run([*command, target, size], capture_output=True, check=False, env={"PATH": path})
     if done.returncode:
         raise RuntimeError(done.stderr.decode())
     return target

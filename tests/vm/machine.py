@@ -77,6 +77,8 @@ class Machine(NamedTuple):
     """The firmware's variables; the guest changes them."""
     disk: Path | None = None
     """A folder that the guest sees as a FAT volume."""
+    volume: Path | None = None
+    """An image that the guest sees as /dev/vda, read-only."""
     memory: int = 768
 
     def command(self) -> list[str]:
@@ -93,6 +95,9 @@ class Machine(NamedTuple):
         if self.disk:
             given += ["-drive", f"if=none,id=disk,format=raw,readonly=on,file=fat:{self.disk}"]
             given += ["-device", "virtio-blk-pci,drive=disk,bootindex=0"]
+        if self.volume:
+            given += ["-drive", f"if=none,id=volume,format=raw,readonly=on,file={self.volume}"]
+            given += ["-device", "virtio-blk-pci,drive=volume"]
         if self.kernel:
             given += ["-kernel", str(self.kernel), "-append", f"console=ttyS0 quiet panic=-1 {self.options}"]
         if self.initrd:

@@ -7,6 +7,7 @@ import platform
 from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.agent import fanotify, leases, mounts
+from chopmark.agent.bpf import support
 from chopmark.core.finding import Outcome
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ def examine(folders: list[str], root: str = "/") -> Iterator[Symptom]:
     yield _setting(root, "fs/lease-break-time", "how long a writer can be held back", _at_least(31), "45")
     yield _lockdown(root)
     yield _exec_check()
+    yield Symptom("verdicts in the kernel (BPF LSM)", *support.of_host(root))
     there = mounts.mounted()
     for folder in folders:
         yield _mount(folder, there)

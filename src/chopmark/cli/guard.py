@@ -15,7 +15,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any
 
-from chopmark.cli import guard_launch, guard_run, output
+from chopmark.cli import guard_bpf, guard_launch, guard_run, output
 from chopmark.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="COMMAND")
     guard_run.add_arguments(actions)
     guard_launch.add_arguments(actions)
+    guard_bpf.add_arguments(actions)
     for name, help_ in (
         ("status", "what a running guard protects, and what it did"),
         ("top", "the same, again and again"),
@@ -72,6 +73,7 @@ def run(args: Namespace) -> int:
         "unit": guard_run.unit,
         "exec": guard_launch.execute,
         "python": guard_launch.python,
+        "bpf": guard_bpf.run,
         "doctor": _doctor,
         "status": _status,
         "top": _top,

@@ -624,3 +624,18 @@ GUARD_ANSWER_MAX = 16 * MIB
 """An answer on it."""
 GUARD_GLASS_SECONDS_MAX = 86_400.0
 """The longest time for which nothing is denied."""
+GUARD_BTF_MAX = 64 * MIB
+"""The kernel's description of its types; it takes some 6 MB."""
+GUARD_BTF_TYPES_MAX = 1_000_000
+GUARD_BTF_DEPTH_MAX = 32
+"""Names for one type, and structures within structures."""
+GUARD_VERIFIER_LOG = 256 * KIB
+"""What the kernel's verifier may say about a program that it refuses."""
+GUARD_BPF_DEVICES_MAX = 1_024
+"""File systems that are protected in the kernel."""
+GUARD_BPF_PASSES_MAX = 8_192
+"""Threads that may use a file once; those least recently let are forgotten first."""
+GUARD_BPF_SIGNATURE_MAX = 4 * KIB
+"""A signature in an extended attribute that the kernel checks by itself."""
+GUARD_BPF_DIGESTS_MAX = 100_000
+"""Files with fs-verity that are allowed by their digests."""

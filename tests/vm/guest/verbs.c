@@ -188,15 +188,15 @@ static int poke(char **a)
     return result;
 }
 
-/* PROGRAM ARGUMENT...: run it and tell how it ended; the errno when it may not run. */
-static int run(char **a)
+static int run_below(const char *root, char **a)
 {
     int channel[2], result = 0, status = 0;
     if (pipe2(channel, O_CLOEXEC))
         return errno;
     pid_t child = fork();
     if (!child) {
-        execv(a[0], a);
+        if (!root || (!chroot(root) && !chdir("/")))
+            execv(a[0], a);
         result = errno;
         _exit(write(channel[1], &result, sizeof result) == sizeof result ? 126 : 127);
     }
@@ -207,6 +207,18 @@ static int run(char **a)
     if (length == sizeof result)
         return result;
     return EXITED | (WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+}
+
+/* PROGRAM ARGUMENT...: run it and tell how it ended; the errno when it may not run. */
+static int run(char **a)
+{
+    return run_below(NULL, a);
+}
+
+/* ROOT PROGRAM ARGUMENT...: the same with another root folder. */
+static int inside(char **a)
+{
+    return run_below(a[0], a + 1);
 }
 
 /* FILE: would the kernel execute it? (a script interpreter's question) */
@@ -304,5 +316,6 @@ const struct verb verbs[] = {
     {"say", say},       {"copy", copy},     {"read", readall},    {"poke", poke},       {"run", run},
     {"askexec", askexec}, {"verity", verity}, {"measure", measure}, {"xattr", xattr},   {"loop", loop},
     {"mount", attach},  {"umount", detach}, {"kexec", kexec},     {"dm", dm_verity},    {"dmremove", dm_remove},
+    {"inside", inside},
     {NULL, NULL},
 };
