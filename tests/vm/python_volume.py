@@ -56,7 +56,7 @@ def build(folder: Path) -> Path:
 
 def steps() -> dict[str, str]:
     """What the guest does first."""
-    mounts = {"proc": "proc", "sys": "sysfs", "dev": "devtmpfs", "run": "tmpfs", "tmp": "tmpfs"}
+    mounts = {"proc": "proc", "sys": "sysfs", "dev": "devtmpfs", "run": "tmpfs", "tmp": "tmpfs", "opt": "tmpfs"}
     mounts |= {"sys/fs/bpf": "bpf", "sys/kernel/security": "securityfs"}
     return {
         "python": f"mount|/dev/vda|{PLACE}|ext4|ro",

@@ -60,7 +60,7 @@ def run(args: Namespace) -> int:
 
 def _load(args: Namespace) -> int:
     from chopmark.agent import mounts
-    from chopmark.agent.bpf import btf, keyrings, pinned, programs, verity
+    from chopmark.agent.bpf import btf, keyrings, pinned, programs, support, verity
 
     flags = (0 if args.audit else programs.ENFORCE) | (programs.STRICT if args.strict else 0)
     flags |= verity.SIGNED if args.signed_by else 0
@@ -74,6 +74,7 @@ def _load(args: Namespace) -> int:
             raise UsageError(f"{folder}: file systems of kind {mount.kind} cannot be protected: writers are not seen")
         found.append(mount)
     if not pinned.attached(args.pins):
+        support.required()
         pinned.load(btf.of_kernel(), args.pins)
     with pinned.open_pinned(args.pins) as held:
         if certificates:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.agent.bpf import btf, kernel, verity
 from chopmark.agent.bpf.assembler import Code
-from chopmark.core.errors import ChopmarkError
+from chopmark.core.errors import ChopmarkError, UnavailableError
 from chopmark.core.finding import Outcome
 
 if TYPE_CHECKING:
@@ -47,6 +47,13 @@ def of_host(root: str = "/") -> Support:
             Outcome.INFO, "programs load, but nobody asks them", f"boot with lsm={','.join([*modules, 'bpf'])}"
         )
     return Support(Outcome.OK, "verdicts" + (" and signatures over fs-verity" if verity.there(types) else ""))
+
+
+def required() -> None:
+    """Raises UnavailableError unless it is certain that programs would be asked."""
+    support = of_host()
+    if support.outcome is not Outcome.OK:
+        raise UnavailableError(f"no verdicts in the kernel: {support.found} ({support.remedy})")
 
 
 def _try(types: Types) -> None:
