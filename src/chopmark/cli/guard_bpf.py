@@ -85,7 +85,7 @@ def _load(args: Namespace) -> int:
 
 
 def _certificates(path: str) -> list[bytes]:
-    from chopmark.trust import store
+    from chopmark.trust.stores import store
 
     found = [each.certificate.raw for source in store.load([path]).sources for each in source.every()]
     if not found:

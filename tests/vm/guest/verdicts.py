@@ -249,7 +249,7 @@ def proofs() -> None:
 
 
 def speed() -> None:
-    """Executions of a known file with and without the map, in turn: the shortest of many, in microseconds of a guest."""
+    """Executions of a known file with and without the map, in turn: the shortest of many, in a guest's microseconds."""
     device = HERE.stat().st_dev
     allow("known")
     shortest = {False: 1e9, True: 1e9}
