@@ -114,10 +114,10 @@ def delete(descriptor: int, key: bytes) -> None:
             raise
 
 
-def keys(descriptor: int, size: int) -> Iterator[bytes]:
-    """The keys of a map, of so many octets. Raises OSError."""
+def keys(descriptor: int, size: int, entries: int) -> Iterator[bytes]:
+    """The keys of a map for so many entries, of so many octets. Raises OSError."""
     last: bytes | None = None
-    while True:
+    for _ in range(entries):  # one that is removed meanwhile makes the kernel begin again
         given, found = _buffer(last or b""), ctypes.create_string_buffer(size)
         try:
             _call(_NEXT_KEY, struct.pack("=IIQQQ", descriptor, 0, 0 if last is None else _at(given), _at(found), 0))

@@ -68,7 +68,7 @@ class Pinned:
     def protected(self) -> dict[int, int]:
         """The flags of every protected file system, by device."""
         found = {}
-        for key in kernel.keys(self.maps.protected, _U32.size):
+        for key in kernel.keys(self.maps.protected, _U32.size, limits.GUARD_BPF_DEVICES_MAX):
             number = int(_U32.unpack(key)[0])
             device = os.makedev(number >> _MINOR_BITS, number & (1 << _MINOR_BITS) - 1)
             flags = self.flags(device)
@@ -301,6 +301,9 @@ def attached(place: str = PLACE) -> list[str]:
 def unload(place: str = PLACE) -> None:
     """Detach the programs and forget everything. Raises UsageError where nothing is loaded."""
     try:
+        with contextlib.suppress(UnavailableError), open_pinned(place) as held:
+            for device in held.protected():
+                held.release(device)  # at once; the kernel takes its time to detach
         shutil.rmtree(place)
     except FileNotFoundError:
         raise UsageError(f"{place}: nothing is loaded") from None

@@ -25,7 +25,7 @@ class Bpf:
     """bpf(2), as far as files and numbers go: what was asked, and which command fails how."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.fails: dict[int, int] = {}
+        self.fails: dict[int, int] = {4: errno.ENOENT}  # no further key
         self.asked: list[int] = []
         self.open: set[int] = set()
         self.log = b""
@@ -238,8 +238,8 @@ def test_without_a_file_system_for_pins(tmp_path: Path, capsys: pytest.CaptureFi
     assert all(len(line) > 20 for line in capsys.readouterr().err.splitlines())
 
 
-def test_status_and_its_json(bpf: Bpf, place: str, capsys: pytest.CaptureFixture[str]) -> None:
-    bpf.fails[4] = errno.ENOENT  # no further key
+@pytest.mark.usefixtures("bpf")
+def test_status_and_its_json(place: str, capsys: pytest.CaptureFixture[str]) -> None:
     pinned.load(TYPES, place)
     assert main(["guard", "bpf", "status", "--json", "--pins", place]) == 0
     facts = json.loads(capsys.readouterr().out)
