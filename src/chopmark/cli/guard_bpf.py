@@ -98,10 +98,10 @@ def _allow(args: Namespace) -> int:
     from chopmark.agent.bpf import allowing, pinned
     from chopmark.agent.deciding import Decider
     from chopmark.agent.examining import Examination
-    from chopmark.agent.guard import Settings
+    from chopmark.agent.settings import Settings, Sources
 
     leases.block()
-    sources = opening.Sources(
+    sources = Sources(
         policy=os.path.abspath(args.policy),
         catalogs=tuple(args.catalogs),
         stores=tuple(args.store),
