@@ -29,6 +29,7 @@ declare -A package=(
     [minisign]=minisign
     [rpm]=rpm
     [lz4]=lz4
+    [unzip]=unzip
     [systemd-analyze]=systemd
     [evmctl]=ima-evm-utils
     [fsverity]=fsverity

@@ -28,6 +28,9 @@ what the format's specification leaves open; whatever it does not say, the laws 
     [detection]
     asked = true                      # nobody is detected as one: the signature lies beside, the format is asked for
 
+    [signature]
+    like = "detached"                 # it lies where that format's does and is read by it: its kinds are tried there
+
     [certificates]
     carried = false                   # the signature has none: whoever judges it has to know the signer's
 
@@ -96,6 +99,11 @@ class Subject(NamedTuple):
     def stamped(self) -> bool:
         """Whether there is a place for a time stamp."""
         return "stamp" not in self.rules
+
+    @property
+    def own(self) -> bool:
+        """Whether its signatures are laid and read by itself."""
+        return "like" not in self.rules.get("signature", {})
 
     @property
     def carried(self) -> bool:

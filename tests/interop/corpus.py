@@ -169,6 +169,40 @@ def fetch(package: Package) -> Path:
     return final
 
 
+def distributions(*pins: str, source: bool = False) -> list[Path]:
+    """Return packages of PyPI as pip fetches them, wheels or with ``source`` sdists (``NAME==VERSION`` each).
+
+    pip checks them against the digests that its index gives. They are data: nothing of them is built or run.
+
+    Raises:
+        CorpusError: pip or the network is missing, or a version is gone.
+    """
+    found = []
+    for pin in pins:
+        final = cache_dir() / ("sdists" if source else "wheels") / pin
+        final.parent.mkdir(parents=True, exist_ok=True)
+        with _locked(final.with_name(f"{final.name}.lock")):
+            if not final.is_dir():
+                with tempfile.TemporaryDirectory(dir=final.parent, prefix=".fetching-") as temporary:
+                    folder = Path(temporary) / "archive"
+                    _fetch_distribution(pin, folder, source=source)
+                    folder.rename(final)
+        found += list(final.iterdir())
+    return found
+
+
+def _fetch_distribution(pin: str, folder: Path, *, source: bool) -> None:
+    quiet = ["--quiet", "--disable-pip-version-check", "--no-cache-dir", "--no-deps"]
+    kind = ["--no-build-isolation", "--no-binary" if source else "--only-binary", ":all:"]
+    command = [sys.executable, "-m", "pip", "download", *quiet, *kind, "--dest", str(folder), pin]
+    done = subprocess.run(
+        command, env=_ENVIRONMENT, capture_output=True, text=True, check=False, timeout=_DOWNLOAD_SECONDS
+    )
+    if done.returncode:
+        msg = f"corpus: {pin} could not be downloaded: {_HINTS['pypi']}. The client said: {done.stderr[-200:]}"
+        raise CorpusError(msg)
+
+
 @contextlib.contextmanager
 def _locked(path: Path) -> Iterator[None]:
     """Hold an exclusive advisory lock on ``path``."""

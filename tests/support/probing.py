@@ -6,7 +6,7 @@ from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from chopmark.core.contracts import Prepares, SealOptions, Versioned
+from chopmark.core.contracts import Examines, Prepares, SealOptions, Versioned
 from chopmark.core.errors import ChopmarkError
 from chopmark.envelopes import cms
 from tests.support import pki
@@ -53,9 +53,11 @@ def questions(format_: Format, artifact: Artifact) -> Iterator[Callable[[], obje
     yield lambda: signed(format_, artifact).render(artifact)
     yield lambda: signed(format_, artifact, EVERYTHING).render(artifact)
     yield lambda: format_.strip(artifact).render(artifact)
-    versioned: object = format_
-    if isinstance(versioned, Versioned):
-        yield lambda: versioned.release(artifact)
+    offering: object = format_
+    if isinstance(offering, Versioned):
+        yield lambda: offering.release(artifact)
+    if isinstance(offering, Examines):
+        yield lambda: list(offering.examine(artifact))
 
 
 def clearly(question: Callable[[], object]) -> None:

@@ -164,6 +164,20 @@ class Versioned(Protocol):
 
 
 @runtime_checkable
+class Examines(Protocol):
+    """A format whose files say of themselves what they hold, so that they can be held to it whoever signed them."""
+
+    def detect(self, head: bytes, name: str) -> int:
+        """As a Format has it; any claim to a file suffices for it to be asked."""
+
+    def examine(self, artifact: Artifact) -> Iterable[Finding]:
+        """What came of it, passed checks too; nothing of it says who made the file.
+
+        Raises MalformedError where nothing more can be looked at, UnreadableError.
+        """
+
+
+@runtime_checkable
 class Shows(Protocol):
     """A format whose files have more to show than their signatures."""
 

@@ -432,6 +432,23 @@ TAR_NAME_MAX = 32 * KIB
 """A path or a link's target in a tar file."""
 ZSTANDARD_WINDOW_MAX = 27
 """The logarithm of the window that a Zstandard stream may ask for: 128 MiB, as its own program allows."""
+ZIP_ENTRIES_MAX = 200_000
+"""Members of one archive."""
+ZIP_DIRECTORY_MAX = 64 * MIB
+"""The list of members at its end."""
+ZIP_NAME_MAX = 4 * KIB
+UNPACKED_MAX = 16 * 1024 * MIB
+"""What a wheel or sdist holds, uncompressed; the largest wheels have some 4 GiB."""
+UNPACKED_RATIO_MAX = 100
+"""Times that it may be larger than the archive; code and text come to ten at most."""
+UNPACKED_ANYWAY = 64 * MIB
+"""What it may hold whatever the archive's size: a file of zeros is compressed a thousandfold."""
+PYTHON_METADATA_MAX = 4 * MIB
+"""METADATA, WHEEL and PKG-INFO; they carry the project's description."""
+PYTHON_RECORD_MAX = 64 * MIB
+"""The RECORD of a wheel, about 100 bytes for each file."""
+PYTHON_NAMED_MAX = 20
+"""Files of one wheel that are named for the same reason; the others are counted."""
 DEB822_PARAGRAPH_MAX = 4 * MIB
 RELEASE_MAX = 16 * MIB
 """An InRelease or Release file; Debian's have 150 KiB."""

@@ -1,8 +1,8 @@
 """Which of two versions is the later one, in the numbering of each kind of software.
 
-`compare` knows four schemes: "dotted" (numbers between dots: version resources of Windows, kernel modules, Python
-releases without suffixes), "debian" (deb-version(7)), "rpm" (rpmvercmp, with epoch and release), and "semver" (Semantic
-Versioning 2.0.0, clause 11).
+`compare` knows five schemes: "dotted" (numbers between dots: version resources of Windows, kernel modules), "debian"
+(deb-version(7)), "rpm" (rpmvercmp, with epoch and release), "semver" (Semantic Versioning 2.0.0, clause 11), and
+"python" (the version specifiers of PyPA, once PEP 440).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from chopmark.core.errors import MalformedError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-DOTTED, DEBIAN, RPM, SEMVER = "dotted", "debian", "rpm", "semver"
+DOTTED, DEBIAN, RPM, SEMVER, PYTHON = "dotted", "debian", "rpm", "semver", "python"
 
 
 class Release(NamedTuple):
@@ -155,4 +155,44 @@ def _semver(version: str) -> tuple[Any, ...]:
     return (*numbers, 0, tuple(parts))
 
 
-SCHEMES: dict[str, Callable[[str], Any]] = {DOTTED: _dotted, DEBIAN: _debian, RPM: _rpm, SEMVER: _semver}
+# Python: [epoch!]release[{a|b|rc}N][.postN][.devN][+local], with the spellings that PEP 440 takes for the same
+
+_PYTHON = re.compile(
+    r"v?(?:(?P<epoch>[0-9]+)!)?(?P<release>[0-9]+(?:[.][0-9]+)*)"
+    r"(?:[-_.]?(?P<pre>alpha|beta|preview|pre|rc|a|b|c)[-_.]?(?P<pre_number>[0-9]*))?"
+    r"(?:-(?P<post_alone>[0-9]+)|[-_.]?(?P<post>post|rev|r)[-_.]?(?P<post_number>[0-9]*))?"
+    r"(?:[-_.]?(?P<dev>dev)[-_.]?(?P<dev_number>[0-9]*))?"
+    r"(?:[+](?P<local>[a-z0-9]+(?:[-_.][a-z0-9]+)*))?"
+)
+_DEVELOPED, _ALPHA, _BETA, _CANDIDATE, _FINAL = range(-1, 4)
+_STAGES = {"a": _ALPHA, "alpha": _ALPHA, "b": _BETA, "beta": _BETA}
+"""All other words are those of a release candidate."""
+
+
+def _python(version: str) -> tuple[Any, ...]:
+    """1.dev before 1a before 1b before 1rc before 1 before 1.post; .dev before and +local behind each of them."""
+    match = _PYTHON.fullmatch(version.strip().lower())
+    if match is None or not version.isascii():
+        raise MalformedError(f"not a version of Python's: {version!r}")
+    release = _dotted(match["release"])
+    stage, number = _FINAL, 0
+    if match["pre"]:
+        stage, number = _STAGES.get(match["pre"], _CANDIDATE), int(match["pre_number"] or 0)
+    later = -1
+    if match["post_alone"] or match["post"]:
+        later = int(match["post_alone"] or match["post_number"] or 0)
+    elif match["dev"] and not match["pre"]:
+        stage = _DEVELOPED
+    unfinished = (0, int(match["dev_number"] or 0)) if match["dev"] else (1, 0)
+    parts = re.split(r"[-_.]", match["local"] or "")
+    local = tuple((1, int(part), "") if part.isdigit() else (0, 0, part) for part in parts if part)
+    return int(match["epoch"] or 0), release, stage, number, later, unfinished, local
+
+
+SCHEMES: dict[str, Callable[[str], Any]] = {
+    DOTTED: _dotted,
+    DEBIAN: _debian,
+    RPM: _rpm,
+    SEMVER: _semver,
+    PYTHON: _python,
+}

@@ -58,6 +58,7 @@ def check_as(artifact: Artifact, format_: Format, context: Context, *, alone: bo
             findings.append(reasons.SEAL_NONE.found())
     except MalformedError as error:
         findings.append(_malformed(error))
+    findings += examined(artifact)
     if blocked is not None:
         from chopmark.engine import blocking
 
@@ -123,6 +124,21 @@ def _extracted(artifact: Artifact, format_: Format) -> tuple[list[Owned], list[F
     except MalformedError as error:
         return found, [_malformed(error)]
     return found, []
+
+
+def examined(artifact: Artifact) -> list[Finding]:
+    """What an artifact comes to when it is held to what it says of itself (core.contracts.Examines).
+
+    By every format with a claim to it, however weak, whose ever its signatures are: it may be used as any of them.
+    """
+    findings: list[Finding] = []
+    for format_ in identify.claiming(artifact):
+        try:
+            for finding in format_.examine(artifact):
+                findings.append(finding)  # noqa: PERF402 - what came before the break still counts
+        except MalformedError as error:
+            findings.append(_malformed(error))
+    return findings
 
 
 def _malformed(error: MalformedError) -> Finding:

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
 
 from chopmark.core import discovery
+from chopmark.core.contracts import Examines
 from chopmark.core.errors import MalformedError, UsageError
 
 if TYPE_CHECKING:
@@ -74,6 +75,17 @@ def beside(artifact: Artifact, apart_from: Format) -> list[Format]:
 def _keeping() -> tuple[Format, ...]:
     """The formats that have signatures beside files."""
     return tuple(format_ for format_ in formats().values() if _places(format_))
+
+
+def claiming(artifact: Artifact) -> list[Examines]:
+    """The formats that hold files to what they say of themselves, and that take the artifact for theirs at all."""
+    head = artifact.head()
+    return [format_ for format_ in _examining() if format_.detect(head, artifact.name)]
+
+
+@cache
+def _examining() -> tuple[Examines, ...]:
+    return tuple(format_ for format_ in formats().values() if isinstance(format_, Examines))
 
 
 @cache

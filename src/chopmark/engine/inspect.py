@@ -8,6 +8,7 @@ from chopmark.core import clock
 from chopmark.core import digest as digests
 from chopmark.core.contracts import Shows
 from chopmark.core.errors import MalformedError
+from chopmark.core.finding import Outcome
 from chopmark.core.reasons import CATALOG
 from chopmark.core.seal import CONTENT
 from chopmark.engine import check, identify, report
@@ -34,6 +35,7 @@ def inspect(artifact: Artifact, format_name: str = "") -> dict[str, Any]:
     format_ = identify.identify(artifact, format_name)
     found, broken = check.seals_of(artifact, format_, alone=bool(format_name))
     payloads = check.payloads_of(artifact, found)
+    broken += [each for each in check.examined(artifact) if each.outcome in (Outcome.NO, Outcome.UNKNOWN)]
     return {
         "path": artifact.name,
         "format": format_.name,

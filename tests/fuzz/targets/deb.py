@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from chopmark.core.artifact import Artifact, BytesView
 from chopmark.core.errors import MalformedError, RefusedError
-from chopmark.formats.deb import FORMAT, contents, tarball
+from chopmark.formats._tar import tarball
+from chopmark.formats.deb import FORMAT, contents
 from tests.fuzz.formats import VECTORS
 from tests.support import debs
 

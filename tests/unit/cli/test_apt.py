@@ -54,7 +54,7 @@ def test_packages_are_looked_up_and_into(host: debs.Host, tmp_path: Path, capsys
     assert apt(host, str(good), str(evil), "--json") == 1
     told = [json.loads(line) for line in capsys.readouterr().out.splitlines()[1:]]
     assert [each["status"] for each in told] == ["trusted", "rejected"]
-    assert {"apt.package_unlisted", "deb.tar_path"} <= {finding["code"] for finding in told[1]["findings"]}
+    assert {"apt.package_unlisted", "tar.path"} <= {finding["code"] for finding in told[1]["findings"]}
     assert apt(host, str(tmp_path / "nothing.deb"), "-q") == 3
 
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from chopmark.core import limits, versions
 from chopmark.core.errors import MalformedError
-from chopmark.core.versions import DEBIAN, DOTTED, RPM, SEMVER
+from chopmark.core.versions import DEBIAN, DOTTED, PYTHON, RPM, SEMVER
 
 ASCENDING = {
     DOTTED: ["0", "0.9", "1.0.0.0", "1.0.0.1", "1.2", "1.10", "2", "10.0"],
@@ -28,17 +28,41 @@ ASCENDING = {
         *("1.0.0-alpha", "1.0.0-alpha.1", "1.0.0-alpha.beta", "1.0.0-beta", "1.0.0-beta.2", "1.0.0-beta.11"),
         *("1.0.0-rc.1", "1.0.0", "1.9.0", "1.10.0", "1.11.0", "2.0.0"),
     ],
+    # PEP 440, "Summary of permitted suffixes and relative ordering"
+    PYTHON: [
+        *("1.dev0", "1.0.dev456", "1.0a1", "1.0a2.dev456", "1.0a12.dev456", "1.0a12", "1.0b1.dev456", "1.0b2"),
+        *("1.0b2.post345.dev456", "1.0b2.post345", "1.0rc1.dev456", "1.0rc1", "1.0", "1.0+abc.5", "1.0+abc.7", "1.0+5"),
+        *("1.0.post456.dev34", "1.0.post456", "1.0.15", "1.1.dev1", "1.10", "1!0.1"),
+    ],
 }
 SAME = {
     DOTTED: [("1", "1.0.0.0"), ("1.02", "1.2")],
     DEBIAN: [("1.0", "0:1.0"), ("1.0", "1.0-0"), ("1.0-01", "1.0-1")],
     RPM: [("1.0", "1_0"), ("1.05", "1.5"), ("2.0.1", "2+0.1"), ("0:1", "1")],
     SEMVER: [("1.0.0", "v1.0.0"), ("1.0.0+build.5", "1.0.0+build.6")],
+    PYTHON: [
+        *(("1.0", "1"), ("1.0", "v1.0.0"), ("1.1RC1", "1.1-rc.1"), ("1.1c1", "1.1preview1"), ("1.1a", "1.1alpha0")),
+        *(("1.0-1", "1.0.post1"), ("1.0-r4", "1.0_rev.4"), ("1.0+ubuntu-1", "1.0+ubuntu.1"), ("0!1", "1")),
+    ],
 }
 NONE = {
     DOTTED: ["", "1.", ".1", "1..2", "1.a", "1-2", "v1", "-1", "1.2 3", "٣"],
     DEBIAN: ["", "a1", "1.0-", ":1", "x:1", "1.0_1", "1 0", "1.0-1_2"],
     RPM: ["", "1 0", "1-", "a:1", "1-2-3", "1/2", "-1"],
+    PYTHON: [
+        "",
+        "a",
+        "1.",
+        "1..0",
+        "1.0-",
+        "1.0+",
+        "1.0+a..b",
+        "1.0x",
+        "1.0rc1a1",
+        "1.0.dev1.post1",
+        "2004d",
+        "1\u0661",
+    ],
     SEMVER: ["", "1", "1.0", "1.0.0.0", "01.0.0", "1.0.0-", "1.0.0-01", "1.0.0+", "1.0.0-a..b"],
 }
 

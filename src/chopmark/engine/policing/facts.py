@@ -123,7 +123,7 @@ def kind_of(artifact: Artifact, format_: str) -> str:
         (LIBRARY, name.endswith((".so", ".dll")) or ".so." in name),
         (EXEC, head.startswith((b"\x7fELF", b"MZ"))),
         (SERVICE, name.endswith((".service", ".socket", ".timer"))),
-        (PACKAGE, name.endswith((".deb", ".rpm", ".msi", ".apk"))),
+        (PACKAGE, format_ == "sdist" or name.endswith((".deb", ".rpm", ".msi", ".apk", ".whl"))),
     )
     return next((kind for kind, is_so in shown if is_so), "")
 

@@ -8,14 +8,15 @@ from chopmark.core import limits
 from chopmark.core.artifact import pieces
 from chopmark.core.errors import BrokenError, MalformedError
 from chopmark.formats._compressed import streams
-from chopmark.formats.deb import deb822, package, reasons, tarball
+from chopmark.formats._tar import tarball
+from chopmark.formats.deb import deb822, package, reasons
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from chopmark.core.artifact import View
+    from chopmark.formats._tar.tarball import Entry
     from chopmark.formats.deb.ar import Member
-    from chopmark.formats.deb.tarball import Entry
 
 _CONTROL, _SETTINGS = b"control", b"conffiles"
 
@@ -33,7 +34,7 @@ def control(view: View) -> Control:
     """What control.tar says. Raises BrokenError."""
     found = package.read(view)
     members = _unpacked(view, found.control, found.control_packed, limits.DEB_CONTROL_MAX)
-    small = tarball.small(members, frozenset({_CONTROL, _SETTINGS}), limits.DEB822_PARAGRAPH_MAX)
+    small = tarball.small(members, tarball.Wanted(frozenset({_CONTROL, _SETTINGS}), limits.DEB822_PARAGRAPH_MAX))
     try:
         said = deb822.only(small[_CONTROL])
         named = said[b"package"], said[b"version"], said[b"architecture"]

@@ -44,29 +44,5 @@ SUMS = Reason(
     ("T1036.001",),
 )
 
-# The files in it
-TAR = Reason("deb.tar", NO, "The archive of files is not one that dpkg reads.", _AGAIN, "deb(5); tar(5)", _HIDING)
-TAR_PATH = Reason(
-    "deb.tar_path",
-    NO,
-    "A file in the package has a path that leads out of the root, or through a link of the package.",
-    _AGAIN,
-    _DEB,
-    ("T1036.005", "T1574"),
-)
-TAR_DUPLICATE = Reason(
-    "deb.tar_duplicate", NO, "The package brings a path twice: which of the two is installed, is anybody's guess.",
-    _AGAIN, _DEB, _HIDING,
-)  # fmt: skip
-TAR_LINK = Reason(
-    "deb.tar_link", NO, "A hard link leads to no file that the package brought before.", _AGAIN, _DEB, ("T1574",)
-)
-TAR_DEVICE = Reason(
-    "deb.tar_device",
-    NO,
-    "The package brings a device.",
-    "Have the device made by a program of the package.",
-    "Debian Policy 10.6",
-    ("T1006",),
-)
+# What it says of itself
 CONTROL = Reason("deb.control", NO, "The control file is not one that dpkg reads.", _AGAIN, "deb-control(5); deb822(5)")

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from chopmark.core import limits
 from chopmark.core.artifact import BytesView
 from chopmark.core.errors import BrokenError, MalformedError
-from chopmark.formats.deb import contents, deb822, tarball
+from chopmark.formats._tar import tarball
+from chopmark.formats.deb import contents, deb822
 from tests.support import debs
 from tests.support.debs import File
 
@@ -63,23 +64,23 @@ def test_files_links_and_folders_are_told() -> None:
 @pytest.mark.parametrize(
     ("files", "code"),
     [
-        ([File("../etc/passwd", b"x")], "deb.tar_path"),
-        ([File("./usr/../../x", b"x")], "deb.tar_path"),
-        ([File("/etc/passwd", b"x")], "deb.tar_path"),
-        ([File("./usr//a", b"x")], "deb.tar_path"),
-        ([File("./etc", kind=tarfile.SYMTYPE, target="/tmp"), File("./etc/x", b"x")], "deb.tar_path"),
-        ([File("./e", kind=tarfile.SYMTYPE, target="/tmp"), File("./e/x/y", b"x")], "deb.tar_path"),
-        ([A, A], "deb.tar_duplicate"),
-        ([A, File("usr/a", b"other")], "deb.tar_duplicate"),
-        ([File("./b", kind=tarfile.LNKTYPE, target="./usr/a"), A], "deb.tar_link"),
-        ([File("./b", kind=tarfile.LNKTYPE, target="/etc/shadow")], "deb.tar_path"),
-        ([File("./c", kind=tarfile.SYMTYPE, target="x"), File("./b", b"", tarfile.LNKTYPE, "./c")], "deb.tar_link"),
-        ([File("./dev/sda", kind=tarfile.BLKTYPE)], "deb.tar_device"),
-        ([File("./dev/mem", kind=tarfile.CHRTYPE)], "deb.tar_device"),
-        ([File("./s", b"", kind=tarfile.GNUTYPE_SPARSE)], "deb.tar"),
-        ([File("./l", kind=tarfile.SYMTYPE)], "deb.tar"),
-        ([File("./f", b"x", target="elsewhere")], "deb.tar"),
-        ([File("./d", b"x", kind=tarfile.DIRTYPE)], "deb.tar"),
+        ([File("../etc/passwd", b"x")], "tar.path"),
+        ([File("./usr/../../x", b"x")], "tar.path"),
+        ([File("/etc/passwd", b"x")], "tar.path"),
+        ([File("./usr//a", b"x")], "tar.path"),
+        ([File("./etc", kind=tarfile.SYMTYPE, target="/tmp"), File("./etc/x", b"x")], "tar.path"),
+        ([File("./e", kind=tarfile.SYMTYPE, target="/tmp"), File("./e/x/y", b"x")], "tar.path"),
+        ([A, A], "tar.duplicate"),
+        ([A, File("usr/a", b"other")], "tar.duplicate"),
+        ([File("./b", kind=tarfile.LNKTYPE, target="./usr/a"), A], "tar.link"),
+        ([File("./b", kind=tarfile.LNKTYPE, target="/etc/shadow")], "tar.path"),
+        ([File("./c", kind=tarfile.SYMTYPE, target="x"), File("./b", b"", tarfile.LNKTYPE, "./c")], "tar.link"),
+        ([File("./dev/sda", kind=tarfile.BLKTYPE)], "tar.device"),
+        ([File("./dev/mem", kind=tarfile.CHRTYPE)], "tar.device"),
+        ([File("./s", b"", kind=tarfile.GNUTYPE_SPARSE)], "tar.form"),
+        ([File("./l", kind=tarfile.SYMTYPE)], "tar.form"),
+        ([File("./f", b"x", target="elsewhere")], "tar.form"),
+        ([File("./d", b"x", kind=tarfile.DIRTYPE)], "tar.form"),
     ],
 )  # fmt: skip
 def test_paths_links_and_kinds(files: list[File], code: str) -> None:
@@ -87,21 +88,21 @@ def test_paths_links_and_kinds(files: list[File], code: str) -> None:
 
 
 def test_pax_headers_are_refused_as_dpkg_does() -> None:
-    assert refused(debs.tar([File("./" + "x" * 200, b"x")], tarfile.PAX_FORMAT)) == "deb.tar"
+    assert refused(debs.tar([File("./" + "x" * 200, b"x")], tarfile.PAX_FORMAT)) == "tar.form"
 
 
 def test_the_end_is_where_it_says() -> None:
     data = debs.tar([A])
-    assert refused(data[:512]) == "deb.tar"
-    assert refused(data + b"x") == "deb.tar"
-    assert refused(data + debs.tar([A])) == "deb.tar"
+    assert refused(data[:512]) == "tar.form"
+    assert refused(data + b"x") == "tar.form"
+    assert refused(data + debs.tar([A])) == "tar.form"
     assert entries(data + b"\0" * 1024) == entries(data)
     wrong = bytearray(data)
     wrong[0] ^= 1
-    assert refused(bytes(wrong)) == "deb.tar"
+    assert refused(bytes(wrong)) == "tar.form"
     filled = bytearray(data)
     filled[512 + len(A.content)] = 1
-    assert refused(bytes(filled)) == "deb.tar"
+    assert refused(bytes(filled)) == "tar.form"
 
 
 def test_sizes_to_the_base_of_256_are_bounded() -> None:
@@ -109,15 +110,15 @@ def test_sizes_to_the_base_of_256_are_bounded() -> None:
     block[124:136] = b"\x80" + b"\xff" * 11
     block[148:156] = b" " * 8
     block[148:156] = b"%06o\0 " % sum(block)
-    assert refused(bytes(block) + b"\0" * 1024) == "deb.tar"
+    assert refused(bytes(block) + b"\0" * 1024) == "tar.form"
 
 
 def test_entries_and_names_have_limits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "TAR_ENTRIES_MAX", 1)
-    assert refused(debs.tar([FOLDER, A])) == "deb.tar"
+    assert refused(debs.tar([FOLDER, A])) == "tar.form"
     monkeypatch.undo()
     monkeypatch.setattr(limits, "TAR_NAME_MAX", 150)
-    assert refused(debs.tar([File("./" + "x" * 200, b"x")])) == "deb.tar"
+    assert refused(debs.tar([File("./" + "x" * 200, b"x")])) == "tar.form"
 
 
 @given(st.binary(max_size=1024), st.integers(0, 511))
