@@ -12,7 +12,8 @@ from chopmark.core.verdict import Status
 from chopmark.engine import check, identify, inspect, sign
 from chopmark.engine.policing import facts
 from chopmark.trust import context as contexts
-from chopmark.trust import crl, store
+from chopmark.trust.crl import origins
+from chopmark.trust.stores import store
 from tests.contract import laws
 from tests.support import bare_keys, pki, wheels
 from tests.support.wheels import FILES, NAME
@@ -41,7 +42,7 @@ def context(tmp_path: Path) -> contexts.Context:
     (tmp_path / "root.pem").write_bytes(pki.world().root.pem)
     keys = [bare_keys.public(name) for name in ("minisign", "openpgp", "ssh")]
     believed = store.load([str(tmp_path / "root.pem"), *keys])
-    return contexts.Context(believed, pki.NOW, contexts.OFF, crl.CrlSource(cache=str(tmp_path)))
+    return contexts.Context(believed, pki.NOW, contexts.OFF, origins.CrlSource(cache=str(tmp_path)))
 
 
 def judged(state: State, context: contexts.Context, format_name: str = "") -> Verdict:
