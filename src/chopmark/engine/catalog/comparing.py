@@ -26,10 +26,8 @@ class _Only(NamedTuple):
     finding: Finding
 
 
-def differences(
-    listed: Iterable[tuple[bytes, bytes]], found: Iterable[bytes], *, only_listed: bool = False
-) -> Iterator[Finding]:
-    """What `found` (lines) has otherwise than `listed` (paths and lines); both in the order of paths.
+def differences(listed: Iterable[bytes], found: Iterable[bytes], *, only_listed: bool = False) -> Iterator[Finding]:
+    """What `found` has otherwise than `listed`; both are lines in the order of paths.
 
     With `only_listed`, others that were found are counted and not named.
     """
@@ -43,7 +41,7 @@ def lines_of(blocks: Iterable[bytes]) -> Iterator[bytes]:
 
 
 class _Comparison:
-    def __init__(self, listed: Iterable[tuple[bytes, bytes]], found: Iterator[bytes], *, only_listed: bool) -> None:
+    def __init__(self, listed: Iterable[bytes], found: Iterator[bytes], *, only_listed: bool) -> None:
         self._only_listed = only_listed
         self._outside = 0
         self._listed = listed
@@ -55,18 +53,18 @@ class _Comparison:
 
     def findings(self) -> Iterator[Finding]:
         current = next(self._found, None)
-        for path, line in self._listed:
-            while current is not None and current != line:
-                there = _path(current)
-                if there > path:
-                    break
-                if there == path:
-                    break
+        for line in self._listed:
+            if current == line:  # almost always
+                if b" - ! " in line:
+                    yield from self._unvouched(_path(line), line)
+                current = next(self._found, None)
+                continue
+            path = listing.path_in(line)
+            while current is not None and (there := _path(current)) < path:
                 yield from self._is_added(there, current)
                 current = next(self._found, None)
             if current == line:
-                if b" - ! " in line:
-                    yield from self._unvouched(path, line)
+                yield from self._unvouched(path, line)
                 current = next(self._found, None)
             elif current is not None and _path(current) == path:
                 yield from self._changes(path, line, current)

@@ -56,7 +56,7 @@ def verify(checked: Checked, root: str, jobs: int, tick: Callable[[int], None] =
         same = True
         with closing(walked.blocks()) as blocks:
             found = comparing.lines_of(_ticked(blocks, walked, tick))
-            for finding in comparing.differences(checked.listing.rows(), found, only_listed=header.only_listed):
+            for finding in comparing.differences(checked.listing.lines(), found, only_listed=header.only_listed):
                 same = same and finding.outcome is Outcome.INFO
                 yield finding
         for finding in sorted(walked.findings):
@@ -81,4 +81,4 @@ def diff(one: str, other: str) -> Iterator[Finding]:
     with Artifact.open(one) as first, Artifact.open(other) as second:
         before = listing.Listing(first.chunks(0, sealing.read(first).end))
         after = listing.Listing(second.chunks(0, sealing.read(second).end))
-        yield from comparing.differences(before.rows(), (line for _, line in after.rows()))
+        yield from comparing.differences(*((line for _, line in each.rows()) for each in (before, after)))

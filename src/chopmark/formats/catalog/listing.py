@@ -23,7 +23,8 @@ ROOT = b"."
 
 _UNSAFE = re.compile(rb"[^!-\[\]-~]")
 _ESCAPE = re.compile(rb"\\x([0-9a-f]{2})")
-_WORD = rb"(?:[!-\[\]-~]|\\x[0-9a-f]{2})+"
+# Possessive: no piece of a name can be read in another way, so nothing need be tried again.
+_WORD = rb"(?:[!-\[\]-~]++|\\x[0-9a-f]{2})++"
 _NUMBER = rb"(?:0|[1-9][0-9]{0,18})"
 _OWNED = rb" [0-7]{4} " + _NUMBER + rb" " + _NUMBER + rb" "
 _KINDS = (
@@ -33,15 +34,16 @@ _KINDS = (
     rb"[bc]" + _OWNED + rb"- " + _NUMBER + rb":" + _NUMBER,
     rb"[ps]" + _OWNED + rb"- -",
 )
-_ATTRIBUTE = rb" (?:[!-<>-\[\]-~]|\\x[0-9a-f]{2})+=(?:[0-9a-f]{2})*"
+_ATTRIBUTE = rb" (?:[!-<>-\[\]-~]++|\\x[0-9a-f]{2})++=(?:[0-9a-f]{2})*+"
 _NAMED = rb"/(?:[!-.0-<>-\[\]-~]|\\x[0-9a-f]{2})+"
 _ORIGIN = rb" @([a-z0-9]+(?:" + _NAMED + rb"){0,2})"
 _LINE = re.compile(
-    rb"(?:" + rb"|".join(_KINDS) + rb") (" + _WORD + rb")((?:" + _ATTRIBUTE + rb")*)(?:" + _ORIGIN + rb")?"
+    rb"(?:" + rb"|".join(_KINDS) + rb") (" + _WORD + rb")((?:" + _ATTRIBUTE + rb")*+)(?:" + _ORIGIN + rb")?"
 ).fullmatch
 _UNNAMED = re.compile(rb"[^!-.0-<>-\[\]-~]")
 _OUTSIDE = re.compile(rb"(?:^|/)\.{0,2}(?:/|\Z)|\0").search
 """An empty name, `.` or `..`, a slash at either end, a NUL: what no path below a root has."""
+_NO_NAMES = frozenset({b"", b".", b".."})
 _END = re.compile(rb"end (" + _NUMBER + rb")").fullmatch
 
 
@@ -133,6 +135,22 @@ def origin_of(text: bytes) -> Origin:
     return found
 
 
+def without_origin(line: bytes) -> bytes:
+    """A line as it is where its file's origin is not told. Raises BrokenError for what is no line."""
+    match = _LINE(line)
+    if match is None:
+        raise BrokenError(reasons.FORM, shown(line))
+    return line[: -len(match[3]) - 2] if match[3] else line
+
+
+def path_in(line: bytes) -> bytes:
+    """The path of a line. Raises BrokenError for what is no line."""
+    match = _LINE(line)
+    if match is None:
+        raise BrokenError(reasons.FORM, shown(line))
+    return path_of(match[1])
+
+
 def path_of(text: bytes) -> bytes:
     """The path in a line; the root's is empty."""
     return b"" if text == ROOT else unescape(text)
@@ -205,6 +223,17 @@ class Listing:
             yield path, line
         raise BrokenError(reasons.CUT)
 
+    def lines(self) -> Iterator[bytes]:
+        """The lines (without origin) of a list that was read by `rows` before: nothing is held against them.
+
+        Whoever takes one apart does so strictly, in case that the file was changed since.
+        """
+        for line in self._lines:
+            if line.startswith(b"end "):
+                return
+            self.count += 1
+            yield line if b" @" not in line else without_origin(line)
+
     def _finish(self, line: bytes) -> None:
         match = _END(line)
         if match is None:
@@ -229,11 +258,11 @@ class _Places:
                 raise BrokenError(reasons.PATH, "the root itself, a folder, does not come first")
         elif path <= self._before:
             raise BrokenError(reasons.ORDER, shown(path))
-        elif _OUTSIDE(path):
-            raise BrokenError(reasons.PATH, shown(path))
         else:
-            parent = path.rpartition(b"/")[0]
-            if parent != self._parent:
+            parent, slash, name = path.rpartition(b"/")
+            if name in _NO_NAMES or b"\0" in name or (slash and not parent):
+                raise BrokenError(reasons.PATH, shown(path))
+            if parent != self._parent:  # which was held to the same when it came itself
                 if parent not in self._folders:
                     raise BrokenError(reasons.PATH, f"in no folder of the list: {shown(path)}")
                 self._parent = parent

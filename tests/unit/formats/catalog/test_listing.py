@@ -38,6 +38,34 @@ def test_samples_are_read_in_pieces_of_any_size(path: Path) -> None:
     assert data.startswith(listing.head(whole.header))
 
 
+@pytest.mark.parametrize("path", sorted(VECTORS.glob("sample-*")), ids=lambda path: path.name)
+def test_the_second_reading_is_the_first(path: Path) -> None:
+    """With origins and without; a file may be called as an origin begins."""
+    data = path.read_bytes()
+    named = b"f 0644 0 0 1 %b @a\nl 0777 0 0 - @b @c @a/b/1\n" % (b"0" * 64)
+    for whole in (data, HEAD + ROOT + named + listing.tail(3)):
+        strict, again = listing.Listing([whole]), listing.Listing([whole])
+        assert [line for _, line in strict.rows()] == list(again.lines())
+        assert strict.count == again.count
+
+
+def test_a_second_reading_of_other_bytes_takes_no_line_apart_that_is_none() -> None:
+    for line in (b"f 0644", b"f 0644 0 0 1 x @y", b"@"):
+        with pytest.raises(BrokenError):
+            listing.path_in(line)
+        with pytest.raises(BrokenError):
+            listing.without_origin(line)
+
+
+@pytest.mark.parametrize("path", [b"/x", b"a//b", b"a/", b"..", b"a/..", b"a/./b", b"x\\x00"])
+def test_what_is_no_path_below_the_root(path: bytes) -> None:
+    folder, file = b"d 0755 0 0 - - a\n", b"f 0644 0 0 1 %b %b\n" % (b"0" * 64, path)
+    lines = (folder, file) if path > b"a" else (file, folder)
+    with pytest.raises(BrokenError) as told:
+        read(HEAD + ROOT + b"".join(lines) + listing.tail(3))
+    assert told.value.reason.code == "catalog.path"
+
+
 @pytest.mark.parametrize("path", sorted(VECTORS.glob("invalid-*")), ids=lambda path: path.name)
 def test_every_broken_rule_has_its_reason(path: Path) -> None:
     with pytest.raises(BrokenError) as told:
