@@ -33,6 +33,7 @@ class Member:
     flags: int = 0
     mode: int = 0o100644
     made: int = UNIX
+    needed: int = 20
     extra: bytes = b""
     comment: bytes = b""
     start: int | None = None
@@ -40,6 +41,7 @@ class Member:
     packed: int | None = None
     crc: int | None = None
     local_name: bytes | None = None
+    local_needed: int = 20
     local_flags: int | None = None
     local_method: int | None = None
     local_extra: bytes = b""
@@ -86,10 +88,12 @@ def zipped(
         local = each.name if each.local_name is None else each.local_name
         flags = each.flags if each.local_flags is None else each.local_flags
         method = each.method if each.local_method is None else each.local_method
-        head = struct.pack("<4s5H3L2H", b"PK\3\4", 20, flags, method, 0, 0x21, *told, len(local), len(each.local_extra))
+        head = struct.pack("<4s5H", b"PK\3\4", each.local_needed, flags, method, 0, 0x21)
+        head += struct.pack("<3L2H", *told, len(local), len(each.local_extra))
         body += head + local + each.local_extra + each.stored + each.behind
         entries += struct.pack(
-            "<4s6H3L5H2L", b"PK\1\2", each.made << 8 | 20, 20, each.flags, each.method, 0, 0x21, crc, packed, size,
+            "<4s6H3L5H2L", b"PK\1\2", each.made << 8 | 20, each.needed, each.flags, each.method, 0, 0x21,
+            crc, packed, size,
             len(each.name), len(each.extra), len(each.comment), 0, 0, each.mode << 16, place,
         )  # fmt: skip
         entries += each.name + each.extra + each.comment

@@ -75,13 +75,14 @@ def following(reader: Reader, *, extended: bool) -> Header | None:
     """
     long: dict[bytes, bytes] = {}
     said: dict[bytes, bytes] = {}
+    begun = False
     while True:
         block = reader.take(_BLOCK)
         if not block.strip(b"\0"):
-            if long or said or reader.take(_BLOCK).strip(b"\0"):
+            if begun or reader.take(_BLOCK).strip(b"\0"):
                 raise BrokenError(reasons.FORM, "it ends in the middle")
             return None
-        header = _parsed(block)
+        header, begun = _parsed(block), True
         if extended and header.kind in (pax.EXTENDED, pax.GLOBAL):
             found = pax.records(_value(reader, header.size), header.kind)
             if long or said or (header.kind == pax.EXTENDED and not found):

@@ -91,10 +91,12 @@ def _begin(view: View, member: Member) -> int:
     data = view.read(member.start, _HEADER.size)
     if len(data) < _HEADER.size or not data.startswith(_HEADER_SIGN):
         raise BrokenError(reasons.DIFFERS, f"{member.shown} has no header")
-    _, _, flags, method, _, _, crc, packed, size, name, more = _HEADER.unpack(data)
+    _, needed, flags, method, _, _, crc, packed, size, name, more = _HEADER.unpack(data)
     rest = view.read(member.start + _HEADER.size, name + more)
     if (rest[:name], flags, method) != (member.raw, member.flags, member.method):
         raise BrokenError(reasons.DIFFERS, f"{member.shown}: name, flags or method")
+    if needed > directory.NEEDED_MAX:
+        raise BrokenError(reasons.METHOD, f"{member.shown} needs version {needed}")
     missing = (size == FULL_32, packed == FULL_32)
     if any(missing) != all(missing):
         raise BrokenError(reasons.DIFFERS, f"{member.shown}: one wide number of two (clause 4.5.3)")

@@ -24,6 +24,8 @@ FULL_16, FULL_32 = 0xFFFF, 0xFFFFFFFF
 ENCRYPTED, DESCRIBED, PATCHED, STRONG, UTF8, MASKED = 0x1, 0x8, 0x20, 0x40, 0x800, 0x2000
 """Bits of a member's flags (clause 4.4.4)."""
 STORED, DEFLATED = 0, 8
+NEEDED_MAX = 63
+"""The highest version of the specification (6.3) that a member may need; behind it others begin to refuse."""
 _UNIX = 3
 _KIND, _PLAIN, _FOLDER = 0o170000, (0, 0o100000), (0, 0o040000)
 _DRIVE = re.compile(r"[A-Za-z]:").match
@@ -131,7 +133,8 @@ def _entries(data: bytes, count: int) -> Iterator[Member]:
 
 
 def _member(fields: tuple[int, ...], raw: bytes, more: bytes) -> Member:
-    made, flags, method, crc, packed, size, disk, external, start = (fields[n] for n in (1, 3, 4, 7, 8, 9, 13, 15, 16))
+    made, needed, flags, method, crc, packed, size = (fields[n] for n in (1, 2, 3, 4, 7, 8, 9))
+    disk, external, start = (fields[n] for n in (13, 15, 16))
     name = _name(raw, flags)
     wide = extra.wide(more, (size == FULL_32, packed == FULL_32, start == FULL_32), shown(name))
     size, packed, start = (given if wider is None else wider for given, wider in zip(
@@ -140,8 +143,8 @@ def _member(fields: tuple[int, ...], raw: bytes, more: bytes) -> Member:
         raise BrokenError(reasons.DIRECTORY, f"{shown(name)} is in another part")
     if flags & (ENCRYPTED | STRONG | MASKED):
         raise BrokenError(reasons.ENCRYPTED, shown(name))
-    if method not in (STORED, DEFLATED) or flags & PATCHED:
-        raise BrokenError(reasons.METHOD, f"{shown(name)}: method {method}")
+    if method not in (STORED, DEFLATED) or flags & PATCHED or needed > NEEDED_MAX:
+        raise BrokenError(reasons.METHOD, f"{shown(name)}: method {method}, needs version {needed}")
     folder = name.endswith("/")
     if folder and (size or packed > 2):  # nothing is two bytes long, compressed
         raise BrokenError(reasons.DIRECTORY, f"{shown(name)} is a folder, and has {size} bytes")

@@ -50,6 +50,7 @@ def test_long_names_and_targets_are_read() -> None:
 
 def test_the_comment_of_git_archive_is_harmless() -> None:
     assert len(entries(tarred([Entry("a", b"x")], headers={"comment": "0" * 40}))) == 1
+    assert refused(tarred([], headers={"comment": "x"})) == "tar.form"
     for name in ("path", "mtime", "hdrcharset"):
         assert refused(tarred([Entry("a", b"x")], headers={name: "b"})) == "tar.form"
 

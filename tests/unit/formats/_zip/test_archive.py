@@ -135,6 +135,8 @@ def test_a_stored_member_must_say_before_how_long_it_is() -> None:
         (zipped([Member(b"a", b"x", flags=0x2000)]), "zip.encrypted"),
         (zipped([Member(b"a", b"x", flags=0x20)]), "zip.method"),
         (zipped([Member(b"a", b"x", method=12)]), "zip.method"),
+        (zipped([Member(b"a", b"x", needed=64)]), "zip.method"),
+        (zipped([Member(b"a", b"x", local_needed=64)]), "zip.method"),
         (zipped([Member(b"a", b"/etc/shadow", mode=0o120777)]), "zip.kind"),
         (zipped([Member(b"a", b"", mode=0o020666)]), "zip.kind"),
         (zipped([Member(b"a/", b"", mode=0o100644)]), "zip.kind"),
