@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
-# Puts rpm 6 beside the system's, as `.venv/peers/rpm6 PROGRAM ARGUMENT...`: the first that makes and checks packages of version 6.
+# Puts rpm 6 beside the system's, as `build/peers/rpm6 PROGRAM ARGUMENT...`: the first that makes and checks packages of version 6.
 # Unpacked as tools/newer_openssl.sh does it; nothing of the system changes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source tools/apt.sh
 
-into=.venv/peers
+into=build/peers
 [ -x "$into/rpm6" ] && exit 0
 rm -rf "$into/rpm6.root"
 unpack_from_sid "$into/rpm6.root" rpm rpm-common librpm10 librpmbuild10 librpmio10 librpmsign10 librpm-sequoia-1 libarchive13t64 \

@@ -104,3 +104,4 @@ fi
 
 # rpm 6 makes and checks packages of its new format; Debian 12 has 4.18.
 tools/newer_rpm.sh || echo "no newer rpm: the cross-checks of RPM packages of version 6 are skipped" >&2
+tools/rpm_packages.sh || echo "no packages of rpm's own tests: the cross-checks with them are skipped" >&2

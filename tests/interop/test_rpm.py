@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -18,7 +19,8 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.interop
 
-RPM6 = Path(__file__).parents[2] / ".venv/peers/rpm6"
+RPM6 = Path(__file__).parents[2] / "build/peers/rpm6"
+MATERIAL = Path(__file__).parents[2] / "build/peers/rpm-tests"
 needs_rpm6 = pytest.mark.skipif(not RPM6.exists(), reason="no rpm 6 (tools/newer_rpm.sh)")
 SPEC = """Name: tool
 Version: 1.0
@@ -198,6 +200,15 @@ def test_a_signature_over_header_and_payload(keys: Peer, tmp_path: Path) -> None
     assert keys.ours(built) == 0
 
 
+def test_a_signature_over_sha1_is_weak(keys: Peer, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    built = keys.build(tmp_path)
+    keys.sign(built, "--define", "_gpg_digest_algo sha1")
+    assert keys.accepts(built)
+    assert main(["verify", str(built), "--store", str(keys.public), "--json"]) == 1
+    [seal] = json.loads(capsys.readouterr().out)["seals"]
+    assert [each["code"] for each in seal["findings"] if each["outcome"] == "no"] == ["digest.weak"]
+
+
 def test_neither_signs_what_is_damaged(keys: Peer, tmp_path: Path) -> None:
     built = keys.build(tmp_path)
     built.write_bytes(flipped(built.read_bytes(), -5 % built.stat().st_size))
@@ -250,6 +261,27 @@ def test_contents_are_those_that_rpm_lists(peer: Peer, tmp_path: Path, how: str)
     evr = run(*peer.program, "rpm", "-qp", "--qf", "%{NAME} %{EVR}", built).stdout.decode()
     assert released is not None
     assert evr == f"{released.product} {released.version}"
+
+
+@pytest.mark.skipif(not MATERIAL.exists(), reason="no packages of rpm's own tests (tools/rpm_packages.sh)")
+def test_packages_of_rpms_own_tests(tmp_path: Path) -> None:
+    """Built by rpm 4.0 to 4.17 in twenty years: read as they are, and the signed one is trusted by both."""
+    public = MATERIAL / "keys/rpm.org-rsa-2048-test.pub"
+    peer = Peer(tmp_path, public, tmp_path / "none")
+    peer.rpm("rpmkeys", "--import", public)
+    found = sorted(MATERIAL.glob("*RPMS/*.rpm"))
+    trusted = set()
+    for path in found:
+        status = peer.ours(path)
+        assert peer.accepts(path) is (status == 0), path
+        if status == 0:
+            trusted.add(path.name)
+        with Artifact.open(path) as artifact:
+            opened = package.read(artifact.view)
+            if "corrupted" not in path.name:
+                assert contents.compare(artifact.view, opened).differing == ()
+    assert trusted == {"hello-2.0-1.x86_64-signed.rpm"}
+    assert len(found) > 5
 
 
 # What rpm lets pass, and chopmark does not

@@ -40,7 +40,7 @@ def beside(found: Package, *, md5: bool = True) -> Iterator[Claim]:
         if said is not None:
             yield Claim("header", Recipe(algorithm, head), _octets(said, algorithm))
     if md5 and tags.MD5 in found.signatures.entries:
-        yield Claim("header and payload", Recipe("md5", whole), found.signatures.raw(tags.MD5))
+        yield Claim("package", Recipe("md5", whole), found.signatures.raw(tags.MD5))
 
 
 def of_payload(view: View, found: Package) -> list[Claim]:

@@ -55,10 +55,11 @@ def _shown(artifact: Artifact, found: Package) -> Iterator[tuple[str, str]]:
         yield "files", str(error)
     signatures = found.signatures.strings(tags.FILE_SIGNATURES)
     if signatures:
-        yield "file signatures (IMA)", f"{sum(map(bool, signatures))}, keys {', '.join(_keys(signatures)) or 'unknown'}"
+        keys = ", ".join(_keys(signatures)) or "unknown"
+        yield "IMA", f"{sum(map(bool, signatures))} files are signed, keys {keys}"
     verity = found.signatures.strings(tags.VERITY_SIGNATURES)
     if verity:
-        yield "file signatures (fs-verity)", str(sum(map(bool, verity)))
+        yield "fs-verity", f"{sum(map(bool, verity))} files are signed"
 
 
 def _files(artifact: Artifact, found: Package) -> str:

@@ -51,7 +51,7 @@ def seals(artifact: Artifact) -> Iterator[Seal]:
         yield Seal(where, each, (claim, *compared), findings=(*placed, about_payload))
     for where, each in over_both:
         ranges = (each.signature.salt, head, payload, each.signature.trailer)
-        claim = Claim("header and payload", Recipe(each.digest_algorithm, ranges), None)
+        claim = Claim("package", Recipe(each.digest_algorithm, ranges), None)
         yield Seal(where, each, (claim, *compared), findings=placed)
 
 

@@ -138,6 +138,14 @@ def test_a_stored_header_has_what_installing_added_outside_of_what_is_signed() -
     assert inside.number(1008) is None
 
 
+def test_what_was_added_does_not_overlap_either() -> None:
+    with pytest.raises(BrokenError) as told:
+        header.stored(built(GOOD, DATA, loose=b"evil\0", outside=((1000, 6, 32, 1), (1001, 6, 33, 1)))[8:])
+    assert told.value.reason.code == "rpm.overlap"
+    with pytest.raises(BrokenError):
+        header.stored(built(GOOD, DATA, loose=b"evil\0", outside=((1000, 6, 0, 1),))[8:])
+
+
 @pytest.mark.parametrize(
     "blob", [b"", bytes(7), bytes(8), bytes(40), built(GOOD, DATA)[8:-1], built(GOOD, DATA)[8:] + b"\0"], ids=range(6)
 )

@@ -11,6 +11,7 @@ import pytest
 from chopmark.core import limits
 from chopmark.core.artifact import FileView
 from chopmark.core.errors import InputError, UsageError
+from chopmark.supply.rpm import database as module
 from chopmark.supply.rpm.database import Database
 from tests.support import rpms
 
@@ -108,6 +109,18 @@ def test_no_database_at_all(host: rpms.Host) -> None:
 def test_schemas_that_are_not_rpms(host: rpms.Host, statements: list[str]) -> None:
     with pytest.raises(UsageError):
         made(host, *statements)
+
+
+def test_each_guard_holds_by_itself(host: rpms.Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    view = ("CREATE TABLE real (hnum, blob)", "CREATE VIEW Packages AS SELECT * FROM real")
+    with monkeypatch.context() as without:
+        without.setattr(module, "_require_table", lambda _: None)
+        with pytest.raises(UsageError):
+            made(host, *view)  # what the view reads is not the one table that may be read
+    (host.root / "var/lib/rpm/rpmdb.sqlite").unlink()
+    monkeypatch.setattr(module, "_allowed", lambda *_: sqlite3.SQLITE_OK)
+    with pytest.raises(UsageError):
+        made(host, "CREATE VIRTUAL TABLE Packages USING fts5(hnum, blob)")
 
 
 def test_records_that_are_no_bytes(host: rpms.Host) -> None:
