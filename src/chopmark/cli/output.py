@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TextIO, TypeVar
 
 from chopmark.core import clock
 from chopmark.core.finding import Finding, Outcome
-from chopmark.core.reasons import CATALOG
+from chopmark.core.reasons import CATALOG, SEAL_ELSEWHERE
 from chopmark.core.verdict import Status
 
 if TYPE_CHECKING:
@@ -99,7 +99,8 @@ def show_verdict(verdict: Verdict, *, verbose: bool = False) -> str:
     first = f"{paint(f'{status:<10}', status, colour=colour)} {path}"
     against = [finding for finding in verdict.findings if _against(finding)]
     if not verbose and not verdict.seals and len(against) == 1 and status is not Status.REJECTED:
-        return f"{first}: {_clause(against[0])}"
+        hints = [finding for finding in verdict.findings if finding.code == SEAL_ELSEWHERE.code]
+        return "\n".join((f"{first}: {_clause(against[0])}", *(filled(_clause(each)) for each in hints)))
     lines = [first]
     told: set[str] = set()
     lines += _findings(verdict.findings, told, colour=colour, verbose=verbose)

@@ -116,6 +116,11 @@ SEAL_NONE = Reason(
     "Have its publisher sign it, or sign it yourself after review.",
     techniques=("T1059", "T1554"),
 )
+SEAL_ELSEWHERE = Reason(
+    "seal.elsewhere",
+    INFO,
+    "There is a signature that says nothing without what stands elsewhere: another command judges it.",
+)
 KEY_UNKNOWN = Reason(
     "key.unknown",
     UNKNOWN,

@@ -8,7 +8,7 @@ from chopmark.core import reasons
 from chopmark.core.artifact import Artifact, UnreadableError
 from chopmark.core.errors import BrokenError, MalformedError
 from chopmark.core.verdict import SealVerdict, Verdict
-from chopmark.engine import identify
+from chopmark.engine import elsewhere, identify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -55,7 +55,7 @@ def check_as(artifact: Artifact, format_: Format, context: Context, *, alone: bo
             seals.append(judge_seal(owned.seal, payloads, context, blocked))
         findings += broken
         if not broken and not found and not through:
-            findings.append(reasons.SEAL_NONE.found())
+            findings += [reasons.SEAL_NONE.found(), *elsewhere.told(artifact.head())]
     except MalformedError as error:
         findings.append(_malformed(error))
     findings += examined(artifact)

@@ -1,0 +1,26 @@
+"""Files that carry a signature which is nobody's here, because a format answers from the file alone (ADR 0115)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from chopmark.core.reasons import SEAL_ELSEWHERE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from chopmark.core.finding import Finding
+
+_UEFI_CERTIFICATE = b"\x00\x02\xf1\x0e"
+"""Revision and type of a WIN_CERTIFICATE_UEFI_GUID, behind a time and a length (UEFI 2.10 clauses 8.2.2 and 32.2.4)."""
+_PLACE = 20
+
+
+def told(head: bytes) -> Iterator[Finding]:
+    """Who judges the file that begins so, if somebody does."""
+    if head[_PLACE : _PLACE + len(_UEFI_CERTIFICATE)] != _UEFI_CERTIFICATE:
+        return
+    from chopmark.envelopes.efi import update  # hardly any file gets here
+
+    if update.looks_like(head):
+        yield SEAL_ELSEWHERE.found("a signed update of a firmware variable: chopmark secureboot verify-update")
