@@ -10,6 +10,7 @@ from chopmark.core import limits
 from chopmark.core.artifact import Artifact, UnreadableError, read_small
 from chopmark.core.errors import InputError, MalformedError, UsageError
 from chopmark.formats.deb import deb822
+from chopmark.supply.dpkg import rights
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -43,6 +44,7 @@ class Database:
         self._admin = os.path.join(root, _ADMIN)
         self.packages = {each.label: each for each in self._installed()}
         self.diverted = dict(self._diversions())
+        self.overrides = rights.overrides(self._optional("statoverride"))
 
     def files(self, package: Installed) -> list[bytes]:
         """The paths of a package below the root, as it was shipped. Raises InputError."""
@@ -106,13 +108,16 @@ class Database:
                 yield Installed(*named, dict(_settings(said.get(b"conffiles", b""))))
 
     def _diversions(self) -> Iterator[tuple[bytes, tuple[bytes, bytes]]]:
-        try:
-            lines = read_small(os.path.join(self._admin, "diversions"), limits.DPKG_LIST_MAX).split(b"\n")
-        except UnreadableError:
-            return
+        lines = self._optional("diversions").split(b"\n")
         for at in range(0, len(lines) - 2, 3):
             path, target, package = lines[at : at + 3]
             yield path.lstrip(b"/"), (target.lstrip(b"/"), package)
+
+    def _optional(self, name: str) -> bytes:
+        try:
+            return read_small(os.path.join(self._admin, name), limits.DPKG_LIST_MAX)
+        except UnreadableError:
+            return b""
 
 
 def _settings(block: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core import limits
 from chopmark.core.artifact import Artifact
-from chopmark.core.errors import BrokenError, InputError, MalformedError
+from chopmark.core.errors import InputError, MalformedError
+from chopmark.core.finding import Outcome
 from chopmark.engine.catalog.importing import DATABASE, GENERATED, PACKAGE, RELEASE, File, Looked
 from chopmark.formats.deb import contents
 from chopmark.supply.dpkg import reasons
+from chopmark.supply.dpkg.rights import Rights
 from chopmark.supply.placing import Places
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from chopmark.core.finding import Finding
+    from chopmark.formats._tar.tarball import Entry
     from chopmark.supply.apt.chain import Repository
     from chopmark.supply.dpkg.database import Database, Installed
 
@@ -47,6 +50,7 @@ class DpkgPackages:
         self._repository = repository
         self._folders = tuple(folders)
         self._places = Places(os.fsencode(database.root))
+        self._rights = Rights(os.stat(database.root).st_uid, database.overrides)
 
     def names(self) -> list[str]:
         """All packages, and what update-alternatives made."""
@@ -69,16 +73,13 @@ class DpkgPackages:
         against: list[Finding] = []
         for path in self._found(package):
             try:
-                files, finding = self._from_package(path, package, owned)
-            except BrokenError as error:
-                finding = reasons.BROKEN.found(f"{os.path.basename(path)}: {error}", subject=name)
+                files, findings = self._from_package(path, package, owned)
             except (MalformedError, InputError) as error:
-                finding = reasons.BROKEN.found(f"{os.path.basename(path)}: {error}", subject=name)
-            else:
-                if files is not None:
-                    return Looked(label, version, tuple(files), (finding,) if finding else ())
-            if finding is not None:
-                against.append(finding)
+                against.append(reasons.BROKEN.found(f"{os.path.basename(path)}: {error}", subject=name))
+                continue
+            if files is not None:
+                return Looked(label, version, tuple(files), tuple(findings))
+            against += findings
         against = against or [reasons.NOT_AT_HAND.found(os.fsdecode(version), subject=name)]
         return Looked(label, version, tuple(self._from_sums(package)), tuple(against))
 
@@ -92,23 +93,32 @@ class DpkgPackages:
 
     def _from_package(
         self, path: str, package: Installed, owned: frozenset[bytes]
-    ) -> tuple[list[File] | None, Finding | None]:
+    ) -> tuple[list[File] | None, list[Finding]]:
+        """The files of a package, and what there is to say of them; None for another package than its name says."""
         with Artifact.open(path) as file:
             digest = _digest(file)
             said = contents.control(file.view)
             named = (package.name, package.version, package.architecture)
             if (said.package, said.version, said.architecture) != named:
-                return None, reasons.OTHER.found(os.path.basename(path), subject=package.label)
+                return None, [reasons.OTHER.found(os.path.basename(path), subject=package.label)]
             how = self._how(digest, file.view.size, named)
             settings = said.settings | frozenset(package.settings)
             files = []
+            findings = [] if how == RELEASE else [reasons.NO_RELEASE.found(digest.hex(), subject=package.label)]
             for entry in contents.files(file.view):
                 if entry.kind in (b"f", b"l") and entry.path in owned:
-                    place = self._places.real(self._database.target(entry.path, package))
-                    files.append(File(place, entry.kind, entry.content, how, entry.path in settings))
+                    target = self._database.target(entry.path, package)
+                    place, content = self._places.real(target), entry.content
+                    if entry.kind == b"f" and (finding := self._opened(place, target, entry)):
+                        findings.append(finding)
+                        content = content if finding.outcome is Outcome.INFO else _NOBODY
+                    files.append(File(place, entry.kind, content, how, entry.path in settings))
             if file.view.changed():
                 raise MalformedError("it changed while it was being read")
-        return files, None if how == RELEASE else reasons.NO_RELEASE.found(digest.hex(), subject=package.label)
+        return files, findings
+
+    def _opened(self, place: bytes, target: bytes, entry: Entry) -> Finding | None:
+        return self._rights.finding(os.path.join(os.fsencode(self._database.root), place), entry, (place, target))
 
     def _how(self, digest: bytes, size: int, named: tuple[bytes, bytes, bytes]) -> bytes:
         """A release proves it when its list has this digest, size and name, and the release itself holds."""

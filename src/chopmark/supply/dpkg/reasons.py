@@ -30,6 +30,22 @@ BROKEN = Reason(
     "dpkg.broken", NO, "The package at hand breaks the rules of its format.", "Get it anew from its repository.",
     techniques=("T1036.001",),
 )  # fmt: skip
+RIGHTS = Reason(
+    "dpkg.rights",
+    NO,
+    "A file lets others do more than its package does: it runs as another user, or others may change it.",
+    "Find out who changed it; installing the package anew sets it back.",
+    "inode(7)",
+    ("T1548.001", "T1222.002"),
+)
+RIGHTS_UNPROVEN = Reason(
+    "dpkg.rights_unproven",
+    INFO,
+    "A file has more rights than its package gives it: an override on the host, or a package's script, may have.",
+    "Look whether that is as it shall be; nothing proves it.",
+    "dpkg-statoverride(1)",
+    ("T1548.001",),
+)
 UNREADABLE = Reason(
     "dpkg.unreadable", UNKNOWN, "A record of dpkg's about a package could not be read.",
     "Run it with the rights to read everything; dpkg --audit tells more.", _DPKG,

@@ -130,6 +130,50 @@ def test_altered_files_are_named_and_left_out(host: debs.Host) -> None:
     }
 
 
+def test_files_with_more_rights_than_their_package_gives_are_named_and_left_out(host: debs.Host) -> None:
+    """Debian's packages here have 0755; a program that is suddenly root's own (T1548.001) has the right content."""
+    (host.root / "usr/bin/tool").chmod(0o4755)
+    (host.root / "usr/lib/diverted.tool").chmod(0o757)
+    (host.root / "usr/share/doc/tool/copyright").chmod(0o444)
+    origins, findings = made(host)
+    assert sorted(origins) == ["etc/tool.conf", "usr/bin/also", "usr/share/doc/tool/copyright"]
+    assert {subject for code, subject in said(findings) if code == "dpkg.rights"} == {
+        "usr/bin/tool", "usr/bin/hard", "usr/lib/diverted.tool",
+    }  # fmt: skip
+
+
+def test_an_override_of_the_host_explains_rights_and_is_told(host: debs.Host) -> None:
+    (host.root / "usr/bin/tool").chmod(0o4755)
+    host.write("var/lib/dpkg/statoverride", "root root 4755 /bin/tool\nroot root 2755 /bin/hard\nnonsense\nr r x /y\n")
+    origins, findings = made(host)
+    assert "usr/bin/tool" in origins
+    assert "usr/bin/hard" not in origins
+    assert {("dpkg.rights_unproven", "usr/bin/tool"), ("dpkg.rights", "usr/bin/hard")} <= said(findings)
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives files away")
+def test_files_that_somebody_else_owns_are_named(host: debs.Host) -> None:
+    os.chown(host.root / "usr/share/doc/tool/copyright", 12345, 0)
+    os.chown(host.root / "usr/lib/diverted.tool", 0, 12345)  # it is nobody's gain where the group may do nothing
+    origins, findings = made(host)
+    assert ("dpkg.rights", "usr/share/doc/tool/copyright") in said(findings)
+    assert "usr/share/doc/tool/copyright" not in origins
+    assert "usr/lib/diverted.tool" in origins
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives files away")
+def test_a_group_that_a_script_gave_is_told_and_no_more(host: debs.Host) -> None:
+    """Debian's ssh-agent and crontab get theirs from the scripts of their packages."""
+    os.chown(host.root / "usr/lib/diverted.tool", 0, 12345)
+    (host.root / "usr/lib/diverted.tool").chmod(0o2755)
+    (host.root / "usr/share/doc/tool/copyright").chmod(0o2755)
+    origins, findings = made(host)
+    assert {("dpkg.rights_unproven", "usr/lib/diverted.tool"), ("dpkg.rights", "usr/share/doc/tool/copyright")} <= said(
+        findings
+    )
+    assert "usr/lib/diverted.tool" in origins
+
+
 def test_records_that_were_changed_with_the_file_prove_nothing(host: debs.Host) -> None:
     """Whoever changes a program can change dpkg's sum of it, but not the package that the release names."""
     host.write("usr/bin/tool", b"evil")
