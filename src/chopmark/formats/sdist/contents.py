@@ -117,7 +117,7 @@ def _wrong(entry: Entry, top: bytes) -> Iterator[Finding]:
         yield reasons.TOP.found(shown)
     if entry.kind == headers.LINK:
         target = posixpath.normpath(posixpath.join(posixpath.dirname(entry.path), entry.content))
-        if entry.content.startswith(b"/") or not (target + b"/").startswith(top + b"/"):
+        if not (target + b"/").startswith(top + b"/"):  # an absolute one has no folder before it
             yield reasons.LINK.found(f"{shown} -> {headers.shown(entry.content)}")
     elif entry.kind == headers.PIPE:
         yield reasons.SPECIAL.found(shown)
