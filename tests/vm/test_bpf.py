@@ -38,6 +38,7 @@ KNOWN = (
     "outlives",
     "race",
     "evicted",
+    "guarded",
 )
 SIGNED = ("signed", "changed", "stranger", "unsigned", "another-files")
 
@@ -77,6 +78,14 @@ ANSWERS = {
     "audited": "43",
     "enforce": "0",
     "enforced": "EPERM",
+    "guard": "guard ready",
+    "guarded-known": f"{RUNS} {RUNS}",
+    "guarded-for-a-while": "43 43",
+    "guarded-unknown": "EPERM",
+    "guarded-written": "EPERM",
+    "unguarded-known": RUNS,
+    "unguarded-for-a-while": "EPERM",
+    "unguarded-unknown": "EPERM",
     "unload": "0",
     "unloaded": "43",
 }
@@ -115,6 +124,7 @@ def files(cast: Cast, tmp_path_factory: pytest.TempPathFactory) -> Path:
     contents = {name: _program(42, name) for name in (*KNOWN, *SIGNED, "interpreter")}
     contents |= {"unknown": _program(43, "unknown"), "unknown-interpreter": _program(43, "another")}
     contents |= {"script": b"#!/mnt/interpreter\n", "script-of-unknown": b"#!/mnt/unknown-interpreter\n"}
+    contents["for-a-while"] = _program(43, "for-a-while")
     contents["unknown-script"] = b"#!/mnt/interpreter\n# nobody knows this one\n"
     for name, content in contents.items():
         (inside / name).write_bytes(content)
@@ -127,9 +137,11 @@ def files(cast: Cast, tmp_path_factory: pytest.TempPathFactory) -> Path:
     lab.altered(inside / "changed", inside / "changed", -1)
     known = (*KNOWN, "interpreter", "script", "script-of-unknown", "unsigned")
     digests = ", ".join(f'"sha256:{hashlib.sha256(contents[name]).hexdigest()}"' for name in known)
+    passing = hashlib.sha256(contents["for-a-while"]).hexdigest()
     (folder / "policy.toml").write_text(
         f'chopmark-policy = 1\nname = "vm"\nversion = 1\nmode = "enforce"\n'
         f'[[rule]]\naction = "allow"\ndigest = [{digests}]\n'
+        f'[[rule]]\naction = "allow"\ndigest = "sha256:{passing}"\nexpires = 2099-01-01\n'
     )
     return folder
 
@@ -161,7 +173,7 @@ def answers(
     initrd = folder / "initrd"
     initrd.write_bytes(initramfs.archive(content))
     machine = Machine(
-        f"bpf-{kernel.name}", 90, kernel=vmlinux, initrd=initrd, volume=volume, options="lsm=lockdown,bpf"
+        f"bpf-{kernel.name}", 130, kernel=vmlinux, initrd=initrd, volume=volume, options="lsm=lockdown,bpf"
     )
     console = machine.boot()
     assert console["verdicts"].code == 0, console["verdicts"].log

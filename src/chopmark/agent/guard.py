@@ -31,6 +31,7 @@ from chopmark.core import clock, limits
 from chopmark.core.errors import ChopmarkError, UsageError
 
 if TYPE_CHECKING:
+    from chopmark.agent.bpf.behind import Behind
     from chopmark.agent.events import Stream
     from chopmark.agent.fanotify import Group
     from chopmark.agent.holder import Line
@@ -60,8 +61,17 @@ class Guard:
         self.decider = Decider(world, settings, stream, self._outdated)
         self.releasing = releasing.Releasing(self._changed_under)
         self.kept = kept.Kept(group, _descriptors(), self.releasing.release)
-        self.loop = loop.Loop(group, self.kept, self.decider)
+        self.behind = self._behind()
+        self.loop = loop.Loop(group, self.kept, self.decider, self.behind)
         self.watch = watching.Watch(self)
+
+    def _behind(self) -> Behind | None:
+        """The kernel's programs, where they are wanted."""
+        if not self.settings.kernel:
+            return None
+        from chopmark.agent.bpf import behind
+
+        return behind.Behind(self.settings.kernel, self._trouble, strict=self.settings.rules.strict)
 
     # --- life
 
@@ -84,6 +94,7 @@ class Guard:
         self.loop.know_own()
         try:
             self._protect_all()
+            self.tell_kernel()
             line.ready()
             self.stream.say("started", detail=f"{self.decider.mode}: {', '.join(self.places)}")
             self.watch.run(line)
@@ -116,6 +127,8 @@ class Guard:
         self.watch.stop()
 
     def _end(self, answering: threading.Thread, judges: judging.Judges) -> None:
+        if self.behind is not None:
+            self.behind.protect((), enforce=False)
         for mount in list(self._protected.values()):
             with contextlib.suppress(OSError):
                 self.group.release(mount.place, mount.device, self._mask)
@@ -132,6 +145,12 @@ class Guard:
         self.memory.close()
 
     # --- what is protected
+
+    def tell_kernel(self) -> None:
+        """Have its programs protect what we protect, and deny only while we do."""
+        if self.behind is not None:
+            devices = [each.device for each in self._protected.values() if each.leased]
+            self.behind.protect(devices, enforce=self.decider.mode == "enforce")
 
     @property
     def _mask(self) -> int:
@@ -222,6 +241,8 @@ class Guard:
             self.kept.sweep(lambda facts: not forgotten.touched(facts))
             for _, file in self.kept.each():  # the rest is asked about again, and answered from what is known
                 self.kept.heed(file)
+            if self.behind is not None:
+                self.behind.renew()
             done.set()
 
         self.loop.order(take_over)

@@ -26,13 +26,14 @@ Key = tuple[int, int]
 class File:
     """A leased file and what is known of it."""
 
-    __slots__ = ("descriptor", "facts", "ignored", "until")
+    __slots__ = ("descriptor", "facts", "ignored", "until", "writes")
 
     def __init__(self, descriptor: int, facts: Any, until: float) -> None:  # noqa: ANN401 - the judge's own
         self.descriptor = descriptor
         self.facts = facts
         self.until = until
         self.ignored = False
+        self.writes = 0
 
 
 class Kept:

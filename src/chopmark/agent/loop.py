@@ -61,6 +61,16 @@ class Bench(Protocol):
         """An answer is about to be given. Must not wait."""
 
 
+class Second(Protocol):
+    """Who has to be told as well before anybody is let through: the kernel's programs, where they are loaded."""
+
+    def writes(self, descriptor: int) -> int:
+        """How often somebody began to write to a file; asked before it is looked at."""
+
+    def let(self, asked: Asked, writes: int | None, *, everybody: bool) -> None:
+        """A thread, or everybody, is about to be let through; `writes` as it was then (None: nobody looked)."""
+
+
 class Counters:
     """What happened since the start."""
 
@@ -77,10 +87,12 @@ class Counters:
 class Loop:
     """Answers until it is told to stop."""
 
-    def __init__(self, group: fanotify.Group, kept: Kept, bench: Bench) -> None:
+    def __init__(self, group: fanotify.Group, kept: Kept, bench: Bench, second: Second | None = None) -> None:
         self._group = group
         self._kept = kept
         self._bench = bench
+        self._second = second
+        self._writes: dict[Key, int] = {}
         self._own: set[int] = set()
         self._breaks = leases.Breaks()
         self._wake, self._woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -162,7 +174,7 @@ class Loop:
             answer = self._decided(file.facts, asked)
             if answer.allow and answer.everybody:
                 self._kept.ignore(file)
-            self._settle(asked, answer, file.facts)
+            self._settle(asked, answer, file.facts, writes=file.writes)
             return
         self._look(asked)
 
@@ -195,6 +207,8 @@ class Loop:
             waiting.append(asked)
             return
         self._waiting[asked.key] = [asked]
+        if self._second is not None:
+            self._writes[asked.key] = self._second.writes(asked.descriptor)  # before the lease
         if self._judges is not None:
             # A descriptor of its own would be another open file, with another lease: this one is kept as it is.
             self._judges.submit(judging.Task(asked.key, asked.descriptor, asked.path))
@@ -213,8 +227,18 @@ class Loop:
         os.close(descriptor)
         self.counters.passed += 1
 
-    def _settle(self, asked: Asked, answer: Answer, facts: Any, *, close: bool = True) -> None:  # noqa: ANN401
+    def _settle(
+        self,
+        asked: Asked,
+        answer: Answer,
+        facts: Any,  # noqa: ANN401 - the examiner's own
+        *,
+        close: bool = True,
+        writes: int | None = None,
+    ) -> None:
         self._bench.told(asked, answer, facts)  # first, while the one who asks still waits and can be looked at
+        if answer.allow and self._second is not None:
+            self._second.let(asked, writes, everybody=answer.everybody and writes is not None)
         self._group.answer(asked.descriptor, allow=answer.allow)
         if close:
             os.close(asked.descriptor)
@@ -236,6 +260,7 @@ class Loop:
     def _looked(self, looked: Looked) -> None:
         self.counters.looked += 1
         waiting = self._waiting.pop(looked.key, [])
+        writes = self._writes.pop(looked.key, None)
         if looked.facts is None:
             why = "written" if looked.written else "failed"
             setattr(self.counters, why, getattr(self.counters, why) + 1)
@@ -256,11 +281,12 @@ class Loop:
         if kept:
             until = time.monotonic() + self._bench.keeps(looked.facts)
             file = self._kept.keep(looked.key, looked.descriptor, looked.facts, until)
+            file.writes = writes or 0
             if any(answer.allow and answer.everybody for _, answer in answers):
                 with contextlib.suppress(OSError):  # a file system without: it is asked again, that is all
                     self._kept.ignore(file)
         for asked, answer in answers:
-            self._settle(asked, answer, looked.facts, close=False)
+            self._settle(asked, answer, looked.facts, close=False, writes=writes if kept else None)
         self._close(looked, waiting, kept=kept)
 
     def _close(self, looked: Looked, waiting: list[Asked], *, kept: bool = False) -> None:

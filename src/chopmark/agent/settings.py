@@ -33,7 +33,8 @@ class Settings(NamedTuple):
     as it is now (raises ChopmarkError); `rules` how much is judged, `scripts` whether opens are judged at all and not
     only executions; `failing_open` what becomes of questions that could not be answered (None: as the mode says);
     `kill` whether processes are ended whose files are no longer allowed; `state` is a folder for the database (empty:
-    none), `control` the path of a socket (empty: none).
+    none), `control` the path of a socket (empty: none), `kernel` the folder in which verdicts in the kernel are pinned
+    (empty: it holds none).
     """
 
     folders: tuple[tuple[str, int], ...]
@@ -45,3 +46,4 @@ class Settings(NamedTuple):
     new_mounts: bool = True
     state: str = ""
     control: str = ""
+    kernel: str = ""

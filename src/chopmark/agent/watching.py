@@ -61,6 +61,7 @@ class Watch:
                 guard.reload()
                 self._states = self._look()
             guard.loop.know_own()
+            guard.tell_kernel()
             if now - written >= limits.GUARD_VERSIONS_SECONDS:
                 written = now
                 guard.write_versions()

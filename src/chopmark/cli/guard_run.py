@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 TABLE = "guard"
 """In chopmark.toml."""
+_PINS = "/sys/fs/bpf/chopmark"
 _UNIT = """\
 [Unit]
 Description=chopmark guard: only code that the policy allows runs
@@ -114,6 +115,10 @@ def _add_run_arguments(parser: Any) -> None:  # noqa: ANN401 - likewise
         help="where events go: a file, -, journal, syslog, otlp+http://HOST:4318 (OpenTelemetry); repeatable",
     )
     parser.add_argument("--state", metavar="DIR", help="folder for the database of verdicts (none: only in memory)")
+    parser.add_argument(
+        "--bpf", nargs="?", const=_PINS, metavar="DIR",
+        help=f"have the kernel deny by itself what no guard has let through, pinned in DIR ({_PINS})",
+    )  # fmt: skip
     parser.add_argument("--control", metavar="F", help=f"socket for `guard status` (default {control_path()}; none)")
 
 
@@ -191,6 +196,7 @@ def _settings(args: Namespace) -> Settings:
     )
     failing = text(setting(args.on_failure, TABLE, "on_failure", default=""), "on_failure")
     state = text(setting(args.state, TABLE, "state", default=os.path.join(places.data(), "guard")), "state")
+    pins = text(setting(args.bpf, TABLE, "bpf", default=""), "bpf")
     control = text(setting(args.control, TABLE, "control", default=control_path()), "control")
     return Settings(
         folders=tuple(map(_folder, folders)),
@@ -205,6 +211,7 @@ def _settings(args: Namespace) -> Settings:
         new_mounts=not switch(setting(args.no_new_mounts, TABLE, "no_new_mounts"), "no_new_mounts"),
         state="" if state == "none" else os.path.abspath(state),
         control="" if control == "none" else os.path.abspath(control),
+        kernel=os.path.abspath(pins) if pins else "",
     )
 
 

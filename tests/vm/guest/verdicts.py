@@ -250,6 +250,33 @@ def proofs() -> None:
     say("listed-and-out-of-memory", run(HERE / "unsigned"))
 
 
+def behind_a_guard() -> None:
+    """What a guard lets through the kernel lets through; nothing else does, also when nobody guards any more."""
+    command = [sys.executable, "-m", "chopmark", "guard", "run", "--policy", POLICY, "--mount", str(HERE), "--bpf"]
+    environment = {**os.environ, "PYTHONPATH": ":".join(sys.path[:3])}
+    guard_ = subprocess.Popen(
+        [*command, "--state", "none", "--control", "none"],
+        stdout=subprocess.PIPE,
+        env=environment,
+        start_new_session=True,
+    )
+    assert guard_.stdout is not None
+    try:
+        say("guard", guard_.stdout.readline().decode().strip())
+        say("guarded-known", f"{run(HERE / 'guarded')} {run(HERE / 'guarded')}")
+        say("guarded-for-a-while", f"{run(HERE / 'for-a-while')} {run(HERE / 'for-a-while')}")
+        say("guarded-unknown", run(HERE / "unknown"))
+        (HERE / "by-write").write_bytes((HERE / "by-write").read_bytes() + b"more")
+        say("guarded-written", run(HERE / "by-write"))
+    finally:
+        os.killpg(guard_.pid, signal.SIGKILL)
+        guard_.wait()
+    time.sleep(1)
+    say("unguarded-known", run(HERE / "guarded"))
+    say("unguarded-for-a-while", run(HERE / "for-a-while"))
+    say("unguarded-unknown", run(HERE / "unknown"))
+
+
 def speed() -> None:
     """Executions of a known file with and without the map, in turn: the shortest of many, in a guest's microseconds."""
     device = HERE.stat().st_dev
@@ -273,7 +300,7 @@ def main(_: list[str]) -> None:
     say("load", guard("load", "--mount", str(HERE), "--strict"))
     say("load-took", f"{time.perf_counter() - began:.1f} s")
     say("load-twice", tried(lambda: None) if _again() else "loaded twice")
-    for part in (basics, interpreters, writers, libraries, killed_guard, race, ends, proofs, speed):
+    for part in (basics, interpreters, writers, libraries, killed_guard, race, ends, behind_a_guard, proofs, speed):
         part()
     guard("status")
     say("unload", guard("unload"))

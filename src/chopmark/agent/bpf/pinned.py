@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 PLACE = "/sys/fs/bpf/chopmark"
 
 _PAIR = struct.Struct("=QQ")
-_PASS = struct.Struct("=QQQQ")
+_PASS_KEY = struct.Struct("=I4sQ")
+_PASS = struct.Struct("=QQQ")
 _U32 = struct.Struct("=I")
 _U64 = struct.Struct("=Q")
 _FIRST = _U32.pack(0)
@@ -93,8 +94,9 @@ class Pinned:
 
     def let(self, thread: int, descriptor: int, writes: int, until: int) -> None:
         """Let one thread use an open file until a time (of time.monotonic_ns)."""
-        inode = os.fstat(descriptor).st_ino
-        kernel.update(self.maps.passes, _U32.pack(thread), _PASS.pack(inode, writes, self.epoch, until))
+        state = os.fstat(descriptor)
+        key = _PASS_KEY.pack(thread, _device(state.st_dev), state.st_ino)
+        kernel.update(self.maps.passes, key, _PASS.pack(writes, self.epoch, until))
 
     def forget(self, descriptor: int) -> None:
         """Know nothing of an open file any more."""
@@ -220,7 +222,7 @@ def _maps(kept: Callable[[int], int]) -> programs.Maps:
         writes=storage("writes"),
         verdicts=storage("verdicts"),
         passes=kept(
-            kernel.make_map("passes", kernel.Kind.LRU_HASH, _U32.size, _PASS.size, limits.GUARD_BPF_PASSES_MAX)
+            kernel.make_map("passes", kernel.Kind.LRU_HASH, _PASS_KEY.size, _PASS.size, limits.GUARD_BPF_PASSES_MAX)
         ),
         epoch=array("epoch", _U64.size),
         counts=array("counts", _U64.size * len(programs.COUNTS)),

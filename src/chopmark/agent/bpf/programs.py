@@ -46,8 +46,8 @@ _FIELDS = {
     "area_file": "vm_area_struct.vm_file",
     "area_flags": "vm_area_struct.vm_flags",
 }
-_EPOCH = -40
-"""On the stack; -4 is a key, -16 the time."""
+_DEVICE, _TIME, _EPOCH, _PASS = -4, -16, -40, -64
+"""On the stack; verity.py uses what is between, and the place of _PASS."""
 CONTEXT, INODE, FLAGS, WRITES = 6, 7, 8, 9
 """Registers: the file or whatever the hook is about, its inode, the file system's flags, the count of writers."""
 
@@ -205,21 +205,22 @@ class Programs:
     def _if_passed(self, code: Code) -> None:
         """Jump to `known` if the guard has let this very thread use the file, a moment ago."""
         code.call(_NOW)
-        code.store(STACK, -16, 0)
+        code.store(STACK, _TIME, 0)
         code.call(_THREAD)
-        code.store(STACK, -4, 0, Size.WORD)
-        self._lookup(code, self._maps.passes)
+        code.store(STACK, _PASS, 0, Size.WORD)
+        code.load(1, STACK, _DEVICE, Size.WORD)
+        code.store(STACK, _PASS + 4, 1, Size.WORD)
+        code.load(1, INODE, self._at["inode_number"])
+        code.store(STACK, _PASS + _WORD, 1)
+        self._lookup(code, self._maps.passes, _PASS)
         code.jump_if(0, If.EQUAL, 0, "no-pass")
         code.load(1, 0, 0)
-        code.load(2, INODE, self._at["inode_number"])
-        code.jump_if_differ(1, 2, "no-pass")
-        code.load(1, 0, _WORD)
         code.jump_if_differ(1, WRITES, "no-pass")
-        code.load(1, 0, 3 * _WORD)
-        code.load(2, STACK, -16)
+        code.load(1, 0, 2 * _WORD)
+        code.load(2, STACK, _TIME)
         code.subtract(1, 2)
         code.jump_if(1, If.SIGNED_LESS, 0, "no-pass")
-        code.load(1, 0, 2 * _WORD)
+        code.load(1, 0, _WORD)
         self._if_current(code, 1, "known")
 
     def _unless_own_program(self, code: Code) -> None:
@@ -271,17 +272,17 @@ class Programs:
         """FLAGS become those of INODE's file system."""
         code.load(1, INODE, self._at["inode_super"])
         code.load(1, 1, self._at["super_device"], Size.WORD)
-        code.store(STACK, -4, 1, Size.WORD)
-        self._lookup(code, self._maps.protected)
+        code.store(STACK, _DEVICE, 1, Size.WORD)
+        self._lookup(code, self._maps.protected, _DEVICE)
         code.jump_if(0, If.EQUAL, 0, "pass")
         code.load(FLAGS, 0, 0, Size.WORD)
 
     @staticmethod
-    def _lookup(code: Code, descriptor: int) -> None:
-        """By the key of 32 bits on the stack; register 0 is where it stands, or 0."""
+    def _lookup(code: Code, descriptor: int, key: int) -> None:
+        """By the key at a place on the stack; register 0 is where it stands, or 0."""
         code.map(1, descriptor)
         code.move(2, STACK)
-        code.add(2, -4)
+        code.add(2, key)
         code.call(_LOOKUP)
 
     @staticmethod

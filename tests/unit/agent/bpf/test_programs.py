@@ -40,7 +40,7 @@ class Host(bpf.Kernel):
     def __init__(self, flags: int = ENFORCE | STRICT, types: Types = PLAIN) -> None:
         super().__init__()
         self.table(MAPS.protected, 4, 4)
-        self.table(MAPS.passes, 4, 32)
+        self.table(MAPS.passes, 16, 24)
         self.store(MAPS.writes, 16)
         self.store(MAPS.verdicts, 16)
         self.memory.write(self.array(MAPS.epoch, 8), 1)
@@ -220,13 +220,21 @@ def test_without_strict_libraries_are_not_judged() -> None:
 
 
 def test_a_pass_is_for_one_thread_one_file_one_content_one_epoch_and_a_while(host: Host) -> None:
-    def let(thread: int = 7, inode: int = 1234, writes: int = 0, epoch: int = 1, until: int = 1_000) -> int:
+    def let(
+        thread: int = 7,
+        inode: int = 1234,
+        device: int = DEVICE,
+        writes: int = 0,
+        epoch: int = 1,
+        until: int = 1_000,
+    ) -> int:
         host.tables[MAPS.passes].clear()
-        host.put(MAPS.passes, struct.pack("<I", thread), struct.pack("<QQQQ", inode, writes, epoch, until))
+        key = struct.pack("<IIQ", thread, device, inode)
+        host.put(MAPS.passes, key, struct.pack("<QQQ", writes, epoch, until))
         return host.execute()
 
     assert let() == 0
-    assert let(thread=8) == let(inode=1) == let(writes=1) == let(epoch=2) == let(until=999) == DENIED
+    assert let(thread=8) == let(inode=1) == let(device=1) == let(writes=1) == let(epoch=2) == let(until=999) == DENIED
 
 
 def test_without_room_nobody_writes_and_nothing_is_mapped(host: Host) -> None:
