@@ -47,7 +47,7 @@ def made(
     target = f"{root}.catalog"
     capsys.readouterr()
     words = ["catalog", "create", str(root), "-o", target, "--from", "rpm", "--keyring", str(peer.public), "--json"]
-    status = main([*words, "-j", "1", *more])
+    status = main([*words, "-j", "2", *more])
     codes = {each["code"] for each in json.loads(capsys.readouterr().out)["findings"]}
     assert main(["catalog", "show", target, "--json"]) == 0
     listed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]

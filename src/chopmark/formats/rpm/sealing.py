@@ -43,7 +43,8 @@ def seals(artifact: Artifact) -> Iterator[Seal]:
     placed = tuple(_placed(found))
     over_header = list(signatures.found(found.signatures, signatures.HEADER))
     over_both = list(signatures.found(found.signatures, signatures.BOTH))
-    about_payload = _about_payload(covered=bool(covered), elsewhere=bool(over_both))
+    strong = [each for _, each in over_both if ALGORITHMS[each.digest_algorithm].strength is Strength.STRONG]
+    about_payload = _about_payload(covered=bool(covered), elsewhere=bool(strong))
     for where, each in over_header:
         claim = Claim(
             "header", Recipe(each.digest_algorithm, (each.signature.salt, head, each.signature.trailer)), None

@@ -9,6 +9,7 @@ from contextlib import closing, suppress
 from chopmark.core import limits
 from chopmark.core.artifact import UnreadableError
 from chopmark.core.errors import InputError, UsageError
+from chopmark.core.patch import WriteError
 from chopmark.engine.services.rooted import Root
 
 _FOLDERS = ("/usr/lib/sysimage/rpm", "/var/lib/rpm", "/usr/share/rpm")
@@ -32,6 +33,7 @@ class Database:
             with suppress(UnreadableError):  # nothing was written since all was put into place
                 _copy(below, place + _LOG, self._path + _LOG)
         self.numbers = self._numbers(place)
+        """The records there are, in the order in which they were installed."""
 
     def record(self, number: int) -> bytes:
         """The header of an installed package. Raises sqlite3.Error."""
@@ -43,6 +45,10 @@ class Database:
 
     def _numbers(self, place: str) -> list[int]:
         try:
+            with closing(sqlite3.connect(self._path)) as connection:
+                connection.execute(
+                    "PRAGMA journal_mode = DELETE"
+                )  # the log goes into the copy, which several then read
             with closing(self._opened()) as connection:
                 _require_table(connection)
                 rows = connection.execute("SELECT hnum FROM Packages").fetchmany(limits.RPM_PACKAGES_MAX + 1)
@@ -95,10 +101,14 @@ def _place(below: Root) -> str:
 
 
 def _copy(below: Root, place: str, target: str) -> None:
-    """Copy a file of the database. Raises UnreadableError, UsageError."""
-    with below.artifact(place) as file, open(target, "wb") as copy:
+    """Copy a file of the database. Raises UnreadableError, UsageError, WriteError."""
+    with below.artifact(place) as file:
         if file.view.size > limits.RPM_DATABASE_MAX:
             raise UsageError(f"{file.name}: {file.view.size} bytes; at most {limits.RPM_DATABASE_MAX} are read")
-        copy.writelines(file.chunks())
+        try:
+            with open(target, "wb") as copy:
+                copy.writelines(file.chunks())
+        except OSError as error:
+            raise WriteError(f"{target}: not written ({os.strerror(error.errno or 0)})") from error
         if file.view.changed():
             raise UsageError(f"{file.name}: it changed while it was being read; do so when nothing is being installed")

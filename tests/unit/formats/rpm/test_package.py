@@ -145,6 +145,16 @@ def test_without_a_digest_any_payload_would_fit(tmp_path: Path) -> None:
     assert judged(swapped, tmp_path)[0] is Status.REJECTED
 
 
+def test_a_weak_signature_over_the_payload_is_none(tmp_path: Path) -> None:
+    """One that is merely weak does not spoil a package that another vouches for; then that one must cover it all."""
+    bare = without_payload_digest(PAYLOAD)
+    once = signed_header(bare)
+    weak = once._replace(tag=tags.GPG, octets=once.octets[:5] + b"\2" + once.octets[6:])
+    status, codes = judged(with_signatures(bare, once, weak), tmp_path)
+    assert status is Status.REJECTED
+    assert {"rpm.payload_uncovered", "digest.weak"} <= codes
+
+
 @pytest.mark.parametrize("number", [1, 2])
 def test_a_weak_digest_of_the_payload_is_none(number: int, tmp_path: Path) -> None:
     name = {1: "md5", 2: "sha1"}[number]

@@ -11,6 +11,7 @@ import pytest
 from chopmark.core import limits
 from chopmark.core.artifact import FileView
 from chopmark.core.errors import InputError, UsageError
+from chopmark.core.patch import WriteError
 from chopmark.supply.rpm import database as module
 from chopmark.supply.rpm.database import Database
 from tests.support import rpms
@@ -169,6 +170,12 @@ def test_limits(host: rpms.Host, limit: str, value: int, monkeypatch: pytest.Mon
     monkeypatch.setattr(limits, limit, value)
     with pytest.raises(UsageError):
         opened(host)
+
+
+def test_no_room_for_the_copy(host: rpms.Host) -> None:
+    host.record(b"one")
+    with pytest.raises(WriteError):
+        Database(str(host.root), str(host.root / "missing"))
 
 
 def test_a_database_that_changes_meanwhile(host: rpms.Host, monkeypatch: pytest.MonkeyPatch) -> None:
