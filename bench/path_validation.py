@@ -1,11 +1,14 @@
 """Validating a path of three certificates with two revocation lists, beside pyhanko-certvalidator and cryptography.
 
-Two cases, in both of which the answer itself was never given before:
+How much is known beforehand is what the figures depend on, so there are three cases; both sides have the same:
+- nothing was ever seen: each validation has a hierarchy of its own, read from its bytes. Four signatures have to be
+  checked in each (two certificates, two lists); checking them and nothing else is what no engine can go below. Also
+  with a list of 1,000 entries, and with keys of RSA-3072.
 - a signer that nobody has seen, of an authority that everybody knows: store, authority and lists are at hand and have
   been read, as when many files are checked. Each has a signing time of its own, as files have, which for
   pyhanko-certvalidator is part of the context, so that it needs a new one each time (over objects that it has parsed).
-- nothing was ever seen: each validation has a hierarchy of its own, read from its bytes. Four signatures have to be
-  checked in each (two certificates, two lists); checking them and nothing else is what no engine can go below.
+- a signer that was seen, at another time: chopmark remembers what it found for as long as no comparison with time would
+  come out differently; pyhanko-certvalidator has the certificate and the lists, parsed, and validates again.
 """
 
 from __future__ import annotations
@@ -40,6 +43,12 @@ if TYPE_CHECKING:
 COUNT = 100
 """Validations in one round."""
 SECOND = dt.timedelta(seconds=1)
+ENTRIES = 1_000
+FEW = 20
+"""Validations in one round with lists of ENTRIES."""
+OURS_AGAIN, THEIRS_AGAIN = "a signer seen before, two CRLs", "pyhanko-certvalidator, a signer seen before"
+OURS_LONG, THEIRS_LONG = "all new, CRLs of 1,000 entries", "pyhanko-certvalidator, all new, 1,000 entries"
+OURS_RSA, THEIRS_RSA = "all new, two CRLs, RSA-3072", "pyhanko-certvalidator, all new, RSA-3072"
 OURS_KNOWN, THEIRS_KNOWN = "new signer, two CRLs", "pyhanko-certvalidator, new signer, two CRLs"
 OURS, THEIRS = "all new, two CRLs", "pyhanko-certvalidator, all new, two CRLs"
 OURS_BARE, RUST = "all new, no CRLs", "cryptography's verifier, all new, no CRLs"
@@ -62,17 +71,18 @@ class Hierarchy(NamedTuple):
         return pki.leaf(self.authority, f"Bench Other {number}").der
 
 
-def hierarchies(folder: Path) -> Iterator[Hierarchy]:
-    """Ever new ones, with keys of P-256."""
-    for number in itertools.count():
-        root = pki.authority(f"Bench Root {number}")
-        issuing = pki.authority(f"Bench Issuing {number}", issuer=root, path_length=0)
+def hierarchies(folder: Path, kind: str = "p256", entries: int = 0) -> Iterator[Hierarchy]:
+    """Ever new ones, with keys of a kind, and so many entries in the list about the signer."""
+    gone = [pki.Revoked(2**126 + 7919 * number, pki.NOW - SECOND) for number in range(entries)]
+    for number in (f"{kind} {entries} {each}" for each in itertools.count()):
+        root = pki.authority(f"Bench Root {number}", kind=kind)
+        issuing = pki.authority(f"Bench Issuing {number}", issuer=root, path_length=0, kind=kind)
         alternative = builders.SubjectAlternativeName([builders.DNSName("signer.example")])  # cryptography wants one
-        signer = pki.leaf(issuing, f"Bench Signer {number}", more=[pki.Extension(alternative)])
+        signer = pki.leaf(issuing, f"Bench Signer {number}", kind=kind, more=[pki.Extension(alternative)])
         path = folder / f"{number}.pem"
         path.write_bytes(root.pem)
         trusted = store.load([str(path)])
-        lists = (pki.crl(root), pki.crl(issuing))
+        lists = (pki.crl(root), pki.crl(issuing, gone))
         yield Hierarchy(root.certificate, signer.der, issuing.der, lists, trusted, issuing)
 
 
@@ -203,21 +213,41 @@ def _known(each: Hierarchy, validate: Callable[[bytes, int], None]) -> float:
     return time.process_time() - began
 
 
-def run(folder: Path, rounds: int) -> list[Row]:
-    """Five rows. Times are processor seconds of COUNT validations, in this process."""
-    made = hierarchies(folder)
+def _again(each: Hierarchy, validate: Callable[[bytes, int], None]) -> float:
+    """Seconds for one signer at other times, after the first."""
+    validate(each.leaf, 0)
+    _clean()
+    began = time.process_time()
+    for number in range(COUNT):
+        validate(each.leaf, number + 1)
+    return time.process_time() - began
 
-    def batch() -> list[Hierarchy]:
-        return list(itertools.islice(made, COUNT))
+
+def run(folder: Path, rounds: int) -> list[Row]:
+    """Nine rows. Times are processor seconds of COUNT validations, in this process."""
+    made = hierarchies(folder)
+    long, rsa = hierarchies(folder, entries=ENTRIES), hierarchies(folder, "rsa3072")
+
+    def batch(of: Iterator[Hierarchy] = made, count: int = COUNT) -> list[Hierarchy]:
+        return list(itertools.islice(of, count))
+
+    def new(each: Hierarchy) -> None:
+        all_new(each, context.REQUIRE)
 
     with asyncio.Runner() as runner:
         taken = side_by_side(
             {
                 OURS_KNOWN: lambda: _known(each := next(made), at_hand(each, folder)),
                 THEIRS_KNOWN: lambda: _known(each := next(made), Pyhanko(each, runner).validate),
-                OURS: lambda: _timed(batch(), lambda each: all_new(each, context.REQUIRE)),
+                OURS: lambda: _timed(batch(), new),
                 OURS_BARE: lambda: _timed(batch(), lambda each: all_new(each, context.OFF)),
                 THEIRS: lambda: _timed(batch(), lambda each: Pyhanko(each, runner).validate(each.leaf)),
+                OURS_AGAIN: lambda: _again(each := next(made), at_hand(each, folder)),
+                THEIRS_AGAIN: lambda: _again(each := next(made), Pyhanko(each, runner).validate),
+                OURS_LONG: lambda: _timed(batch(long, FEW), new),
+                THEIRS_LONG: lambda: _timed(batch(long, FEW), lambda each: Pyhanko(each, runner).validate(each.leaf)),
+                OURS_RSA: lambda: _timed(batch(rsa), new),
+                THEIRS_RSA: lambda: _timed(batch(rsa), lambda each: Pyhanko(each, runner).validate(each.leaf)),
                 RUST: lambda: _timed(batch(), rust),
                 RUST_LISTS: lambda: _timed(batch(), rust_with_lists),
                 LIMIT: lambda: _limit(batch()),
@@ -233,6 +263,10 @@ def run(folder: Path, rounds: int) -> list[Row]:
             note=f"{COUNT} validations, each of a hierarchy that nobody has seen before, on both sides from bytes",
         ),
         row(taken, THEIRS_KNOWN, OURS_KNOWN, note="a new signer of an authority that both have read before"),
+        row(taken, THEIRS_AGAIN, OURS_AGAIN, note="chopmark remembers what it found for the time that it holds"),
+        row(taken, THEIRS_LONG, OURS_LONG, note=f"{FEW} validations"),
+        row(taken, THEIRS_RSA, OURS_RSA),
+        row(taken, THEIRS, RUST_LISTS, note="what compiled code comes to that reads lists by hand"),
         row(taken, OURS, RUST_LISTS),
         row(taken, OURS_BARE, RUST),
         row(taken, OURS, LIMIT, note="no engine can be faster than the signatures it has to check"),

@@ -41,6 +41,7 @@ declare -A package=(
     [curl]=curl
     [ab]=apache2-utils
     [wrk]=wrk
+    [cc]=gcc
     [pg_ctlcluster]=postgresql
     [x86_64-w64-mingw32-gcc]=gcc-mingw-w64-x86-64-win32
     [i686-w64-mingw32-gcc]=gcc-mingw-w64-i686-win32
@@ -52,6 +53,7 @@ done
 # Not on the path, and named after the kernel that it comes with.
 compgen -G '/usr/lib/linux-kbuild-*/scripts/sign-file' >/dev/null || missing[linux-kbuild-6.1]=1
 # What makes programs for a big-endian machine.
+[ -e /usr/include/stdio.h ] || missing[libc6-dev]=1
 [ -e /usr/powerpc-linux-gnu/include/stdio.h ] || missing[libc6-dev-powerpc-cross]=1
 # A provider of openssl's is no program.
 compgen -G '/usr/lib/*/ossl-modules/tpm2.so' >/dev/null || missing[tpm2-openssl]=1

@@ -70,8 +70,8 @@ class Reply:
     def fields(self) -> bytes:
         """The header lines that do not change from one time to the next, without the empty line at their end."""
         if self.rendered is None:
-            lines = [f"Content-Type: {self.content_type}", f"Content-Length: {self.size}", *self._validators()]
-            self.rendered = "".join(f"{line}\r\n" for line in lines).encode("latin-1")
+            lines = (f"Content-Type: {self.content_type}\r\nContent-Length: {self.size}", *self._validators(), "")
+            self.rendered = "\r\n".join(lines).encode("latin-1")
         return self.rendered
 
     def _validators(self) -> list[str]:

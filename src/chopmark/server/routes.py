@@ -157,7 +157,7 @@ class Ocsp:
         if not isinstance(asked, bytes):
             return _reply(asked)
         began = time.monotonic()
-        answer = responder.answer(asked)
+        answer = responder.answer(asked, looked=version >= 0)
         ended = time.monotonic()
         if answer.kind == "try_later" and ended - began > limits.OCSP_PATIENCE_SECONDS:
             self._again = ended + limits.OCSP_PAUSE_SECONDS
@@ -201,15 +201,10 @@ def _dated(answer: Answer, now: int, method: str) -> Reply:
 
 
 def _reply(answer: HttpAnswer, kind: str = "") -> Reply:
-    tag = next((value for name, value in answer.headers if name == "ETag"), "")
-    return Reply(
-        answer.body,
-        answer.content_type,
-        answer.status,
-        tuple(header for header in answer.headers if header[0] != "ETag") if tag else answer.headers,
-        etag=tag,
-        tally=("ocsp", kind) if kind else None,
-    )
+    headers = dict(answer.headers)
+    tag = headers.pop("ETag", "")
+    tally = ("ocsp", kind) if kind else None
+    return Reply(answer.body, answer.content_type, answer.status, tuple(headers.items()), etag=tag, tally=tally)
 
 
 _TRY_LATER = Reply(ocsp.failure(ocsp.TRY_LATER), ocsp.RESPONSE_TYPE, headers=_NO_STORE, tally=("ocsp", "try_later"))

@@ -173,7 +173,8 @@ def test_without_a_register_the_answer_is_try_later(opened: due.Open) -> None:
 def test_one_who_waited_in_vain_is_enough(opened: due.Open, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def vain(request: bytes) -> Answer:
+    def vain(request: bytes, *, looked: bool) -> Answer:
+        del looked
         asked.append(request)
         return Answer(b"", kind="try_later")
 

@@ -18,6 +18,7 @@ from sqlalchemy import func, select
 from chopmark.authority.backup import tables
 from chopmark.authority.backup.archive import FILES, SIGNATURE, TABLES, Writer, stays_inside, write_error
 from chopmark.authority.ceremony import approval
+from chopmark.authority.ocsp import delegates, store, table
 from chopmark.authority.register import configuration, schema
 from chopmark.core import clock, limits
 from chopmark.core.errors import RefusedError, UsageError
@@ -30,6 +31,12 @@ if TYPE_CHECKING:
 
 _DATABASE_FILES = tuple(configuration.DATABASE + suffix for suffix in ("", "-wal", "-shm", "-journal"))
 _TEMPORARY = ".chopmark"
+_CACHES = tuple(
+    os.path.join(delegates.FOLDER, name)
+    for name in (table.FILE, *(store.FILE + suffix for suffix in ("", "-wal", "-shm", "-journal")))
+)
+"""OCSP answers signed ahead, which may be large: they are signed again."""
+_LEFT_OUT = frozenset({*_DATABASE_FILES, *_CACHES})
 
 
 class BackedUp(NamedTuple):
@@ -159,7 +166,7 @@ def _names(folder: str) -> tuple[list[str], dict[str, str]]:
             path = os.path.join(where, name)
             inside = os.path.relpath(path, folder)
             mode = _mode(path)
-            if mode is None or stat.S_ISDIR(mode) or inside in _DATABASE_FILES or name.endswith(_TEMPORARY):
+            if mode is None or stat.S_ISDIR(mode) or inside in _LEFT_OUT or name.endswith(_TEMPORARY):
                 continue
             if stat.S_ISREG(mode):
                 found.append(inside)

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from chopmark.core import limits
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from chopmark.authority.ocsp.responder import Answer
     from chopmark.authority.register.status import Changes, Statuses
 
@@ -19,9 +21,10 @@ class Cache:
     notes it first, then looks into the register, so that a change in between makes the answer stale.
     """
 
-    def __init__(self, statuses: Statuses, size: int) -> None:
-        """`size` are bytes, of requests and answers together."""
+    def __init__(self, statuses: Statuses, size: int, changed: Callable[[Changes], None]) -> None:
+        """`size` are bytes, of requests and answers together; `changed` is told what was done, too."""
         self._statuses = statuses
+        self._changed = changed
         self._half = size // 2
         self._lock = threading.Lock()
         self._young: dict[bytes, Answer] = {}
@@ -37,8 +40,10 @@ class Cache:
         return self.version
 
     def get(self, request: bytes, now: int) -> Answer | None:
-        """The answer to a request, if it is fresh (Unix seconds) and nothing was done with the certificate since."""
-        self.look()
+        """The answer to a request, if it is fresh (Unix seconds) and nothing was done with the certificate since.
+
+        What was done is what `look` noticed last.
+        """
         answer = self._young.get(request)
         if answer is None:
             answer = self._old.get(request)
@@ -64,6 +69,7 @@ class Cache:
 
     def _apply(self, changes: Changes) -> None:
         """Take note of what was done; called by one thread at a time."""
+        self._changed(changes)
         version = self.version + 1  # of our own: a register that was restored from a backup counts back
         if changes.touched is None or len(self._touched) + len(changes.touched) > limits.OCSP_CHANGES_MAX:
             self._floor = version

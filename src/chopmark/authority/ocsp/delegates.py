@@ -105,9 +105,11 @@ class Delegates:
         settled = [each for each in usable if now >= each.certificate.not_before + SETTLING]
         return next(iter(settled or usable), None)
 
-    def of_serial(self, issuer: Issuer, serial: str) -> Delegate | None:
-        """The responder with this serial number, for answers that it signed before."""
-        return next((each for each in self._by_issuer.get(issuer.id, ()) if each.serial == serial), None)
+    def of_serial(self, issuer: int, serial: str, now: dt.datetime) -> Delegate | None:
+        """The responder of a CA (its number) with this serial number, for answers that it signed before."""
+        if self._look_again is None or now >= self._look_again:
+            self._keep_up(now)
+        return next((each for each in self._by_issuer.get(issuer, ()) if each.serial == serial), None)
 
     def look_again(self) -> None:
         """Somebody was revoked: look at all of them before the next answer."""

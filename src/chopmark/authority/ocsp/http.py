@@ -9,6 +9,7 @@ import base64
 import binascii
 import hashlib
 from email.utils import formatdate
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
@@ -81,9 +82,15 @@ def lasting(body: bytes, this_update: int, next_update: int) -> tuple[tuple[str,
     """The headers of an answer that are the same whenever it is given (times in Unix seconds)."""
     return (
         ("ETag", f'"{hashlib.sha256(body).hexdigest()}"'),
-        ("Last-Modified", formatdate(this_update, usegmt=True)),
-        ("Expires", formatdate(next_update, usegmt=True)),
+        ("Last-Modified", _date(this_update)),
+        ("Expires", _date(next_update)),
     )
+
+
+@lru_cache(maxsize=1024)
+def _date(seconds: int) -> str:
+    """Thousands of answers have the same ones."""
+    return formatdate(seconds, usegmt=True)
 
 
 def _refused(status: int, text: str, headers: tuple[tuple[str, str], ...] = ()) -> HttpAnswer:

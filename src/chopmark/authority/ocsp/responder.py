@@ -12,14 +12,16 @@ import time
 from typing import TYPE_CHECKING, NamedTuple, Self
 
 from chopmark import keys
-from chopmark.authority.ocsp import http
+from chopmark.authority.ocsp import http, single
+from chopmark.authority.ocsp.ahead import Ahead
 from chopmark.authority.ocsp.cache import Cache
 from chopmark.authority.ocsp.delegates import FOLDER, Delegates
-from chopmark.authority.ocsp.store import AnswerStore, Kept, StoreError
+from chopmark.authority.ocsp.presigning import Presigned, Presigner
+from chopmark.authority.ocsp.store import AnswerStore, StoreError, state_text
 from chopmark.authority.register.records import Issuer, serial_text
 from chopmark.core import limits
 from chopmark.core.errors import ChopmarkError, MalformedError, UsageError
-from chopmark.envelopes import der, ocsp
+from chopmark.envelopes import ocsp
 from chopmark.envelopes.ocsp import certid, extensions, writing
 
 if TYPE_CHECKING:
@@ -63,11 +65,19 @@ class Answer(NamedTuple):
     kind: str = "good"
 
 
-class Presigned(NamedTuple):
-    """What a run of `presign` came to: answers signed, and those that were young enough."""
+class Frame(NamedTuple):
+    """What stands around the signed data and the signature in a response by one responder, for one size of each."""
 
-    signed: int
-    kept: int
+    head: bytes
+    middle: bytes
+    tail: bytes
+
+    @classmethod
+    def around(cls, delegate: Delegate, data: bytes, signature: bytes) -> Frame:
+        """Taken from a whole response."""
+        head, _, rest = delegate.response(data, signature).partition(data)
+        middle, _, tail = rest.partition(signature)
+        return cls(head, middle, tail)
 
 
 class Responder:
@@ -85,8 +95,12 @@ class Responder:
         self._authority = authority
         self._validity = dt.timedelta(hours=hours)
         self._statuses = authority.statuses()
-        self._cache = Cache(self._statuses, limits.OCSP_CACHE_SIZE)
+        self._table = Ahead(authority.folder, self._statuses)
+        self._frames: dict[tuple[int, str, int, int], Frame] = {}
+        self._frames_again = 0
+        self._cache = Cache(self._statuses, limits.OCSP_CACHE_SIZE, self._table.changed)
         self._store = AnswerStore(os.path.join(os.path.abspath(authority.folder), FOLDER))
+        self._presigner = Presigner(authority, self.delegates, self._statuses, self._store, self._table, self._validity)
         self._issuers: dict[tuple[str, bytes, bytes], Issuer] = {}
         self._issuers_again = 0.0
 
@@ -104,18 +118,41 @@ class Responder:
             return request
         return http.reply(self.answer(request), int(self._authority.clock().timestamp()), method)
 
-    def answer(self, request_der: bytes) -> Answer:
-        """The response to a request, with its times. Raises nothing."""
-        now = self._authority.clock().replace(microsecond=0)
+    def answer(self, request_der: bytes, *, looked: bool = False) -> Answer:
+        """The response to a request, with its times. Raises nothing.
+
+        `looked` says that `version` was asked for this very moment.
+        """
+        moment = self._authority.clock()
+        seconds = int(moment.timestamp())
         try:
-            found = self._cache.get(request_der, int(now.timestamp()))
-            if found is not None:
-                return found
-            return self._answered(request_der, now)
+            if not looked:
+                self._cache.look()
+            found = self._cache.get(request_der, seconds) or self._prepared(request_der, seconds)
+            return found or self._answered(request_der, moment.replace(microsecond=0))
         except MalformedError:
             return _MALFORMED
         except (ChopmarkError, OSError):  # the database, or a key, which may be back in a moment
             return _TRY_LATER
+
+    def _prepared(self, request_der: bytes, now: int) -> Answer | None:
+        """The answer that lies in the table, if it still says what is so (Unix time); the register is not asked."""
+        entry = self._table.find(request_der, now)
+        if entry is None:
+            return None
+        if now >= self._frames_again:
+            self._frames = {}
+            self._frames_again = now + _FRAMES_SECONDS
+        key = entry.issuer, entry.delegate, len(entry.data), len(entry.signature)
+        frame = self._frames.get(key)
+        if frame is None:
+            delegate = self.delegates.of_serial(entry.issuer, entry.delegate, self._authority.clock())
+            if delegate is None:
+                return None
+            frame = self._frames[key] = Frame.around(delegate, entry.data, entry.signature)
+        body = b"".join((frame.head, entry.data, frame.middle, entry.signature, frame.tail))
+        begin, end = entry.this_update, entry.next_update
+        return Answer(body, begin, (begin + end) // 2, end, http.lasting(body, begin, end), kind=entry.kind)
 
     def version(self) -> int:
         """Grows whenever something was done that the register tells; who keeps an answer keeps it with this number.
@@ -187,7 +224,7 @@ class Responder:
         validity = self._validity if None not in states else dt.timedelta(seconds=UNKNOWN_SECONDS)
         next_update = min(now + validity, delegate.certificate.not_after)
         singles = [
-            _single(asked.raw, state, issuer, now, next_update)
+            single.encoded(asked.raw, state, issuer, now, next_update)
             for asked, state in zip(request.asked, states, strict=True)
         ]
         body = delegate.response(*delegate.sign(singles, now, request.nonce))
@@ -204,67 +241,25 @@ class Responder:
             kept = self._store.get(issuer.id, serial)
         except StoreError:
             return None  # it is only a cache
-        if kept is None or kept.state != _state_text(state):
+        if kept is None or kept.state != state_text(state):
             return None
         this_update, next_update = (
             dt.datetime.fromtimestamp(each, dt.UTC) for each in (kept.this_update, kept.next_update)
         )
-        delegate = self.delegates.of_serial(issuer, kept.delegate)
+        delegate = self.delegates.of_serial(issuer.id, kept.delegate, now)
         if delegate is None or not this_update <= now < this_update + (next_update - this_update) / 2:
             return None
         return _dated(delegate.response(kept.data, kept.signature), this_update, next_update, _kind([state]))
 
     def presign(self, count: int = 1000) -> Presigned:
-        """Sign answers ahead about all certificates that have not expired, `count` at a time in memory.
-
-        Those that count for more than half of their time, and still say what is so, stay. Raises ChopmarkError.
-        """
-        signed = kept = 0
-        issuers = {issuer.id: issuer for issuer in self._authority.issuers()}
-        before, after = -1, 0
-        while after != before:
-            now = self._authority.clock().replace(microsecond=0)
-            before = after
-            after, page = self._statuses.page(now, before, count)
-            for number in {each[0] for each in page}:
-                issuer = issuers[number]
-                states = [(serial, state) for owner, serial, state in page if owner == number]
-                delegate = self.delegates.current(issuer, now)
-                if delegate is None:
-                    continue
-                due = self._due(issuer, states, now)
-                self._store.put(issuer.id, [self._ahead(issuer, delegate, *each, now) for each in due])
-                signed += len(due)
-                kept += len(states) - len(due)
-        self._store.forget(int(self._authority.clock().timestamp()))
-        return Presigned(signed, kept)
-
-    def _due(self, issuer: Issuer, states: Sequence[tuple[str, State]], now: dt.datetime) -> list[tuple[str, State]]:
-        """Those without an answer that says what is so, by a responder who is still there, and is not due soon."""
-        known = self._store.known(issuer.id, [serial for serial, _ in states])
-        soon = int(now.timestamp()) + _AHEAD
-        found = []
-        for serial, state in states:
-            text, by, this_update, next_update = known.get(serial, ("", "", 0, 0))
-            fresh = soon < (this_update + next_update) // 2 and self.delegates.of_serial(issuer, by) is not None
-            if not fresh or text != _state_text(state):
-                found.append((serial, state))
-        return found
-
-    def _ahead(self, issuer: Issuer, delegate: Delegate, serial: str, state: State, now: dt.datetime) -> Kept:
-        certificate = issuer.certificate
-        hashes = certid.issuer_hashes(certificate.subject, certificate.spki, certid.DIGESTS[0])
-        octets = der.parse(der.integer(int(serial, 16))).value
-        cert_id = ocsp.CertId(certid.DIGESTS[0], *hashes, octets)
-        next_update = min(now + self._validity, delegate.certificate.not_after)
-        data, signature = delegate.sign([_single(cert_id.encoded(), state, issuer, now, next_update)], now)
-        times = int(now.timestamp()), int(next_update.timestamp())
-        return Kept(serial, _state_text(state), delegate.serial, *times, data, signature)
+        """Sign answers ahead, as far as they are due (Presigner.run). Raises ChopmarkError."""
+        return self._presigner.run(count)
 
     def close(self) -> None:
         """Close its files; the authority stays open."""
         self._statuses.close()
         self._store.close()
+        self._table.close()
 
     def __enter__(self) -> Self:
         """Return itself."""
@@ -286,8 +281,8 @@ _MALFORMED, _TRY_LATER, _UNAUTHORIZED = (
         (ocsp.UNAUTHORIZED, "unauthorized"),
     )
 )
-_AHEAD = 3600
-"""Seconds: an answer that would be due so soon after a run of `presign` is signed in this one."""
+_FRAMES_SECONDS = 60
+"""For so long nobody looks again whether the file of a responder is still there; that one was revoked shows at once."""
 
 
 def _singly(request: ocsp.Request) -> list[Mapping[str, x509.Extension]]:
@@ -300,11 +295,6 @@ def _serial(octets: bytes) -> str:
     return serial_text(number) if number > 0 else ""
 
 
-def _state_text(state: State) -> str:
-    """What an answer says about a certificate, to be compared."""
-    return " ".join(str(part or "") for part in state)
-
-
 def _dated(body: bytes, this_update: dt.datetime, next_update: dt.datetime, kind: str) -> Answer:
     begin, end = int(this_update.timestamp()), int(next_update.timestamp())
     return Answer(body, begin, (begin + end) // 2, end, http.lasting(body, begin, end), kind=kind)
@@ -315,21 +305,3 @@ def _kind(states: Sequence[State | None]) -> str:
         return "several"
     [state] = states
     return "unknown" if state is None else "good" if state.revoked is None else "revoked"
-
-
-def _single(
-    cert_id: bytes, state: State | None, issuer: Issuer, this_update: dt.datetime, next_update: dt.datetime
-) -> bytes:
-    """The answer about one certificate; None is a number that nobody has."""
-    if state is None:
-        return writing.single(cert_id, writing.UNREVOKED[ocsp.UNKNOWN], this_update, next_update)
-    more = []
-    if state.not_after < next_update:
-        # The register forgets nothing, so the answer says since when there is one (RFC 6960 clause 4.4.4).
-        more.append(ocsp.archive_cutoff(issuer.certificate.not_before))
-    if state.invalidity is not None and state.invalidity != state.revoked:
-        more.append(ocsp.invalidity_date(state.invalidity))
-    if state.revoked is None:
-        return writing.single(cert_id, writing.UNREVOKED[ocsp.GOOD], this_update, next_update, more)
-    status = writing.revoked(state.revoked, state.reason)
-    return writing.single(cert_id, status, this_update, next_update, more)

@@ -18,6 +18,8 @@ from chopmark.core.errors import ChopmarkError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from chopmark.authority.register.status import State
+
 FILE = "answers.sqlite3"
 _VERSION = 1
 _BUSY_SECONDS = 30
@@ -52,6 +54,11 @@ class Kept(NamedTuple):
     signature: bytes
 
 
+def state_text(state: State) -> str:
+    """What an answer says about a certificate, to be compared."""
+    return " ".join(str(part or "") for part in state)
+
+
 class AnswerStore:
     """Answers by CA and serial number. Several threads and processes may use one file. Raises StoreError."""
 
@@ -84,6 +91,25 @@ class AnswerStore:
             )
             rows = connection.execute(query, (issuer, json.dumps(serials))).fetchall()
         return {row[0]: row[1:] for row in rows}
+
+    def several(self, issuer: int, serials: Sequence[str]) -> list[Kept]:
+        """The answers about these certificates, as far as there are some."""
+        with self._using(create=False) as connection:
+            if connection is None:
+                return []
+            query = (
+                "SELECT serial, state, delegate, this_update, next_update, data, signature FROM answers "
+                "WHERE issuer = ? AND serial IN (SELECT value FROM json_each(?))"
+            )
+            rows = connection.execute(query, (issuer, json.dumps(serials))).fetchall()
+        return [Kept(*row) for row in rows]
+
+    def newer(self, since: int) -> int:
+        """How many answers were signed after this time (Unix)."""
+        with self._using(create=False) as connection:
+            if connection is None:
+                return 0
+            return int(connection.execute("SELECT count(*) FROM answers WHERE this_update > ?", (since,)).fetchone()[0])
 
     def put(self, issuer: int, answers: Iterable[Kept]) -> None:
         """Keep answers, in place of earlier ones about the same certificates."""

@@ -68,6 +68,11 @@ _CHANGES = (
 )
 
 
+_EVENT = select(events.c.at, events.c.action, events.c.issuer, events.c.serial).where(
+    events.c.id == bindparam("number")
+)
+
+
 class Statuses:
     """Looks serial numbers up. Several threads may use it at once. Raises DatabaseError when the database fails."""
 
@@ -118,12 +123,23 @@ class Statuses:
         with self._lock:
             if stamp == self._seen:
                 return
-            found = self._since(self._last)
+            found = self.since(self._last)
             if found.last != self._last or found.touched is None:
                 apply(found)
             self._seen, self._last = stamp, found.last
 
-    def _since(self, last: int) -> Changes:
+    def mark(self, event: int | None = None) -> tuple[int, str]:
+        """The number of an event, the last one if none is named, and what it was: tells registers with another past.
+
+        A number that no event has comes with an empty text.
+        """
+        with self._database.reading() as connection:
+            number = (connection.scalar(select(func.max(events.c.id))) or 0) if event is None else event
+            row = connection.execute(_EVENT, {"number": number}).first()
+        return number, " ".join(map(str, row)) if row else ""
+
+    def since(self, last: int) -> Changes:
+        """What was done after an event."""
         with self._database.reading() as connection:
             newest = connection.scalar(select(func.max(events.c.id))) or 0
             if last == 0 or newest < last:  # the beginning; or a register that was restored from a backup

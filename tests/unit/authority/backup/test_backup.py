@@ -23,6 +23,7 @@ from chopmark.authority.backup.restoring import restore
 from chopmark.authority.backup.tables import all_tables
 from chopmark.authority.ca import Authority
 from chopmark.authority.hierarchy.changing import Hierarchy, NewKey
+from chopmark.authority.ocsp.responder import Responder
 from chopmark.core import limits
 from chopmark.core.errors import MalformedError, RefusedError, UsageError
 from chopmark.envelopes import x509
@@ -92,6 +93,19 @@ def _events(authority: Authority) -> list[Any]:
 
     with authority.reading() as connection:
         return list(connection.execute(events.select().order_by(events.c.id)))
+
+
+def test_answers_signed_ahead_are_left_out(authority: Authority, tmp_path: Path, clock: Clock) -> None:
+    with Responder(authority) as responder:
+        responder.delegates.create(authority.issuer("code-signing"))
+        responder.presign()
+    ahead = {"answers.sqlite3", "answers.table"}
+    assert ahead <= set(os.listdir(os.path.join(authority.folder, "ocsp")))  # noqa: PTH118, PTH208
+    made = backup(authority, str(tmp_path / "b.tar"))
+    restore(str(tmp_path / "b.tar"), str(tmp_path / "again"), sha256=made.sha256, clock=clock)
+    held = os.listdir(tmp_path / "again" / "ocsp")  # noqa: PTH208
+    assert held
+    assert not [name for name in held if name.startswith("answers")]
 
 
 def test_issuing_goes_on_meanwhile(authority: Authority, tmp_path: Path, clock: Clock) -> None:
