@@ -39,6 +39,7 @@ def examine(folders: list[str], root: str = "/") -> Iterator[Symptom]:
     yield _exec_check()
     yield Symptom("verdicts in the kernel (BPF LSM)", *support.of_host(root))
     there = mounts.mounted()
+    yield _held_pages(root, folders, there)
     for folder in folders:
         yield _mount(folder, there)
     yield from _loose(folders, there)
@@ -90,6 +91,19 @@ def _user_namespaces(root: str) -> Symptom:
             return Symptom(name, Outcome.OK, f"{setting.replace('/', '.')} = {closed}")
     return Symptom(
         name, Outcome.NO, "anybody can mount a file system that no guard sees", "sysctl user.max_user_namespaces=0"
+    )
+
+
+def _held_pages(root: str, folders: list[str], there: list[mounts.Mount]) -> Symptom:
+    """Of a tmpfs io_uring can hold pages when their mapping is gone, and write to them with no writer to be seen."""
+    kinds = {found.kind for folder in folders if (found := mounts.of(folder, there)) is not None}
+    return _setting(
+        root,
+        "kernel/io_uring_disabled",
+        "files of a tmpfs, by io_uring",
+        ("1", "2"),
+        "2",
+        optional="tmpfs" not in kinds,
     )
 
 

@@ -24,6 +24,7 @@ pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "a guard ca
 GOOD_SH, EVIL_SH = b"#!/bin/sh\necho good\n", b"#!/bin/sh\necho evil\n"
 GOOD_PY, EVIL_PY = b"print('good')\n", b"print('evil')\n"
 GOOD, EVIL = program(0), program(7)
+ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture(scope="module")
@@ -226,3 +227,25 @@ def test_libraries_are_judged_in_strict_mode(tmp_path: Path) -> None:
         with Guarded(where, tmp_path / "home2", policy([lib.read_bytes()]), "--strict"):
             done = subprocess.run(["/bin/true"], env={"LD_PRELOAD": str(lib)}, capture_output=True, check=False)
             assert done.stderr == b""
+
+
+@pytest.mark.parametrize("kind", ["tmpfs", "ext4"])
+def test_pages_that_io_uring_holds_are_not_seen_on_a_tmpfs(tmp_path: Path, kind: str) -> None:
+    """Likewise; `guard doctor` says what closes it. Other file systems have their own pages, which it cannot hold."""
+    (tmp_path / "evil").write_bytes(EVIL)
+    with Mounted(tmp_path, kind) as where:
+        good = place(where / "good", GOOD)
+        with Guarded(where, tmp_path / "home", policy([GOOD])):
+            command = [sys.executable, "-m", "tests.support.held_pages", good, str(tmp_path / "evil")]
+            holder = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT)
+            assert holder.stdin is not None
+            assert holder.stdout is not None
+            answer = holder.stdout.readline().strip()
+            assert ran(good) == "0"
+            said, _ = holder.communicate("now\n", timeout=30)
+            if kind == "tmpfs" and answer == "held":
+                assert said == "written\n"
+                assert ran(good) == "7"
+            else:
+                assert answer != "held"
+                assert ran(good) == "0"

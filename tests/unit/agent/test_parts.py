@@ -321,6 +321,7 @@ def test_the_doctor_reads_the_settings_of_a_host(tmp_path: Path) -> None:
     assert found["programs in memory (memfd_create)"].outcome is Outcome.OK
     assert found["file systems in user namespaces"].outcome is Outcome.OK
     assert found["how long a writer can be held back"].outcome is Outcome.NO
+    assert found["files of a tmpfs, by io_uring"].outcome is Outcome.INFO
     assert found["code injected by ptrace(2)"].outcome is Outcome.UNKNOWN
     assert all(symptom.remedy for symptom in found.values() if symptom.outcome is Outcome.NO)
 

@@ -6,14 +6,14 @@ import struct
 from enum import IntEnum
 from typing import NamedTuple
 
-from chopmark.core.errors import UsageError
+from chopmark.core.errors import UnavailableError, UsageError
 
 _INSTRUCTION = struct.Struct("<BBhi")
 STACK = 10
 """The register that points behind the stack."""
 _MAP_FD, _MAP_VALUE = 1, 2
 _KERNEL_FUNCTION = 2
-_JUMP_MAX = 0x7FFF
+_REACH = 0x7FFF
 
 
 class Size(IntEnum):
@@ -146,7 +146,7 @@ class Code:
         self._lines.append(_Line(0x95))
 
     def assembled(self) -> bytes:
-        """The program for the kernel. Raises UsageError for a jump to nowhere."""
+        """The program for the kernel. Raises UsageError for a jump to nowhere, UnavailableError for a field too far."""
         return b"".join(
             _INSTRUCTION.pack(line.code, line.source << 4 | line.target, self._offset(number, line.offset), line.value)
             for number, line in enumerate(self._lines)
@@ -154,10 +154,12 @@ class Code:
 
     def _offset(self, number: int, offset: int | str) -> int:
         if isinstance(offset, int):
+            if not -_REACH <= offset <= _REACH:
+                raise UnavailableError(f"BPF: a field at {offset}, further than a program can reach")
             return offset
         if offset not in self._labels:
             raise UsageError(f"BPF: no label {offset}")
         distance = self._labels[offset] - number - 1
-        if not 0 <= distance <= _JUMP_MAX:  # programs of ours go forward only
+        if not 0 <= distance <= _REACH:  # programs of ours go forward only
             raise UsageError(f"BPF: a jump to {offset} over {distance} instructions")
         return distance

@@ -147,6 +147,13 @@ def test_a_jump_needs_a_place_ahead() -> None:
         code.assembled()
 
 
+def test_fields_too_far_for_an_instruction_are_refused() -> None:
+    code = assembler.Code()
+    code.load(1, 6, 0x8000)
+    with pytest.raises(UnavailableError):
+        code.assembled()
+
+
 def test_instructions_as_the_specification_has_them() -> None:
     """RFC 9669, sections 3 and 4; the octets are those of LLVM's assembler."""
     code = assembler.Code()
