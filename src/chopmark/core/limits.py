@@ -434,7 +434,7 @@ ZSTANDARD_WINDOW_MAX = 27
 """The logarithm of the window that a Zstandard stream may ask for: 128 MiB, as its own program allows."""
 ZIP_ENTRIES_MAX = 200_000
 """Members of one archive."""
-ZIP_DIRECTORY_MAX = 64 * MIB
+ZIP_DIRECTORY_MAX = 32 * MIB
 """The list of members at its end."""
 ZIP_NAME_MAX = 4 * KIB
 UNPACKED_MAX = 16 * 1024 * MIB
@@ -443,6 +443,8 @@ UNPACKED_RATIO_MAX = 100
 """Times that it may be larger than the archive; code and text come to ten at most."""
 UNPACKED_ANYWAY = 64 * MIB
 """What it may hold whatever the archive's size: a file of zeros is compressed a thousandfold."""
+SDIST_ENTRIES_MAX = 300_000
+"""Files of one sdist, about 300 bytes of memory each."""
 PYTHON_METADATA_MAX = 4 * MIB
 """METADATA, WHEEL and PKG-INFO; they carry the project's description."""
 PYTHON_RECORD_MAX = 64 * MIB

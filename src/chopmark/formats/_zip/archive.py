@@ -93,7 +93,7 @@ def _begin(view: View, member: Member) -> int:
         raise BrokenError(reasons.DIFFERS, f"{member.shown} has no header")
     _, needed, flags, method, _, _, crc, packed, size, name, more = _HEADER.unpack(data)
     rest = view.read(member.start + _HEADER.size, name + more)
-    if (rest[:name], flags, method) != (member.raw, member.flags, member.method):
+    if (rest[:name], flags, method) != (member.name.encode(), member.flags, member.method):
         raise BrokenError(reasons.DIFFERS, f"{member.shown}: name, flags or method")
     if needed > directory.NEEDED_MAX:
         raise BrokenError(reasons.METHOD, f"{member.shown} needs version {needed}")

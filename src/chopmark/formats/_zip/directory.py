@@ -36,7 +36,6 @@ class Member(NamedTuple):
     """A member as the list has it: where its own header begins, and how many bytes it takes, packed and unpacked."""
 
     name: str
-    raw: bytes
     flags: int
     method: int
     crc: int
@@ -151,7 +150,7 @@ def _member(fields: tuple[int, ...], raw: bytes, more: bytes) -> Member:
     kind = (external >> 16) & _KIND if made >> 8 == _UNIX else 0
     if kind not in (_FOLDER if folder else _PLAIN):
         raise BrokenError(reasons.KIND, shown(name))
-    return Member(name, raw, flags, method, crc, packed, size, start)
+    return Member(name, flags, method, crc, packed, size, start)
 
 
 def _name(raw: bytes, flags: int) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core import limits
 from chopmark.core.artifact import pieces
+from chopmark.core.errors import BrokenError
 from chopmark.formats._compressed import bounds, streams
 from chopmark.formats._python import metadata, naming
 from chopmark.formats._tar import headers, tarball
@@ -51,7 +52,9 @@ def read(artifact: Artifact) -> Sdist:
     is_python = False
     wrong: list[Finding] = []
     wanted = tarball.Wanted(frozenset({about}), limits.PYTHON_METADATA_MAX)
-    for entry in tarball.entries(_unpacked(artifact.view), wanted, extended=True):
+    for number, entry in enumerate(tarball.entries(_unpacked(artifact.view), wanted, extended=True)):
+        if number == limits.SDIST_ENTRIES_MAX:
+            raise BrokenError(tar_reasons.FORM, f"more than {limits.SDIST_ENTRIES_MAX} files")
         files += entry.kind == headers.FILE
         size += entry.size
         is_python = is_python or (entry.path in signs and entry.kind == headers.FILE)

@@ -150,6 +150,12 @@ def test_bombs_are_left_early(monkeypatch: pytest.MonkeyPatch) -> None:
     assert [each.code for each in examined(bomb)] == ["tar.read", "python.named"]
 
 
+def test_files_have_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "SDIST_ENTRIES_MAX", 2)
+    assert against([PKG_INFO, PROJECT]) == []
+    assert against([PKG_INFO, PROJECT, Entry("sample-1.0/x")]) == ["tar.form"]
+
+
 def test_many_links_are_named_up_to_a_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "PYTHON_NAMED_MAX", 3)
     links = [Entry(f"sample-1.0/{number}", kind=tarfile.SYMTYPE, target="/") for number in range(9)]
