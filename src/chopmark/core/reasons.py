@@ -79,13 +79,6 @@ FORMAT_AMBIGUOUS = Reason(
     "Ship a file that is one thing only.",
     techniques=("T1036",),
 )
-FORMAT_EXTENSION = Reason(
-    "format.extension",
-    INFO,
-    "The name's extension belongs to another format than the content.",
-    "Rename the file to what it is.",
-    techniques=("T1036",),
-)
 FORMAT_MALFORMED = Reason(
     "format.malformed",
     NO,

@@ -18,7 +18,7 @@ WIDER = Reason(
     "harden.wider",
     NO,
     "The target cannot say this rule, and would allow without it what the policy denies.",
-    "Accept by name that it does not hold there (--leave-out RULE), or use a system that can say it.",
+    "Use a system that can say it, or name what does not hold there (--leave-out RULE).",
     techniques=("T1562.001",),
 )
 LEFT_OUT = Reason(

@@ -16,8 +16,6 @@ __all__ = ["CURVES", "Identity", "identities", "signature", "spki", "string"]
 REQUEST_IDENTITIES, IDENTITIES_ANSWER = 11, 12
 SIGN_REQUEST, SIGN_RESPONSE = 13, 14
 FAILURE = 5
-RSA_SHA2_256, RSA_SHA2_512 = 2, 4
-"""Flags of a signing request (RFC 8332): without one the agent would use SHA-1."""
 CURVES = keys.CURVES
 
 

@@ -479,6 +479,31 @@ def test_a_newer_version_that_runs_ends_the_older_ones(versions_home: Path) -> N
     assert [asked("1.2"), asked("1.3")] == [False, True]
 
 
+@pytest.mark.parametrize(
+    ("why", "glass", "allowed", "expected"),
+    [
+        ("failed", False, False, "guard.failed"),
+        ("late", False, False, "guard.late"),
+        ("written", False, False, "guard.written"),
+        ("failed", True, True, "guard.glass"),
+    ],
+)
+def test_what_could_not_be_found_out(
+    versions_home: Path,
+    why: str,
+    glass: bool,  # noqa: FBT001 - a table
+    allowed: bool,  # noqa: FBT001
+    expected: str,
+) -> None:
+    opened = opening.opened(Sources(str(versions_home)))
+    decider = deciding.Decider(opened, Settings((), lambda: opened), events.Stream([]), lambda _: None)
+    decider.break_glass(60.0 if glass else 0.0)
+    question = loop.Asked(-1, (1, 1), uses.EXEC, os.getpid(), processes.Program("/bin/sh"), "/tool", 0.0)
+    answer = decider.without_facts(question, why, "no such luck")
+    assert answer.allow is allowed
+    assert answer.decision.reason.code == expected
+
+
 def test_versions_that_are_not_written_yet_outlive_a_reload(versions_home: Path) -> None:
     before = opening.opened(Sources(str(versions_home))).versions
     after = opening.opened(Sources(str(versions_home))).versions

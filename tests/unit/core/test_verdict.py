@@ -95,7 +95,7 @@ def test_a_merely_weak_seal_neither_vouches_nor_spoils(given: Verdict, expected:
         (verdict(GOOD, own=(reasons.FORMAT_AMBIGUOUS.found(),)), REJECTED),
         (verdict(GOOD, own=(reasons.INPUT_CHANGED.found(),)), UNDECIDED),
         (verdict(BAD, own=(reasons.INPUT_CHANGED.found(),)), REJECTED),
-        (verdict(GOOD, own=(reasons.FORMAT_DETECTED.found(), reasons.FORMAT_EXTENSION.found())), TRUSTED),
+        (verdict(GOOD, own=(reasons.FORMAT_DETECTED.found(),)), TRUSTED),
     ],
 )
 def test_what_is_said_of_the_whole_counts_too(given: Verdict, expected: Status) -> None:

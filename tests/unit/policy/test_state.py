@@ -74,8 +74,9 @@ def test_products_are_remembered_by_who_signed_them() -> None:
 def test_a_file_that_others_wrote_is_not_believed(change: bytes) -> None:
     remember("hosts", 3)
     Path(state.path()).write_bytes(change)
-    with pytest.raises(state.StateError), state.opened(write=False):
+    with pytest.raises(state.StateError) as refused, state.opened(write=False):
         pass
+    assert refused.value.reason.code == "policy.state_lost"
 
 
 def test_every_flipped_byte_is_noticed() -> None:

@@ -28,7 +28,6 @@ PLATFORM = "platform"
 
 CSBR_KEYS = ("rsa-3072", "p256", "p384", "p521")
 INTERNAL_KEYS = (*CSBR_KEYS, "ed25519", "ml-dsa-44", "ml-dsa-65", "ml-dsa-87")
-ORGANISATION = ("CN", "O", "C")
 
 EKU_WHQL = "1.3.6.1.4.1.311.10.3.5"
 EKU_NT5 = "1.3.6.1.4.1.311.10.3.6"

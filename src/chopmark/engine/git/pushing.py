@@ -48,11 +48,6 @@ def judge_certificate(data: bytes, context: Context, nonce: str | None, name: st
     return verdict._replace(findings=(*verdict.findings, found))
 
 
-def updates_of(data: bytes) -> list[Update]:
-    """What a push certificate is about. Raises BrokenError."""
-    return sealing.updates(_certificate(Artifact.from_bytes(data)))
-
-
 def receive(
     repository: Repository,
     updates: Sequence[Update],

@@ -26,11 +26,6 @@ class Word(NamedTuple):
     text: str
     is_quoted: bool = False
 
-    @property
-    def is_known(self) -> bool:
-        """Whether it is what it is whenever it runs."""
-        return UNKNOWN not in self.text
-
 
 class Simple(NamedTuple):
     """A simple command; without words it is something that could not be taken apart, and `problem` says what."""

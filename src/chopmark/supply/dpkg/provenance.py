@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import limits
 from chopmark.core.artifact import Artifact
@@ -28,14 +28,6 @@ if TYPE_CHECKING:
 ALTERNATIVES = "update-alternatives"
 _NOBODY, _SAME = b"\0" * 32, b"\1" * 32
 """In place of a SHA-256 where dpkg's sum is not that of the file (no file has it), or is and nobody asks for more."""
-
-
-class AtHand(NamedTuple):
-    """A package in the form in which it came: its path, and how it is known."""
-
-    path: str
-    digest: bytes
-    how: bytes
 
 
 class DpkgPackages:

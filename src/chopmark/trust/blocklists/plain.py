@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 FIRST = "chopmark-blocklist 1"
-_FILES = (blocklist.FILE, blocklist.IMAGE)
 _ALGORITHMS = {
     blocklist.CERTIFICATE: ("sha256",),
     blocklist.KEY: ("sha256",),

@@ -178,6 +178,12 @@ def test_pem_is_one_block_and_nothing_else(change: object) -> None:
         answers(DATA, change(pem.encode("CMS", beside())))
 
 
+def test_pem_that_is_none_says_so() -> None:
+    with pytest.raises(BrokenError) as refused:
+        answers(DATA, pem.encode("CMS", beside()) * 2)
+    assert refused.value.reason.code == "detached.pem_form"
+
+
 @given(st.data())
 def test_no_byte_of_pem_can_be_another(data: st.DataObject) -> None:
     written = pem.encode("CMS", beside())

@@ -236,6 +236,9 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     trusting = ["--store", str(certificate), "--revocation", "off", "--at", "2026-07-01"]
     assert cli.main([*checking, *trusting]) == 1  # nobody has signed it
     assert cli.main([*checking, "--root-hash", said["root_hash"]]) == 0
+    capsys.readouterr()
+    assert cli.main([*checking, "--root-hash", said["root_hash"], "--json"]) == 0
+    assert "dmverity.given" in {each["code"] for each in json.loads(capsys.readouterr().out)["findings"]}
     signing = ["sign", root_hash, "--key", str(key), "--cert", str(certificate), "--signing-time", "2026-07-01"]
     assert cli.main(signing) == 0
     assert cli.main([*checking, *trusting]) == 0

@@ -95,6 +95,17 @@ def test_what_is_built_by_hand_is_what_is_signed(folder: Path) -> None:
     assert judged(TINY + trailer.appended(signature()), everybody(folder)).status is Status.TRUSTED
 
 
+def test_what_is_signed_must_be_a_module(folder: Path) -> None:
+    def about(data: bytes) -> set[str]:
+        artifact = Artifact.from_bytes(data + trailer.appended(signature()), "tiny.ko")
+        [seal] = check.check(artifact, everybody(folder), "kmod").seals
+        return {each.code for each in seal.findings}
+
+    assert {"kmod.module", "module.signer_found"} < about(TINY)
+    executable = TINY[:16] + b"\x02\x00" + TINY[18:]
+    assert "kmod.module_wrong" in about(executable)
+
+
 def test_a_signer_named_by_key_is_found(folder: Path) -> None:
     key_id = x509.certificate(pki.world("rsa3072").signer.der).subject_key_id
     assert key_id

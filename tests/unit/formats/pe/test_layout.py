@@ -6,7 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from chopmark.core.errors import RefusedError
+from chopmark.core.artifact import BytesView
+from chopmark.core.errors import BrokenError, RefusedError
+from chopmark.formats.pe import firmware as firmware_digests
 from chopmark.formats.pe import reasons
 from tests.unit.formats.pe import signing
 from tests.vectors.pe import make
@@ -68,6 +70,13 @@ def test_firmware_would_digest_a_loose_layout_differently(built: make.Pe) -> Non
     assert reasons.LAYOUT_FIRMWARE.code in signing.against(signed_somehow(firmware))
     with pytest.raises(RefusedError):
         signing.signed(firmware.build())
+
+
+def test_only_images_for_firmware_are_digested_as_firmware_does() -> None:
+    with pytest.raises(BrokenError) as refused:
+        firmware_digests.recipes(BytesView(make.Pe().build()), ["sha256"])
+    assert refused.value.reason.code == "pe.not_firmware"
+    assert firmware_digests.recipes(BytesView(make.Pe(subsystem=make.EFI_APPLICATION).build()), ["sha256"])
 
 
 @pytest.mark.parametrize("length", [1, 7, 8, 9, 100, 4096])

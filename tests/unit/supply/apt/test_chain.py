@@ -23,6 +23,7 @@ from chopmark.supply.apt import chain, memory
 from chopmark.trust import context as contexts
 from chopmark.trust.crl import origins
 from chopmark.trust.stores import store
+from chopmark.trust.stores.keyring import Keyring
 from tests.support import debs
 from tests.support.debs import INDEX, NOW, PREFIX, File
 
@@ -135,6 +136,28 @@ def test_no_keys_and_no_lists_are_undecided(lists: Path, tmp_path: Path) -> None
     assert codes(load(tmp_path / "nothing")) == {"apt.no_release"}
     with pytest.raises(InputError):
         load(tmp_path / "not there")
+
+
+def test_a_release_by_a_key_that_nobody_knows_is_undecided(lists: Path) -> None:
+    known = sources.keys_in([debs.keyring()]).every()
+    others = Keyring(each._replace(key=each.key._replace(identifier=bytes(8))) for each in known)
+    repository = chain.load(str(lists), lambda _: others, AT)
+    assert codes(repository) == {"apt.release_undecided"}
+    assert repository.status is Status.UNDECIDED
+
+
+def test_lists_that_are_not_there_or_cannot_be_read_are_told(lists: Path) -> None:
+    index = lists / f"{PREFIX}{INDEX.replace('/', '_')}"
+    content = index.read_bytes()
+    index.unlink()
+    [judged] = load(lists).judged
+    assert {"apt.no_index", "apt.no_end"} < {finding.code for finding in judged.findings}
+    index.mkdir()
+    assert codes(load(lists)) == {"apt.index_unreadable"}
+    index.rmdir()
+    index.with_name(f"{index.name}.xz").write_bytes(lzma.compress(content))
+    (lists / f"{PREFIX}InRelease").write_bytes(debs.clearsigned(debs.release({f"{INDEX}.gz": gzip.compress(content)})))
+    assert codes(load(lists)) == {"apt.index_unreadable"}
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from chopmark.core.errors import MalformedError, UsageError
 from chopmark.core.proof import Proof
-from chopmark.core.signer import PublicKey, SignerId
+from chopmark.core.signer import PublicKey, SignerId, Terms
 from chopmark.envelopes.ssh.making import public_blob
 from chopmark.trust.stores import keyring, source, store
 from tests.contract.laws import VECTORS
@@ -83,6 +83,22 @@ def test_who_is_believed() -> None:
     assert codes(SignerId("key", known.key.name, "00" * 32)) == ["key.untrusted"]
     assert codes(SignerId("key", known.key.name, "")) == []
     assert codes(None) == []
+
+
+@pytest.mark.parametrize(
+    ("terms", "expected"),
+    [
+        (Terms(weak="RSA with 1024 bits"), "key.weak"),
+        (Terms(barred="it only certifies"), "key.barred"),
+        (Terms(revoked="lost"), "key.revoked"),
+        (Terms(expires=pki.NOW), "key.expired"),
+    ],
+)
+def test_what_a_key_says_against_itself(terms: Terms, expected: str) -> None:
+    [known] = store.load([str(PUBLIC)]).keyring.every()
+    ring = keyring.Keyring([known._replace(key=known.key._replace(terms=terms))])
+    judged = keyring.judge(Proof(SignerId("key", "x", known.key.fingerprint), "blake2b", ()), ring, pki.NOW)
+    assert [finding.code for finding in judged.findings] == [expected]
 
 
 def test_two_keys_may_have_one_number() -> None:
