@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +13,7 @@ from chopmark.core.errors import MalformedError
 from chopmark.core.finding import Outcome
 from chopmark.envelopes import cms, der
 from chopmark.envelopes.cms import oids
+from tests.support.openssl import openssl
 from tests.unit.envelopes import material
 
 if TYPE_CHECKING:
@@ -26,13 +26,6 @@ pytestmark = pytest.mark.interop
 BODY = b"what is signed\n"
 KINDS = ("rsa", "rsa-pss", "p256", "p384", "p521")
 """OpenSSL 3.0 cannot verify Ed25519 with signed attributes; asn1crypto and cryptography judge it in unit tests."""
-
-
-def openssl(*arguments: str | Path, fails: bool = False) -> bytes:
-    """What openssl prints; it must succeed, or fail when that is expected."""
-    result = subprocess.run(["openssl", *map(str, arguments)], capture_output=True, check=False)
-    assert (result.returncode != 0) is fails, result.stderr.decode()
-    return result.stdout
 
 
 @pytest.fixture(scope="module")

@@ -12,14 +12,12 @@ import pytest
 
 from chopmark.core.artifact import Artifact
 from chopmark.core.contracts import SealOptions
-from chopmark.core.verdict import Status, Verdict
-from chopmark.engine import check, sign
+from chopmark.core.verdict import Status
+from chopmark.engine import sign
 from chopmark.envelopes import ima
-from chopmark.trust import context as contexts
-from chopmark.trust.crl import origins
-from chopmark.trust.stores import store
 from tests.contract import laws
 from tests.support import pki
+from tests.support.court import judged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,13 +38,6 @@ def run(*command: str | Path, where: Path | None = None, text: bytes = b"") -> s
 
 def signer(kind: str) -> pki.Entity:
     return pki.leaf(None, f"Example IMA Signer {kind}", kind=kind, purposes=())
-
-
-def judged(path: Path, entity: pki.Entity) -> Verdict:
-    file = path.with_name("store.pem")
-    file.write_bytes(entity.pem)
-    court = contexts.Context(store.load([str(file)]), pki.NOW, contexts.OFF, origins.CrlSource(cache=str(path.parent)))
-    return check.check_path(str(path), court)
 
 
 def sign_ours(path: Path, entity: pki.Entity, *, variant: str = "", digest_algorithm: str = "sha256") -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import shutil
-import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,6 +13,7 @@ from cryptography.hazmat.primitives import serialization
 from chopmark.core.errors import UnavailableError
 from chopmark.core.finding import Outcome
 from chopmark.envelopes import cms, timestamp
+from tests.support.openssl import openssl
 from tests.unit.envelopes import material
 
 if TYPE_CHECKING:
@@ -46,13 +46,6 @@ tsa_name = yes
 ess_cert_id_chain = yes
 ess_cert_id_alg = sha1
 """
-
-
-def openssl(*arguments: str | Path, fails: bool = False) -> bytes:
-    """What openssl prints; it must succeed, or fail when that is expected."""
-    result = subprocess.run(["openssl", *map(str, arguments)], capture_output=True, check=False)
-    assert (result.returncode != 0) is fails, result.stderr.decode()
-    return result.stdout
 
 
 @pytest.fixture(scope="module")

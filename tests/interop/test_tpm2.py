@@ -104,6 +104,11 @@ class Tpm:
     def chopmark(self, *words: str | Path, status: int = 0) -> str:
         return self.run(CHOPMARK, *words, status=status)
 
+    def authority(self) -> None:
+        """One in the folder `ca`, with unprotected keys."""
+        named = ("--name", "Mint", "--url", "http://pki.example.com/", "--type", "p256")
+        self.chopmark("ca", "init", "--ca", "ca", *named, "--no-passphrase", "--no-trust")
+
     def tool(self, *words: str) -> str:
         """One of tpm2-tools, and what it leaves loaded flushed."""
         said = self.run(*words)
@@ -264,20 +269,7 @@ def test_many_files_in_several_processes(auth: str | None, where: str, spare: Tp
     key = f"tpm2:file={spare.folder}/key.pem" if where == "file" else "tpm2:handle=0x81010001"
     protection = ("--passphrase", "env:AUTH") if auth else ("--no-passphrase",)
     spare.chopmark("key", "new", "--type", "p256", "--output", key, *protection)
-    spare.chopmark(
-        "ca",
-        "init",
-        "--name",
-        "Mint",
-        "--url",
-        "http://pki.example.com/",
-        "--type",
-        "p256",
-        "--no-passphrase",
-        "--no-trust",
-        "--ca",
-        "ca",
-    )
+    spare.authority()
     spare.chopmark(
         "ca", "issue", "--ca", "ca", "--profile", "internal", "--key", key, "--subject", "CN=Me", "-o", "c.pem"
     )
@@ -295,20 +287,7 @@ def test_many_files_in_several_processes(auth: str | None, where: str, spare: Tp
 
 def test_a_wrong_auth_value_is_presented_once_by_all_processes(spare: Tpm) -> None:
     spare.chopmark("key", "new", "--type", "p256", "--output", "tpm2:handle=0x81010001", "--passphrase", "env:AUTH")
-    spare.chopmark(
-        "ca",
-        "init",
-        "--name",
-        "Mint",
-        "--url",
-        "http://pki.example.com/",
-        "--type",
-        "p256",
-        "--no-passphrase",
-        "--no-trust",
-        "--ca",
-        "ca",
-    )
+    spare.authority()
     spare.chopmark(
         "ca",
         "issue",

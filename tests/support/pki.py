@@ -283,6 +283,20 @@ class Revoked(NamedTuple):
     invalid_since: dt.datetime | None = None
 
 
+def issuing_point(**parts: object) -> x509.IssuingDistributionPoint:
+    """What a list is about: everything but for these parts."""
+    every: dict[str, object] = {
+        "full_name": None,
+        "relative_name": None,
+        "only_contains_user_certs": False,
+        "only_contains_ca_certs": False,
+        "only_some_reasons": None,
+        "indirect_crl": False,
+        "only_contains_attribute_certs": False,
+    }
+    return x509.IssuingDistributionPoint(**{**every, **parts})  # type: ignore[arg-type]
+
+
 def crl(
     issuer: Entity,
     entries: Sequence[Revoked] = (),

@@ -6,15 +6,17 @@ from functools import cached_property
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from hypothesis import strategies as st
+
+from chopmark.core.artifact import Artifact
 from chopmark.core.contracts import Examines, Prepares, SealOptions, Versioned
 from chopmark.core.errors import ChopmarkError
-from chopmark.envelopes import cms
+from chopmark.envelopes import cms, der
 from tests.support import pki
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from chopmark.core.artifact import Artifact
     from chopmark.core.contracts import Content, Format
     from chopmark.core.patch import Patch
 
@@ -71,12 +73,44 @@ def clearly(question: Callable[[], object]) -> None:
     assert said.isprintable()
 
 
+def ask(format_: Format, data: bytes, name: str) -> None:
+    """Ask a format everything about a file that may be anything."""
+    for question in questions(format_, Artifact.from_bytes(data, name)):
+        clearly(question)
+
+
+@st.composite
+def changed(draw: st.DrawFn, data: bytes, *pieces: bytes) -> bytes:
+    """A file with some of its bytes replaced, by few others or by one of `pieces`."""
+    found = bytearray(data)
+    for _ in range(draw(st.integers(1, 4))):
+        start = draw(st.integers(0, len(found) - 1))
+        stop = draw(st.integers(start, min(len(found), start + 80)))
+        found[start:stop] = draw(st.binary(max_size=8) | st.sampled_from(pieces))
+        if not found:
+            break
+    return bytes(found)
+
+
 def interrogate(format_: Format, artifact: Artifact) -> None:
     """Ask a format everything."""
     certainty = format_.detect(artifact.head(), artifact.name)
     assert 0 <= certainty <= 9
     for question in questions(format_, artifact):
         clearly(question)
+
+
+def values(data: bytes, most: int) -> list[bytes]:
+    """DER values that stand one behind the other, as far as there are any."""
+    found: list[bytes] = []
+    while data and len(found) < most:
+        try:
+            node = der.prefix(data)
+        except der.DerError:
+            break
+        found.append(node.raw)
+        data = data[node.end :]
+    return found
 
 
 def look_at(thing: object) -> None:

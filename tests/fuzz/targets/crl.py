@@ -16,14 +16,8 @@ def seeds() -> Iterable[bytes]:
     yield plain
     yield pem.encode("X509 CRL", plain) * 2
     revoked = pki.Revoked(serial, pki.NOW, oracle.ReasonFlags.key_compromise, pki.SINCE)
-    point = oracle.IssuingDistributionPoint(
-        full_name=[oracle.UniformResourceIdentifier("http://a/b.crl")],
-        relative_name=None,
-        only_contains_user_certs=True,
-        only_contains_ca_certs=False,
-        only_some_reasons=None,
-        indirect_crl=False,
-        only_contains_attribute_certs=False,
+    point = pki.issuing_point(
+        full_name=[oracle.UniformResourceIdentifier("http://a/b.crl")], only_contains_user_certs=True
     )
     more = (pki.Extension(point, critical=True),)
     yield pki.crl(world.issuing, [pki.Revoked(serial + 1, pki.NOW), revoked, pki.Revoked(5, pki.NOW)], more=more)

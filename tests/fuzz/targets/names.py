@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from chopmark.core.errors import ChopmarkError
 from chopmark.envelopes import der, x509
 from chopmark.trust.paths import names, profile
-from tests.support import pki
+from tests.support import pki, probing
 from tests.unit.trust.material import Extension, ca_extensions, make, name
 
 KEY = pki.key("ed25519", "fuzz")
@@ -33,14 +33,7 @@ def seeds() -> Iterable[bytes]:
 
 def run(data: bytes) -> None:
     """A subject, its alternative names, and constraints, one behind the other."""
-    values: list[bytes] = []
-    while data and len(values) < 3:
-        try:
-            node = der.prefix(data)
-        except der.DerError:
-            break
-        values.append(node.raw)
-        data = data[node.end :]
+    values = probing.values(data, 3)
     subject, alternative, trees = (*values, *([b"\x30\x00"] * 3))[:3]
     extensions = [
         Extension(x509.SUBJECT_ALT_NAME, alternative),

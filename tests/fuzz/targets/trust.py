@@ -49,14 +49,7 @@ def seeds() -> Iterable[bytes]:
 
 def run(data: bytes) -> None:
     """DER values one behind the other: first the signer's certificate, then others, revocation lists among them."""
-    values: list[bytes] = []
-    while data and len(values) < 8:
-        try:
-            node = der.prefix(data)
-        except der.DerError:
-            break
-        values.append(node.raw)
-        data = data[node.end :]
+    values = probing.values(data, 8)
     lists = tuple(value for value in values if b"\x55\x1d\x14" in value)
     certificates = tuple(value for value in values if value not in lists)
     try:

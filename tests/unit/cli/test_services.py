@@ -44,6 +44,10 @@ class Host:
         """What speaks against an entry."""
         return {each["code"] for each in self.check()[name]["findings"] if each["outcome"] in ("no", "unknown")}
 
+    def said(self, name: str = "web.service", *more: str) -> set[str]:
+        """Everything that is said of an entry, good things too."""
+        return {each["code"] for each in self.check(more=more)[name]["findings"]}
+
     def sign(self, *arguments: str) -> int:
         """`services sign`."""
         return self.desk.run("services", "sign", "--root", self.image.folder, *self.desk.by_signer, *arguments)
@@ -120,6 +124,26 @@ def test_where_programs_stand(host: Host, path: str, code: str) -> None:
     host.image.write(UNIT, WEB.replace("/usr/bin/daemon", path))
     host.catalog()
     assert f"service.{code}" in host.codes()
+
+
+def test_programs_in_places_of_ones_own_are_told(host: Host) -> None:
+    host.image.program("/srv/x/other", b"\x7fELF a program\n")
+    host.image.write(UNIT, WEB.replace("/usr/bin/daemon --x", "-/usr/bin/gone\nExecStart=/srv/x/other"))
+    host.image.link(f"{ETC}/nowhere.service", "/srv/nowhere.service")
+    host.catalog()
+    assert {"service.outside", "service.missing_ignored"} < host.said()
+    assert "service.dangling" in host.said("nowhere.service")
+
+
+def test_programs_that_are_signed_otherwise(host: Host) -> None:
+    host.image.write(UNIT, WEB.replace("/usr/bin/daemon --x", "/usr/bin/tool"))
+    assert host.sign("web.service") == 0
+    tool = host.image.path("/usr/bin/tool")
+    assert host.desk.run("sign", tool, *host.desk.by_signer) == 0
+    assert {"service.sealed", "service.program"} < host.said()
+    assert "service.program_undecided" in host.said("web.service", "--revocation", "require")
+    tool.write_bytes(tool.read_bytes().replace(b"echo x", b"echo y"))
+    assert "service.program_rejected" in host.said()
 
 
 def test_links_that_lead_out_of_an_image(host: Host, tmp_path: Path) -> None:

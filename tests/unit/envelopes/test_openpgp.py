@@ -132,6 +132,8 @@ def test_a_text_has_any_line_ends(tmp_path: Path) -> None:
     for content in (b"a\nb\n", b"a\r\nb\r\n"):
         assert codes(maker.ring(), made, tmp_path, content) == set()
     assert codes(maker.ring(), made, tmp_path, b"a\nb") == {"openpgp.signature_wrong"}
+    told = openpgp.envelope_in(made).check([])
+    assert "openpgp.text" in {finding.code for finding in told.findings}
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import base64
 import datetime as dt
+import hashlib
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ed25519
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -107,6 +109,51 @@ def test_fields_that_mean_something_else() -> None:
     assert refused(rebuilt(blob=b"")) == "ssh.form"
     assert codes(rebuilt(value=wire.string(b"ssh-rsa") + wire.string(b"x"))) == {"ssh.algorithm"}
     assert codes(rebuilt(value=wire.string(b"ssh-ed25519") + wire.string(b"x" * 64) + b"more")) == {"ssh.algorithm"}
+
+
+def covered() -> bytes:
+    """What the key signs of BODY (PROTOCOL.sshsig)."""
+    return b"SSHSIG" + b"".join(wire.string(each) for each in (b"file", b"", b"sha512", HASHED))
+
+
+@pytest.mark.parametrize(("flags", "expected"), [(1, {"ssh.signature"}), (0, {"ssh.signature", "ssh.untouched"})])
+def test_a_security_key_says_whether_somebody_was_there(flags: int, expected: set[str]) -> None:
+    """PROTOCOL.u2f: the token signs the digests of application and message, with flags and a counter."""
+    token = ed25519.Ed25519PrivateKey.generate()
+    kind, application = b"sk-ssh-ed25519@openssh.com", b"ssh:"
+    blob = wire.string(kind) + wire.string(token.public_key().public_bytes_raw()) + wire.string(application)
+    about = bytes([flags]) + (7).to_bytes(4, "big")
+    signed = token.sign(hashlib.sha256(application).digest() + about + hashlib.sha256(covered()).digest())
+    value = wire.string(kind) + wire.string(signed) + about
+    assert codes(rebuilt(blob=blob, value=value)) == expected
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, "ssh.certificate"),
+        ({"kind": 2}, "ssh.certificate_wrong"),
+        ({"options": wire.string(b"force-command") + wire.string(wire.string(b"x"))}, "ssh.certificate_wrong"),
+        ({"signed": b"otherwise"}, "ssh.certificate_wrong"),
+    ],
+)
+def test_a_certificate_around_the_key(changes: dict[str, Any], expected: str) -> None:
+    """PROTOCOL.certkeys: nonce, key, serial, kind, name, principals, times, options, extensions, CA, signature."""
+    key, authority = ed25519.Ed25519PrivateKey.generate(), ed25519.Ed25519PrivateKey.generate()
+    own = key.public_key().public_bytes_raw()
+    by = wire.string(b"ssh-ed25519") + wire.string(authority.public_key().public_bytes_raw())
+    body = b"".join(
+        (
+            wire.string(b"ssh-ed25519-cert-v01@openssh.com") + wire.string(bytes(32)) + wire.string(own),
+            (1).to_bytes(8, "big") + int(changes.get("kind", 1)).to_bytes(4, "big"),
+            wire.string(b"alice") + wire.string(wire.string(b"alice")),
+            bytes(8) + b"\xff" * 8,
+            wire.string(changes.get("options", b"")) + wire.string(b"") + wire.string(b"") + wire.string(by),
+        )
+    )
+    sealed = wire.string(b"ssh-ed25519") + wire.string(authority.sign(changes.get("signed", body)))
+    value = wire.string(b"ssh-ed25519") + wire.string(key.sign(covered()))
+    assert codes(rebuilt(blob=body + wire.string(sealed), value=value)) == {"ssh.signature", expected}
 
 
 def test_rsa_with_sha1_is_refused() -> None:

@@ -12,31 +12,17 @@ from chopmark.core.verdict import Status
 from chopmark.engine.git import pushing
 from chopmark.formats.git.database import repository
 from chopmark.formats.git.parsing import Update
-from chopmark.trust import context as contexts
-from chopmark.trust.stores import store
-from tests.support import git_repo, pki
-from tests.support.git_repo import Repo
+from tests.support import git_repo
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from chopmark.core.verdict import Verdict
     from chopmark.engine.git.pushing import Wish
     from chopmark.trust.context import Context
+    from tests.support.git_repo import Repo
 
 NONE = "0" * 40
 ANY_COMMIT = pushing.Wish()
 NONCE = "1700000000-abcdef"
-
-
-@pytest.fixture
-def repo(tmp_path: Path) -> Repo:
-    return Repo.make(tmp_path / "r")
-
-
-@pytest.fixture(scope="module")
-def context() -> Context:
-    return contexts.Context(store.load([git_repo.PUBLIC]), pki.NOW, contexts.OFF)
 
 
 def certificate(*updates: Update, nonce: str = NONCE, signed: bool = True) -> bytes:

@@ -96,12 +96,14 @@ def test_what_is_built_by_hand_is_what_is_signed(folder: Path) -> None:
 
 
 def test_what_is_signed_must_be_a_module(folder: Path) -> None:
-    def about(data: bytes) -> set[str]:
-        artifact = Artifact.from_bytes(data + trailer.appended(signature()), "tiny.ko")
+    def about(data: bytes, **changes: bytes) -> set[str]:
+        artifact = Artifact.from_bytes(data + trailer.appended(signature(**changes)), "tiny.ko")
         [seal] = check.check(artifact, everybody(folder), "kmod").seals
         return {each.code for each in seal.findings}
 
     assert {"kmod.module", "module.signer_found"} < about(TINY)
+    carried = der.explicit(0, pki.world("rsa3072").signer.der)
+    assert "module.certificates" in about(TINY, certificates=carried) - about(TINY)
     executable = TINY[:16] + b"\x02\x00" + TINY[18:]
     assert "kmod.module_wrong" in about(executable)
 

@@ -139,7 +139,7 @@ def test_no_keys_and_no_lists_are_undecided(lists: Path, tmp_path: Path) -> None
 
 
 def test_a_release_by_a_key_that_nobody_knows_is_undecided(lists: Path) -> None:
-    known = sources.keys_in([debs.keyring()]).every()
+    known = keyrings.keys_in([debs.keyring()]).every()
     others = Keyring(each._replace(key=each.key._replace(identifier=bytes(8))) for each in known)
     repository = chain.load(str(lists), lambda _: others, AT)
     assert codes(repository) == {"apt.release_undecided"}

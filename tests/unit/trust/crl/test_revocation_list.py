@@ -39,16 +39,7 @@ def with_points(*urls: str, name: str = "Pointed", ca: bool = False) -> pki.Enti
 
 def issuing_point(**parts: object) -> tuple[builders.ExtensionType, bool]:
     """A critical issuing distribution point with these parts."""
-    every = {
-        "full_name": None,
-        "relative_name": None,
-        "only_contains_user_certs": False,
-        "only_contains_ca_certs": False,
-        "only_some_reasons": None,
-        "indirect_crl": False,
-        "only_contains_attribute_certs": False,
-    }
-    return builders.IssuingDistributionPoint(**{**every, **parts}), True  # type: ignore[arg-type]
+    return pki.issuing_point(**parts), True
 
 
 def url(text: str) -> list[builders.GeneralName]:

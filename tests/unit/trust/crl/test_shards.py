@@ -33,15 +33,7 @@ def signer(shard: int) -> pki.Entity:
 
 
 def shard_list(shard: int, *entries: Revoked, since: dt.datetime = NOW - DAY, critical: bool = True) -> bytes:
-    point = builders.IssuingDistributionPoint(
-        full_name=[builders.UniformResourceIdentifier(url(shard))],
-        relative_name=None,
-        only_contains_user_certs=True,
-        only_contains_ca_certs=False,
-        only_some_reasons=None,
-        indirect_crl=False,
-        only_contains_attribute_certs=False,
-    )
+    point = pki.issuing_point(full_name=[builders.UniformResourceIdentifier(url(shard))], only_contains_user_certs=True)
     return revocations(ISSUING, *entries, since=since, extensions=[(point, critical)])
 
 

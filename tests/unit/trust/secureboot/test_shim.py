@@ -50,6 +50,7 @@ def digest(data: bytes) -> lists.Entry:
 
 def test_what_any_list_of_shims_leads_to_is_started() -> None:
     assert against(GRUB_SIGNED) == set()
+    assert "shim.trusted" in found(GRUB_SIGNED)["ok"]
     nobody = KNOWN._replace(vendor=())
     assert against(GRUB_SIGNED, nobody) == {"shim.untrusted"}
     for name in ("db", "mok", "vendor"):
@@ -87,6 +88,7 @@ def test_old_generations_are_refused() -> None:
     kernel = bytearray(firmware.image())
     kernel[0x202:0x206] = b"HdrS"
     assert against(firmware.sealed(bytes(kernel), SIGNER)) == set()
+    assert "shim.sbat_absent" in found(firmware.sealed(bytes(kernel), SIGNER))["info"]
     assert against(firmware.sealed(firmware.image(sbat=b"grub"), SIGNER)) == {"shim.sbat_broken"}
     two = make.Pe(
         subsystem=make.EFI_APPLICATION, sections=(make.Section(b".sbat", GRUB), make.Section(b".sbat", GRUB))

@@ -30,6 +30,8 @@ def against(found: update.Update, expected: updating.Expected = BY_KEK) -> set[s
 
 def test_an_update_by_who_may_is_taken() -> None:
     assert against(firmware.signed()) == set()
+    said = {each.code for each in updating.judge(firmware.signed(), BY_KEK)}
+    assert {"secureboot.update_signed", "secureboot.update_new"} < said
     assert against(firmware.signed(content_info=True)) == set()
     assert against(firmware.signed(append=True), BY_KEK._replace(append=True)) == set()
 
