@@ -24,6 +24,7 @@ from chopmark.authority.register.search import Finder
 from chopmark.authority.register.status import Statuses
 from chopmark.core import clock as clocks
 from chopmark.core import patch
+from chopmark.core.closing import Closing
 from chopmark.core.errors import MalformedError, RefusedError, UsageError
 from chopmark.core.finding import Outcome
 from chopmark.engine import keyring
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterator, Sequence
     from contextlib import AbstractContextManager
-    from types import TracebackType
 
     from sqlalchemy.engine import Connection
 
@@ -81,7 +81,7 @@ class Issued:
     findings: tuple[Finding, ...]
 
 
-class Authority:
+class Authority(Closing):
     """A CA in a folder: a database, its keys, and what it publishes. Made by `founding.found`, opened by `open`.
 
     Several processes may use one folder at the same time. Raises DatabaseError (a ChopmarkError) when the database
@@ -378,16 +378,6 @@ class Authority:
     def close(self) -> None:
         """Close the database."""
         self._database.close()
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
-        self.close()
 
 
 def _outcome(bad: bool) -> Outcome:  # noqa: FBT001 - the one fact that it turns into a word

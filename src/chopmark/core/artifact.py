@@ -8,12 +8,12 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple, Protocol, Self
 
 from chopmark.core import limits, reasons
+from chopmark.core.closing import Closing
 from chopmark.core.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from hashlib import _Hash as Hash
-    from types import TracebackType
 
     from chopmark.core.reasons import Reason
 
@@ -161,7 +161,7 @@ def pieces(view: View, offset: int, end: int) -> Iterator[bytes | memoryview]:
         yield piece
 
 
-class Artifact:
+class Artifact(Closing):
     """Something that may carry signatures: its bytes, a name to show, and its identity.
 
     Use it as a context manager. `companion` reads small files beside it, for formats whose signature lives there.
@@ -292,16 +292,6 @@ class Artifact:
         """Close the file, if there is one."""
         if isinstance(self.view, FileView):
             self.view.close()
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
-        self.close()
 
 
 def read_small(path: str, limit: int) -> bytes:

@@ -6,20 +6,20 @@ import contextlib
 import errno
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core import limits
+from chopmark.core.closing import Closing
 from chopmark.core.errors import ChopmarkError, WriteError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from types import TracebackType
 
 _TOGETHER_MAX = 64
 """Pieces in one write; systems take at least 1024 (IOV_MAX)."""
 
 
-class Replacement:
+class Replacement(Closing):
     """A new file in the target's folder; nameless until it is committed where the system can do that.
 
     Use it as a context manager: what is not committed is gone. `confirm` raises, at the last moment, when what it was
@@ -112,16 +112,6 @@ class Replacement:
             with contextlib.suppress(OSError):
                 os.unlink(self._temporary)
 
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close it."""
-        self.close()
-
 
 class _Waiting(NamedTuple):
     """A replacement that is whole, and what it is called in messages."""
@@ -130,7 +120,7 @@ class _Waiting(NamedTuple):
     replacement: Replacement
 
 
-class Group:
+class Group(Closing):
     """Small files that are replaced together: the medium is waited for once, and not for each.
 
     Each is replaced atomically, by itself. Use it as a context manager: what is not committed at its end is not
@@ -178,16 +168,6 @@ class Group:
         waiting, self._waiting = self._waiting, []
         for each in waiting:
             each.replacement.close()
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close it."""
-        self.close()
 
 
 @contextlib.contextmanager

@@ -8,15 +8,15 @@ import os
 import shutil
 import struct
 import sys
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING
 
 from chopmark.agent.bpf import btf, kernel, programs, verity
 from chopmark.core import limits
+from chopmark.core.closing import Closing
 from chopmark.core.errors import UnavailableError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from types import TracebackType
 
 PLACE = "/sys/fs/bpf/chopmark"
 
@@ -31,20 +31,12 @@ _TYPES = (1, 3)
 """Of keys and values of storage on inodes and tasks, in btf.pairs and btf.octets."""
 
 
-class Pinned:
+class Pinned(Closing):
     """Maps of programs that are attached. Every method raises OSError."""
 
     def __init__(self, maps: programs.Maps, verity_maps: verity.Maps | None) -> None:
         self.maps = maps
         self._verity = verity_maps
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the descriptors; what is pinned stays."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark import keys
 from chopmark.authority.ocsp import http, single
@@ -20,13 +20,13 @@ from chopmark.authority.ocsp.presigning import Presigned, Presigner
 from chopmark.authority.ocsp.store import AnswerStore, StoreError, state_text
 from chopmark.authority.register.records import Issuer, serial_text
 from chopmark.core import limits
+from chopmark.core.closing import Closing
 from chopmark.core.errors import ChopmarkError, MalformedError, UsageError
 from chopmark.envelopes import ocsp
 from chopmark.envelopes.ocsp import certid, extensions, writing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from types import TracebackType
 
     from chopmark.authority.ca import Authority
     from chopmark.authority.ocsp.delegates import Delegate
@@ -80,7 +80,7 @@ class Frame(NamedTuple):
         return cls(head, middle, tail)
 
 
-class Responder:
+class Responder(Closing):
     """Answers for all CAs of an authority that have a delegated responder. Several threads may use it at once.
 
     It belongs to the process that first asked it; whoever forks makes one in each process.
@@ -260,16 +260,6 @@ class Responder:
         self._statuses.close()
         self._store.close()
         self._table.close()
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
-        self.close()
 
 
 _KNOWN = frozenset({extensions.NONCE})

@@ -6,16 +6,16 @@ import errno
 import os
 import stat
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core import digest as digests
 from chopmark.core import limits, reasons
 from chopmark.core.artifact import Artifact, FileView, Identity, UnreadableError
+from chopmark.core.closing import Closing
 from chopmark.core.errors import InputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from types import TracebackType
 
 _LOOK = os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC
@@ -50,7 +50,7 @@ class Found(NamedTuple):
         return self.is_file and bool(self.state.st_mode & 0o111)
 
 
-class Root:
+class Root(Closing):
     """A folder taken for `/`. Paths are absolute, as they are in it; bytes that are no UTF-8 are surrogates.
 
     Every name is opened by the descriptor of its folder and never through a link, which is followed here instead; so
@@ -151,16 +151,6 @@ class Root:
     def close(self) -> None:
         """Give the descriptor back."""
         os.close(self._descriptor)
-
-    def __enter__(self) -> Self:
-        """Return itself."""
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Close."""
-        self.close()
 
     def _walk(self, path: str, *, follow: bool, reading: bool = False) -> tuple[int, Found]:
         """A descriptor of what stands there, and what is known of it; with `reading` set, regular files can be read."""
