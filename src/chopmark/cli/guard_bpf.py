@@ -6,7 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from chopmark.cli import output
-from chopmark.core.errors import InputError, UsageError
+from chopmark.core.errors import InputError, UnavailableError, UsageError
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -55,7 +55,10 @@ def run(args: Namespace) -> int:
         "status": _status,
         "unload": _unload,
     }
-    return parts[args.part](args)
+    try:
+        return parts[args.part](args)
+    except OSError as error:
+        raise UnavailableError(f"verdicts in the kernel: {error.strerror}") from None
 
 
 def _load(args: Namespace) -> int:

@@ -258,6 +258,13 @@ def test_status_and_its_json(place: str, capsys: pytest.CaptureFixture[str]) -> 
     assert main(["guard", "bpf", "unload", "--pins", place]) == 0
 
 
+def test_a_kernel_without_room_is_said_in_a_line(bpf: Bpf, place: str, capsys: pytest.CaptureFixture[str]) -> None:
+    pinned.load(TYPES, place)
+    bpf.fails[1] = errno.ENOMEM
+    assert main(["guard", "bpf", "status", "--pins", place]) == 3
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
 @pytest.mark.parametrize("folder", ["/no/such", "/proc"])
 def test_folders_that_cannot_be_protected(place: str, folder: str) -> None:
     assert main(["guard", "bpf", "load", "--mount", folder, "--pins", place]) == 2
