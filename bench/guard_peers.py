@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import os
 import statistics
+import subprocess
+import sys
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -24,6 +26,8 @@ if TYPE_CHECKING:
 COUNT = 400
 FIRST = 300
 LARGE = 4 << 20
+FLOOD = 4
+"""Processes that are denied something as fast as they can."""
 
 Times = dict[str, list[float]]
 
@@ -46,6 +50,7 @@ def run(folder: Path, rounds: int) -> list[Row]:
         for where in (free, held):
             for name, content in contents.items():
                 place(where / name, content)
+        peer.place("evil", program(7))
         places = {"none": free, "chopmark": held, "fapolicyd": peer.folder}
         with Guarded(held, folder / "home", policy(list(contents.values()))) as guard:
             rows = [
@@ -56,6 +61,7 @@ def run(folder: Path, rounds: int) -> list[Row]:
                      _turns(_execute, places, [name for name in contents if name.startswith("large")])),
                 _row("guard: open() of data by an interpreter", _turns(_open, places, ["data.txt"] * (COUNT * rounds))),
             ]  # fmt: skip
+            rows.append(_flood(place(held / "evil", program(7)), str(peer.folder / "evil"), COUNT * rounds))
             assert peer.process is not None
             ours, theirs = _resident(guard.workers()[0]), _resident(peer.process.pid)
             rows[0] = replace(rows[0], note=f"{rows[0].note}; resident {ours:.0f} MB beside {theirs:.0f} MB")
@@ -64,6 +70,29 @@ def run(folder: Path, rounds: int) -> list[Row]:
                 _row("guard: open() of a known file, strict", _turns(_open, places, ["data.txt"] * (COUNT * rounds)))
             )
     return rows
+
+
+_DENIED = """
+import os, sys
+for _ in range(int(sys.argv[2])):
+    try:
+        os.execv(sys.argv[1], ["x"])
+    except PermissionError:
+        pass
+"""
+
+
+def _flood(ours: str, theirs: str, count: int) -> Row:
+    """Denials for several processes at once: seconds for each."""
+    taken = []
+    for path in (ours, theirs):
+        began = time.perf_counter()
+        several = [subprocess.Popen([sys.executable, "-S", "-c", _DENIED, path, str(count)]) for _ in range(FLOOD)]
+        assert [each.wait() for each in several] == [0] * FLOOD
+        taken.append((time.perf_counter() - began) / (count * FLOOD))
+    mine, other = taken
+    note = f"{1 / mine:.0f} a second beside {1 / other:.0f}"
+    return Row("guard: a denial, for four processes at once", mine, "fapolicyd", other, mine / other, note=note)
 
 
 def _execute(name: str) -> float:

@@ -154,6 +154,22 @@ def test_a_worker_that_is_stopped_is_replaced(where: Path, tmp_path: Path) -> No
         assert ran(str(where / "good")) == "0"
 
 
+def test_who_waits_for_a_worker_that_cannot_start_is_denied_in_the_end(where: Path, tmp_path: Path) -> None:
+    good = place(where / "good", GOOD)
+    with Guarded(where, tmp_path / "home", policy([GOOD])) as guard:
+        guard.policy.write_text("not = [")
+        [worker] = guard.workers()
+        os.kill(worker, signal.SIGKILL)
+        answers: list[str] = []
+        asking = threading.Thread(target=lambda: answers.append(ran(good)))
+        asking.start()
+        asking.join(60)
+        assert answers == ["denied"]
+        guard.policy.write_text(policy([GOOD], version=2))
+        eventually(lambda: ran(good) == "0", 60)
+        eventually(lambda: guard.said().count("guard ready") == 2)
+
+
 def test_a_thousand_executions_at_once(where: Path, tmp_path: Path) -> None:
     good, evil = place(where / "good", GOOD), place(where / "evil", EVIL)
     code = (

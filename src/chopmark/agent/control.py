@@ -102,10 +102,12 @@ def serve(guard: Guard) -> Server:
 
 def ask(path: str, what: str, **more: object) -> dict[str, Any]:
     """Ask a running guard. Raises UsageError when none answers, or it cannot do what it is asked."""
+    answer: dict[str, Any] = {}
     try:
-        with local.connected(path, limits.GUARD_ASKING_SECONDS) as to:
+        # Whoever may not ask is hung up on.
+        with local.connected(path, limits.GUARD_ASKING_SECONDS) as to, contextlib.suppress(ConnectionError):
             to.sendall(json.dumps({"ask": what, **more}).encode() + b"\n")
-            answer: dict[str, Any] = json.loads(_line(to) or b"null") or {}
+            answer = json.loads(_line(to) or b"null") or {}
     except (OSError, ValueError) as error:
         raise UsageError(f"no guard answers on {path} ({error})") from None
     if not answer:

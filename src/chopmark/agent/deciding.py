@@ -77,6 +77,12 @@ class Decider:
     def _broken(self) -> bool:
         return time.monotonic() < self._glass_until
 
+    @property
+    def failing_open(self) -> bool:
+        """What becomes of questions that cannot be answered: as the settings say, else allowed unless enforcing."""
+        asked_for = self._settings.failing_open
+        return self._compiled.mode is not Mode.ENFORCE if asked_for is None else asked_for
+
     def break_glass(self, seconds: float) -> None:
         """Deny nothing for so long (0: deny again), but tell everything."""
         self._glass_until = time.monotonic() + seconds
@@ -122,10 +128,7 @@ class Decider:
 
     def without_facts(self, asked: Asked, why: str, detail: str) -> Answer:
         """Who writes while others run is denied; for what went wrong the settings say."""
-        open_ = self._settings.failing_open
-        if open_ is None:
-            open_ = self._compiled.mode is not Mode.ENFORCE
-        denies = self._compiled.mode is Mode.ENFORCE if why == "written" else not open_
+        denies = self._compiled.mode is Mode.ENFORCE if why == "written" else not self.failing_open
         given = Given(_WHY[why], Effect.DENY if denies else Effect.AUDIT, detail=detail)
         return self._softened(asked, given) if denies else Answer(allow=True, decision=given)
 

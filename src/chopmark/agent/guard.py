@@ -95,6 +95,7 @@ class Guard:
         try:
             self._protect_all()
             self.tell_kernel()
+            line.alive(failing_open=self.decider.failing_open)
             line.ready()
             self.stream.say("started", detail=f"{self.decider.mode}: {', '.join(self.places)}")
             self.watch.run(line)

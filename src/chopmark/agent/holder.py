@@ -25,8 +25,12 @@ if TYPE_CHECKING:
 
     from chopmark.agent.fanotify import Group
 
-ALIVE = b"."
 READY = b"r"
+OPEN, CLOSED = b"o", b"c"
+"""Signs of life: what is to become of those who wait, should it have been the last one."""
+
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD)
 
 
 class Line:
@@ -40,9 +44,9 @@ class Line:
         """Everything is protected."""
         self._say(READY)
 
-    def alive(self) -> bool:
-        """Give a sign of life; whether the holder is there."""
-        return self._say(ALIVE)
+    def alive(self, *, failing_open: bool) -> bool:
+        """Give a sign of life, and say what is to become of those who wait; whether the holder is there."""
+        return self._say(OPEN if failing_open else CLOSED)
 
     def _say(self, what: bytes) -> bool:
         try:
@@ -57,17 +61,15 @@ class Line:
 class Holder:
     """Holds the group and keeps a worker going.
 
-    `work` is a worker's whole life, in a process of its own; `ready` is called each time one protects; `failing_open`
-    says what becomes of those who wait for a worker that died.
+    `work` is a worker's whole life, in a process of its own; `ready` is called each time one protects. What becomes of
+    those who wait for a worker that died, the worker has said: they fail until one says otherwise.
     """
 
-    def __init__(
-        self, group: Group, work: Callable[[Line], int], ready: Callable[[], None], *, failing_open: bool
-    ) -> None:
+    def __init__(self, group: Group, work: Callable[[Line], int], ready: Callable[[], None]) -> None:
         self._group = group
         self._work = work
         self._ready = ready
-        self._failing_open = failing_open
+        self._failing_open = False
         self._worker = 0
         self._line: socket.socket | None = None
         self._heard = 0.0
@@ -80,7 +82,7 @@ class Holder:
         reading, writing = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(writing)
         wanted: list[int] = []
-        for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+        for each in _SIGNALS:
             signal.signal(each, lambda number, _: wanted.append(number))
         self._start()
         while True:
@@ -120,6 +122,9 @@ class Holder:
             said = self._line.recv(4096)
             if said:
                 self._heard = time.monotonic()
+                self._failing_open = said.rfind(OPEN) > said.rfind(CLOSED) or (
+                    self._failing_open and CLOSED not in said
+                )
             else:
                 self._line.close()
                 self._line = None
@@ -131,10 +136,13 @@ class Holder:
         ours, theirs = socket.socketpair()
         sys.stdout.flush()
         sys.stderr.flush()
+        # A signal for the worker must not find our handlers still there, which would keep it for us.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         self._worker = os.fork()
         if not self._worker:
             ours.close()
             self._be_worker(theirs)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         theirs.close()
         self._line, self._heard = ours, time.monotonic()
 
@@ -142,8 +150,9 @@ class Holder:
         status = 4
         try:
             signal.set_wakeup_fd(-1)
-            for each in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGCHLD):
+            for each in _SIGNALS:
                 signal.signal(each, signal.SIG_DFL)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             status = self._work(Line(line))
         finally:
             sys.stdout.flush()

@@ -51,7 +51,7 @@ class Watch:
             self._wake.wait(limits.GUARD_LOOK_SECONDS)
             self._wake.clear()
             now = time.monotonic()
-            if not line.alive():
+            if not line.alive(failing_open=guard.decider.failing_open):
                 self._replace_holder()
             if watchdog and now - told >= watchdog and guard.answers():
                 notify.notify("WATCHDOG=1")

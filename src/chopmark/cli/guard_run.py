@@ -148,8 +148,7 @@ def run(args: Namespace) -> int:
         notify.ready("guarding")
 
     work = partial(_work, settings, group, events.Stream(wanted))
-    failing_open = settings.failing_open if settings.failing_open is not None else args.mode in ("audit", "learning")
-    return holder.Holder(group, work, ready, failing_open=failing_open).run()
+    return holder.Holder(group, work, ready).run()
 
 
 def _work(settings: Settings, group: Group, stream: Stream, line: Line) -> int:

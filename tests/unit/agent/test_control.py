@@ -1,0 +1,121 @@
+"""Asking a running guard, and who may."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from chopmark.agent import control
+from chopmark.core.errors import UsageError
+from tests.support.guarding import CHOPMARK, Guarded, Mounted, eventually, place, policy, program, ran, why_not
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "a guard can be tested")
+
+GOOD, EVIL = program(0), program(7)
+
+
+@pytest.fixture
+def where(tmp_path: Path) -> Iterator[Path]:
+    with Mounted(tmp_path) as folder:
+        place(folder / "good", GOOD)
+        place(folder / "evil", EVIL)
+        yield folder
+
+
+def test_breaking_the_glass(where: Path, tmp_path: Path) -> None:
+    with Guarded(where, tmp_path / "home", policy([GOOD])) as guard:
+        assert ran(str(where / "evil")) == "denied"
+        base = [*CHOPMARK, "guard", "break-glass", "--control", guard.socket]
+        assert subprocess.run([*base, "--minutes", "1", "--why", " "], check=False, capture_output=True).returncode == 2
+        assert (
+            subprocess.run([*base, "--minutes", "5000", "--why", "x"], check=False, capture_output=True).returncode == 2
+        )
+        subprocess.run([*base, "--minutes", "1", "--why", "the disk is on fire"], check=True)
+        eventually(lambda: ran(str(where / "evil")) == "7")
+        assert guard.status()["mode"] == "audit"
+        subprocess.run([*base, "--minutes", "0", "--why", "it is not"], check=True)
+        eventually(lambda: ran(str(where / "evil")) == "denied")
+        control.ask(guard.socket, "break-glass", seconds=0, why="I was nobody", uid=65534)
+        eventually(lambda: len(guard.events("glass-mended")) == 2)
+        assert guard.events("glass-broken")[0]["detail"] == "the disk is on fire"
+        assert guard.events("glass-mended")[-1]["uid"] == 0  # who asked, not who they say they are
+
+
+def test_asking_a_guard(where: Path, tmp_path: Path) -> None:
+    with Guarded(where, tmp_path / "home", policy([GOOD])) as guard:
+        assert (ran(str(where / "good")), ran(str(where / "evil"))) == ("0", "denied")
+
+        def asked(*words: str) -> str:
+            command = [*CHOPMARK, "guard", *words, "--control", guard.socket]
+            return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+
+        status = asked("status")
+        assert all(len(line) <= 80 for line in status.splitlines() if str(where) not in line and "policy" not in line)
+        assert json.loads(asked("status", "--json"))["denied"] == 1
+        assert "chopmark_guard_denied_total 1\n" in asked("metrics")
+        assert json.loads(asked("events", "--json").splitlines()[-1])["path"] == str(where / "evil")
+        assert "deny exec of" in asked("events")
+        assert asked("top", "-n", "1") != ""
+        asked("reload")
+        eventually(lambda: bool(guard.events("reloaded")))
+        with pytest.raises(UsageError):
+            control.ask(guard.socket, "sing")
+        assert Path(guard.socket).stat().st_mode & 0o777 == 0o600
+
+
+def test_only_its_own_user_and_root_may_ask(where: Path, tmp_path: Path) -> None:
+    guard = Guarded(where, tmp_path / "home", policy([GOOD]))
+    with tempfile.TemporaryDirectory() as open_to_all, guard.asked_at(Path(open_to_all) / "control"):
+        Path(open_to_all).chmod(0o755)
+        Path(guard.socket).chmod(0o666)
+        child = os.fork()
+        if not child:
+            status = 1
+            with contextlib.suppress(Exception):
+                os.setgid(65534)
+                os.setuid(65534)
+                with socket.socket(socket.AF_UNIX) as asking:
+                    asking.connect(guard.socket)
+                    question = b'{"ask": "break-glass", "seconds": 60, "why": "me", "uid": 0}\n'
+                    status = 7 if answer(asking, question) == b"" else 1
+            os._exit(status)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+        assert guard.status()["mode"] == "enforce"
+        with socket.socket(socket.AF_UNIX) as hanging:  # who says nothing holds nobody up for long
+            hanging.connect(guard.socket)
+            assert ran(str(where / "evil")) == "denied"
+
+
+def answer(asking: socket.socket, question: bytes) -> bytes:
+    """What comes; nothing when they hang up, whether they have read the question or not."""
+    try:
+        asking.sendall(question)
+        return asking.recv(65536)
+    except ConnectionError:
+        return b""
+
+
+def test_a_second_guard_does_not_take_the_socket(where: Path, tmp_path: Path) -> None:
+    with Guarded(where, tmp_path / "home", policy([GOOD])) as guard:
+        done = subprocess.run(
+            [*CHOPMARK, "guard", "run", "--policy", guard.policy, "--mount", where, "--control", guard.socket],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+            env=guard.environment,
+        )
+        assert done.returncode == 2
+        assert "another guard" in done.stderr
+        assert guard.status()["mode"] == "enforce"
