@@ -194,7 +194,8 @@ class Holder:
         while time.monotonic() < until:
             status = self._reaped()
             if status is not None:
-                return os.waitstatus_to_exitcode(status) if os.WIFEXITED(status) else 4
+                ended = os.waitstatus_to_exitcode(status)
+                return 0 if ended == -signal.SIGTERM else ended if ended >= 0 else 4  # one that had just been started
             time.sleep(limits.GUARD_GRACE_SECONDS)
         os.kill(self._worker, signal.SIGKILL)
         os.waitpid(self._worker, 0)

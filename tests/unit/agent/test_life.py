@@ -108,6 +108,8 @@ def test_what_becomes_of_those_to_whom_a_worker_that_dies_owes_an_answer(
     path = place(where / "large", EVIL)
     os.truncate(path, 4 << 30)  # nothing but holes, which take some time to look at
     with Guarded(where, tmp_path / "home", policy([GOOD], mode), *options) as guard:
+        for number in range(16):  # so that descriptors have larger numbers than those of a guard that has just begun
+            ran(place(where / f"copy{number}", GOOD))
         [worker] = guard.workers()
         answers: list[str] = []
         asking = threading.Thread(target=lambda: answers.append(ran(path)), daemon=True)
@@ -116,6 +118,7 @@ def test_what_becomes_of_those_to_whom_a_worker_that_dies_owes_an_answer(
         os.kill(worker, signal.SIGKILL)
         asking.join(10)
         assert answers == [becomes]
+        assert guard.stop() == 0  # while the next worker is being made
 
 
 def opened(process: int) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -10,7 +11,7 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
@@ -20,10 +21,10 @@ from chopmark.core import limits
 from tests.support.guarding import eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
-SHORT = 0.15
-"""In which a lease would have been given back several times over."""
+LOOKS = 4
+"""At who uses a file, after which its lease would have been given back several times over."""
 
 
 class Leased(NamedTuple):
@@ -33,6 +34,7 @@ class Leased(NamedTuple):
     descriptor: int
     releasing: Releasing
     changed: list[tuple[tuple[int, int], list[int]]]
+    looks: list[float]
 
     @property
     def key(self) -> tuple[int, int]:
@@ -42,13 +44,18 @@ class Leased(NamedTuple):
     def release(self) -> None:
         self.releasing.release(self.key, self.descriptor)
 
+    def looked_at(self) -> None:
+        """Wait until it was looked at several times, or given back."""
+        before = len(self.looks)
+        eventually(lambda: self.given_back() or len(self.looks) >= before + LOOKS)
+
     def given_back(self) -> bool:
         """The descriptor is closed when it is."""
         return not Path(f"/proc/self/fd/{self.descriptor}").exists()
 
 
 @pytest.fixture
-def leased(tmp_path: Path) -> Iterator[Leased]:
+def leased(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Leased]:
     before = signal.signal(leases.BREAK, lambda *_: None)
     path = tmp_path / "program"
     shutil.copy("/bin/sleep", path)
@@ -59,61 +66,95 @@ def leased(tmp_path: Path) -> Iterator[Leased]:
         pytest.skip("no leases on this file system")
     changed: list[tuple[tuple[int, int], list[int]]] = []
     releasing = Releasing(lambda key, using: changed.append((key, using)))
+    looks: list[float] = []
+    users = processes.users
+
+    def looked(files: Collection[tuple[int, int]], apart: frozenset[int]) -> dict[tuple[int, int], list[int]]:
+        looks.append(time.monotonic())
+        return users(files, apart)
+
+    monkeypatch.setattr(processes, "users", looked)
     releasing.start()
-    yield Leased(path, descriptor, releasing, changed)
+    yield Leased(path, descriptor, releasing, changed, looks)
     releasing.end()
     releasing.join(10)
     signal.signal(leases.BREAK, before)
 
 
+@contextlib.contextmanager
+def started(command: list[str | Path], **how: Any) -> Iterator[subprocess.Popen[bytes]]:  # noqa: ANN401 - Popen's
+    """A process that is gone afterwards, whatever happens."""
+    with subprocess.Popen(command, **how) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody is on the way into a file; on a machine that is busy somebody always seems to be."""
+    monkeypatch.setattr(processes, "unsettled", dict)
+
+
+@pytest.mark.usefixtures("settled")
 def test_what_nobody_uses_is_given_back_at_once(leased: Leased) -> None:
     leased.release()
     eventually(leased.given_back)
     assert leased.changed == []
 
 
+@pytest.mark.usefixtures("settled")
 def test_a_file_that_somebody_has_open_is_kept(leased: Leased) -> None:
     code = "import sys\nfile = open(sys.argv[1])\nprint(flush=True)\nsys.stdin.read()"
-    command = [sys.executable, "-c", code, str(leased.path)]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as reading:
+    command: list[str | Path] = [sys.executable, "-c", code, leased.path]
+    with started(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as reading:
         assert reading.stdout is not None
         reading.stdout.readline()
         leased.release()
-        time.sleep(SHORT)
-        assert not leased.given_back()
+        leased.looked_at()
+        kept = not leased.given_back()
         reading.communicate()
+    assert kept
     eventually(leased.given_back)
 
 
+@pytest.mark.usefixtures("settled")
 def test_a_file_that_somebody_runs_is_kept(leased: Leased) -> None:
-    with subprocess.Popen([leased.path, "60"]) as running:
+    with started([leased.path, "60"]) as running:
         eventually(lambda: leased.key in processes.code(running.pid))
         leased.release()
-        time.sleep(SHORT)
-        assert not leased.given_back()
+        leased.looked_at()
+        kept = not leased.given_back()
         running.kill()
+    assert kept
     eventually(leased.given_back)
 
 
-def test_who_is_on_the_way_into_a_file_is_waited_for(leased: Leased, tmp_path: Path) -> None:
+def test_who_is_on_the_way_into_a_file_is_waited_for(
+    leased: Leased, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It was let in, and does not hold the file yet: nobody can see which file it is that it opens."""
+    everybody = processes.unsettled
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
-    with subprocess.Popen(["cat", fifo], stdout=subprocess.DEVNULL) as entering:
-        eventually(lambda: entering.pid in processes.unsettled())
-        time.sleep(SHORT)
+    with started(["cat", fifo], stdout=subprocess.DEVNULL) as entering:
+        eventually(lambda: entering.pid in everybody())
+        monkeypatch.setattr(processes, "unsettled", lambda: {entering.pid: everybody()[entering.pid]})
         leased.release()
-        time.sleep(SHORT)
-        assert not leased.given_back()
+        leased.looked_at()
+        kept = not leased.given_back()
         fifo.open("wb").close()
+    assert kept
     eventually(leased.given_back)
 
 
+@pytest.mark.usefixtures("settled")
 def test_a_writer_does_not_wait_for_ever_and_who_is_overtaken_is_told_of(
     leased: Leased, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "GUARD_HOLD_SECONDS", 0.3)
-    with subprocess.Popen(["tail", "-f", leased.path], stdout=subprocess.DEVNULL) as reading:
+    with started(["tail", "-f", leased.path], stdout=subprocess.DEVNULL) as reading:
         eventually(lambda: reading.pid in processes.users({leased.key}, frozenset()).get(leased.key, []))
         writing = threading.Thread(target=lambda: leased.path.open("ab").close())
         writing.start()
@@ -126,23 +167,26 @@ def test_a_writer_does_not_wait_for_ever_and_who_is_overtaken_is_told_of(
         reading.kill()
 
 
+@pytest.mark.usefixtures("settled")
 def test_without_a_writer_it_is_kept_as_long_as_it_is_used(leased: Leased, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "GUARD_HOLD_SECONDS", 0.0)
-    with subprocess.Popen([leased.path, "60"]) as running:
+    with started([leased.path, "60"]) as running:
         eventually(lambda: leased.key in processes.code(running.pid))
         leased.release()
-        time.sleep(SHORT)
-        assert not leased.given_back()
+        leased.looked_at()
+        kept = not leased.given_back()
         running.kill()
+    assert kept
     eventually(leased.given_back)
     assert leased.changed == []
 
 
+@pytest.mark.usefixtures("settled")
 def test_at_the_end_everything_is_given_back(leased: Leased) -> None:
-    with subprocess.Popen([leased.path, "60"]) as running:
+    with started([leased.path, "60"]) as running:
         eventually(lambda: leased.key in processes.code(running.pid))
         leased.release()
-        time.sleep(SHORT)
+        leased.looked_at()
         leased.releasing.end()
         eventually(leased.given_back)
         running.kill()
