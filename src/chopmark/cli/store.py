@@ -46,6 +46,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     add.add_argument("--exclude", action="append", default=[], metavar="NAME", help="not with a name in this (dn:O=X)")
     add.add_argument("--anchor", action="store_true", help="trust it although another authority issued it")
+    add.add_argument(
+        "--identities", action="store_true", help="it vouches for OIDC identities (as Fulcio does), and nobody else"
+    )
     remove = actions.add_parser("remove", help="take a certificate out of a store of your own")
     remove.add_argument("name", metavar="NAME", help="the store")
     remove.add_argument("fingerprint", metavar="SHA256", help="fingerprint of the certificate, or its first 8 digits")
@@ -157,6 +160,7 @@ def _facts(row: _Row) -> dict[str, object]:
             "issued_before_purposes": _names(constraints.issued_before_purposes),
             "permitted_names": list(constraints.permitted_names),
             "excluded_names": list(constraints.excluded_names),
+            "identities": constraints.identities,
         }
     return facts
 
@@ -198,6 +202,8 @@ def _trust(row: _Row) -> str:
         words += f" when for {', '.join(concerned)}" if concerned else ""
     if constraints.permitted_names:
         words += f", with names in {' or '.join(map(output.clean, constraints.permitted_names))}"
+    if constraints.identities:
+        words += ", of identities"
     if constraints.excluded_names:
         words += f", with no name in {' or '.join(map(output.clean, constraints.excluded_names))}"
     return words
@@ -211,8 +217,10 @@ def _add(args: Namespace) -> None:
     written = []
     for certificates, lists, keys in contents:
         if keys:
-            if args.purpose or until or args.anchor:
-                message = "--purpose, --until and --anchor are for certificates: a key is trusted as it is"
+            if args.purpose or until or args.anchor or args.identities:
+                message = (
+                    "--purpose, --until, --anchor and --identities are for certificates: a key is trusted as it is"
+                )
                 raise UsageError(message)
             written.append(store.add_key(args.name, keys))
         if certificates:
@@ -224,6 +232,7 @@ def _add(args: Namespace) -> None:
                 anchor=args.anchor,
                 permitted=args.permit,
                 excluded=args.exclude,
+                identities=args.identities,
             )
         written += [store.add_crl(args.name, raw) for raw in lists]
     for path in dict.fromkeys(written):

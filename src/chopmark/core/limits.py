@@ -551,6 +551,8 @@ SERVER_WAITING_MAX = 256
 """Requests of one process that wait for such a thread."""
 
 # Guard
+IDENTITY_TEXT_MAX = 2_048
+"""Characters of one claim of an identity in a certificate."""
 GUARD_JUDGES = 4
 """Threads that look at files; digests are computed side by side, checks of signatures take turns."""
 GUARD_KEPT_MAX = 16_384

@@ -175,7 +175,7 @@ def judge_seal(
         scheme=seal.envelope.scheme,
         intact=proof.intact and not any(finding.outcome in ("no", "unknown") for finding in integrity),
         digest_algorithm=proof.digest_algorithm,
-        signer=proof.signer,
+        signer=judgement.identity or proof.signer,
         signed_at=judgement.signed_at,
         nested=seal.nested,
         findings=(*integrity, *judgement.findings, *refused),

@@ -13,12 +13,14 @@ from chopmark.trust.belief import Carried, believe
 from chopmark.trust.moment import Moment
 from chopmark.trust.paths import reasons as path_reasons
 from chopmark.trust.stores import keyring
+from chopmark.trust.stores import reasons as store_reasons
 
 if TYPE_CHECKING:
     import datetime as dt
 
     from chopmark.core.finding import Finding
     from chopmark.core.proof import Proof
+    from chopmark.core.signer import SignerId
     from chopmark.trust.context import Context
 
 
@@ -27,12 +29,14 @@ class Judgement(NamedTuple):
 
     `signed_at` is a time that a trusted stamp proves, or None; `path` is the way that was judged, the signer's
     certificate first and, if it led to one, the anchor's last; `store` is the trust store that has the anchor or key.
+    `identity` is who signed, where the store trusts the anchor for identities.
     """
 
     findings: tuple[Finding, ...]
     signed_at: dt.datetime | None = None
     path: tuple[x509.Certificate, ...] = ()
     store: str = ""
+    identity: SignerId | None = None
 
     @property
     def trusted(self) -> bool:
@@ -68,7 +72,21 @@ def judge(proof: Proof, purpose: str, context: Context) -> Judgement:
     findings += belief.findings
     findings += _validity(leaf, signed_at, context)
     anchor = belief.path.anchor
-    return Judgement(tuple(findings), signed_at, belief.path.certificates, anchor.store if anchor else "")
+    identity = None
+    if anchor is not None and anchor.constraints.identities:
+        identity, wrong = _identity(leaf)
+        findings += wrong
+    store = anchor.store if anchor else ""
+    return Judgement(tuple(findings), signed_at, belief.path.certificates, store, identity)
+
+
+def _identity(leaf: x509.Certificate) -> tuple[SignerId | None, list[Finding]]:
+    from chopmark.trust import identities  # hardly any store vouches for some
+
+    try:
+        return identities.identity(leaf), []
+    except MalformedError as error:
+        return None, [store_reasons.STORE_NO_IDENTITY.found(str(error), subject=leaf.subject_text)]
 
 
 def _blocked_key(proof: Proof, context: Context) -> list[Finding]:

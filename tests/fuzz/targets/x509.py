@@ -6,7 +6,8 @@ from cryptography import x509 as oracle
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from chopmark.envelopes import algorithms, x509
-from tests.support import pki, probing
+from chopmark.trust import identities
+from tests.support import fulcio, pki, probing
 
 
 def seeds() -> Iterable[bytes]:
@@ -22,6 +23,7 @@ def seeds() -> Iterable[bytes]:
     )
     yield pki.leaf(pki.world().root, "Points", more=more).der
     yield pki.world().issuing.der
+    yield fulcio.workflow(pki.world().issuing).der
 
 
 def run(data: bytes) -> None:
@@ -35,4 +37,5 @@ def examine(certificate: x509.Certificate) -> None:
     probing.clearly(lambda: certificate.verify_signed_by(certificate.spki))
     probing.clearly(lambda: certificate.verify_signed_by(pki.world().issuing.public_key))
     probing.clearly(lambda: algorithms.key_size(certificate.spki))
+    probing.clearly(lambda: identities.identity(certificate))
     probing.clearly(lambda: x509.subject_key_identifier(certificate.spki))

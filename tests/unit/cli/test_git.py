@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chopmark.cli import git_program
-from tests.support import bare_keys, git_repo, pki
+from tests.support import bare_keys, fulcio, git_repo, pki
 from tests.support.git_repo import Repo
 
 if TYPE_CHECKING:
@@ -216,3 +216,17 @@ def test_as_ssh_keygen_it_signs_and_verifies(desk: Desk, key: str, monkeypatch: 
     assert program(monkeypatch, *verify, allowed, "-r", allowed, stdin=MESSAGE)[0] == 2, "not read: not passed over"
     assert program(monkeypatch, "-Y", "sign", "-n", "git", "-f", key, "-U", buffer)[0] == 2
     assert program(monkeypatch, "-Y", "verify", "-n", "git")[0] == 2
+
+
+def test_a_commit_by_an_identity_is_by_its_subject_at_its_issuer(desk: Desk, repo: Repo) -> None:
+    """As gitsign signs: CMS with a certificate of Fulcio's form."""
+    signer = fulcio.workflow(desk.world.issuing)
+    certificates = desk.write("keyless.pem", signer.pem + desk.world.issuing.pem)
+    options = ("--key", desk.write("keyless.key", signer.private_pem()), "--cert", certificates)
+    assert desk.run("git", "sign", "-C", repo.folder, "HEAD", *options) == 0, desk.err
+    signed = desk.out.split()[-1]
+    assert desk.run("store", "add", "keyless", desk.root, "--identities") == 0
+    assert desk.run("git", "verify", "-C", repo.folder, "--store", "keyless", "--offline", "--json", signed) == 0
+    [seal] = json.loads(desk.out)["seals"]
+    assert (seal["signer"]["kind"], seal["signer"]["issuer"]) == ("oidc", fulcio.ISSUER)
+    assert seal["signer"]["subject"] == fulcio.SUBJECT

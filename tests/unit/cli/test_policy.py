@@ -11,6 +11,7 @@ import pytest
 
 from chopmark.engine import report
 from chopmark.policy import events
+from tests.support import fulcio
 from tests.support.policies import ANYBODY, FILE, NOW
 
 if TYPE_CHECKING:
@@ -293,3 +294,30 @@ def test_paths_in_trees_are_those_of_the_host(desk: Desk) -> None:
     (tree / "tool.exe").chmod(0o777)
     assert desk.run(*options, "--offline") == 0
     assert decisions(desk)[0]["effect"] == "deny"
+
+
+def test_a_policy_is_about_identities_below_a_root_that_is_trusted_for_them(desk: Desk) -> None:
+    signer = fulcio.workflow(desk.world.issuing)
+    key = desk.write("keyless.key", signer.private_pem())
+    certificate = desk.write("keyless.pem", signer.pem + desk.world.issuing.pem)
+    file = desk.sample("script")
+    assert desk.run("sign", file, "--key", key, "--cert", certificate) == 0, desk.err
+    assert desk.run("store", "add", "keyless", desk.root, "--identities") == 0, desk.err
+    assert desk.run("store", "add", "plain", desk.root) == 0
+    assert desk.run("store", "show", "keyless") == 0
+    assert "of identities" in desk.out
+
+    def decided(issuer: str, subject: str, store: str = "keyless") -> int:
+        who = f'signer = {{ oidc = {{ issuer = "{issuer}", subject = "{subject}" }} }}'
+        policy = write(desk, f'action = "allow"\ncomment = "c"\nowner = "ada"\n{who}')
+        return desk.run("verify", "--offline", "--store", store, file, "--policy", policy, "--json")
+
+    assert decided(fulcio.ISSUER, fulcio.SUBJECT) == 0
+    signer_shown = json.loads(desk.out)["seals"][0]["signer"]
+    assert (signer_shown["kind"], signer_shown["issuer"]) == ("oidc", fulcio.ISSUER)
+    jsonschema.validate(json.loads(desk.out), SCHEMA)
+    assert decided(fulcio.ISSUER, "https://github.com/mint/coins/**") == 0
+    assert decided(fulcio.ISSUER, fulcio.SUBJECT[:-1]) == 1
+    assert decided(fulcio.ISSUER, "mint/coins") == 1  # patterns are about all of a claim
+    assert decided("https://accounts.example.com", fulcio.SUBJECT) == 1
+    assert decided(fulcio.ISSUER, fulcio.SUBJECT, "plain") == 1

@@ -57,7 +57,8 @@ class Constraints(NamedTuple):
     `purposes` are extended key usages (None: all), `refused_purposes` never hold. A signature counts only if it was
     time-stamped strictly before `disallowed_after`. A signer's certificate counts only if it was issued before
     `issued_before`, where that is for its purpose: `issued_before_purposes` (None: for all). Names below it lie within
-    `permitted_names`, where there are some of their form, and outside of `excluded_names` (see name_limits).
+    `permitted_names`, where there are some of their form, and outside of `excluded_names` (see name_limits). With
+    `identities` it vouches for identities of OpenID Connect (see trust.identities) and for nobody else.
     """
 
     purposes: frozenset[str] | None = None
@@ -67,6 +68,7 @@ class Constraints(NamedTuple):
     issued_before_purposes: frozenset[str] | None = None
     permitted_names: tuple[str, ...] = ()
     excluded_names: tuple[str, ...] = ()
+    identities: bool = False
 
     @property
     def name_limits(self) -> Subtrees | None:

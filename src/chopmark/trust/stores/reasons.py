@@ -31,6 +31,14 @@ STORE_NAME = Reason(
     "RFC 5937 clause 3.2",
     _ROOT,
 )
+STORE_NO_IDENTITY = Reason(
+    "store.no_identity",
+    NO,
+    "The trust store has this root for identities (OpenID Connect), and the certificate has none that is sound.",
+    "Have it signed with a certificate that names one issuer and one subject.",
+    "Fulcio, Certificate Specification",
+    ("T1036.001", "T1587.002"),
+)
 STORE_ISSUED_LATE = Reason(
     "store.issued_late",
     NO,

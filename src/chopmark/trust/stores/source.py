@@ -21,6 +21,7 @@ _MARK = "# chopmark:"
 """Begins the comment above a certificate that says how far it is trusted."""
 
 
+_IDENTITIES = "vouches-for=identities"
 _NAME_WORDS = _PERMIT, _EXCLUDE = "permit", "exclude"
 
 _LOWER = bytes(range(256)).lower()
@@ -143,12 +144,14 @@ def remark(
     anchor: bool = False,
     permitted: Sequence[str] = (),
     excluded: Sequence[str] = (),
+    identities: bool = False,
 ) -> str:
     """The comment that says how far the certificate below it is trusted; empty when there is nothing to say.
 
     Raises UsageError for an unknown purpose or form of name.
     """
     words = ["trust=anchor"] if anchor else []
+    words += [_IDENTITIES] if identities else []
     names = [purpose_name(purpose_oid(purpose)) for purpose in purposes]
     if names:
         words.append("purposes=" + ",".join(names))
@@ -232,6 +235,7 @@ def _remarks(data: bytes) -> dict[int, dict[str, str]]:
 def _constraints(remarks: dict[str, str]) -> Constraints:
     """Raises UsageError for a word that is not known: what somebody wrote to limit trust must not be passed over."""
     purposes = disallowed = None
+    identities = False
     permitted: tuple[str, ...] = ()
     excluded: tuple[str, ...] = ()
     for word, value in remarks.items():
@@ -245,12 +249,18 @@ def _constraints(remarks: dict[str, str]) -> Constraints:
             limits_of = name_limits.split(value)
             permitted, excluded = (limits_of, excluded) if word == _PERMIT else (permitted, limits_of)
             name_limits.subtrees(permitted, excluded)
+        elif f"{word}={value}" == _IDENTITIES:
+            identities = True
         elif word != "trust" or value != "anchor":
             raise UsageError(f"a remark that is not understood: {word}={value}")
     if remarks.keys() <= {"trust"}:
         return UNCONSTRAINED
     return Constraints(
-        purposes=purposes, disallowed_after=disallowed, permitted_names=permitted, excluded_names=excluded
+        purposes=purposes,
+        disallowed_after=disallowed,
+        permitted_names=permitted,
+        excluded_names=excluded,
+        identities=identities,
     )
 
 

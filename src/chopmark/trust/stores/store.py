@@ -266,17 +266,20 @@ def add(
     anchor: bool = False,
     permitted: Sequence[str] = (),
     excluded: Sequence[str] = (),
+    identities: bool = False,
 ) -> list[str]:
     """Put DER certificates into a user's store, which is made if need be; the paths written.
 
     A root is trusted, for `purposes` only if there are some and for what was time-stamped before `disallowed_after` if
-    that is given, with names within `permitted` and outside of `excluded` (see name_limits); any other certificate
-    helps to find ways, or is trusted like a root with `anchor`.
+    that is given, with names within `permitted` and outside of `excluded` (see name_limits), for identities alone with
+    `identities`; any other certificate helps to find ways, or is trusted like a root with `anchor`.
 
     Raises UsageError (a name that cannot be one, an unknown purpose), MalformedError (no certificate), WriteError.
     """
     where = _own_folder(name)
-    remark = source.remark(purposes, disallowed_after, anchor=anchor, permitted=permitted, excluded=excluded)
+    remark = source.remark(
+        purposes, disallowed_after, anchor=anchor, permitted=permitted, excluded=excluded, identities=identities
+    )
     texts = {}
     for raw in certificates:
         certificate = x509.certificate(raw)
