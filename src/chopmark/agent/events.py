@@ -27,7 +27,7 @@ class Notice(NamedTuple):
 class Stream(threading.Thread):
     """Events wait in a queue of GUARD_EVENTS_WAITING_MAX; what comes when it is full is counted and not told.
 
-    The last ones are kept in memory for whoever asks (`recent`).
+    The last ones are kept in memory for whoever asks (`recent`), with how many there were of each kind (`told`).
     """
 
     def __init__(self, sinks: list[Sink]) -> None:
@@ -38,6 +38,7 @@ class Stream(threading.Thread):
         self._ending = False
         self._spoken: dict[str, float] = {}
         self.recent: collections.deque[dict[str, Any]] = collections.deque(maxlen=limits.GUARD_EVENTS_RECENT_MAX)
+        self.told: collections.Counter[str] = collections.Counter()
         self.lost = 0
         self._refused = 0
 
@@ -78,6 +79,7 @@ class Stream(threading.Thread):
             while self._queue:
                 event, notice = self._queue.popleft()()
                 self.recent.append(event)
+                self.told[event["kind"]] += 1
                 self._write(event)
                 if notice is not None:
                     self._speak(notice)

@@ -215,6 +215,7 @@ class Guard:
         done = threading.Event()
         self.loop.order(lambda: (self._let_go(mount.device), done.set()))  # type: ignore[func-returns-value,arg-type]
         done.wait(limits.GUARD_STOP_SECONDS)
+        self.releasing.abandon(mount.device)
         self.stream.say("released", detail=mount.place)
 
     def _let_go(self, device: int) -> None:
@@ -355,6 +356,7 @@ class Guard:
             "ignored": self.kept.ignored,
             "contents": len(self.memory),
             "memory_kib": usage.ru_maxrss,
+            "audited": self.stream.told["audit"],
             "events_lost": self.stream.lost,
             "events_unwritten": self.stream.unwritten,
             **self.loop.counters.as_dict(),

@@ -8,6 +8,7 @@ _COUNTERS = {
     "passed": "Opens that no policy is about.",
     "allowed": "Questions that were answered with yes.",
     "denied": "Questions that were answered with no.",
+    "audited": "Uses that were told of and let through, although the policy does not allow them.",
     "known": "Questions that were answered from a file that is kept.",
     "looked": "Files that were looked at.",
     "written": "Files that somebody was writing to.",

@@ -41,6 +41,7 @@ class Releasing(threading.Thread):
         super().__init__(name="releasing", daemon=True)
         self._changed = changed
         self._new: list[_Wanted] = []
+        self._abandoned: list[tuple[int, threading.Event]] = []
         self._condition = threading.Condition()
         self._ending = False
 
@@ -49,6 +50,14 @@ class Releasing(threading.Thread):
         with self._condition:
             self._new.append(_Wanted(key, descriptor))
             self._condition.notify()
+
+    def abandon(self, device: int) -> None:
+        """Give back what is on a file system that is protected no more, whoever uses it. Waits until that is done."""
+        done = threading.Event()
+        with self._condition:
+            self._abandoned.append((device, done))
+            self._condition.notify()
+        done.wait(limits.GUARD_STOP_SECONDS)
 
     def end(self) -> None:
         """Give everything back and end."""
@@ -62,10 +71,18 @@ class Releasing(threading.Thread):
         wanted: list[_Wanted] = []
         while True:
             with self._condition:
-                if not self._new and not self._ending:
+                if not self._new and not self._abandoned and not self._ending:
                     self._condition.wait(pause if wanted else None)
                 new, self._new = self._new, []
+                abandoned, self._abandoned = self._abandoned, []
                 ending = self._ending
+            for device, done in abandoned:
+                for each in wanted + new:
+                    if each.key[0] == device:
+                        _give_back(each.descriptor)
+                wanted = [each for each in wanted if each.key[0] != device]
+                new = [each for each in new if each.key[0] != device]
+                done.set()
             if ending:
                 for each in wanted + new:
                     _give_back(each.descriptor)

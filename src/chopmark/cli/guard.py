@@ -102,24 +102,24 @@ def _status(args: Namespace) -> int:
 
 
 def _shown(facts: dict[str, Any]) -> list[str]:
-    lines = [
-        f"mode       {facts['mode']}",
-        f"policy     {output.clean(facts['policy'])}",
-        f"since      {facts['since']}",
-    ]
+    rows = [("mode", facts["mode"]), ("policy", output.clean(facts["policy"])), ("since", facts["since"])]
     for mount in facts["protected"]:
         loose = "  (no leases: judged each time)" if mount["place"] in facts["unleased"] else ""
-        lines.append(f"protects   {output.clean(mount['place'])}  {mount['kind']}{loose}")
-    lines += [
-        f"allowed    {facts['allowed']}",
-        f"denied     {facts['denied']}",
-        f"looked at  {facts['looked']} files; {facts['known']} answers from memory",
-        f"kept       {facts['kept']} files leased, {facts['ignored']} of them allowed by the kernel itself",
-        f"trouble    {facts['written']} being written, {facts['failed']} failed, {facts['late']} late",
-        f"events     {facts['events_lost']} dropped, {facts['events_unwritten']} not written",
-        f"memory     {facts['memory_kib'] // 1024} MiB at most, {facts['contents']} contents known",
+        rows.append(("protects", f"{output.clean(mount['place'])}  {mount['kind']}{loose}"))
+    rows += [
+        ("allowed", f"{facts['allowed']}, and {facts['passed']} opens that no policy is about"),
+        ("denied", f"{facts['denied']}; {facts['audited']} more were only told of"),
+        ("looked at", f"{facts['looked']} files; {facts['known']} answers from memory"),
+        ("kept", f"{facts['kept']} files leased, {facts['ignored']} of them allowed by the kernel itself"),
+        ("trouble", f"{facts['written']} being written, {facts['failed']} failed, {facts['late']} late"),
+        ("events", f"{facts['events_lost']} dropped, {facts['events_unwritten']} not written"),
+        ("memory", f"{facts['memory_kib'] // 1024} MiB at most, {facts['contents']} contents known"),
     ]
-    return lines
+    return [_row(name, value) for name, value in rows]
+
+
+def _row(name: str, value: str) -> str:
+    return output.filled(value, " " * 11, f"{name:<11}")
 
 
 def _top(args: Namespace) -> int:
@@ -129,12 +129,12 @@ def _top(args: Namespace) -> int:
     before: dict[str, Any] | None = None
     while True:
         facts = _ask(args, "status")
-        if sys.stdout.isatty():
-            print("\x1b[H\x1b[2J", end="")
-        print("\n".join(_shown(facts)))
+        lines = _shown(facts)
         if before is not None:
             rates = {name: facts[name] - before[name] for name in ("allowed", "denied", "looked", "known", "passed")}
-            print("a second   " + ", ".join(f"{count} {name}" for name, count in rates.items()), flush=True)
+            lines.append(_row("a second", ", ".join(f"{count} {name}" for name, count in rates.items())))
+        # At once, so that it does not flicker; elsewhere an empty line parts the looks.
+        print(("\x1b[H\x1b[2J" if sys.stdout.isatty() else "\n" if looks else "") + "\n".join(lines), flush=True)
         before = facts
         looks += 1
         if args.count and looks >= args.count:

@@ -66,7 +66,9 @@ def test_asking_a_guard(where: Path, tmp_path: Path) -> None:
         assert "chopmark_guard_denied_total 1\n" in asked("metrics")
         assert json.loads(asked("events", "--json").splitlines()[-1])["path"] == str(where / "evil")
         assert "deny exec of" in asked("events")
-        assert asked("top", "-n", "1") != ""
+        top = asked("top", "-n", "2").splitlines()
+        assert [line.split()[0] for line in top if line.startswith(("mode", "a second"))] == ["mode", "mode", "a"]
+        assert all(len(line) <= 80 for line in top if str(where) not in line and "policy" not in line)
         asked("reload")
         eventually(lambda: bool(guard.events("reloaded")))
         with pytest.raises(UsageError):

@@ -206,6 +206,7 @@ def test_in_audit_mode_everything_runs_and_is_told(where: Path, tmp_path: Path) 
         assert ran(str(where / "evil")) == "7"
         eventually(lambda: bool(guard.events("audit")))
         [event] = guard.events("audit")
+        assert (guard.status()["audited"], guard.status()["denied"]) == (1, 0)
         assert (event["path"], event["use"], event["process"]["uid"]) == (str(where / "evil"), "exec", 0)
         assert event["reason"] == "policy.nothing"
         [told] = policy_events.read(str(tmp_path / "home" / "events.jsonl"))  # what policy simulate and learn read

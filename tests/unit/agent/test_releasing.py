@@ -190,3 +190,15 @@ def test_at_the_end_everything_is_given_back(leased: Leased) -> None:
         leased.releasing.end()
         eventually(leased.given_back)
         running.kill()
+
+
+@pytest.mark.usefixtures("settled")
+def test_what_is_on_a_file_system_that_is_let_go_is_given_back_though_it_is_used(leased: Leased) -> None:
+    with started([leased.path, "60"]) as running:
+        eventually(lambda: leased.key in processes.code(running.pid))
+        leased.release()
+        leased.looked_at()
+        leased.releasing.abandon(leased.key[0] + 1)
+        assert not leased.given_back()
+        leased.releasing.abandon(leased.key[0])
+        assert leased.given_back()
