@@ -163,18 +163,23 @@ def _is_unsettled(thread: int) -> bool:
             number = file.read(16).split()[0]
         if not number.isdigit():
             return True  # it has begun to run meanwhile
-        return int(number) in _ENTERING and not _waits_for_lease(thread)
+        return int(number) in _ENTERING and not _waits_elsewhere(thread)
     except (OSError, ValueError, IndexError):
         return False
 
 
-def _waits_for_lease(thread: int) -> bool:
-    """Whether it is the writer itself, who waits for us."""
+_ELSEWHERE = (b"break_lease", b"wait_for_partner")
+"""Where the kernel has threads wait that are on no way into a file: for a lease, or for the other end of a FIFO."""
+
+
+def _waits_elsewhere(thread: int) -> bool:
+    """Whether it is the writer itself, who waits for us, or opens a FIFO, which may take for ever."""
     if access(thread) in (os.O_WRONLY, os.O_RDWR):
         return True
     try:
         with open(f"/proc/{thread}/wchan", "rb") as file:
-            return b"break_lease" in file.read(64)
+            where = file.read(64)
+        return any(each in where for each in _ELSEWHERE)
     except OSError:
         return False
 
