@@ -36,4 +36,3 @@ MODE = Reason("harden.mode", INFO, "The policy denies nothing yet in its mode; t
 ADDED = Reason("harden.added", INFO, "The target allows this besides, as was asked.")
 SIGNER_TAKEN = Reason("harden.signer_taken", OK, "The target believes this signer.")
 SIGNER_OUT = Reason("harden.signer_out", INFO, "The target does not believe this signer.")
-FILE_OUT = Reason("harden.file_out", INFO, "The policy allows this file, and the target does not.")

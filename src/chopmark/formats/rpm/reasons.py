@@ -108,11 +108,3 @@ FILE_SIGNATURES = Reason(
 PAYLOAD_FORM = Reason(
     "rpm.payload_form", NO, "The payload is not an archive that rpm unpacks.", _AGAIN, "cpio(5); " + _FORMAT, _HIDING
 )
-PAYLOAD_FILE = Reason(
-    "rpm.payload_file",
-    NO,
-    "A file in the payload is another than the header says, or is missing, or one too many.",
-    _GET_ANEW,
-    _FORMAT,
-    ("T1036.001", "T1195.002"),
-)
