@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
+import json
+import plistlib
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
+from xml.etree import ElementTree as ET
 
 from hypothesis import strategies as st
 
 from chopmark.core.verdict import Status
 from chopmark.engine.policing.loading import Policy
 from chopmark.envelopes import x509
+from chopmark.harden import applocker as applocker_module
 from chopmark.harden.contract import Request
-from chopmark.harden.material import Identity, Material
+from chopmark.harden.material import AtHand, Identity, Material
 from chopmark.policy import language
 from chopmark.policy.deciding import Compiled
 from chopmark.policy.facts import FileFacts, SealFacts
@@ -42,12 +47,13 @@ LISTED = seal("CN=Lists", HEX[5], HEX[5], store="lists", catalog="/etc/host.cata
 
 
 @cache
-def certificate(label: str, kind: str = "p256") -> x509.Certificate:
-    """A real one for each, since targets are given real ones."""
-    return x509.certificate(pki.leaf(pki.world().issuing, label, kind=kind).der)
+def certificate(label: str, kind: str = "rsa2048") -> x509.Certificate:
+    """A real one for each, since targets are given real ones; each with an organization of its own."""
+    made = pki.issue(pki.name(label, f"Example {label[3:]}"), pki.key(kind, label), pki.world().issuing, ())
+    return x509.certificate(made.der)
 
 
-def identity(of: SealFacts, kind: str = "p256", problem: str = "") -> Identity:
+def identity(of: SealFacts, kind: str = "rsa2048", problem: str = "") -> Identity:
     found = certificate(f"{of.subject} {of.certificate[:4]} {kind}", kind)
     return Identity(found, of, (found,), problem)
 
@@ -104,6 +110,21 @@ def views(draw: st.DrawFn, kinds: list[str]) -> View:
     )
 
 
+def at_hand(view: View) -> AtHand:
+    """A file that is there when a policy is exported."""
+    image = bytes.fromhex(image_of(view.file.sha256))
+    return AtHand(view.file, 1000, view.kind, image, hashlib.sha256(view.file.sha256.encode()).digest())
+
+
+def of_content(view: View, known: dict[str, View]) -> View:
+    """The same use of a file whose content is known: then everything about the content is."""
+    held = known.get(view.file.sha256)
+    if held is None:
+        return view
+    place = {"path": view.file.path, "writable": view.file.writable}
+    return held._replace(file=held.file._replace(**place), kind=view.kind, process=view.process)
+
+
 Files = dict[str, bytes]
 
 
@@ -135,10 +156,150 @@ def ipe(files: Files, view: View, options: Mapping[str, str]) -> bool:  # noqa: 
         if words[0] == "DEFAULT":
             defaults[words[1] if len(words) > 2 else ""] = words[-1]
         elif words[0] == f"op={operation}":
-            assert words[1] == "fsverity_signature=TRUE"
-            if in_ring(files, view.signer):
+            name, _, value = words[1].partition("=")
+            digest = f"sha256:{hashlib.sha256(view.file.sha256.encode()).hexdigest()}"
+            if in_ring(files, view.signer) if name == "fsverity_signature" else value == digest:
                 return words[2] == "action=ALLOW"
     return defaults.get(f"op={operation}", defaults[""]) == "action=ALLOW"
 
 
-READERS = {"ima": ima, "ipe": ipe}
+def fapolicyd(files: Files, view: View, options: Mapping[str, str]) -> bool:  # noqa: ARG001 - one shape for all
+    """The first rule that fits decides (fapolicyd.rules(5)); whoever interprets a script opens it."""
+    sets: dict[str, list[str]] = {}
+    perm = "execute" if view.kind == "exec" else "open"
+    ftype = {"exec": "application/x-executable", "library": "application/x-sharedlib", "script": "text/x-python"}
+    for line in files["rules.d/10-chopmark.rules"].decode().splitlines():
+        if line.startswith("#"):
+            continue
+        if line.startswith("%"):
+            name, _, values = line.partition("=")
+            sets[name] = values.split(",")
+            continue
+        decision, asked, rest = line.split(" ", 2)
+        subject, _, thing = rest.partition(" : ")
+        assert subject == "all"
+        held = {"ftype": ftype[view.kind], "sha256hash": view.file.sha256}
+        conditions = [] if thing == "all" else [each.split("=") for each in thing.split()]
+        fits = all(held[name] in sets.get(value, [value]) for name, value in conditions)
+        if fits and asked in (f"perm={perm}", "perm=any"):
+            return decision == "allow"
+    return True
+
+
+def santa(files: Files, view: View, options: Mapping[str, str]) -> bool:  # noqa: ARG001 - one shape for all
+    """Locked down, what no rule allows is denied."""
+    profile = plistlib.loads(files["configuration.plist"])
+    assert profile["ClientMode"] == 2
+    rules = json.loads(files["rules.json"])["rules"]
+    assert {rule["rule_type"] for rule in rules} == {"BINARY"}
+    static = {rule["identifier"] for rule in profile["StaticRules"] if rule["policy"] == "ALLOWLIST"}
+    assert static == {rule["identifier"] for rule in rules if rule["policy"] == "ALLOWLIST"}
+    return view.file.sha256 in static
+
+
+def image_of(sha256: str) -> str:
+    """Every content has one image here, told apart from the content."""
+    return hashlib.sha256(sha256.encode()).hexdigest().upper()
+
+
+def told_by_windows(view: View) -> bool:
+    """Whether its version can be read, and is one as Windows has them; else nothing is said of rules by version."""
+    release = view.file.release
+    if release is None:
+        return view.file.release_readable
+    return all(part.isdigit() for part in release.version.split("."))
+
+
+def numbers(version: str) -> list[int]:
+    found = [int(part) for part in version.split(".")]
+    return found + [0] * (4 - len(found))
+
+
+def in_range(view: View, low: str, high: str) -> bool:
+    if low in ("*", "0.0.0.0") and high in ("*", "65535.65535.65535.65535"):  # noqa: S104 - a version
+        return True
+    if view.file.release is None:
+        return False
+    version = numbers(view.file.release.version)
+    return (low == "*" or numbers(low) <= version) and (high == "*" or version <= numbers(high))
+
+
+def applocker(files: Files, view: View, options: Mapping[str, str]) -> bool:  # noqa: ARG001 - one shape for all
+    """A denial wins; a collection with rules denies the rest, and one without rules allows all."""
+    wanted = {"exec": "Exe", "library": "Dll", "script": "Script", "package": "Msi"}[view.kind]
+    root = ET.fromstring(files["applocker.xml"])  # noqa: S314 - our own
+    rules = [rule for each in root if each.get("Type") == wanted for rule in each]
+    fitting = [rule.get("Action") for rule in rules if any(fits_applocker(each, view) for each in rule[0])]
+    return ("Allow" in fitting and "Deny" not in fitting) if rules else True
+
+
+def fits_applocker(condition: Any, view: View) -> bool:  # noqa: ANN401 - an element
+    if condition.tag == "FileHashCondition":
+        return f"0x{image_of(view.file.sha256)}" in [each.get("Data") for each in condition]
+    if condition.tag == "FilePathCondition":
+        return bool(condition.get("Path") == "*")
+    if view.signer is None:
+        return False
+    [named] = [
+        each
+        for each in IDENTITIES
+        if each.seal.certificate == view.signer.certificate and each.seal.key == view.signer.key
+    ]
+    product = view.file.release.product.upper() if view.file.release else ""
+    return (
+        condition.get("PublisherName") in ("*", applocker_module.publisher(named))
+        and condition.get("BinaryName") in ("*", product)
+        and in_range(view, condition[0].get("LowSection"), condition[0].get("HighSection"))
+    )
+
+
+def app_control(files: Files, view: View, options: Mapping[str, str]) -> bool:  # noqa: ARG001 - one shape for all
+    """Denials of files and signers win, then what is allowed by files or signers (Microsoft Learn, App Control)."""
+    space = {"": "urn:schemas-microsoft-com:sipolicy"}
+    root = ET.fromstring(files["app-control.xml"])  # noqa: S314 - our own
+    kernel = view.kind == "module"
+    if not kernel and "Enabled:UMCI" not in [each.text for each in root.iterfind("Rules/Rule/Option", space)]:
+        return True
+    [scenario] = [
+        each
+        for each in root.iterfind("SigningScenarios/SigningScenario", space)
+        if each.get("Value") == ("131" if kernel else "12")
+    ]
+    rules = {each.get("ID"): each for each in root.iterfind("FileRules/*", space)}
+    signers = {each.get("ID"): each for each in root.iterfind("Signers/Signer", space)}
+
+    def signed(identifier: str | None) -> bool:
+        signer = signers[identifier]
+        held = [each for each in IDENTITIES if view.signer and each.seal == view.signer._replace(signed_at=None)]
+        root_ = signer.find("CertRoot", space)
+        assert root_ is not None
+        digests = [hashlib.sha256(each.certificate.tbs).hexdigest().upper() for each in held]
+        parts = signer.findall("FileAttribRef", space)
+        return root_.get("Value") in digests and all(fits_file(rules[each.get("RuleID")], view) for each in parts)
+
+    here = [rules[each.get("RuleID")] for each in scenario.iterfind("*/FileRulesRef/FileRuleRef", space)]
+    fitting = [each.tag.rpartition("}")[2] for each in here if fits_file(each, view)]
+    fitting += ["Deny" for e in scenario.iterfind("*/DeniedSigners/DeniedSigner", space) if signed(e.get("SignerId"))]
+    fitting += [
+        "Allow" for e in scenario.iterfind("*/AllowedSigners/AllowedSigner", space) if signed(e.get("SignerId"))
+    ]
+    return "Allow" in fitting and "Deny" not in fitting
+
+
+def fits_file(rule: Any, view: View) -> bool:  # noqa: ANN401 - an element
+    if rule.get("Hash"):
+        return bool(rule.get("Hash") == image_of(view.file.sha256))
+    product = view.file.release.product.lower() if view.file.release else None
+    if rule.get("FileName") != "*" and rule.get("FileName").lower() != product:
+        return False
+    return in_range(view, rule.get("MinimumFileVersion", "*"), rule.get("MaximumFileVersion", "*"))
+
+
+READERS = {
+    "ima": ima,
+    "ipe": ipe,
+    "fapolicyd": fapolicyd,
+    "santa": santa,
+    "applocker": applocker,
+    "app-control": app_control,
+}

@@ -8,6 +8,7 @@ from chopmark.core.verdict import Status
 from chopmark.policy.rules import ALLOW, DENY
 
 if TYPE_CHECKING:
+    from chopmark.harden.contract import Request
     from chopmark.policy.rules import Rule
 
 
@@ -49,6 +50,11 @@ def used(rule: Rule) -> frozenset[str]:
 def demanding(rule: Rule) -> bool:
     """Whether a rule that allows binds files to more than what it is about."""
     return any(name.startswith("require.") for name in used(rule))
+
+
+def lasting(rule: Rule, request: Request) -> bool:
+    """Whether a rule does not end before the export will have been made anew."""
+    return rule.expires is None or (request.until is not None and request.until <= rule.expires)
 
 
 def concerns_kind(rule: Rule, kind: str) -> bool:

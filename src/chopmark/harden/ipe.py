@@ -1,4 +1,4 @@
-"""Linux IPE: what is executed needs fs-verity, with a signature by a key in the kernel's ring.
+"""Linux IPE: what is executed needs fs-verity: a signature by a key in the kernel's ring, or a digest that is named.
 
 The first rule that fits decides (Documentation/admin-guide/LSM/ipe.rst). A policy has a name and a version that the
 kernel does not let fall, and is taken only when somebody signed it whom the kernel's own rings know.
@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 
 from chopmark.core.errors import UsageError
-from chopmark.harden import kernel_keys, keyrings, naming, reasons
+from chopmark.harden import kernel_keys, keyrings, listing, naming, reasons
 from chopmark.harden.contract import Degree, Export, Exporter, File, WiderError, exact, partly, scope
 from chopmark.policy.facts import EXEC, LIBRARY, MODULE, SCRIPT
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from chopmark.core.finding import Finding
     from chopmark.harden.contract import Capability, Request
     from chopmark.harden.keyrings import Ring
+    from chopmark.harden.listing import Listing
     from chopmark.harden.material import Identity
 
 _LANES = {"EXECUTE": (EXEC, LIBRARY, SCRIPT), "KMODULE": (MODULE,)}
@@ -50,11 +51,14 @@ class Ipe:
     }
 
     def capabilities(self) -> dict[str, Capability]:
-        """A ring of keys, operations, and versions that do not fall."""
+        """A ring of keys, operations, versions that do not fall, and files at hand by their fs-verity digest."""
         return kernel_keys.capabilities(
             "a policy",
             (EXEC, LIBRARY, MODULE),
             use_script=partly(Degree.EXACT, Degree.WIDER, "executed, or asked about (Linux 6.14); sh FILE is not seen"),
+            digest=partly(
+                Degree.NARROWER, Degree.WIDER, "files at hand, by fs-verity digest; a salt makes another one"
+            ),
             mode_audit=exact("enforce in securityfs is 0"),
             policy_signed=exact("the kernel takes no other"),
             policy_rollback=exact("the kernel refuses older ones (ESTALE) until it starts again"),
@@ -66,25 +70,38 @@ class Ipe:
         ring = keyrings.sift(request, self.capabilities(), [kind for kinds in lanes.values() for kind in kinds])
         signers = {lane: ring.common(kinds) for lane, kinds in lanes.items()}
         keys = next((held for held in signers.values() if held), frozenset())
-        findings = [*ring.findings, *_signers(request, ring, keys), *_differences(signers, keys)]
+        listed = listing.listed(request, [kind for kinds in lanes.values() for kind in kinds])
+        files = {lane: listed.common(kinds) for lane, kinds in lanes.items()}
+        findings = [*_with_files(request, ring, listed), *_signers(request, ring, keys), *_differences(signers, keys)]
         added = list(_added(request.options))
         findings += scope(request, self)
         findings += [reasons.ADDED.found(detail) for detail, _ in added]
-        if not keys:
+        if not (keys or any(files.values())):
             findings.append(reasons.EMPTY.found(", ".join(lanes)))
         if any(each.outcome == "no" for each in findings):
             raise WiderError(findings)
-        text = _policy(request, signers, keys, [rule for _, rule in added]).encode()
-        files = [File("ipe-policy", text)]
+        digests = {lane: [f"fsverity_digest=sha256:{each.verity.hex()}" for each in of] for lane, of in files.items()}
+        text = _policy(request, signers, keys, [rule for _, rule in added], digests).encode()
+        written = [File("ipe-policy", text)]
         if request.signing is not None:
-            files.append(File("ipe-policy.p7b", request.signing(text)))
-        return Export((*files, *kernel_keys.key_files(keys)), tuple(findings))
+            written.append(File("ipe-policy.p7b", request.signing(text)))
+        return Export((*written, *kernel_keys.key_files(keys)), tuple(findings))
 
 
 def _lanes(request: Request, governs: frozenset[str]) -> dict[str, list[str]]:
     wanted = request.uses & governs if request.uses else governs
     found = {lane: [kind for kind in kinds if kind in wanted] for lane, kinds in _LANES.items()}
     return {lane: kinds for lane, kinds in found.items() if kinds}
+
+
+def _with_files(request: Request, ring: Ring, listed: Listing) -> Iterator[Finding]:
+    """What became of the rules, of which some allow files at hand although the ring cannot say them."""
+    for rule, finding in zip(request.rules, ring.findings, strict=True):
+        count = listed.by.get(rule.number, 0)
+        if count and finding.code == reasons.DROPPED.code:
+            yield reasons.NARROWED.found(f"{count} file{'' if count == 1 else 's'} at hand", subject=finding.subject)
+        else:
+            yield finding
 
 
 def _signers(request: Request, ring: Ring, keys: frozenset[Identity]) -> Iterator[Finding]:
@@ -115,7 +132,11 @@ def _added(options: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 
 
 def _policy(
-    request: Request, signers: Mapping[str, frozenset[Identity]], keys: frozenset[Identity], added: list[str]
+    request: Request,
+    signers: Mapping[str, frozenset[Identity]],
+    keys: frozenset[Identity],
+    added: list[str],
+    digests: Mapping[str, list[str]],
 ) -> str:
     """What is not named stays allowed; each operation that is named is denied but for what follows."""
     more = [operation for name in _MORE if name in request.options for operation in _MORE[name]]
@@ -123,8 +144,8 @@ def _policy(
     lines += [f"# {naming.about(request.policy)}", "DEFAULT action=ALLOW"]
     lines += [f"DEFAULT op={operation} action=DENY" for operation in (*signers, *more)]
     for operation in (*signers, *more):
-        lines += [f"op={operation} {each} action=ALLOW" for each in added]
-        if keys <= signers.get(operation, keys):
+        lines += [f"op={operation} {each} action=ALLOW" for each in (*added, *digests.get(operation, ()))]
+        if keys and keys <= signers.get(operation, keys):
             lines.append(f"op={operation} fsverity_signature=TRUE action=ALLOW")
     return "\n".join((*lines, ""))
 

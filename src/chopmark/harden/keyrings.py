@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from chopmark.core.verdict import Status
 from chopmark.envelopes import algorithms
 from chopmark.harden import reasons
-from chopmark.harden.conditions import allows, apart, concerns_kind, demanding, named, used
+from chopmark.harden.conditions import allows, apart, concerns_kind, demanding, lasting, named, used
 from chopmark.harden.contract import Degree
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from chopmark.harden.material import Identity
     from chopmark.policy.rules import Rule
 
+_FILES = frozenset({"digest", "product", "version", "below", "path", "format", "catalog"})
+"""Conditions on files: whoever is in a ring signs any file."""
 _KINDS = ("rsa", "ec")
 """Keys that kernels verify signatures with."""
 
@@ -89,7 +91,7 @@ class _Sifting:
         """Enter whom a rule allows."""
         if not allows(rule) or self._passed_over(rule):
             return
-        lacking = cannot(rule, self._table, self._request)
+        lacking = _cannot(rule, self._table, self._request)
         if lacking:
             self._tell(rule, reasons.DROPPED, "; ".join(lacking))
             return
@@ -159,11 +161,13 @@ class _Sifting:
         )
 
 
-def cannot(rule: Rule, table: Mapping[str, Capability], request: Request) -> list[str]:
+def _cannot(rule: Rule, table: Mapping[str, Capability], request: Request) -> list[str]:
     """Why a rule that allows cannot be said: what it is about, and what the target has instead."""
     names = set(used(rule))
     if request.policy.main.revocation == "require" and rule.conditions.about_seals:
         names.add("require.revocation")
-    if request.until is not None and rule.expires is not None and request.until <= rule.expires:
+    if lasting(rule, request):
         names.discard("expires")
-    return [f"{name}: {table[name].sentence}" for name in sorted(names) if not table[name].allow.usable]
+    return [
+        f"{name}: {table[name].sentence}" for name in sorted(names) if name in _FILES or not table[name].allow.usable
+    ]

@@ -6,19 +6,25 @@ others know them by fs-verity or Authenticode digests, which only the file itsel
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, NamedTuple
 
+from chopmark.core.errors import MalformedError
 from chopmark.core.finding import Outcome
 from chopmark.core.verdict import Status
-from chopmark.policy.facts import GOOD, UNCHECKED, SealFacts
+from chopmark.policy.facts import EXEC, GOOD, UNCHECKED, SealFacts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from chopmark.core.artifact import Artifact
     from chopmark.envelopes.x509 import Certificate
+    from chopmark.policy.facts import FileFacts
+    from chopmark.policy.state import State
     from chopmark.trust.context import Context
 
 PURPOSE = "code-signing"
+_PE = "pe"
 
 
 class Identity(NamedTuple):
@@ -39,10 +45,25 @@ class Identity(NamedTuple):
         return not self.problem
 
 
+class AtHand(NamedTuple):
+    """A file: what rules look at, its size in bytes, how it is used as far as it shows, and other digests of it.
+
+    `image` is the SHA-256 by which Windows knows it (that of Authenticode for a PE image), `verity` the fs-verity
+    digest with the usual parameters (SHA-256, blocks of 4096 bytes, no salt).
+    """
+
+    file: FileFacts
+    size: int
+    kind: str
+    image: bytes
+    verity: bytes
+
+
 class Material(NamedTuple):
     """Everything at hand."""
 
     identities: tuple[Identity, ...] = ()
+    files: tuple[AtHand, ...] = ()
 
 
 def identities(certificates: Iterable[bytes], context: Context) -> tuple[Identity, ...]:
@@ -77,6 +98,38 @@ def _judged(certificate: Certificate, carried: Sequence[bytes], context: Context
         revocation=GOOD if asked == {"revocation.good"} else UNCHECKED,
     )
     return Identity(certificate, seal, path.certificates, problem)
+
+
+def at_hand(path: str, context: Context, root: str, state: State | None) -> AtHand | None:
+    """A file of a tree that stands for /; None for what cannot be read, or is no code. Raises UsageError."""
+    from chopmark.core.artifact import Artifact, UnreadableError
+    from chopmark.engine import check
+    from chopmark.engine.policing import facts
+    from chopmark.formats._verity import fsverity
+
+    try:
+        with Artifact.open(path) as artifact:
+            verdict = check.check(artifact, context)
+            kind = facts.kind_of(artifact, verdict.format) or (EXEC if os.access(path, os.X_OK) else "")
+            if not (kind and verdict.format):
+                return None
+            [verity] = fsverity.digests(artifact.view, [fsverity.Parameters()])
+            file = facts.of_file(artifact, verdict, state, root)
+            return AtHand(file, artifact.view.size, kind, _image(artifact, file), verity)
+    except (UnreadableError, MalformedError):
+        return None
+
+
+def _image(artifact: Artifact, file: FileFacts) -> bytes:
+    """For a PE image what a signature would be over, as signing does not change it. Raises MalformedError."""
+    from chopmark.core.contracts import SealOptions
+    from chopmark.engine import identify
+
+    if file.format != _PE:
+        return bytes.fromhex(file.sha256)
+    pe = identify.formats()[_PE]
+    [payload] = pe.digest(artifact, [pe.recipe(artifact, SealOptions())])
+    return payload.value
 
 
 def _is_authority(certificate: Certificate) -> bool:

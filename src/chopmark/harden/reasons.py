@@ -28,11 +28,14 @@ EMPTY = Reason(
     "harden.empty",
     NO,
     "Nothing of what the policy allows could be said: the target would let nothing run.",
-    "Name the certificates of the signers (--signer), the files (--files), or fewer kinds of use (--use).",
+    "Name the certificates of the signers (--signer), the files (--root), or fewer kinds of use (--use).",
 )
 UNGOVERNED = Reason("harden.ungoverned", INFO, "The target does not decide about this kind of use.")
 UNCHECKED = Reason("harden.unchecked", INFO, "The target does not look at this, whatever the policy says.")
 MODE = Reason("harden.mode", INFO, "The policy denies nothing yet in its mode; the target enforces unless it is told.")
 ADDED = Reason("harden.added", INFO, "The target allows this besides, as was asked.")
+NO_WINDOWS = Reason(
+    "harden.no_windows", INFO, "Nothing that Windows itself consists of is allowed, so no host starts under it alone."
+)
 SIGNER_TAKEN = Reason("harden.signer_taken", OK, "The target believes this signer.")
 SIGNER_OUT = Reason("harden.signer_out", INFO, "The target does not believe this signer.")

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from chopmark.core import discovery
 from chopmark.harden import reasons
 from chopmark.harden.contract import CONDITIONS, TRAITS, Degree, Enforcer, Exporter, WiderError
+from chopmark.harden.material import Material
 from tests.support import hardening, policies
 
 if TYPE_CHECKING:
@@ -27,6 +28,8 @@ _RULES = {
     reasons.WIDER,
     reasons.LEFT_OUT,
 }
+WINDOWS = {"applocker", "app-control"}
+OPTIONS = {"applocker": {"publishers": ""}}
 OF_RULES = {each.code for each in _RULES}
 
 
@@ -49,11 +52,15 @@ def test_never_wider(name: str) -> None:
     assert isinstance(backend, Exporter)
     let_through = []
 
-    @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
     @given(st.lists(policies.rules(), min_size=1, max_size=5), st.data())
     def law(rules: list[dict[str, Any]], data: st.DataObject) -> None:
-        uses = data.draw(st.sampled_from([frozenset(), *({kind} for kind in sorted(backend.governs))]))
-        made = exported(backend, hardening.request(rules, uses=frozenset(uses)))
+        uses = frozenset(data.draw(st.sampled_from([(), *((kind,) for kind in sorted(backend.governs))])))
+        views = hardening.views(sorted(uses or backend.governs))
+        known = {view.file.sha256: view for view in data.draw(st.lists(views, max_size=3)) if view.file.sha256}
+        material = Material(hardening.IDENTITIES, tuple(map(hardening.at_hand, known.values())))
+        options = OPTIONS.get(name, {})
+        made = exported(backend, hardening.request(rules, uses=uses, material=material, options=options))
         if made is None:
             return
         asked, export = made
@@ -61,7 +68,9 @@ def test_never_wider(name: str) -> None:
         assert sorted(each.subject for each in told) == sorted(str(rule.place) for rule in asked.rules)
         files = {each.path: each.data for each in export.files}
         for _ in range(4):
-            view = data.draw(hardening.views(sorted(uses or backend.governs)))
+            view = hardening.of_content(data.draw(views), known)
+            if name in WINDOWS and not hardening.told_by_windows(view):
+                continue
             if reader(files, view, asked.options):
                 let_through.append(view)
                 assert hardening.allowed(asked, view), (rules, view, files)
