@@ -116,13 +116,18 @@ def at_hand(view: View) -> AtHand:
     return AtHand(view.file, 1000, view.kind, image, hashlib.sha256(view.file.sha256.encode()).digest())
 
 
+def files_at_hand(*files: FileFacts) -> tuple[AtHand, ...]:
+    """Programs that are there when a policy is exported."""
+    return tuple(AtHand(each, 1000, "exec", bytes.fromhex(image_of(each.sha256)), b"v" * 32) for each in files)
+
+
 def of_content(view: View, known: dict[str, View]) -> View:
     """The same use of a file whose content is known: then everything about the content is."""
     held = known.get(view.file.sha256)
     if held is None:
         return view
-    place = {"path": view.file.path, "writable": view.file.writable}
-    return held._replace(file=held.file._replace(**place), kind=view.kind, process=view.process)
+    file = held.file._replace(path=view.file.path, writable=view.file.writable)
+    return held._replace(file=file, kind=view.kind, process=view.process)
 
 
 Files = dict[str, bytes]

@@ -11,12 +11,13 @@ from chopmark.core.errors import UsageError
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from chopmark.core.finding import Finding
     from chopmark.engine.policing.loading import Policy
     from chopmark.harden.contract import Capability, Enforcer, Exporter, Request, Signing
-    from chopmark.harden.material import Material
+    from chopmark.harden.material import AtHand, Material
+    from chopmark.trust.context import Context
 
 _COLUMN = 7
 _LEGEND = (
@@ -40,6 +41,10 @@ def add_to(actions: Any) -> None:  # noqa: ANN401 - argparse keeps this class to
     export.add_argument(
         "--signer", action="append", default=[], metavar="F", help="certificates of signers; repeatable"
     )
+    export.add_argument(
+        "--root", metavar="DIR", default="", help="files at hand: a host's, or an image's; / is this host"
+    )
+    export.add_argument("-j", "--jobs", metavar="N", help="processes for them (default: one per processor)")
     policy_use.add_kinds(export)
     export.add_argument(
         "--option", action="append", default=[], metavar="NAME[=VALUE]", help="what the system offers; repeatable"
@@ -149,10 +154,10 @@ def _material(args: Namespace, connections: ExitStack) -> Material:
     from chopmark.envelopes import pem
     from chopmark.harden import material
 
-    if not args.signer:
-        return material.Material()
-    if not args.store:
+    if args.signer and not args.store:
         raise UsageError("which signers count is said by a trust store: the policy names none, so give --store")
+    if not (args.signer or args.root):
+        return material.Material()
     raw: list[bytes] = []
     for file in args.signer:
         try:
@@ -161,9 +166,46 @@ def _material(args: Namespace, connections: ExitStack) -> Material:
             raise UsageError(f"{file}: {error}") from None
     if len(raw) > limits.EXPORT_SIGNERS_MAX:
         raise UsageError(f"{len(raw)} certificates of signers; at most {limits.EXPORT_SIGNERS_MAX} are used")
-    context = verify.context_for(args, connections)
-    verify.add_catalogs(args, context)
-    return material.Material(material.identities(raw, context))
+    context = _context(args, connections)
+    signers = material.identities(raw, context)
+    return material.Material(signers, tuple(_files(args, context)) if args.root else ())
+
+
+def _context(args: Namespace, connections: ExitStack) -> Context:
+    """Whom to believe; a policy of digests believes nobody."""
+    from chopmark.trust import context
+    from chopmark.trust.stores import store
+
+    if not args.store:
+        return context.Context(store.Store(()), clock.parse(args.at) if args.at else clock.now(), context.OFF)
+    found = verify.context_for(args, connections)
+    verify.add_catalogs(args, found)
+    return found
+
+
+def _files(args: Namespace, context: Context) -> Iterator[AtHand]:
+    import os
+    from functools import partial
+
+    from chopmark.cli import settings
+    from chopmark.engine import batch
+    from chopmark.engine.policing import judging
+    from chopmark.harden import material
+    from chopmark.policy import state
+
+    real = os.path.realpath(args.root)
+    paths = judging.files_below(real)
+    with state.opened(write=False) as known:
+        jobs = batch.jobs_for(len(paths), settings.jobs_wanted(args.jobs, "verify"))
+        work = partial(material.at_hand, context=context, root=real, state=known)
+        count = 0
+        for each in output.progress(batch.run(paths, work, jobs), len(paths), "judging"):
+            if each is None:
+                continue
+            count += 1
+            if count > limits.EXPORT_FILES_MAX:
+                raise UsageError(f"{args.root}: more than {limits.EXPORT_FILES_MAX} files of code")
+            yield each
 
 
 def _signing(args: Namespace) -> Signing | None:
@@ -188,6 +230,8 @@ def _tell(findings: tuple[Finding, ...], args: Namespace) -> None:
     for finding in findings:
         if args.json:
             print(json.dumps(folder.as_dict(finding)))
+        elif finding.code == "harden.unchecked":
+            print(output.filled(output.clean(f"{finding.subject}: {finding.detail}"), first=" unseen    "))
         elif args.verbose or finding.outcome != "ok":
             print(output.show_finding(finding))
 

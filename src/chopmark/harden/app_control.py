@@ -102,12 +102,12 @@ def _signers(request: Request, plans: Mapping[str, Plan]) -> Iterator[Finding]:
     taken = {each.identity for plan in plans.values() for each in plan.signed}
     for each in request.material.identities:
         if each in taken:
-            yield reasons.SIGNER_TAKEN.found(f"TBS {_tbs(each)}", subject=each.seal.subject)
+            yield reasons.SIGNER_TAKEN.found(f"TBS {tbs(each)}", subject=each.seal.subject)
         else:
             yield reasons.SIGNER_OUT.found(each.problem or _unknown(each) or "no rule", subject=each.seal.subject)
 
 
-def _tbs(identity: Identity) -> str:
+def tbs(identity: Identity) -> str:
     """The digest of the certificate's TBSCertificate by the algorithm of its own signature, as policies write it."""
     certificate = identity.certificate
     digest = certificate.signature_algorithm.digest or _TBS[0]
@@ -215,7 +215,7 @@ class _Policy:
             self._known.add(identifier)
             label = each.identity.certificate.common_name or each.identity.seal.subject
             signer = self._signers.add("Signer", {"ID": identifier, "Name": f"{label} {each.product}".rstrip()})
-            signer.add("CertRoot", {"Type": "TBS", "Value": _tbs(each.identity)})
+            signer.add("CertRoot", {"Type": "TBS", "Value": tbs(each.identity)})
             if each.product or (each.lowest, each.highest) != (windows.LOWEST, windows.HIGHEST):
                 rule = self._file("FileAttrib", "".join(names[1:]), _versions(each), each.rule.shown)
                 signer.add("FileAttribRef", {"RuleID": rule})

@@ -32,8 +32,6 @@ _TYPES = {
         *("text/x-script.guile", "text/x-shellscript", "text/x-systemtap", "text/x-tcl"),
     ),
 }
-_SET = 32
-"""Contents in one set: a line stays below 4096 characters."""
 _PLAIN = re.compile(r"/[!-\"$-~]*")
 _DIFFERENT = {
     "what happens later": "expiry, revocation and new releases count when it is exported anew",
@@ -82,25 +80,20 @@ class Fapolicyd:
 
 
 def _rules(contents: Mapping[str, list[str]]) -> Iterator[str]:
-    """The first rule that fits decides; what no rule is about may be opened."""
-    for lane, hashes in contents.items():
-        for number, some in enumerate(_groups(hashes)):
-            yield f"%{lane}{number}={','.join(some)}\n"
+    """The first rule that fits decides; what no rule is about may be opened.
+
+    Contents have a rule each: a set of them is one of numbers when the first one begins with a digit, and then refused.
+    """
     yield "deny_syslog perm=any all : ftype=application/x-bad-elf\n"
     for lane, hashes in contents.items():
-        types = f"ftype=%{lane}types " if lane in _TYPES else ""
-        if types:
+        types, perm = "", "execute"
+        if lane in _TYPES:
+            types, perm = f"ftype=%{lane}types", "open"
             yield f"%{lane}types={','.join(_TYPES[lane])}\n"
-        perm = "open" if types else "execute"
-        for number, _ in enumerate(_groups(hashes)):
-            yield f"allow perm={perm} all : {types}sha256hash=%{lane}{number}\n"
-        yield f"deny_syslog perm={perm} all : {types or 'all'}".rstrip() + "\n"
+        for each in hashes:
+            yield f"allow perm={perm} all : {types} sha256hash={each}\n".replace(":  ", ": ")
+        yield f"deny_syslog perm={perm} all : {types or 'all'}\n"
     yield "allow perm=open all : all\n"
-
-
-def _groups(hashes: list[str]) -> Iterator[list[str]]:
-    for start in range(0, len(hashes), _SET):
-        yield hashes[start : start + _SET]
 
 
 def _trust(found: Listing, kinds: list[str]) -> Iterator[str]:

@@ -36,10 +36,10 @@ class Listing(NamedTuple):
     digests: dict[str, frozenset[str]]
 
     def common(self, kinds: Sequence[str]) -> list[AtHand]:
-        """Those that are allowed for all of some uses, each content once, in the order of their paths."""
+        """Those used in one of some ways and allowed in all of them, each content once, in the order of paths."""
         held = [{each.file.sha256 for each in self.files[kind]} for kind in kinds]
         wanted = set.intersection(*held) if held else set()
-        found = {each.file.sha256: each for each in reversed(self.files[kinds[0]])} if kinds else {}
+        found = {each.file.sha256: each for kind in kinds for each in reversed(self.files[kind]) if each.kind in kinds}
         return sorted((each for each in found.values() if each.file.sha256 in wanted), key=lambda each: each.file.path)
 
     def contents(self, kinds: Sequence[str]) -> list[str]:

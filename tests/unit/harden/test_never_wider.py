@@ -52,7 +52,7 @@ def test_never_wider(name: str) -> None:
     assert isinstance(backend, Exporter)
     let_through = []
 
-    @settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow])
+    @settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
     @given(st.lists(policies.rules(), min_size=1, max_size=5), st.data())
     def law(rules: list[dict[str, Any]], data: st.DataObject) -> None:
         uses = frozenset(data.draw(st.sampled_from([(), *((kind,) for kind in sorted(backend.governs))])))
