@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from chopmark.core import discovery, limits
+from chopmark.core.artifact import Artifact
+from chopmark.engine import blocking, identify
 from chopmark.envelopes import cms
 from tests.support import pki
 
@@ -154,3 +156,78 @@ def test_capabilities_fit_on_a_screen(desk: Desk) -> None:
     for name in names:
         assert desk.run("policy", "capabilities", "--to", name) == 0
         assert max(map(len, desk.out.splitlines())) <= 80
+
+
+def with_files(desk: Desk, to: str, *more: str) -> int:
+    """A signed program and a signed script, and an unsigned program."""
+    tree = desk.folder / "tree"
+    if not tree.exists():
+        tree.mkdir()
+        for kind in ("pe", "script"):
+            desk.signed(kind).rename(tree / f"signed-{kind}")
+        desk.sample("pe").rename(tree / "unsigned")
+    return export(desk, write(desk, ours(desk)), to, "--root", str(tree), *more)
+
+
+@pytest.mark.parametrize(
+    ("to", "file"),
+    [
+        ("santa", "rules.json"),
+        ("fapolicyd", "trust.d/chopmark"),
+        ("applocker", "applocker.xml"),
+        ("app-control", "app-control.xml"),
+    ],
+)
+def test_files_at_hand_are_listed_by_what_the_policy_decides(desk: Desk, to: str, file: str) -> None:
+    assert with_files(desk, to) == 0
+    text = (Path(to) / file).read_text()
+    assert "signed-pe" in text
+    assert "/unsigned" not in text.replace('"unsigned"', "/unsigned")
+    first = {path: path.read_bytes() for path in Path(to).rglob("*") if path.is_file()}
+    assert with_files(desk, to, "--force", "-j", "2") == 0
+    assert {path: path.read_bytes() for path in Path(to).rglob("*") if path.is_file()} == first
+
+
+def test_an_image_is_known_by_what_its_signature_is_over(desk: Desk) -> None:
+    assert with_files(desk, "app-control") == 0
+    facts = json.loads(Path("app-control/export.json").read_text())
+    assert facts["files"].keys() == {"app-control.xml"}
+    before = Path("app-control/app-control.xml").read_text()
+    desk.run("strip", "tree/signed-pe")
+    digests = [line for line in before.splitlines() if "signed-pe" in line]
+    assert desk.run("sign", "tree/signed-pe", "--digest-only", "--cert", desk.cert) == 0
+    assert len(digests) == 1
+    [hexadecimal] = [word.split('"')[1] for word in digests[0].split() if word.startswith("Hash=")]
+    assert bytes.fromhex(hexadecimal) in authenticode_digests("tree/signed-pe")
+
+
+def authenticode_digests(path: str) -> list[bytes]:
+    with Artifact.open(path) as artifact:
+        return [each.value for each in blocking.file_digests(artifact, identify.formats()["pe"], ["sha256"])]
+
+
+def test_catalogs_vouch_for_files_at_hand(desk: Desk) -> None:
+    tree = desk.folder / "listed"
+    tree.mkdir()
+    desk.sample("pe").rename(tree / "tool")
+    assert desk.run("catalog", "create", str(tree), "-o", "listed.catalog", *desk.by_signer) == 0
+    policy = write(desk, ours(desk))
+    assert export(desk, policy, "santa", "--root", str(tree)) == 1
+    assert export(desk, policy, "santa", "--root", str(tree), "--catalogs", "listed.catalog") == 0
+    assert "/tool" in Path("santa/rules.json").read_text()
+
+
+def test_a_tree_that_is_none_and_too_many_files(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = write(desk, ours(desk))
+    assert export(desk, policy, "santa", "--root", "missing") == 2
+    monkeypatch.setattr(limits, "EXPORT_FILES_MAX", 1)
+    assert with_files(desk, "santa") == 2
+    assert not Path("santa").exists()
+
+
+def test_digests_need_neither_stores_nor_files(desk: Desk) -> None:
+    policy = desk.write("d.toml", f'{HEAD}[[rule]]\naction = "allow"\ndigest = "sha256:{"a" * 64}"\n'.encode())
+    assert desk.run("policy", "export", policy, "--to", "santa") == 0
+    assert "harden.exact" not in desk.out
+    assert desk.run("policy", "export", policy, "--to", "santa", "--root", ".", "--force") == 0
+    assert "a" * 64 in Path("santa/rules.json").read_text()
