@@ -87,18 +87,6 @@ if ! recent; then
     recent || echo "osslsigncode is still $(version): its PowerShell cross-checks need 2.8 or newer" >&2
 fi
 
-# Only unpacked: installed, fapolicyd would begin to guard this machine.
-if [ ! -e build/fapolicyd/complete ]; then
-    rm -rf build/fapolicyd
-    mkdir -p build/fapolicyd
-    if (cd build/fapolicyd && apt-get -qq download fapolicyd liblmdb0 libmagic1 libcap-ng0 libseccomp2 >/dev/null 2>&1); then
-        for each in build/fapolicyd/*.deb; do dpkg -x "$each" build/fapolicyd; done
-        touch build/fapolicyd/complete
-    else
-        echo "no fapolicyd: what is exported to it is not held against its own reader" >&2
-    fi
-fi
-
 # OpenSSL signs CMS with ML-DSA since 3.6, which no stable Debian has.
 tools/newer_openssl.sh || echo "no newer openssl: the cross-checks of ML-DSA are skipped" >&2
 

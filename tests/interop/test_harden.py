@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.support import fapolicyd
 from tests.support.desk import Desk
+from tests.support.fapolicyd import Fapolicyd
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 pytestmark = pytest.mark.interop
 
-FAPOLICYD = Path(__file__).resolve().parents[2] / "build" / "fapolicyd"
 READ = """set -e
 mount -t tmpfs tmpfs /etc
 mkdir -p /etc/fapolicyd/trust.d
@@ -69,13 +70,13 @@ def exported(desk: Desk) -> Path:
 
 @pytest.fixture
 def read() -> Callable[[Path], str]:
-    if not (FAPOLICYD / "complete").exists():
-        pytest.skip("no fapolicyd (make peers unpacks it)")
+    if not (fapolicyd.UNPACKED / "usr" / "sbin" / "fapolicyd").exists():
+        pytest.skip("fapolicyd is not unpacked (tools/peers.sh)")
     if subprocess.run(["unshare", "-Urm", "true"], check=False, capture_output=True).returncode:
         pytest.skip("no namespaces of one's own here")
 
     def by_fapolicyd(export: Path) -> str:
-        environment = {**os.environ, "EXPORT": str(export), "FAPOLICYD": str(FAPOLICYD)}
+        environment = {**os.environ, "EXPORT": str(export), "FAPOLICYD": str(fapolicyd.UNPACKED)}
         done = subprocess.run(
             ["unshare", "-Urm", "sh", "-c", READ], check=False, capture_output=True, text=True, env=environment
         )
@@ -116,3 +117,30 @@ def test_a_set_of_contents_would_be_one_of_numbers(exported: Path, read: Callabl
     rules = exported / "rules.d" / "10-chopmark.rules"
     rules.write_text(f"%contents={'0' * 64},{'a' * 64}\nallow perm=execute all : sha256hash=%contents\n")
     assert "Loaded" not in read(exported)
+
+
+@pytest.mark.skipif(bool(fapolicyd.why_not()), reason=fapolicyd.why_not() or "there is one")
+def test_fapolicyd_runs_what_the_policy_allows_and_nothing_else(desk: Desk, tmp_path: Path) -> None:
+    """On a tmpfs of its own: a signed program, the same elsewhere and with a byte more, and one that nobody signed."""
+    tree = desk.folder / "programs"
+    tree.mkdir()
+    for name in ("signed", "plain"):
+        (tree / name).write_bytes(Path("/bin/true").read_bytes() + name.encode())
+        (tree / name).chmod(0o755)
+    assert desk.run("sign", str(tree / "signed"), *desk.by_signer, "--signing-time", "2026-07-01T00:00:00Z") == 0
+    policy = desk.write(
+        "p.toml", f'{HEAD}stores = ["{desk.root}"]\n[[rule]]\naction = "allow"\nstore = "{desk.root}"\n'.encode()
+    )
+    options = ("--root", str(tree), "--offline", "--revocation", "off", "--at", "2026-07-01", "--use", "exec")
+    assert desk.run("policy", "export", policy, "--to", "fapolicyd", *options) == 0
+    rules = Path("fapolicyd/rules.d/10-chopmark.rules").read_text()
+    signed, plain = (tree / "signed").read_bytes(), (tree / "plain").read_bytes()
+    (tmp_path / "room").mkdir()
+    with Fapolicyd(tmp_path / "room", {}, rules=rules) as peer:
+        places = {"signed": signed, "moved": signed, "tampered": signed + b"!", "plain": plain}
+        ran = {name: runs(peer, peer.place(name, content)) for name, content in places.items()}
+        assert ran == {"signed": True, "moved": True, "tampered": False, "plain": False}, peer.said()
+
+
+def runs(peer: Fapolicyd, path: str) -> bool:
+    return subprocess.run(peer.within(path), check=False, capture_output=True).returncode == 0

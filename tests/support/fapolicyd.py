@@ -75,7 +75,9 @@ def why_not() -> str:
 class Fapolicyd:
     """A namespace with a tmpfs, and fapolicyd watching it. `trusted` are contents by name, written there before."""
 
-    def __init__(self, folder: Path, trusted: Mapping[str, bytes], integrity: str = "sha256") -> None:
+    def __init__(self, folder: Path, trusted: Mapping[str, bytes], integrity: str = "sha256", rules: str = "") -> None:
+        """With `rules` these are what it goes by, and not those that it comes with."""
+        self._rules = rules
         self._root = folder / "root"
         self._trusted = trusted
         self._integrity = integrity
@@ -124,7 +126,8 @@ class Fapolicyd:
         (etc / "trust.d").mkdir(parents=True)
         (etc / "fapolicyd.conf").write_text(_CONFIGURATION.format(integrity=self._integrity))
         rules = UNPACKED / "usr/share/fapolicyd/sample-rules"
-        (etc / "fapolicyd.rules").write_text("".join((rules / f"{each}.rules").read_text() for each in RULES))
+        usual = "".join((rules / f"{each}.rules").read_text() for each in RULES)
+        (etc / "fapolicyd.rules").write_text(self._rules or usual)
         listed = [f"{WORK}/{name} {len(content)} {hashlib.sha256(content).hexdigest()}\n"
                   for name, content in self._trusted.items()]  # fmt: skip
         (etc / "fapolicyd.trust").write_text("".join(listed))
