@@ -119,6 +119,13 @@ def test_a_rule_that_binds_to_more_takes_its_signers_out(backend: Exporter) -> N
 
 
 @pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize("more", [{"digest": DIGESTS[0]}, {"path": "/opt/**"}, {"product": "tool"}, {"format": "pe"}])
+def test_a_rule_about_some_files_lets_nobody_sign_others(backend: Exporter, more: dict[str, Any]) -> None:
+    made = export(backend, [{**CORP, **more}, {"action": "allow", "signer": DIGESTS[1]}], material=Material((A, B)))
+    assert (keys(made), code_of(made, 6)) == ({B.certificate.raw}, reasons.DROPPED.code)
+
+
+@pytest.mark.parametrize("backend", BACKENDS)
 def test_uses_have_one_ring(backend: Exporter) -> None:
     rules = [{**CORP, "use": ["exec", "library"]}, {"action": "allow", "signer": DIGESTS[1], "use": "script"}]
     made = export(backend, rules, material=Material((A, B)), uses=frozenset({"exec", "script"}))
