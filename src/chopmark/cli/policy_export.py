@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from chopmark.harden.material import AtHand, Material
     from chopmark.trust.context import Context
 
-_COLUMN = 7
+_WIDTH, _NAMES, _COLUMN = 80, 20, 12
+"""Columns of a screen, of the names of conditions, and of a system at most."""
 _LEGEND = (
     "= as it is; < allows less; > would allow more, so it is not said; - not at all",
     "First in rules that allow, then in rules that deny. --to NAME has the reasons.",
@@ -280,11 +281,11 @@ def table_of(backends: Mapping[str, Enforcer]) -> list[str]:
     from chopmark.harden.contract import CONDITIONS, TRAITS
 
     tables = {name: backend.capabilities() for name, backend in backends.items()}
-    width = max(5, *(min(len(name), _COLUMN) for name in tables))
-    lines = [f"{'':<22}" + " ".join(f"{name[:_COLUMN]:<{width}}" for name in tables)]
+    width = max(4, min(_COLUMN, (_WIDTH - _NAMES) // len(tables)))
+    lines = [" " * _NAMES + "".join(f"{name[: width - 1]:<{width}}" for name in tables).rstrip()]
     for condition in (*CONDITIONS, *TRAITS):
-        cells = " ".join(f"{_cell(table[condition]):<{width}}" for table in tables.values())
-        lines.append(f"{condition:<22}{cells}".rstrip())
+        cells = "".join(f"{_cell(table[condition]):<{width}}" for table in tables.values())
+        lines.append(f"{condition:<{_NAMES}}{cells}".rstrip())
     return [*lines, *_LEGEND]
 
 
