@@ -87,7 +87,10 @@ def test_never_wider(name: str) -> None:
                 let_through.append(view)
                 assert hardening.allowed(asked, view), (rules, view, files)
 
-    law()
+    for _ in range(8):  # chance may have it that a round lets hardly anything through
+        law()
+        if len(let_through) > 5:
+            break
     assert len(let_through) > 5, "nearly nothing was allowed, so that nearly nothing was tried"
 
 
