@@ -36,13 +36,13 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "GUARD_OTLP_GATHER_SECONDS", 0.01)
 
 
-def sent(collector: Collector, requests: int = 1) -> tuple[int, list[str]]:
-    """Send an event to a collector in so many requests; how many it did not get, and what went wrong."""
+def sent(collector: Collector, requests: int = 1, told: int = 0) -> tuple[int, list[str]]:
+    """Send an event to a collector in so many requests; how many it did not get, and what went wrong, once `told`."""
     troubles: list[str] = []
     sink = sinks.sink(collector.address)
     sink.start(troubles.append)
     sink.write(DENIED)
-    eventually(lambda: len(collector.requests) == requests)
+    eventually(lambda: len(collector.requests) == requests and len(troubles) >= told)
     sink.close()
     return sink.unwritten, troubles
 
@@ -106,7 +106,7 @@ def test_whatever_it_says_with_success_is_success(body: bytes) -> None:
 def test_what_it_rejects_is_counted_and_not_sent_again() -> None:
     body = b'{"partialSuccess":{"rejectedLogRecords":"1","errorMessage":"no"}}'
     with Collector([Answer(body=body)]) as collector:
-        unwritten, troubles = sent(collector)
+        unwritten, troubles = sent(collector, told=1)
     assert (unwritten, len(troubles), len(collector.requests)) == (1, 1, 1)
 
 

@@ -101,6 +101,8 @@ class Ahead:
 
     def renew(self, authority: Authority, store: AnswerStore, delegates: Delegates) -> None:
         """Write the table anew from what is in store, if that is worth it. Raises ChopmarkError."""
+        if not os.path.isdir(os.path.dirname(self._path)):
+            return  # there was never a responder
         self._look()
         if self._now is not None:
             opened, touched = self._now
