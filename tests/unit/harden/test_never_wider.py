@@ -59,7 +59,8 @@ def test_never_wider(name: str) -> None:
     assert isinstance(backend, Exporter)
     let_through = []
 
-    @settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
+    # Another round has to be another one, in CI too.
+    @settings(max_examples=100, derandomize=False, suppress_health_check=[HealthCheck.too_slow])
     @given(st.lists(policies.rules(), min_size=1, max_size=4), st.data())
     def law(rules: list[dict[str, Any]], data: st.DataObject) -> None:
         rules = [*data.draw(st.sampled_from(USUAL)), *rules]
