@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chopmark.agent import (
     control,
@@ -60,9 +60,10 @@ class Guard:
         self.examination = Examination(world, self.memory)
         self.decider = Decider(world, settings, stream, self._outdated)
         self.releasing = releasing.Releasing(self._changed_under)
-        self.kept = kept.Kept(group, _descriptors(), self.releasing.release)
+        room = _descriptors()
+        self.kept = kept.Kept(group, room.kept, self.releasing.release)
         self.behind = self._behind()
-        self.loop = loop.Loop(group, self.kept, self.decider, self.behind)
+        self.loop = loop.Loop(group, self.kept, self.decider, self.behind, lambda: len(self.releasing) < room.released)
         self.watch = watching.Watch(self)
 
     def _behind(self) -> Behind | None:
@@ -363,15 +364,25 @@ class Guard:
         }
 
 
-def _descriptors() -> int:
-    """How many files may be kept: as many as there may be descriptors, less what the work itself needs."""
+class _Room(NamedTuple):
+    """For how many files there are descriptors: those that are kept, and those whose lease is being given back."""
+
+    kept: int
+    released: int
+
+
+def _descriptors() -> _Room:
+    """As many as there may be, less what the work itself needs; the limit is raised where that is allowed."""
+    wanted = limits.GUARD_KEPT_MAX + limits.GUARD_RELEASED_MAX + limits.GUARD_WORKING_DESCRIPTORS
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = limits.GUARD_KEPT_MAX + limits.GUARD_WORKING_DESCRIPTORS
-    if soft < wanted:
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, hard) if hard > 0 else wanted, hard))
-        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return max(16, min(limits.GUARD_KEPT_MAX, soft - limits.GUARD_WORKING_DESCRIPTORS))
+    for most in (max(wanted, hard), hard):  # more than the hard limit needs CAP_SYS_RESOURCE
+        if soft < wanted:
+            with contextlib.suppress(OSError, ValueError):
+                resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, most), most))
+            soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    free = max(32, soft - limits.GUARD_WORKING_DESCRIPTORS)
+    keeping = min(limits.GUARD_KEPT_MAX, free // 2)
+    return _Room(keeping, min(limits.GUARD_RELEASED_MAX, free - keeping))
 
 
 def preload() -> None:

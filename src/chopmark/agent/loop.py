@@ -87,12 +87,21 @@ class Counters:
 class Loop:
     """Answers until it is told to stop."""
 
-    def __init__(self, group: fanotify.Group, kept: Kept, bench: Bench, second: Second | None = None) -> None:
+    def __init__(
+        self,
+        group: fanotify.Group,
+        kept: Kept,
+        bench: Bench,
+        second: Second | None = None,
+        has_descriptors: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """`has_descriptors` says whether another file may be looked at; if not, that is a failure."""
         self._group = group
         self._kept = kept
         self._bench = bench
         self._second = second
         self._writes: dict[Key, int] = {}
+        self._has_descriptors = has_descriptors
         self._own: set[int] = set()
         self._breaks = leases.Breaks()
         self._wake, self._woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -205,6 +214,11 @@ class Loop:
         waiting = self._waiting.get(asked.key)
         if waiting is not None:
             waiting.append(asked)
+            return
+        if not self._has_descriptors():  # whoever may still be on the way into others has not been seen to get on
+            self.counters.failed += 1
+            answer = self._bench.without_facts(asked, "failed", "too many files wait for their users to get on")
+            self._settle(asked, answer, None)
             return
         self._waiting[asked.key] = [asked]
         if self._second is not None:

@@ -44,11 +44,17 @@ class Releasing(threading.Thread):
         self._abandoned: list[tuple[int, threading.Event]] = []
         self._condition = threading.Condition()
         self._ending = False
+        self._count = 0
+
+    def __len__(self) -> int:
+        """How many leases are to be given back; each still has its descriptor. For any thread."""
+        return self._count
 
     def release(self, key: Key, descriptor: int) -> None:
         """Give a lease back as soon as nobody uses the file. For any thread."""
         with self._condition:
             self._new.append(_Wanted(key, descriptor))
+            self._count += 1
             self._condition.notify()
 
     def abandon(self, device: int) -> None:
@@ -76,6 +82,7 @@ class Releasing(threading.Thread):
                 new, self._new = self._new, []
                 abandoned, self._abandoned = self._abandoned, []
                 ending = self._ending
+            before = len(wanted) + len(new)
             for device, done in abandoned:
                 for each in wanted + new:
                     if each.key[0] == device:
@@ -90,8 +97,10 @@ class Releasing(threading.Thread):
             if new:
                 entering = processes.unsettled()
                 for each in new:
-                    each.entering = dict(entering)
+                    each.entering = entering  # the same for all: who has got through has done so for each
             wanted = self._left(wanted + new)
+            with self._condition:
+                self._count -= before - len(wanted)
             waited_for = any(not leases.held(each.descriptor) for each in wanted)
             pause = limits.GUARD_GRACE_SECONDS if new or waited_for else min(pause * 2, limits.GUARD_LOOK_SECONDS)
 
@@ -101,12 +110,10 @@ class Releasing(threading.Thread):
         Whoever was let in before we were asked again is either through, and holds the file for everybody to see, or is
         still on the way: then they are running, or waiting for a processor, or within the system call.
         """
-        enough = limits.GUARD_ENTERING_NANOSECONDS
-        arrived: dict[tuple[int, int], bool] = {}
-        for each in wanted:
-            for thread, had in list(each.entering.items()):
-                if arrived.setdefault((thread, had), processes.settled(thread, had, enough)):
-                    del each.entering[thread]
+        for entering in {id(each.entering): each.entering for each in wanted}.values():
+            for thread, had in list(entering.items()):
+                if processes.settled(thread, had, limits.GUARD_ENTERING_NANOSECONDS):
+                    del entering[thread]
         used = processes.users({each.key for each in wanted if not each.entering}, frozenset({os.getpid()}))
         left = []
         for each in wanted:

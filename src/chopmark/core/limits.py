@@ -557,6 +557,8 @@ GUARD_JUDGES = 4
 """Threads that look at files; digests are computed side by side, checks of signatures take turns."""
 GUARD_KEPT_MAX = 16_384
 """Files that are leased and answered from memory, or by the kernel; each has a descriptor."""
+GUARD_RELEASED_MAX = 32_768
+"""Leases that are to be given back as soon as nobody can be on the way into the file any more; likewise."""
 GUARD_KEPT_PARTS = 16
 """Of which one is given up when there are more."""
 GUARD_WORKING_DESCRIPTORS = 4_096

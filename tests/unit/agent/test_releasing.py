@@ -50,8 +50,12 @@ class Leased(NamedTuple):
         eventually(lambda: self.given_back() or len(self.looks) >= before + LOOKS)
 
     def given_back(self) -> bool:
-        """The descriptor is closed when it is."""
-        return not Path(f"/proc/self/fd/{self.descriptor}").exists()
+        """The descriptor is closed when it is; another file may have its number by now."""
+        try:
+            state = os.fstat(self.descriptor)
+        except OSError:
+            return True
+        return (state.st_dev, state.st_ino) != self.key
 
 
 @pytest.fixture
