@@ -6,6 +6,7 @@ import os
 import stat
 from typing import TYPE_CHECKING, NamedTuple
 
+from chopmark.supply import rights
 from chopmark.supply.dpkg import reasons
 
 if TYPE_CHECKING:
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from chopmark.core.finding import Finding
     from chopmark.formats._tar.tarball import Entry
 
-_OPEN = stat.S_ISUID | stat.S_ISGID | stat.S_IWGRP | stat.S_IWOTH
 _SHARED = stat.S_ISGID | stat.S_IWGRP
 """Bits for which it matters which group the file belongs to."""
 
@@ -40,8 +40,8 @@ class Rights(NamedTuple):
             return None  # whoever reads it says so
         if not stat.S_ISREG(state.st_mode):
             return None
-        more = state.st_mode & ~entry.mode & _OPEN
-        wrong = [f"mode {state.st_mode & 0o7777:04o} in place of {entry.mode & 0o7777:04o}"] if more else []
+        more = rights.beyond(state.st_mode, entry.mode)
+        wrong = [rights.told(state.st_mode, entry.mode)] if more else []
         if state.st_uid != (entry.uid or self.owner):
             wrong.append(f"user {state.st_uid} in place of {entry.uid}")
         if state.st_mode & _SHARED and state.st_gid != entry.gid and not more and not self._is_own(entry):

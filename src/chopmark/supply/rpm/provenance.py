@@ -18,6 +18,7 @@ from chopmark.engine import check
 from chopmark.engine.catalog.importing import DATABASE, RELEASE, File, Looked
 from chopmark.envelopes.openpgp import reasons as openpgp_reasons
 from chopmark.formats.rpm import facts, files, header, signatures, tags
+from chopmark.supply import rights
 from chopmark.supply.placing import Places
 from chopmark.supply.rpm import capabilities, reasons
 
@@ -36,7 +37,6 @@ _NOBODY = b"\0" * 32
 """In place of a SHA-256 where a file is not what its package has: no file has it."""
 _KEYS = b"gpg-pubkey"
 """What rpm calls the records of imported keys, which are no packages."""
-_PRIVILEGED = stat.S_ISUID | stat.S_ISGID
 _ATTRIBUTE = "security.capability"
 
 
@@ -136,8 +136,8 @@ class RpmPackages:
             return ""
         if not stat.S_ISREG(mode):
             return ""
-        if mode & _PRIVILEGED & ~listed.mode:
-            return f"mode {mode & 0o7777:o} in place of {listed.mode & 0o7777:o}"
+        if rights.beyond(mode, listed.mode):
+            return rights.told(mode, listed.mode)
         try:
             raw = os.getxattr(path, _ATTRIBUTE, follow_symlinks=False)
         except OSError:

@@ -36,7 +36,7 @@ WEAK_FILES = Reason(
 PRIVILEGED = Reason(
     "rpm_host.privileged",
     NO,
-    "A file has rights that its package does not give it: it runs as another user, or with capabilities.",
+    "A file has rights that its package does not give: set-user-id, capabilities, or others may write to it.",
     "Find out who changed it; rpm --restore sets files back.",
     "capabilities(7)",
     ("T1548.001", "T1222.002"),

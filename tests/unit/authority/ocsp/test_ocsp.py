@@ -8,7 +8,6 @@ import os
 import shutil
 import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
@@ -30,9 +29,6 @@ from chopmark.core.errors import UsageError
 from chopmark.envelopes import der, ocsp, x509
 from tests.unit.authority.conftest import NOW, Clock, order, spki
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 CODE, STAMPS, ROOT = profiles.CODE_SIGNING, profiles.TIME_STAMPING, profiles.ROOT
 HOUR = dt.timedelta(hours=1)
 
@@ -46,19 +42,6 @@ def served(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         for issuer in authority.issuers():
             responder.delegates.create(issuer)
     return folder
-
-
-@pytest.fixture
-def authority(served: Path, tmp_path: Path, clock: Clock) -> Iterator[Authority]:
-    shutil.copytree(served, tmp_path / "ca")
-    with Authority.open(str(tmp_path / "ca"), clock=clock) as opened:
-        yield opened
-
-
-@pytest.fixture
-def responder(authority: Authority) -> Iterator[Responder]:
-    with Responder(authority) as made:
-        yield made
 
 
 def internal(authority: Authority, label: str = "signer", **parts: object) -> x509.Certificate:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import sqlite3
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -22,9 +21,6 @@ from chopmark.core.errors import ChopmarkError
 from chopmark.envelopes import der, ocsp, x509
 from tests.unit.authority.conftest import Clock, order, spki
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 CODE = profiles.CODE_SIGNING
 
 
@@ -35,19 +31,6 @@ def served(founded: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with Authority.open(str(folder), clock=Clock()) as authority, Responder(authority) as responder:
         responder.delegates.create(authority.issuer(CODE))
     return folder
-
-
-@pytest.fixture
-def authority(served: Path, tmp_path: Path, clock: Clock) -> Iterator[Authority]:
-    shutil.copytree(served, tmp_path / "ca")
-    with Authority.open(str(tmp_path / "ca"), clock=clock) as opened:
-        yield opened
-
-
-@pytest.fixture
-def responder(authority: Authority) -> Iterator[Responder]:
-    with Responder(authority) as made:
-        yield made
 
 
 def issued(authority: Authority, label: str = "signer") -> x509.Certificate:

@@ -147,11 +147,19 @@ def test_other_digests_are_compared_with_the_file_itself(host: rpms.Host, algori
     assert said(findings) == {("catalog.altered", "opt/third"), *weak}
 
 
-def test_more_rights_than_the_package_gives_are_told(host: rpms.Host) -> None:
-    (host.root / "usr/bin/tool").chmod(0o4755)
+@pytest.mark.parametrize("mode", [0o4755, 0o2755, 0o775, 0o757])
+def test_more_rights_than_the_package_gives_are_told(host: rpms.Host, mode: int) -> None:
+    (host.root / "usr/bin/tool").chmod(mode)
     origins, findings = made(host)
     assert sorted(origins) == [path for path in PROVEN if path != "usr/bin/tool"]
     assert said(findings) == {("rpm_host.privileged", "usr/bin/tool"), ("catalog.altered", "usr/bin/tool")}
+
+
+def test_fewer_rights_than_the_package_gives_are_nobodys_gain(host: rpms.Host) -> None:
+    (host.root / "usr/bin/tool").chmod(0o500)
+    origins, findings = made(host)
+    assert sorted(origins) == sorted(PROVEN)
+    assert said(findings) == set()
 
 
 def test_rights_that_the_package_gives_are_fine(host: rpms.Host, monkeypatch: pytest.MonkeyPatch) -> None:
