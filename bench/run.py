@@ -82,7 +82,7 @@ RESULTS = measure.ROOT / "bench" / "results"
 
 def main() -> int:
     """Run the parts that were named, all by default; 1 when a promise was not kept."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__)
     parser.add_argument("parts", nargs="*", choices=[[], *PARTS], help="which (default all)")
     parser.add_argument("--rounds", type=int, default=5)
     options = parser.parse_args()

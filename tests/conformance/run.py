@@ -12,7 +12,7 @@ SUITES = ("pkits", "crl", "ocsp", "bettertls", "limbo")
 
 def main() -> int:
     """Run them all, however the first ones come out; 1 when a bar was broken."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__)
     parser.add_argument("suites", nargs="*", choices=[[], *SUITES], help="which (default: all)")
     chosen = parser.parse_args().suites or SUITES
     sys.path.insert(0, str(Path(__file__).parents[2]))

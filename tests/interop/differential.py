@@ -146,7 +146,9 @@ def differences(verdicts: dict[str, bool]) -> Iterator[tuple[str, str]]:
 
 def main() -> int:
     """Judge many chains and print which mutations make whom differ; 1 when a difference is not explained."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        allow_abbrev=False, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
     options = parser.parse_args()

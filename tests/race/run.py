@@ -102,7 +102,7 @@ def race(kind: str, count: int, folder: Path) -> Counter[str]:
 
 def main() -> int:
     """Race; 1 when something unverified ran, or nothing that was allowed did."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(allow_abbrev=False, description=__doc__)
     parser.add_argument("--count", type=int, default=100_000, help="executions for each kind of file system")
     parser.add_argument("--kind", action="append", choices=("tmpfs", "ext4"), help="file system (default: both)")
     args = parser.parse_args()

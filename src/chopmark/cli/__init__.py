@@ -73,7 +73,9 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"chopmark {__version__}")
         return 0
     if arguments[0] not in VERBS:
-        return _fail(f"no such command: {arguments[0]!r} (chopmark --help lists them)", 2)
+        from chopmark.cli.parsing import meant  # only this answer needs it
+
+        return _fail(f"no such command: {arguments[0]!r}{meant(arguments[0], VERBS)}; chopmark --help lists them", 2)
     return _run(arguments[0], arguments[1:])
 
 
@@ -92,15 +94,15 @@ exit status: 0 trusted, 1 rejected or unsigned, 2 usage, 3 undecided, 4 failure"
 
 
 def _run(verb: str, arguments: list[str]) -> int:
-    from argparse import ArgumentParser, RawDescriptionHelpFormatter  # --help answers without it
+    from argparse import RawDescriptionHelpFormatter  # --help answers without it
 
-    from chopmark.core.errors import ChopmarkError  # likewise
+    from chopmark.cli.parsing import Parser, width  # likewise
+    from chopmark.core.errors import ChopmarkError
 
     module = import_module(f"chopmark.cli.{verb}")
-    # With a width of its own argparse does not import shutil (and with it three compression libraries) to ask for one.
-    formatter = partial(RawDescriptionHelpFormatter, width=_width())
-    description = _description(module.__doc__ or "", arguments)
-    parser = ArgumentParser(prog=f"chopmark {verb}", description=description, formatter_class=formatter)
+    formatter = partial(RawDescriptionHelpFormatter, width=width())
+    description = _description(module.__doc__ or "", arguments, width())
+    parser = Parser(prog=f"chopmark {verb}", description=description, formatter_class=formatter)
     module.add_arguments(parser)
     try:
         status: int = module.run(parser.parse_args(arguments))
@@ -129,25 +131,15 @@ def _internal(error: Exception) -> int:
     return _fail(f"internal error: {type(error).__name__}: {what} (CHOPMARK_TRACEBACK=1 shows where)", 4)
 
 
-def _description(text: str, arguments: list[str]) -> str:
+def _description(text: str, arguments: list[str], width: int) -> str:
     """A module's docstring for `--help`: its paragraphs, filled to the width, and its examples as they are."""
     if not {"-h", "--help"}.intersection(arguments):
         return ""
     from textwrap import fill
 
     parts = text.rstrip().split("\n\n")
-    filled = (part if part.startswith(_EXAMPLE) else fill(" ".join(part.split()), _width()) for part in parts)
+    filled = (part if part.startswith(_EXAMPLE) else fill(" ".join(part.split()), width) for part in parts)
     return "\n\n".join(filled)
-
-
-def _width() -> int:
-    columns = os.environ.get("COLUMNS", "")
-    if columns.isdigit():
-        return int(columns) - 2
-    try:
-        return min(os.get_terminal_size().columns, 100) - 2
-    except OSError:
-        return 78
 
 
 def _fail(message: str, status: int) -> int:

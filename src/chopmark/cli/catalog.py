@@ -11,16 +11,16 @@ removed or renamed since. `chopmark verify FILE --catalogs F` trusts single file
 from __future__ import annotations
 
 import sys
-from argparse import ArgumentParser
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from chopmark.cli import catalog_from, output, settings, sign, verify
+from chopmark.cli.parsing import Parser
 from chopmark.core.finding import Outcome
 from chopmark.core.verdict import EXIT_STATUS, SEVERITY, Status, worst_of
 
 if TYPE_CHECKING:
-    from argparse import Namespace
+    from argparse import ArgumentParser, Namespace
     from collections.abc import Iterable
 
     from chopmark.core.finding import Finding
@@ -119,7 +119,7 @@ def _create(args: Namespace) -> int:
 
 def _signed(args: Namespace) -> int:
     """Sign what was written, as `chopmark sign` does."""
-    parser = ArgumentParser()
+    parser = Parser()
     sign.add_arguments(parser)
     words = ["--format", "catalog", "--key", args.key]
     for option, values in (("--cert", args.cert), ("--timestamp", args.timestamp)):

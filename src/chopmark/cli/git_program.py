@@ -10,9 +10,11 @@ from __future__ import annotations
 import gc
 import os
 import sys
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from contextlib import ExitStack, suppress
 from typing import TYPE_CHECKING, NoReturn
+
+from chopmark.cli.parsing import Parser
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,7 +57,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _parsed(arguments: Sequence[str]) -> Namespace:
-    parser = ArgumentParser(prog="chopmark-git", description=__doc__, allow_abbrev=False)
+    parser = Parser(prog="chopmark-git", description=__doc__)
     gpg = parser.add_argument_group("as gpg and gpgsm")
     gpg.add_argument("--status-fd", type=int, help="where to say how it went, in words for programs")
     gpg.add_argument("--keyid-format", help="is not heeded")
@@ -120,7 +122,7 @@ def _verify(args: Namespace) -> int:
     from chopmark.core.verdict import EXIT_STATUS
     from chopmark.engine.git import judging
 
-    parser = ArgumentParser()
+    parser = Parser()
     verify.add_trust_arguments(parser)
     signature = read_small(args.verify, limits.ENVELOPE_MAX)
     message = sys.stdin.buffer.read(limits.GIT_OBJECT_MAX + 1)

@@ -11,7 +11,7 @@ from chopmark.core.errors import UsageError
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from chopmark.core.finding import Finding
     from chopmark.engine.policing.loading import Policy
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from chopmark.harden.material import AtHand, Material
     from chopmark.trust.context import Context
 
-_WIDTH, _NAMES, _COLUMN = 80, 20, 12
-"""Columns of a screen, of the names of conditions, and of a system at most."""
+_WIDTH, _NAMES = 80, 20
+"""Columns of a screen, and of the names of conditions."""
 _LEGEND = (
     "= as it is; < allows less; > would allow more, so it is not said; - not at all",
     "First in rules that allow, then in rules that deny. --to NAME has the reasons.",
@@ -277,16 +277,34 @@ def _print_one(backend: Enforcer) -> None:
 
 
 def table_of(backends: Mapping[str, Enforcer]) -> list[str]:
-    """Conditions down, systems across: two letters each, for rules that allow and for those that deny."""
+    """Conditions down, systems across: two letters each, for rules that allow and for those that deny.
+
+    Systems whose names no longer fit beside the others have a table below.
+    """
     from chopmark.harden.contract import CONDITIONS, TRAITS
 
     tables = {name: backend.capabilities() for name, backend in backends.items()}
-    width = max(4, min(_COLUMN, (_WIDTH - _NAMES) // len(tables)))
-    lines = [" " * _NAMES + "".join(f"{name[: width - 1]:<{width}}" for name in tables).rstrip()]
-    for condition in (*CONDITIONS, *TRAITS):
-        cells = "".join(f"{_cell(table[condition]):<{width}}" for table in tables.values())
-        lines.append(f"{condition:<{_NAMES}}{cells}".rstrip())
-    return [*lines, *_LEGEND]
+    lines: list[str] = []
+    for names in _beside(tables):
+        lines += ["", _line("", dict(zip(names, names, strict=True)))]
+        for condition in (*CONDITIONS, *TRAITS):
+            lines.append(_line(condition, {name: _cell(tables[name][condition]) for name in names}))
+    return [*lines[1:], *_LEGEND]
+
+
+def _beside(names: Iterable[str]) -> Iterator[list[str]]:
+    """As many names as fit on a line, and then those that are left."""
+    row: list[str] = []
+    for name in names:
+        if row and _NAMES + sum(len(each) + 1 for each in (*row, name)) > _WIDTH:
+            yield row
+            row = []
+        row.append(name)
+    yield row
+
+
+def _line(condition: str, cells: Mapping[str, str]) -> str:
+    return f"{condition:<{_NAMES}}{''.join(f'{cell:<{len(name) + 1}}' for name, cell in cells.items())}".rstrip()
 
 
 def _cell(capability: Capability) -> str:

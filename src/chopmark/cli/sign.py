@@ -150,9 +150,9 @@ def _apart(paths: Sequence[str]) -> bool:
 
 def request_for(words: list[str], connections: ExitStack) -> sign.SignRequest:
     """What `chopmark sign` makes of these options; for commands that sign what they have made themselves."""
-    from argparse import ArgumentParser
+    from chopmark.cli.parsing import Parser
 
-    parser = ArgumentParser()
+    parser = Parser()
     add_arguments(parser)
     request = _request(parser.parse_args([*words, "--", "-"]), b"", connections)
     if request is None:

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import io
 import re
 import shlex
-from argparse import ArgumentParser
 from collections import defaultdict
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from chopmark import cli
+from chopmark.cli.parsing import Parser
 
 if TYPE_CHECKING:
+    from argparse import ArgumentParser
     from collections.abc import Iterator
 
+ROOT = Path(__file__).resolve().parents[3]
 _OPTION = re.compile(r"^  (?:(-\w)(?: [^ ,]+)?, )?(--[\w-]+)(?: ([^ {]\S*))?", re.MULTILINE)
 _COMMAND = re.compile(r"^    ([a-z][a-z-]*)(?:  .*)?$", re.MULTILINE)
 
@@ -64,7 +68,7 @@ def test_every_verb_has_examples_and_they_are_understood(verb: str) -> None:
         _, named, *arguments = shlex.split(example)
         assert named == verb
         module = import_module(f"chopmark.cli.{verb}")
-        parser = ArgumentParser(exit_on_error=False)
+        parser = Parser()
         module.add_arguments(parser)
         assert vars(parser.parse_args(arguments))
 
@@ -77,6 +81,68 @@ def test_what_is_one_letter_here_is_the_same_word_everywhere() -> None:
                 if letter:
                     words[letter].add(word)
     assert {letter: found for letter, found in words.items() if len(found) > 1} == {}
+
+
+def parsers(verb: str) -> Iterator[ArgumentParser]:
+    """The parser of a verb and those of all commands below it."""
+    top = Parser(prog=f"chopmark {verb}")
+    import_module(f"chopmark.cli.{verb}").add_arguments(top)
+    waiting: list[ArgumentParser] = [top]
+    while waiting:
+        parser = waiting.pop()
+        yield parser
+        for action in parser._actions:  # noqa: SLF001 - argparse does not say otherwise what it was told
+            if isinstance(action.choices, dict):
+                waiting += action.choices.values()
+
+
+@pytest.mark.parametrize("verb", cli.VERBS)
+def test_no_option_may_be_cut_short(verb: str) -> None:
+    for parser in parsers(verb):
+        assert isinstance(parser, Parser), parser.prog
+        assert not parser.allow_abbrev, parser.prog
+
+
+def test_no_script_of_ours_takes_options_that_are_cut_short() -> None:
+    calls = [
+        (path, call)
+        for folder in ("src", "tools", "bench", "tests")
+        for path in sorted((ROOT / folder).rglob("*.py"))
+        if "vectors" not in path.parts
+        for call in ast.walk(ast.parse(path.read_text()))
+        if isinstance(call, ast.Call) and ast.unparse(call.func).endswith("ArgumentParser")
+    ]
+    assert calls
+    for path, call in calls:
+        assert [each.arg for each in call.keywords].count("allow_abbrev"), f"{path}:{call.lineno}"
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (["verify", "--stor", "corp", "F"], "--store?"),
+        (["verify", "--stroe=corp", "F"], "--store"),
+        (["policy", "explain", "F", "--polic", "P"], "--policy"),
+        (["guard", "statsu"], "status?"),
+        (["git", "--", "sing"], ""),
+        (["key"], "COMMAND"),
+        (["verify", "-Z", "F"], "-Z"),
+        (["verfy"], "verify"),
+    ],
+)
+def test_what_is_mistyped_is_one_line_that_says_what_was_meant(
+    words: list[str], names: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status: object
+    try:
+        status = cli.main(words)
+    except SystemExit as left:
+        status = left.code
+    said = capsys.readouterr().err
+    assert status == 2
+    assert said.count("\n") == 1
+    assert said.startswith("chopmark")
+    assert names in said
 
 
 def test_where_to_write_is_called_output_everywhere() -> None:

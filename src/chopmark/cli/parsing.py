@@ -1,0 +1,71 @@
+"""How command lines are read: whole words, and what is wrong with them is said in a line."""
+
+from __future__ import annotations
+
+import os
+from argparse import Action, ArgumentParser, HelpFormatter
+from functools import partial
+from typing import TYPE_CHECKING, Any, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+def width() -> int:
+    """Columns of help: the terminal's less two, at most 98; 78 when there is none."""
+    columns = os.environ.get("COLUMNS", "")
+    if columns.isdigit():
+        return int(columns) - 2
+    try:
+        return min(os.get_terminal_size().columns, 100) - 2
+    except OSError:
+        return 78
+
+
+class Parser(ArgumentParser):
+    """Takes no option that is cut short: in a script it would become another one's, or nobody's, with the next version.
+
+    The parsers of commands below are of this class as well (add_subparsers).
+    """
+
+    def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - argparse's own
+        # With a width of its own argparse does not import shutil (and with it three compression libraries) to ask.
+        super().__init__(
+            **{"formatter_class": partial(HelpFormatter, width=width()), **settings, "allow_abbrev": False}
+        )
+
+    def parse_known_args(  # type: ignore[override]
+        self,
+        args: Sequence[str] | None = None,
+        namespace: Any = None,  # noqa: ANN401 - argparse's own
+    ) -> tuple[Any, list[str]]:
+        """As argparse does it, but what is not known is an error here, where it is known what could have been meant."""
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:
+            word = unknown[0].partition("=")[0]
+            what = "option" if word.startswith("-") else "argument"
+            options = [each for each in self._option_string_actions if each.startswith("--")]
+            self.error(f"no such {what}: {unknown[0]}{meant(word, options) if word.startswith('--') else ''}")
+        return found, []
+
+    def _check_value(self, action: Action, value: Any) -> None:  # noqa: ANN401 - argparse's own
+        """Of the commands below only those that people use are worth naming, and only the nearest."""
+        if isinstance(action.choices, dict) and value not in action.choices:
+            self.error(f"no such command: {value!r}{meant(value, action.choices)}")
+        super()._check_value(action, value)
+
+    def error(self, message: str) -> NoReturn:
+        """Exit status 2."""
+        from chopmark.cli import output  # what is quoted may come from anywhere
+
+        output.prepare()
+        self.exit(2, f"{self.prog}: {output.one_line(message)}; {self.prog} --help tells more\n")
+
+
+def meant(word: str, known: Iterable[str]) -> str:
+    """What could have been meant by a word that is not known, in brackets; nothing where that is anybody's guess."""
+    from difflib import get_close_matches
+
+    words = list(known)
+    found = [each for each in words if each.startswith(word)] or get_close_matches(word, words, 2)
+    return f" ({' or '.join(found[:3])}?)" if found else ""
