@@ -323,6 +323,8 @@ def _signed(
     if request is None:
         return facts, None
     facts |= _by(request)
+    if not args.log:
+        return facts, None
     about = artifact.name if signed.patch.companion else written
     key = digest.of(request.signer.public_key, "sha256").hex()
     return facts, sign_log.Made(about, signed.format.name, key, facts["signer"])

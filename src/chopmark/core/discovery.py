@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import os
-import pkgutil
 import sys
 from functools import cache
 from typing import Any
@@ -19,6 +18,8 @@ def modules(package: str) -> tuple[str, ...]:
     found: set[str] = set()
     for folder in importlib.import_module(package).__path__:
         if not os.path.isdir(folder):  # in an archive
+            import pkgutil
+
             found.update(info.name for info in pkgutil.iter_modules([folder]))
             continue
         for entry in os.scandir(folder):
@@ -60,6 +61,8 @@ def exported(package: str, attribute: str) -> dict[str, Any]:
 
 def load_reasons() -> None:
     """Import every `reasons` module of the package, so that the catalogue is whole."""
+    import pkgutil
+
     import chopmark
 
     for info in pkgutil.walk_packages(chopmark.__path__, "chopmark."):

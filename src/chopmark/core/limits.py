@@ -15,9 +15,9 @@ READ_CHUNK = MIB
 """One read; memory stays a small multiple of this however large the artifact is."""
 READ_WHOLE_MAX = 256 * KIB
 """A file that is read whole at once and kept while it is open: looking here and there takes as many reads."""
-REPLACED_TOGETHER_MAX = 16
+REPLACED_TOGETHER_MAX = 32
 """Small files that are flushed to the medium together before they replace the old ones."""
-REPLACED_TOGETHER_SECONDS = 0.02
+REPLACED_TOGETHER_SECONDS = 0.1
 """How long a finished file waits for others: a key that takes longer has each written at once."""
 DIGEST_STATES_MAX = 4_096
 """Places in one artifact up to which a digest is known; each costs some hundred bytes."""

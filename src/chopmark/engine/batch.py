@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-_GROUP_MAX = 16
+_GROUP_MAX = 32
 """Files handed to a worker at once: enough to make handing over cheap, few enough to keep all workers busy."""
 _QUEUED_MAX = 8192
 """Groups waiting in the queue: their numbers fit into the buffer of a pipe, so that filling it never blocks."""

@@ -296,6 +296,12 @@ def _rsa_key(bits: bytes) -> rsa.RSAPublicKey:
     return rsa.RSAPublicNumbers(exponent, modulus).public_key()
 
 
+def rsa_spki(modulus: int, exponent: int) -> bytes:
+    """An RSA key as SubjectPublicKeyInfo (RFC 3279 clause 2.3.1)."""
+    numbers = der.sequence(der.integer(modulus), der.integer(exponent))
+    return der.sequence(der.sequence(der.oid(RSA_ENCRYPTION), der.null()), der.bit_string(numbers))
+
+
 def ed25519_spki(point: bytes) -> bytes:
     """An Ed25519 key of 32 bytes as SubjectPublicKeyInfo (RFC 8410 clause 4)."""
     return der.sequence(der.sequence(der.oid(ED25519)), der.bit_string(point))

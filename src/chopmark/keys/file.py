@@ -11,13 +11,13 @@ import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_private_key
 
 from chopmark.core import limits
 from chopmark.core.artifact import Artifact, FileView
 from chopmark.core.contracts import DATA
 from chopmark.core.errors import MalformedError
 from chopmark.envelopes import algorithms, der, pem
+from chopmark.keys import pkcs1
 from chopmark.keys.errors import PassphraseError, UnusableKeyError
 from chopmark.keys.software import PrivateKey, SoftwareSigner, checked
 
@@ -136,15 +136,17 @@ def _load(block: pem.Block, file: KeyFile, passphrase: Passphrase) -> PrivateKey
     else:
         refuse_exposed(file)
         _refuse_unusual(block.der, file.path)
+        if (key := pkcs1.load(block.der)) is not None:
+            return key
+    from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_private_key  # see pkcs1
+
     try:
-        # Testing the primes of an RSA key takes a tenth of a second each time, and what it guards against (a signature
-        # that gives the key away) cannot get out: whoever makes a signature verifies it first.
-        if block.text:
+        if block.text:  # without testing primes, likewise
             return load_pem_private_key(block.text, secret, unsafe_skip_rsa_key_validation=True)
         return load_der_private_key(block.der, secret, unsafe_skip_rsa_key_validation=True)
     except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-        if (key := _ml_dsa(block, secret, file.path)) is not None:
-            return key
+        if (other := _ml_dsa(block, secret, file.path)) is not None:
+            return other
         if _encrypted(block):
             message = f"{file.path}: wrong passphrase (or the file is damaged)"
             raise PassphraseError(message) from None

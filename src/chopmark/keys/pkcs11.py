@@ -223,12 +223,13 @@ def _spki(found: pkcs11.Object, kind: pkcs11.KeyType) -> bytes | None:
 
 def rsa_spki(modulus: bytes, exponent: bytes) -> bytes:
     """SubjectPublicKeyInfo from CKA_MODULUS and CKA_PUBLIC_EXPONENT. Raises UnusableKeyError."""
-    numbers = rsa.RSAPublicNumbers(int.from_bytes(exponent, "big"), int.from_bytes(modulus, "big"))
+    spki = algorithms.rsa_spki(int.from_bytes(modulus, "big"), int.from_bytes(exponent, "big"))
     try:
-        return numbers.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    except (ValueError, OverflowError):
+        algorithms.public_key(spki)
+    except algorithms.UnsupportedError:
         message = "the token's RSA public key is not one"
         raise UnusableKeyError(message) from None
+    return spki
 
 
 def ec_spki(parameters: bytes, point: bytes) -> bytes:

@@ -6,7 +6,6 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from chopmark.core import digest, limits
 from chopmark.core.errors import RefusedError, UsageError
@@ -33,7 +32,7 @@ class SoftwareSigner:
 
     def __init__(self, key: PrivateKey, certificates: Iterable[bytes] = (), *, scheme: str = "") -> None:
         """Take a key that `checked` let pass; `scheme` is "pss" or "pkcs1" and is for RSA alone."""
-        self.public_key = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+        self.public_key = _spki(key)
         self.certificates = own_first(certificates, self.public_key)
         self.curve = ""
         if scheme and not isinstance(key, rsa.RSAPrivateKey):
@@ -62,6 +61,16 @@ class SoftwareSigner:
             message = f"new signatures use {', '.join(digest.SIGNING_ALGORITHMS)}, not {digest_algorithm}"
             raise RefusedError(message) from None
         return operation(data)
+
+
+def _spki(key: PrivateKey) -> bytes:
+    """The SubjectPublicKeyInfo of a key."""
+    if isinstance(key, rsa.RSAPrivateKey):
+        numbers = key.public_key().public_numbers()
+        return algorithms.rsa_spki(numbers.n, numbers.e)
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat  # see pkcs1
+
+    return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def _operation(key: PrivateKey, name: str, algorithm: str) -> Callable[[bytes], bytes]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from chopmark.envelopes.authenticode.envelope import AuthenticodeEnvelope
-from chopmark.envelopes.authenticode.indirect import claimed
+from chopmark.envelopes.authenticode.indirect import IndirectData, enclosed
+from chopmark.envelopes.authenticode.indirect import read as read_indirect
 from chopmark.envelopes.authenticode.oids import (
     SPC_CAB_DATA,
     SPC_PE_IMAGE_DATA,
@@ -21,10 +22,12 @@ __all__ = [
     "SPC_PE_IMAGE_DATA",
     "SPC_SIPINFO",
     "AuthenticodeEnvelope",
-    "claimed",
+    "IndirectData",
+    "enclosed",
     "nest",
     "pe_content",
     "read",
+    "read_indirect",
     "sip_content",
 ]
 

@@ -39,10 +39,10 @@ class IndirectData(NamedTuple):
     sip: str = ""
 
 
-def claimed(raw: bytes) -> IndirectData:
-    """What a DER ContentInfo with an Authenticode SignedData says of a file, without a look at anything else in it.
+def enclosed(raw: bytes) -> bytes:
+    """The DER of the SpcIndirectDataContent in a ContentInfo, without a look at anything else in it. Raises DerError.
 
-    Raises DerError, UnsupportedError.
+    `read` says what it means.
     """
     signed = der.parse(raw).fields()
     signed.take()
@@ -52,7 +52,7 @@ def claimed(raw: bytes) -> IndirectData:
     content = fields.take().fields()
     content.take()
     inside = content.take(der.context(0)).only_child()
-    return read(inside.octets() if inside.tag == der.OCTET_STRING else inside.raw)
+    return inside.octets() if inside.tag == der.OCTET_STRING else inside.raw
 
 
 def read(content: bytes) -> IndirectData:

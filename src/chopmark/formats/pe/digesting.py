@@ -23,14 +23,15 @@ class Gathered:
     """What a pass over a file that is to be signed came to, so that no second pass is needed.
 
     `page_hashes` says whether they are wanted. `word_sum` is what the signed bytes add to CheckSum; `digests` are image
-    hashes and `tables` page hashes, by algorithm.
+    hashes and `tables` page hashes, by algorithm; `body` is what an envelope was asked for that says all this.
     """
 
-    __slots__ = ("__weakref__", "digests", "page_hashes", "tables", "word_sum")
+    __slots__ = ("__weakref__", "body", "digests", "page_hashes", "tables", "word_sum")
 
     def __init__(self, *, page_hashes: bool) -> None:
         self.page_hashes = page_hashes
         self.word_sum = 0
+        self.body: bytes | None = None
         self.digests: dict[str, bytes] = {}
         self.tables: dict[str, bytes] = {}
 
@@ -93,3 +94,8 @@ def gathered(artifact: Artifact, algorithm: str, *, page_hashes: bool) -> Gather
         digest(artifact, [recipe(artifact, algorithm, page_hashes=page_hashes)])
         known = _TO_BE_SIGNED[artifact]
     return known
+
+
+def known(artifact: Artifact) -> Gathered | None:
+    """What signing has found out about an artifact so far."""
+    return _TO_BE_SIGNED.get(artifact)

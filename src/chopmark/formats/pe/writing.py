@@ -34,11 +34,14 @@ def recipe(artifact: Artifact, options: SealOptions) -> Recipe:
 def content(artifact: Artifact, payload: Payload, options: SealOptions) -> Content:
     """What the envelope signs. Raises MalformedError where page hashes are asked for and impossible."""
     algorithm = payload.recipe.algorithm
+    gathered = digesting.gathered(artifact, algorithm, page_hashes=options.page_hashes)
     hashes = None
     if options.page_hashes:
-        gathered = digesting.gathered(artifact, algorithm, page_hashes=True)
         [hashes] = gathered.tables.items()
-    return authenticode.pe_content(algorithm, payload.value, page_hashes=hashes, options=options)
+    made = authenticode.pe_content(algorithm, payload.value, page_hashes=hashes, options=options)
+    if payload.value == gathered.digests[algorithm]:
+        gathered.body = made.body
+    return made
 
 
 def embed(artifact: Artifact, envelope: bytes, options: SealOptions) -> Patch:
@@ -48,14 +51,22 @@ def embed(artifact: Artifact, envelope: bytes, options: SealOptions) -> Patch:
     RefusedError when the envelope was made for another file or the result would not verify, MalformedError.
     """
     image = _refuse_unsignable(artifact)
-    made = authenticode.claimed(envelope)
+    body = authenticode.enclosed(envelope)
+    gathered = digesting.known(artifact)
+    if gathered is None or body != gathered.body:
+        gathered = _gathered_for(artifact, authenticode.read_indirect(body))
+    certificates = _table(artifact, image, envelope, append=options.append)
+    return _patched(artifact, image, gathered.word_sum, certificates)
+
+
+def _gathered_for(artifact: Artifact, made: authenticode.IndirectData) -> digesting.Gathered:
+    """What is known of the file, if that is what a signature from elsewhere says of it. Raises RefusedError."""
     gathered = digesting.gathered(artifact, made.digest_algorithm, page_hashes=made.page_hashes is not None)
     if made.data_type != authenticode.SPC_PE_IMAGE_DATA or made.digest != gathered.digests[made.digest_algorithm]:
         raise RefusedError("this signature was made for another file")
     if made.page_hashes and made.page_hashes.table != gathered.tables.get(made.page_hashes.algorithm):
         raise RefusedError("the page hashes in this signature are not those of this file")
-    certificates = _table(artifact, image, envelope, append=options.append)
-    return _patched(artifact, image, gathered.word_sum, certificates)
+    return gathered
 
 
 def strip(artifact: Artifact) -> Patch:
