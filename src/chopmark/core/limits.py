@@ -289,6 +289,8 @@ OCSP_REPLY_SECONDS = 60
 """How long a reply is given again without being looked at; others are told to keep it for so much less."""
 OCSP_REPLIES_MAX = 32768
 """Replies that a process keeps for that, about 2 KiB each."""
+OCSP_LINES_MAX = 4096
+"""Sets of header lines that a process keeps for answers signed ahead."""
 OCSP_PATIENCE_SECONDS = 1.0
 """What a register that fails may take to do so; after more, it is not asked for OCSP_PAUSE_SECONDS."""
 OCSP_PAUSE_SECONDS = 5.0

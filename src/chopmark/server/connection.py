@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import os
 import select
@@ -67,10 +66,12 @@ class Connection:
     __slots__ = (
         "_began",
         "_buffer",
+        "_head",
         "_interest",
         "_loop",
         "_needed",
         "_out",
+        "_raw",
         "_routes",
         "_sent",
         "_socket",
@@ -89,6 +90,8 @@ class Connection:
         self._socket = connected
         self._routes = routes
         self._buffer = bytearray()
+        self._raw = b""  # the octets of the last head, and what they say
+        self._head = _NO_HEAD
         self._needed = 0  # octets in the buffer before it is worth looking at them again
         self._out: deque[bytes | _Part] = deque()
         self._sent = 0  # octets handed to the kernel; while lingering, octets thrown away
@@ -120,7 +123,7 @@ class Connection:
     def read(self) -> None:
         """Take what has come, and answer what is whole."""
         try:
-            data = self._socket.recv(_READ)
+            data = self._socket.recv(_READ, socket.MSG_DONTWAIT)
         except BlockingIOError:
             self._watch()
             return
@@ -150,6 +153,12 @@ class Connection:
             self._buffer.clear()
         else:
             self._began = now
+            # Who keeps a connection sends the same head again, and it means the same.
+            raw, head = self._raw, self._head
+            if raw and len(data) == len(raw) + head.length and data.startswith(raw):
+                self._dispatch(head, data[len(raw) :])
+                self._flush()
+                return
         self._consume(data)
 
     def _consume(self, data: bytes) -> None:
@@ -188,6 +197,8 @@ class Connection:
                 self._out.append(_CONTINUE)
             self._needed = whole
             return 0
+        if head.keep:
+            self._raw, self._head = data[start:body], head
         self._dispatch(head, data[body : body + head.length])
         return whole
 
@@ -250,6 +261,7 @@ class Connection:
         content = head.method != "HEAD"
         self._out.append(loop.preface(reply.status) + reply.fields + connection + (reply.body if content else b""))
         if reply.file and content:
+            self._socket.settimeout(0)  # there is no flag for sendfile that says so
             self._out.append(_Part(reply))
         loop.observer.request(self.peer, head, route, reply, time.monotonic() - came)
 
@@ -281,21 +293,22 @@ class Connection:
 
     def _flush(self) -> None:
         """Send as much as the other side takes."""
+        out = self._out
         try:
-            while self._out:
-                item = self._out[0]
+            while out:
+                item = out[0]
                 if isinstance(item, _Part):
                     if not self._send_part(item):
                         break
                     continue
-                if len(self._out) > 1 and not isinstance(self._out[1], _Part):
+                if len(out) > 1 and not isinstance(out[1], _Part):
                     item = self._joined()
-                sent = self._socket.send(item)
+                sent = self._socket.send(item, socket.MSG_DONTWAIT)
                 self._sent += sent
                 if sent < len(item):
-                    self._out[0] = item[sent:]
+                    out[0] = item[sent:]
                     break
-                self._out.popleft()
+                out.popleft()
         except BlockingIOError:
             pass
         except OSError:
@@ -385,8 +398,10 @@ class Connection:
             self.closed = True
             self._out.clear()
             self._loop.forget(self)
-            with contextlib.suppress(OSError):
+            try:
                 self._socket.close()
+            except OSError:  # it was broken off
+                return
 
 
 def _safely(loop: Loop, handle: Callable[[Request], Reply | None], request: Request) -> Reply | None:

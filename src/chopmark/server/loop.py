@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 _TURN = 0.1
 """Seconds between two looks at the deadlines, at most."""
 _ACCEPT_MAX = 64
-"""Connections taken at once before those that are there have their turn."""
+"""Connections taken at once, at most, before those that are there have their turn."""
 _NO_ROOM = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 1\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 
@@ -74,6 +74,9 @@ class Loop:
         self._epoll.register(self._wakeup, select.EPOLLIN)
         for number, door in self._doors.items():
             door.listener.settimeout(0)
+            if door.listener.family != socket.AF_UNIX:
+                # Answers leave at once, whole; nothing is gained by waiting for more. Connections inherit this.
+                door.listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._epoll.register(number, select.EPOLLIN | select.EPOLLEXCLUSIVE)
 
     @property
@@ -116,7 +119,9 @@ class Loop:
             if connection is not None:
                 connection.event(happened)
             elif number in doors:
-                self._accept(doors[number])
+                # Not more than there is to do otherwise: with little to do the next process takes the next connection,
+                # and whoever asks for one when there is none is told so at a price.
+                self._accept(doors[number], min(len(events), _ACCEPT_MAX))
             elif number == self._wakeup:
                 self._woken()
         while done := self.pool.take():
@@ -145,8 +150,8 @@ class Loop:
 
     # Connections
 
-    def _accept(self, door: Door) -> None:
-        for _ in range(_ACCEPT_MAX):
+    def _accept(self, door: Door, most: int) -> None:
+        for _ in range(most):
             try:
                 connected, address = door.listener.accept()
             except BlockingIOError:
@@ -159,16 +164,12 @@ class Loop:
             self._take(connected, address, door.routes)
 
     def _take(self, connected: socket.socket, address: object, routes: Routes) -> None:
-        connected.settimeout(0)
         if len(self._connections) >= limits.SERVER_CONNECTIONS_MAX and not self._make_room():
             with contextlib.suppress(OSError):
-                connected.send(_FULL)
+                connected.send(_FULL, socket.MSG_DONTWAIT)
             connected.close()
             return
         peer = address[0] if isinstance(address, tuple) else "-"
-        if connected.family != socket.AF_UNIX:
-            # Answers leave at once, whole; nothing is gained by waiting for more.
-            connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection = Connection(self, connected, peer, routes)
         self._connections[connection.fileno] = connection
         connection.read()  # what it asks is mostly there already
@@ -226,7 +227,7 @@ class Loop:
 
     def _drain(self, seconds: float, grace: float) -> None:
         for door in self._doors.values():
-            self._accept(door)  # whoever stands at the door comes in
+            self._accept(door, _ACCEPT_MAX)  # whoever stands at the door comes in
             if not self._paused:
                 self._epoll.unregister(door.listener)
             door.listener.close()

@@ -11,14 +11,14 @@ from chopmark.authority.ocsp import http
 from chopmark.core import limits
 from chopmark.core.errors import ChopmarkError, MalformedError
 from chopmark.envelopes import ocsp, timestamp
+from chopmark.server import replies
 from chopmark.server.files import Folder
 from chopmark.server.message import Reply, Request, Route, refusal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chopmark.authority.ocsp.http import HttpAnswer
-    from chopmark.authority.ocsp.responder import Answer, Responder
+    from chopmark.authority.ocsp.responder import Responder
     from chopmark.authority.tsa.tsa import Rolling, TimeStampAuthority
     from chopmark.server.message import Handler
 
@@ -105,9 +105,11 @@ class Ocsp:
 
     def __init__(self, responder: Callable[[], Responder | None], *, is_near: bool) -> None:
         self._responder = responder
-        self._replies = Replies()
+        self._replies = replies.Replies()
+        self._ready = replies.PreparedReplies()
         self._is_near = is_near
         self._version = -1
+        self._seconds = 0
         self._looked = 0.0
         self._again = 0.0
         self._aside = 0.0
@@ -116,13 +118,8 @@ class Ocsp:
         """GET with the request in the path, and POST."""
 
         def at_once(request: Request) -> Reply | None:
-            began = time.monotonic()
-            if began < self._aside:
-                return None
-            reply = self._answered(request, request.path[len(path) :], began)
-            if time.monotonic() - began > limits.OCSP_NEAR_SECONDS:  # a slow key, or somebody holds the register
-                self._aside = time.monotonic() + limits.OCSP_PAUSE_SECONDS
-            return reply
+            now = time.monotonic()
+            return None if now < self._aside else self._answered(request, request.path[len(path) :], now)
 
         def handle(request: Request) -> Reply:
             return self._answered(request, request.path[len(path) :], time.monotonic())
@@ -139,10 +136,23 @@ class Ocsp:
         if now - self._looked > limits.OCSP_LOOK_SECONDS:
             self._look(responder, now)
         version = self._version
-        known = self._replies.get(path if request.method == "GET" else request.body, version, now)
+        is_posted = request.method == "POST"
+        key = request.body if is_posted else path
+        known = self._replies.get(key, version, now)
         if known is not None and request.content_type in _REQUEST_TYPES:
             return known
-        return self._made(responder, request, path, version)
+        if is_posted and request.content_type == ocsp.REQUEST_TYPE:
+            asked = request.body  # its length was looked at before it was taken
+        else:
+            read = http.request_in(request.method, path, request.body, request.content_type)
+            if not isinstance(read, bytes):
+                return replies.of(read)
+            asked = read
+        if version >= 0:
+            reply = self._prepared(responder, asked, request.method, key, now)
+            if reply is not None:
+                return reply
+        return self._made(responder, asked, request.method, key, version)
 
     def _look(self, responder: Responder, now: float) -> None:
         """Notice what was done with certificates, before the next answer."""
@@ -150,61 +160,44 @@ class Ocsp:
             self._version = responder.version()
         except ChopmarkError:
             self._version = -1
+        self._seconds = responder.seconds()
         self._looked = now
+        self._took(now)
 
-    def _made(self, responder: Responder, request: Request, path: str, version: int) -> Reply:
-        asked = http.request_in(request.method, path, request.body, request.content_type)
-        if not isinstance(asked, bytes):
-            return _reply(asked)
+    def _took(self, began: float) -> float:
+        """Leave the next answers to threads if something took long: a slow key, or somebody holds the register."""
+        now = time.monotonic()
+        if now - began > limits.OCSP_NEAR_SECONDS:
+            self._aside = now + limits.OCSP_PAUSE_SECONDS
+        return now
+
+    def _prepared(self, responder: Responder, asked: bytes, method: str, key: bytes | str, now: float) -> Reply | None:
+        """With an answer that was signed ahead. It is kept if it is asked for again: most are not."""
+        try:
+            prepared = responder.prepared(asked, self._seconds)
+        except (ChopmarkError, OSError):  # `answer` will find the same, and say what it comes to
+            return None
+        if prepared is None:
+            return None
+        reply, left = self._ready.reply(prepared, self._seconds, method)
+        if self._replies.again(key) and left > 1:
+            self._replies.put(key, self._version, now, reply, left)
+        return reply
+
+    def _made(self, responder: Responder, asked: bytes, method: str, key: bytes | str, version: int) -> Reply:
         began = time.monotonic()
         answer = responder.answer(asked, looked=version >= 0)
-        ended = time.monotonic()
+        ended = self._took(began)
         if answer.kind == "try_later" and ended - began > limits.OCSP_PATIENCE_SECONDS:
             self._again = ended + limits.OCSP_PAUSE_SECONDS
         now = int(time.time())
         left = answer.fresh_until - now - limits.OCSP_REPLY_SECONDS
         if version < 0 or left <= 0:
-            return _dated(answer, now, request.method)
+            return replies.dated(answer, now, method)
         # It is given for some seconds as if these had passed already: nobody keeps it for too long.
-        reply = _dated(answer, now + limits.OCSP_REPLY_SECONDS, request.method)
-        self._replies.put(path if request.method == "GET" else request.body, version, ended, reply)
+        reply = replies.dated(answer, now + limits.OCSP_REPLY_SECONDS, method)
+        self._replies.put(key, version, ended, reply)
         return reply
-
-
-class Replies:
-    """Replies that can be given again within seconds, by what was asked; those that are not asked for again go first.
-
-    A reply goes with the version of the register that it rests on. Not for several threads that care about each other:
-    what one has put, another may miss.
-    """
-
-    def __init__(self) -> None:
-        self._young: dict[bytes | str, tuple[int, float, Reply]] = {}
-        self._old: dict[bytes | str, tuple[int, float, Reply]] = {}
-
-    def get(self, key: bytes | str, version: int, now: float) -> Reply | None:
-        """The reply of this version, if it is young enough."""
-        found = self._young.get(key) or self._old.get(key)
-        if found is None or found[0] != version or now >= found[1]:
-            return None
-        return found[2]
-
-    def put(self, key: bytes | str, version: int, now: float, reply: Reply) -> None:
-        """Keep a reply for OCSP_REPLY_SECONDS."""
-        if len(self._young) >= limits.OCSP_REPLIES_MAX // 2:
-            self._old, self._young = self._young, {}
-        self._young[key] = version, now + limits.OCSP_REPLY_SECONDS, reply
-
-
-def _dated(answer: Answer, now: int, method: str) -> Reply:
-    return _reply(http.reply(answer, now, method), answer.kind)
-
-
-def _reply(answer: HttpAnswer, kind: str = "") -> Reply:
-    headers = dict(answer.headers)
-    tag = headers.pop("ETag", "")
-    tally = ("ocsp", kind) if kind else None
-    return Reply(answer.body, answer.content_type, answer.status, tuple(headers.items()), etag=tag, tally=tally)
 
 
 _TRY_LATER = Reply(ocsp.failure(ocsp.TRY_LATER), ocsp.RESPONSE_TYPE, headers=_NO_STORE, tally=("ocsp", "try_later"))

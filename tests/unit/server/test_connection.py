@@ -109,6 +109,33 @@ def test_how_a_stream_is_cut_does_not_matter(cuts: list[int], address: tuple[str
     ]
 
 
+def test_a_head_that_comes_again_means_the_same_and_its_body_what_it_says(address: tuple[str, int]) -> None:
+    """A connection remembers the last head: what comes after it is told apart each time anew."""
+    post = b"POST /now HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\n%b"
+    longer = b"POST /now HTTP/1.1\r\nHost: x\r\nContent-Length: 30\r\n\r\n" + b"x" * 30
+    pieces = {
+        post % b"abc": [b"abc"],
+        post % b"def": [b"def"],
+        longer: [b"x" * 30],
+        post % b"ghi" + post % b"jkl": [b"ghi", b"jkl"],
+        post % b"\r\n\r": [b"\r\n\r"],
+        post % b"mno" + GET % b"/now": [b"mno", b""],
+    }
+    with socket.create_connection(address, timeout=10) as connection:
+        for piece, wanted in pieces.items():
+            connection.sendall(piece)
+            received = b""
+            while received.count(b"HTTP/1.1 200") < len(wanted) or not received.endswith(b">"):
+                received += connection.recv(1 << 16)
+            for body, content in zip(bodies(received), wanted, strict=True):
+                assert body == (b"<POST /now " + content + b">" if content else b"<GET /now >")
+        connection.sendall((post % b"pqr").replace(b"/now", b"/nil"))  # as long, and another one
+        assert connection.recv(1 << 16).startswith(b"HTTP/1.1 404 ")
+        connection.sendall(post % b"a")  # half of it
+        connection.shutdown(socket.SHUT_WR)
+        assert rest(connection) == b""
+
+
 def test_nothing_after_a_refusal_is_looked_at(address: tuple[str, int]) -> None:
     smuggled = b"POST /now HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"
     reply = everything(address, smuggled + GET % b"/now")

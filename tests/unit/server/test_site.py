@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
+import re
 import shutil
 import time
 from base64 import b64encode
@@ -22,7 +24,7 @@ from chopmark.core.errors import UnavailableError, UsageError
 from chopmark.envelopes import ocsp, timestamp, x509
 from chopmark.keys import generate
 from chopmark.keys.software import SoftwareSigner
-from chopmark.server import due, routes, site
+from chopmark.server import due, replies, routes, site
 from chopmark.server.board import Board
 from chopmark.server.message import Reply, Request, Route, find
 from chopmark.server.standing import Standing
@@ -118,12 +120,12 @@ def test_a_reply_is_not_given_again_for_long(opened: due.Open, monkeypatch: pyte
 
 def test_what_is_kept_of_replies_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "OCSP_REPLIES_MAX", 4)
-    replies = routes.Replies()
+    kept = replies.Replies()
     for number in range(10):
-        replies.put(bytes([number]), 1, 0.0, Reply(b""))
-    assert sum(replies.get(bytes([number]), 1, 1.0) is not None for number in range(10)) == 4
-    assert replies.get(b"\x09", 2, 1.0) is None
-    assert replies.get(b"\x09", 1, limits.OCSP_REPLY_SECONDS + 1.0) is None
+        kept.put(bytes([number]), 1, 0.0, Reply(b""))
+    assert sum(kept.get(bytes([number]), 1, 1.0) is not None for number in range(10)) == 4
+    assert kept.get(b"\x09", 2, 1.0) is None
+    assert kept.get(b"\x09", 1, limits.OCSP_REPLY_SECONDS + 1.0) is None
 
 
 def test_a_nonce_is_answered_each_time_anew(opened: due.Open) -> None:
@@ -200,6 +202,103 @@ def test_answers_that_take_long_are_left_to_threads(opened: due.Open, monkeypatc
     assert at.at_once(request) is not None
     assert at.at_once(request) is None
     assert at.handle(request).tally == ("ocsp", "good")
+
+
+def ready(opened: due.Open, count: int = 1) -> list[bytes]:
+    """Questions about certificates whose answers are signed ahead."""
+    asked = [asking(opened, issued(opened.authority).certificate) for _ in range(count)]
+    assert opened.responder.presign().signed > count
+    return asked
+
+
+@pytest.mark.parametrize("method", ["POST", "GET"])
+def test_an_answer_signed_ahead_has_the_header_of_any_other(
+    method: str, opened: due.Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    [asked] = ready(opened)
+    path = "/ocsp/" + quote(b64encode(asked).decode(), safe="")
+    request = post(asked) if method == "POST" else Request("GET", path)
+    short = route(routes.Ocsp(lambda: opened.responder, is_near=True).routes(), request.path).handle(request)
+    monkeypatch.setattr(opened.responder, "prepared", lambda *_: None)
+    long = route(routes.Ocsp(lambda: opened.responder, is_near=True).routes(), request.path).handle(request)
+    for one, other in ((short.unchanged(), long.unchanged()), (short, long)):
+        assert (one.status, one.body, one.tally) == (other.status, other.body, other.tally)
+        left, right = (sorted(re.sub(rb"max-age=\d+", b"", each.fields).split(b"\r\n")) for each in (one, other))
+        assert left == right
+    ages = [int(re.findall(rb"max-age=(\d+)", each.fields)[0]) for each in (short, long)]
+    assert abs(ages[0] - ages[1]) <= 2
+
+
+def test_answers_signed_ahead_are_kept_when_they_are_asked_for_again(opened: due.Open) -> None:
+    asked = ready(opened, 8)
+    at = route(routes.Ocsp(lambda: opened.responder, is_near=True).routes(), "/ocsp")
+    first = [at.handle(post(each)) for each in asked]
+    second = [at.handle(post(each)) for each in asked]
+    third = [at.handle(post(each)) for each in asked]
+    assert [each.body for each in first] == [each.body for each in third]
+    assert sum(one is other for one, other in zip(first, second, strict=True)) < 8
+    assert all(one is other for one, other in zip(second, third, strict=True))
+
+
+def test_what_was_done_reaches_answers_signed_ahead_and_kept(opened: due.Open) -> None:
+    certificate = issued(opened.authority)
+    opened.responder.presign()
+    at = route(routes.Ocsp(lambda: opened.responder, is_near=True).routes(), "/ocsp")
+    request = post(asking(opened, certificate.certificate))
+    assert {at.handle(request).tally for _ in range(3)} == {("ocsp", "good")}
+    opened.authority.revoke(certificate.serial, "keyCompromise")
+    assert {at.handle(request).tally for _ in range(3)} == {("ocsp", "revoked")}
+
+
+def test_nobody_is_told_to_keep_an_answer_for_too_long(opened: due.Open) -> None:
+    [asked] = ready(opened)
+    made = replies.PreparedReplies()
+    opened.responder.version()
+    prepared = opened.responder.prepared(asked, opened.responder.seconds())
+    assert prepared is not None
+    fresh = (prepared.this_update + prepared.next_update) // 2
+    for early in (1000, 61, 60, 59, 2, 1):
+        now = fresh - early
+        reply, seconds = made.reply(prepared, now, "POST")
+        age = int(re.findall(rb"max-age=(\d+)", reply.fields)[0])
+        # Whoever gets it at the end of the time for which it is kept keeps it no longer than it is fresh.
+        assert now + seconds - 1 + age <= fresh
+        again, left = made.reply(prepared, now + seconds - 1, "POST")
+        assert (again.fields, left) == (reply.fields, 1)
+
+
+def test_header_lines_are_bounded(opened: due.Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "OCSP_LINES_MAX", 3)
+    [asked] = ready(opened)
+    made = replies.PreparedReplies()
+    opened.responder.version()
+    prepared = opened.responder.prepared(asked, opened.responder.seconds())
+    assert prepared is not None
+    for number in range(10):
+        reply, _ = made.reply(prepared._replace(body=prepared.body + bytes(number)), prepared.this_update, "POST")
+        assert f"Content-Length: {len(prepared.body) + number}\r\n".encode() in reply.fields
+        assert len(made) <= 3
+
+
+def test_a_slow_key_does_not_hold_up_answers_that_were_signed(
+    opened: due.Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Only who waited for a key or the register goes to the threads, not who was interrupted."""
+    [asked] = ready(opened)
+    at = route(routes.Ocsp(lambda: opened.responder, is_near=True).routes(), "/ocsp")
+    assert at.at_once is not None
+    moments = itertools.count(time.monotonic(), 0.03)
+    monkeypatch.setattr(time, "monotonic", lambda: next(moments))
+    monkeypatch.setattr(limits, "OCSP_NEAR_SECONDS", 0.05)
+    monkeypatch.setattr(limits, "OCSP_LOOK_SECONDS", 60.0)
+    at.at_once(post(asked))
+    monkeypatch.setattr(limits, "OCSP_NEAR_SECONDS", -1.0)
+    assert at.at_once(post(asked)) is not None
+    assert at.at_once(post(asked)) is not None
+    strange = ocsp.request([ocsp.read_request(asked).asked[0].cert_id], nonce=bytes(16))
+    assert at.at_once(post(strange)) is not None
+    assert at.at_once(post(asked)) is None
+    assert at.handle(post(asked)).tally == ("ocsp", "good")
 
 
 def test_a_register_elsewhere_is_never_asked_in_the_loop(opened: due.Open) -> None:

@@ -49,9 +49,10 @@ class Ahead:
         """The answer to a question that is still what the register says, and is not due to be replaced (Unix time)."""
         if time.monotonic() > self._again:
             self._look()
-        if self._now is None:
+        held = self._now
+        if held is None:
             return None
-        opened, touched = self._now
+        opened, touched = held
         entry = opened.find(request)
         if entry is None or not entry.this_update <= now < (entry.this_update + entry.next_update) // 2:
             return None

@@ -81,10 +81,15 @@ def reply(answer: Answer, now: int, method: str) -> HttpAnswer:
 def lasting(body: bytes, this_update: int, next_update: int) -> tuple[tuple[str, str], ...]:
     """The headers of an answer that are the same whenever it is given (times in Unix seconds)."""
     return (
-        ("ETag", f'"{hashlib.sha256(body).hexdigest()}"'),
+        ("ETag", tag(body)),
         ("Last-Modified", _date(this_update)),
         ("Expires", _date(next_update)),
     )
+
+
+def tag(body: bytes) -> str:
+    """What tells an answer from others."""
+    return f'"{hashlib.sha256(body).hexdigest()}"'
 
 
 @lru_cache(maxsize=1024)

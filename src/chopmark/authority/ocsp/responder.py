@@ -65,6 +65,21 @@ class Answer(NamedTuple):
     kind: str = "good"
 
 
+class Prepared(NamedTuple):
+    """A response that was signed ahead, its times in Unix seconds, and of which kind it is."""
+
+    body: bytes
+    this_update: int
+    next_update: int
+    kind: str
+
+    @property
+    def answer(self) -> Answer:
+        """With its headers."""
+        begin, end = self.this_update, self.next_update
+        return Answer(self.body, begin, (begin + end) // 2, end, http.lasting(self.body, begin, end), kind=self.kind)
+
+
 class Frame(NamedTuple):
     """What stands around the signed data and the signature in a response by one responder, for one size of each."""
 
@@ -128,15 +143,21 @@ class Responder(Closing):
         try:
             if not looked:
                 self._cache.look()
-            found = self._cache.get(request_der, seconds) or self._prepared(request_der, seconds)
-            return found or self._answered(request_der, moment.replace(microsecond=0))
+            found = self._cache.get(request_der, seconds)
+            if found is not None:
+                return found
+            prepared = self.prepared(request_der, seconds)
+            return prepared.answer if prepared else self._answered(request_der, moment.replace(microsecond=0))
         except MalformedError:
             return _MALFORMED
         except (ChopmarkError, OSError):  # the database, or a key, which may be back in a moment
             return _TRY_LATER
 
-    def _prepared(self, request_der: bytes, now: int) -> Answer | None:
-        """The answer that lies in the table, if it still says what is so (Unix time); the register is not asked."""
+    def prepared(self, request_der: bytes, now: int) -> Prepared | None:
+        """The answer that lies in the table, if it still says what is so (Unix time); the register is not asked.
+
+        Whoever calls it has asked for `version` just before, as `answer` does. Raises ChopmarkError and OSError.
+        """
         entry = self._table.find(request_der, now)
         if entry is None:
             return None
@@ -151,8 +172,11 @@ class Responder(Closing):
                 return None
             frame = self._frames[key] = Frame.around(delegate, entry.data, entry.signature)
         body = b"".join((frame.head, entry.data, frame.middle, entry.signature, frame.tail))
-        begin, end = entry.this_update, entry.next_update
-        return Answer(body, begin, (begin + end) // 2, end, http.lasting(body, begin, end), kind=entry.kind)
+        return Prepared(body, entry.this_update, entry.next_update, entry.kind)
+
+    def seconds(self) -> int:
+        """What time it is (Unix)."""
+        return int(self._authority.clock().timestamp())
 
     def version(self) -> int:
         """Grows whenever something was done that the register tells; who keeps an answer keeps it with this number.

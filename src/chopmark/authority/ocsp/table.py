@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 FILE = "answers.table"
 _MAGIC = b"chopmark answers 1\n".ljust(24, b"\0") + sys.byteorder.encode().ljust(8, b"\0")
 _RECORD = struct.Struct("=IIHBBHHQQ")
+_RECORD_SIZE = _RECORD.size
+_unpack = _RECORD.unpack_from
 _CHECKED = 4
 """Octets of a record that are the checksum of the others."""
 _FOOTER = struct.Struct("=QQQI4x32s")
@@ -53,6 +55,9 @@ class Entry(NamedTuple):
     next_update: int
     data: bytes
     signature: bytes
+
+
+_make_entry = Entry._make
 
 
 class Facts(NamedTuple):
@@ -86,7 +91,8 @@ def _heads() -> dict[int, bytes]:
     return found
 
 
-_HEADS = _heads()
+_HEADS = {size: (head, len(head), len(head) + _HASHES) for size, head in _heads().items()}
+"""With where the hashes begin and end."""
 _KINDS = ("good", "revoked")
 
 
@@ -178,37 +184,42 @@ class Table:
 
     def find(self, request: bytes) -> Entry | None:
         """The answer to a question, if it is as most are and there is one."""
-        head = _HEADS.get(len(request))
-        if head is None or not request.startswith(head):
+        size = len(request)
+        form = _HEADS.get(size)
+        if form is None:
             return None
-        position = len(head) + _HASHES
-        issuer = self._issuers.get(request[len(head) : position])
-        if issuer is None or request[position] != der.INTEGER or request[position + 1] != len(request) - position - 2:
+        head, begin, end = form
+        issuer = self._issuers.get(request[begin:end])
+        if issuer is None or not request.startswith(head):
             return None
-        return self._entry(issuer, request[position + 2 :])
+        if request[end] != der.INTEGER or request[end + 1] != size - end - 2:
+            return None
+        return self._entry(issuer, request[end + 2 :])
 
     def _entry(self, issuer: int, serial: bytes) -> Entry | None:
-        index, slots = self._index, self._slots
+        index, slots, octets, last = self._index, self._slots, self._map, self._end - _RECORD_SIZE
         slot = _sum(issuer, serial) % slots
         for _ in range(slots):
             place = index[slot]
-            if not place or place + _RECORD.size > self._end:
+            if not place or place > last:
                 return None
-            found = _RECORD.unpack_from(self._map, place)
-            begin = place + _RECORD.size
-            if found[1] == issuer and self._map[begin : begin + found[4]] == serial:
-                return self._record(found, begin, serial)
+            found = _unpack(octets, place)
+            size = found[4]
+            begin = place + _RECORD_SIZE
+            if found[1] == issuer and octets[begin : begin + size] == serial:
+                return self._record(found, octets[place + _CHECKED : begin + size + found[5] + found[6]], serial)
             slot = (slot + 1) % slots
         return None
 
-    def _record(self, found: tuple[int, ...], begin: int, serial: bytes) -> Entry | None:
+    def _record(self, found: tuple[int, ...], checked: bytes, serial: bytes) -> Entry | None:
         """An answer, unless it is not what was written."""
-        checksum, issuer, by, kind, size, data, signature, this_update, next_update = found
-        start, middle = begin + size, begin + size + data
-        if zlib.crc32(self._map[begin - _RECORD.size + _CHECKED : middle + signature]) != checksum:
+        checksum, issuer, by, kind, size, data, _, this_update, next_update = found
+        if zlib.crc32(checked) != checksum:
             return None
-        content = self._map[start:middle], self._map[middle : middle + signature]
-        return Entry(issuer, serial, self._delegates[by], _KINDS[kind], this_update, next_update, *content)
+        begin = _RECORD_SIZE - _CHECKED + size
+        middle = begin + data
+        parts = checked[begin:middle], checked[middle:]
+        return _make_entry((issuer, serial, self._delegates[by], _KINDS[kind], this_update, next_update, *parts))
 
 
 def _identity(status: os.stat_result) -> tuple[int, int, int]:
