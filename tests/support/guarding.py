@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 CHOPMARK = [sys.executable, "-m", "chopmark"]
+_BOUNDED = (
+    "import json, os, sys; from chopmark import cli; from chopmark.core import limits; "
+    "vars(limits).update(json.loads(os.environ['LIMITS'])); sys.exit(cli.main())"
+)
 
 
 @cache
@@ -117,6 +121,7 @@ class Guarded:
         self._events = home / "events.jsonl"
         self._said = home / "said"
         self._options = options
+        self._limits: dict[str, float] = {}
         self.environment = {**os.environ, "CHOPMARK_HOME": str(home / "chopmark")}
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -133,9 +138,16 @@ class Guarded:
         self.socket = str(socket)
         return self
 
+    def bounded(self, **limits: float) -> Self:
+        """Have other limits (core.limits) hold for it."""
+        self._limits = limits
+        return self
+
     def start(self) -> None:
         """Start it and wait until it protects."""
-        command = [*CHOPMARK, "guard", "run", "--policy", str(self.policy), "--mount", str(self.folder)]
+        chopmark = [sys.executable, "-c", _BOUNDED] if self._limits else CHOPMARK
+        self.environment["LIMITS"] = json.dumps(self._limits)
+        command = [*chopmark, "guard", "run", "--policy", str(self.policy), "--mount", str(self.folder)]
         command += ["--control", self.socket, "--events", str(self._events)]
         if "--state" not in self._options:
             command += ["--state", "none"]

@@ -3,7 +3,7 @@
 The kernel lets everybody pass once nobody holds the group's descriptor. So one process holds it and does nothing else
 (this module), and a worker answers. When the worker dies or stops to give signs of life, the holder takes back every
 ignore mark (whose leases went with the worker), answers those whom the worker had not answered yet, and starts another.
-When the holder is killed, the worker starts a holder that takes its place.
+When the holder is killed, the worker starts a holder that takes its place. The service manager watches the holder.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from chopmark.agent import fanotify
 from chopmark.core import limits
+from chopmark.net import notify
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -75,7 +76,7 @@ class Holder:
         self._heard = 0.0
         self._failures = 0
         self._again = 0.0
-        self._was_ready = False
+        self._is_ready = self._was_ready = False
 
     def run(self) -> int:
         """Until SIGTERM or SIGINT, which is passed on to the worker; its exit status, or 4 when it never got ready."""
@@ -85,8 +86,12 @@ class Holder:
         for each in _SIGNALS:
             signal.signal(each, lambda number, _: wanted.append(number))
         self._start()
+        watchdog, told = notify.watchdog_seconds(), 0.0
         while True:
             self._wait(reading)
+            if watchdog and time.monotonic() - told >= watchdog:
+                notify.notify("WATCHDOG=1")
+                told = time.monotonic()
             while wanted:
                 number = wanted.pop(0)
                 if number in (signal.SIGTERM, signal.SIGINT):
@@ -99,10 +104,11 @@ class Holder:
             self._care(dead=status is not None)
 
     def _care(self, *, dead: bool) -> None:
-        """See that there is a worker, and that it answers."""
+        """See that there is a worker, and that it answers; before it does, it may have much to load."""
+        patience = limits.GUARD_HUNG_SECONDS if self._is_ready else limits.GUARD_LOADING_SECONDS
         if dead:
             self._recover()
-        elif self._worker and time.monotonic() - self._heard > limits.GUARD_HUNG_SECONDS:
+        elif self._worker and time.monotonic() - self._heard > patience:
             os.kill(self._worker, signal.SIGKILL)  # stopped, or stuck: everybody waits for it
             self._heard = time.monotonic()
         if not self._worker:
@@ -129,7 +135,8 @@ class Holder:
                 self._line.close()
                 self._line = None
             if READY in said:
-                self._failures, self._was_ready = 0, True
+                self._failures = 0
+                self._is_ready = self._was_ready = True
                 self._ready()
 
     def _start(self) -> None:
@@ -144,7 +151,7 @@ class Holder:
             self._be_worker(theirs)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         theirs.close()
-        self._line, self._heard = ours, time.monotonic()
+        self._line, self._heard, self._is_ready = ours, time.monotonic(), False
 
     def _be_worker(self, line: socket.socket) -> NoReturn:
         status = 4

@@ -1,4 +1,4 @@
-"""What the worker's main thread does: signs of life, and noticing that something changed."""
+"""What the worker's main thread does: noticing that something changed; and the thread that gives signs of life."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import time
 from typing import TYPE_CHECKING
 
 from chopmark.core import limits
-from chopmark.net import notify
 
 if TYPE_CHECKING:
     from chopmark.agent.guard import Guard
@@ -30,6 +29,8 @@ class Watch:
         self._wanted = False
         self._states: dict[str, _State | None] = {}
         self._holder: subprocess.Popen[bytes] | None = None
+        self._is_held = True
+        self._seen = 0.0
 
     def stop(self) -> None:
         """End `run` soon. For signal handlers and any thread."""
@@ -44,18 +45,15 @@ class Watch:
     def run(self, line: Line) -> None:
         """Until it is told to stop."""
         guard = self._guard
-        watchdog = notify.watchdog_seconds()
-        told = renewed = looked = written = time.monotonic()
+        self._seen = renewed = looked = written = time.monotonic()
+        threading.Thread(target=self._live, args=(line,), name="living", daemon=True).start()
         self._states = self._look()
         while not self._stopping:
             self._wake.wait(limits.GUARD_LOOK_SECONDS)
             self._wake.clear()
-            now = time.monotonic()
-            if not line.alive(failing_open=guard.decider.failing_open):
+            self._seen = now = time.monotonic()
+            if not self._is_held:
                 self._replace_holder()
-            if watchdog and now - told >= watchdog and guard.answers():
-                notify.notify("WATCHDOG=1")
-                told = now
             if self._changed() or self._wanted or now - renewed > limits.GUARD_VERDICT_SECONDS:
                 self._wanted, renewed = False, now
                 guard.reload()
@@ -69,6 +67,14 @@ class Watch:
                 looked = now
                 guard.look_at_mounts()
                 guard.loop.order(guard.kept.expire)
+
+    def _live(self, line: Line) -> None:
+        """Signs of life, while questions are answered; the main thread may take a while, when there is much to load."""
+        guard = self._guard
+        while not self._stopping:
+            if time.monotonic() - self._seen < limits.GUARD_LOADING_SECONDS and guard.answers():
+                self._is_held = line.alive(failing_open=guard.decider.failing_open)
+            time.sleep(limits.GUARD_LOOK_SECONDS)
 
     def _look(self) -> dict[str, _State | None]:
         return {path: _state(path) for path in self._guard.watched()}

@@ -601,6 +601,8 @@ GUARD_START_SECONDS = 30.0
 GUARD_STOP_SECONDS = 5.0
 GUARD_HUNG_SECONDS = 15.0
 """Without a sign of life from the worker, after which it is killed and replaced."""
+GUARD_LOADING_SECONDS = 600.0
+"""The same while it loads stores, lists and catalogs: until it is ready, and in its main thread."""
 GUARD_RESTART_SECONDS = 0.2
 """Before the second start of a worker that died again; doubled each time."""
 GUARD_RESTART_MAX_SECONDS = 10.0

@@ -1,0 +1,254 @@
+"""Workers that are stuck, stopped, slow to load, or dead with a holder that took another's place."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Self, cast
+
+import pytest
+
+from chopmark.agent import fanotify, holder, watching
+from chopmark.core import limits
+from tests.support.guarding import Guarded, Mounted, eventually, place, policy, program, ran, why_not
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from chopmark.agent.guard import Guard
+    from chopmark.agent.holder import Line
+
+needs_a_guard = pytest.mark.skipif(bool(why_not()), reason=why_not() or "a guard can be tested")
+
+GOOD = program(0)
+
+
+@pytest.fixture
+def where(tmp_path: Path) -> Iterator[Path]:
+    with Mounted(tmp_path) as folder:
+        place(folder / "good", GOOD)
+        place(folder / "evil", program(7))
+        yield folder
+
+
+@contextmanager
+def silent(folder: Path) -> Iterator[Path]:
+    """A file system that answers nobody, as a network's whose server is gone does: FUSE without anybody behind it."""
+    folder.mkdir()
+    libc = ctypes.CDLL(None, use_errno=True)
+    try:
+        device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
+    except OSError as error:
+        pytest.skip(f"no FUSE here: {error.strerror}")
+    options = f"fd={device},rootmode=40000,user_id=0,group_id=0,allow_other"
+    if libc.mount(b"chopmark-test", os.fsencode(folder), b"fuse", 0, options.encode()):
+        os.close(device)
+        pytest.skip(f"no FUSE here: {errno.errorcode[ctypes.get_errno()]}")
+    try:
+        yield folder
+    finally:
+        os.close(device)  # whoever still waits fails
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+@needs_a_guard
+def test_a_worker_whose_answering_thread_is_stuck_is_replaced(where: Path, tmp_path: Path) -> None:
+    """It has to look at what the command line of an interpreter names, which may be anywhere."""
+    (where / "data").write_text("x")
+    reads = ["-S", "-c", f"open({str(where / 'data')!r})"]
+    with silent(tmp_path / "silent") as folder:
+        guard = Guarded(where, tmp_path / "home", policy([GOOD])).bounded(
+            GUARD_HUNG_SECONDS=1.0, GUARD_ASKING_SECONDS=0.5
+        )
+        with guard, subprocess.Popen([sys.executable, *reads, folder / "x"], stderr=subprocess.DEVNULL) as stuck:
+            assert stuck.wait(60) == 1  # who had asked is denied
+            eventually(lambda: guard.said().count("guard ready") == 2)
+            assert (ran(str(where / "good")), ran(str(where / "evil"))) == ("0", "denied")
+
+
+@needs_a_guard
+def test_a_worker_that_is_stopped_is_replaced(where: Path, tmp_path: Path) -> None:
+    with Guarded(where, tmp_path / "home", policy([GOOD])).bounded(GUARD_HUNG_SECONDS=1.0) as guard:
+        [worker] = guard.workers()
+        os.kill(worker, signal.SIGSTOP)
+        assert (ran(str(where / "evil")), ran(str(where / "good"))) == ("denied", "0")
+        assert guard.workers() not in ([], [worker])
+
+
+class Signs:
+    """A line to a holder that counts."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.held = True
+
+    def alive(self, *, failing_open: bool) -> bool:
+        self.count += not failing_open
+        return self.held
+
+
+def watch(monkeypatch: pytest.MonkeyPatch, reload: Callable[[], None], *, answers: bool = True) -> watching.Watch:
+    """The main thread of a guard that has nothing else to do."""
+    monkeypatch.setattr(limits, "GUARD_LOOK_SECONDS", 0.01)
+    nothing = lambda *_: None  # noqa: E731 - several of them
+    guard = SimpleNamespace(
+        decider=SimpleNamespace(failing_open=False),
+        watched=lambda: (),
+        answers=lambda: answers,
+        reload=reload,
+        loop=SimpleNamespace(know_own=nothing, order=nothing),
+        kept=SimpleNamespace(expire=nothing),
+        tell_kernel=nothing,
+        write_versions=nothing,
+        look_at_mounts=nothing,
+    )
+    return watching.Watch(cast("Guard", guard))
+
+
+def test_who_takes_long_to_load_gives_signs_of_life_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
+    signs, loaded = Signs(), threading.Event()
+
+    def load() -> None:
+        loaded.wait(10)
+        watched.stop()
+
+    watched = watch(monkeypatch, load)
+    watched.reload()
+    thread = threading.Thread(target=watched.run, args=(cast("Line", signs),))
+    thread.start()
+    eventually(lambda: signs.count > 3)
+    loaded.set()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_who_loads_for_ever_gives_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "GUARD_LOADING_SECONDS", 0.0)
+    signs = Signs()
+    watched = watch(monkeypatch, lambda: None)
+    threading.Timer(0.2, watched.stop).start()
+    watched.run(cast("Line", signs))
+    assert signs.count == 0
+
+
+def test_who_answers_nobody_gives_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    signs = Signs()
+    watched = watch(monkeypatch, lambda: None, answers=False)
+    threading.Timer(0.2, watched.stop).start()
+    watched.run(cast("Line", signs))
+    assert signs.count == 0
+
+
+HOLDING = """
+import os, signal, socket, sys, time
+from chopmark.agent import fanotify, holder
+from chopmark.core import limits
+
+loading, limits.GUARD_HUNG_SECONDS, limits.GUARD_LOADING_SECONDS = map(float, sys.argv[1:4])
+limits.GUARD_TICK_MS = 20
+os.environ["WATCHDOG_PID"] = str(os.getpid())  # as the service manager does
+
+class Group(fanotify.Group):
+    def heed_all(self): pass
+    def answer(self, descriptor, *, allow): raise OSError
+
+def work(line):
+    os.write(1, b"began\\n")
+    time.sleep(loading)
+    line.ready()
+    while True:
+        line.alive(failing_open=False)
+        time.sleep(0.02)
+
+reading, _ = os.pipe()
+sys.exit(holder.Holder(Group(reading), work, lambda: os.write(1, b"ready\\n")).run())
+"""
+
+
+class Held:
+    """A holder with a worker that takes some time to load, and a service manager."""
+
+    def __init__(self, folder: Path, *seconds: float) -> None:
+        self._told = folder / "notify"
+        self._manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._manager.bind(str(self._told))
+        self._manager.settimeout(10)
+        self._said = folder / "said"
+        environment = {**os.environ, "NOTIFY_SOCKET": str(self._told), "WATCHDOG_USEC": "200000"}
+        with self._said.open("wb") as said:
+            self._process = subprocess.Popen(
+                [sys.executable, "-c", HOLDING, *map(str, seconds)], stdout=said, env=environment
+            )
+
+    def __enter__(self) -> Self:
+        return self
+
+    def said(self) -> list[str]:
+        return self._said.read_text().split()
+
+    def told(self) -> bytes:
+        return self._manager.recv(4096)
+
+    def __exit__(self, *_: object) -> None:
+        self._manager.close()
+        self._process.terminate()
+        assert self._process.wait(20) == 0
+
+
+def test_a_worker_has_time_to_load(tmp_path: Path) -> None:
+    with Held(tmp_path, 0.6, 0.2, 10) as held:
+        eventually(lambda: "ready" in held.said())
+        time.sleep(0.4)
+        assert held.said() == ["began", "ready"]
+
+
+def test_but_not_for_ever(tmp_path: Path) -> None:
+    with Held(tmp_path, 100, 10, 0.2) as held:
+        eventually(lambda: held.said().count("began") > 1)
+        assert "ready" not in held.said()
+
+
+def test_the_service_manager_hears_from_the_process_that_it_started(tmp_path: Path) -> None:
+    """It kills whoever is silent; the worker is another process, and the manager did not ask that one."""
+    with Held(tmp_path, 0, 10, 10) as held:
+        assert [held.told() for _ in range(3)] == [b"WATCHDOG=1"] * 3
+
+
+class Executed(Exception):  # noqa: N818 - it is no error
+    """What a process would have become."""
+
+
+def test_who_takes_the_place_of_a_holder_settles_what_the_dead_owe(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before it starts the next guard, which takes a while: until then what is marked would not be asked about."""
+    calls: list[str] = []
+
+    class Group(fanotify.Group):
+        def heed_all(self) -> None:
+            calls.append("heed all")
+
+        def answer(self, descriptor: int, *, allow: bool) -> None:
+            calls.append(f"{descriptor} {allow}")
+
+    def become(path: str, arguments: list[str], environment: dict[str, str]) -> None:
+        calls.append(f"{path} {arguments} {environment['CHOPMARK_GUARD_GROUP']}")
+        raise Executed
+
+    monkeypatch.setattr(limits, "GUARD_DESCRIPTORS_MAX", 3)
+    monkeypatch.setattr(os, "execve", become)
+    reading, writing = os.pipe()
+    with subprocess.Popen(["sleep", "0.1"]) as worker, pytest.raises(Executed):
+        holder.watch(Group(reading), worker.pid, ["guard", "run"])
+    assert calls == ["heed all", "0 False", "1 False", "2 False", f"guard ['guard', 'run'] {reading}"]
+    assert os.get_inheritable(reading)
+    os.close(reading)
+    os.close(writing)
