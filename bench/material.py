@@ -6,9 +6,16 @@ import importlib.util
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
 
 from bench import measure
 from tests.support import pki
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @dataclass(frozen=True)
@@ -18,6 +25,14 @@ class Keys:
     key: Path
     certificates: Path
     root: Path
+
+    def check(self) -> Callable[[], None]:
+        """One check of one signature by this key, and nothing else."""
+        key = serialization.load_pem_private_key(self.key.read_bytes(), None)
+        assert isinstance(key, rsa.RSAPrivateKey)
+        scheme, digest = padding.PKCS1v15(), hashes.SHA256()
+        public, signature = key.public_key(), key.sign(b"", scheme, digest)
+        return lambda: public.verify(signature, b"", scheme, digest)
 
 
 def keys(folder: Path) -> Keys:

@@ -88,6 +88,7 @@ class Server:
             "events": lambda: {"events": list(guard.stream.recent)},
             "reload": guard.watch.reload,
             "release": lambda: guard.let_go(str(asked["folder"])),
+            "warm": lambda: guard.warm(str(asked["folder"])),
             "break-glass": lambda: guard.break_glass(float(asked["seconds"]), str(asked["why"]), user),
         }
         if what not in actions:

@@ -11,6 +11,7 @@ from chopmark.agent import processes, reasons, uses
 from chopmark.agent.events import Notice
 from chopmark.agent.loop import Answer
 from chopmark.core import clock, limits
+from chopmark.core.verdict import Status
 from chopmark.policy import events
 from chopmark.policy.deciding import Effect, Mode
 from chopmark.policy.facts import NOBODY_KNOWN, FileFacts, Process
@@ -89,7 +90,7 @@ class Decider:
 
     def decide(self, facts: FileFacts, asked: Asked) -> Answer:
         """The answer, from facts."""
-        now = clock.now()
+        now, versions = clock.now(), self._world.versions
         ruling = self._said(facts, asked.use, asked.path, now)
         decision = ruling.settled or ruling.decide(_process_of(asked, processes.status(asked.thread)))
         if decision.effect is not Effect.DENY:
@@ -99,6 +100,7 @@ class Decider:
                 and not ruling.by_place
                 and not self._world.is_placed(facts)
                 and ruling.until is None
+                and not (versions is not None and versions.is_news(facts))  # which told() must hear of
                 and self._for_all(facts, asked, now)
             )
             return Answer(allow=True, everybody=everybody, decision=Given(decision.reason, decision.effect, decision))
@@ -140,9 +142,10 @@ class Decider:
             return Answer(allow=True, decision=given._replace(reason=reasons.GLASS, effect=Effect.AUDIT))
         return Answer(allow=False, decision=given)
 
-    def keeps(self, facts: FileFacts) -> float:
-        """Facts about what is trusted hold longer than those about what may get a signature at any moment."""
-        return limits.GUARD_VERDICT_SECONDS if facts.status == "trusted" else limits.GUARD_UNTRUSTED_SECONDS
+    def keeps(self, facts: FileFacts, *, for_all: bool) -> float:
+        """Facts hold longer where a signature, which may come at any moment, would change nothing."""
+        is_settled = for_all or facts.status is Status.TRUSTED
+        return limits.GUARD_VERDICT_SECONDS if is_settled else limits.GUARD_UNTRUSTED_SECONDS
 
     def told(self, asked: Asked, answer: Answer, facts: FileFacts | None) -> None:
         """Have it told, unless it was simply allowed."""

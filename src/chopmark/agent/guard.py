@@ -13,6 +13,7 @@ import time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chopmark.agent import (
+    ahead,
     control,
     fanotify,
     judging,
@@ -29,8 +30,11 @@ from chopmark.agent.deciding import Decider
 from chopmark.agent.examining import Examination
 from chopmark.core import clock, limits
 from chopmark.core.errors import ChopmarkError, UsageError
+from chopmark.core.verdict import Status
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from chopmark.agent.bpf.behind import Behind
     from chopmark.agent.events import Stream
     from chopmark.agent.fanotify import Group
@@ -64,6 +68,7 @@ class Guard:
         self.kept = kept.Kept(group, room.kept, self.releasing.release)
         self.behind = self._behind()
         self.loop = loop.Loop(group, self.kept, self.decider, self.behind, lambda: len(self.releasing) < room.released)
+        self.ahead = ahead.Ahead(self._look_ahead, self.loop) if settings.ahead else None
         self.watch = watching.Watch(self)
 
     def _behind(self) -> Behind | None:
@@ -92,6 +97,8 @@ class Guard:
         gc.freeze()
         answering = threading.Thread(target=self._answer, name="answering", daemon=True)
         answering.start()
+        if self.ahead is not None:
+            self.ahead.start()
         self.loop.know_own()
         try:
             self._protect_all()
@@ -134,6 +141,8 @@ class Guard:
         for mount in list(self._protected.values()):
             with contextlib.suppress(OSError):
                 self.group.release(mount.place, mount.device, self._mask)
+        if self.ahead is not None:
+            self.ahead.end()
         self.loop.running = False
         self.loop.wake()
         answering.join(limits.GUARD_STOP_SECONDS)
@@ -181,6 +190,8 @@ class Guard:
         except OSError as error:
             raise UsageError(f"{mount.place}: cannot be protected: {error.strerror}") from None
         self._protected[mount.device] = mount
+        if self.ahead is not None:
+            self.ahead.protect(mount)
 
     def look_at_mounts(self) -> None:
         """Protect what has been mounted below our folders since; let go of what is not there any more."""
@@ -212,12 +223,26 @@ class Guard:
             raise UsageError(f"{folder}: is not protected")
         self.group.release(mount.place, mount.device, self._mask)
         del self._protected[mount.device]
+        if self.ahead is not None:
+            self.ahead.release(mount)
         self._released.add(mount.device)
         done = threading.Event()
         self.loop.order(lambda: (self._let_go(mount.device), done.set()))  # type: ignore[func-returns-value,arg-type]
         done.wait(limits.GUARD_STOP_SECONDS)
         self.releasing.abandon(mount.device)
         self.stream.say("released", detail=mount.place)
+
+    def _look_ahead(self, task: judging.Task, done: Callable[[], None]) -> None:
+        self.loop.order(lambda: self.loop.look_ahead(task, done))
+
+    def warm(self, folder: str) -> None:
+        """Look at all files below a folder in good time. Raises UsageError."""
+        mount = mounts.of(folder)
+        if mount is None or mount.device not in self._protected:
+            raise UsageError(f"{folder}: is not protected")
+        if self.ahead is None:
+            raise UsageError("this guard looks at nothing ahead (--no-ahead)")
+        self.ahead.warm(folder)
 
     def _let_go(self, device: int) -> None:
         for key, _ in self.kept.each():
@@ -241,7 +266,7 @@ class Guard:
             if world.versions is not None and before is not None:
                 world.versions.take_over(before)
             self.decider.renew(world)
-            self.kept.sweep(lambda facts: not forgotten.touched(facts))
+            self.kept.sweep(lambda facts: facts.status is Status.TRUSTED and not forgotten.touched(facts))
             for _, file in self.kept.each():  # the rest is asked about again, and answered from what is known
                 self.kept.heed(file)
             if self.behind is not None:

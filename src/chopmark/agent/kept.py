@@ -56,6 +56,11 @@ class Kept:
         return len(self._files)
 
     @property
+    def has_room(self) -> bool:
+        """Whether files that nobody asked about may be kept as well, without others having to go."""
+        return len(self._files) < self._maximum - self._maximum // limits.GUARD_KEPT_PARTS
+
+    @property
     def ignored(self) -> int:
         """How many the kernel allows by itself."""
         return sum(file.ignored for file in self._files.values())

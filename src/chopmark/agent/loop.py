@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chopmark.agent.fanotify import Event
-    from chopmark.agent.judging import Judges, Looked
+    from chopmark.agent.judging import Judges, Looked, Task
     from chopmark.agent.kept import Kept, Key
     from chopmark.agent.processes import Program
 
@@ -54,8 +54,8 @@ class Bench(Protocol):
     def without_facts(self, asked: Asked, why: str, detail: str) -> Answer:
         """The answer when nothing could be found out: why is written, failed or late."""
 
-    def keeps(self, facts: Any) -> float:  # noqa: ANN401 - the examiner's own
-        """For how many seconds facts hold."""
+    def keeps(self, facts: Any, *, for_all: bool) -> float:  # noqa: ANN401 - the examiner's own
+        """For how many seconds facts hold; `for_all`: with them everybody is allowed everything."""
 
     def told(self, asked: Asked, answer: Answer, facts: Any) -> None:  # noqa: ANN401 - the examiner's own
         """An answer is about to be given. Must not wait."""
@@ -76,12 +76,26 @@ class Counters:
 
     def __init__(self) -> None:
         self.allowed = self.denied = self.passed = 0
-        self.known = self.looked = self.broken = 0
+        self.known = self.looked = self.ahead = self.broken = 0
         self.written = self.failed = self.late = 0
 
     def as_dict(self) -> dict[str, int]:
         """By name."""
         return dict(vars(self))
+
+
+class _Looking(NamedTuple):
+    """A file that is being looked at by a descriptor, and who waits for it; nobody does where it is looked at ahead.
+
+    `writes` is how often somebody had begun to write to it before (None: nobody counts); `done` is called when
+    something is known of it.
+    """
+
+    descriptor: int
+    path: str
+    asked: list[Asked]
+    writes: int | None = None
+    done: Callable[[], None] | None = None
 
 
 class Loop:
@@ -100,14 +114,14 @@ class Loop:
         self._kept = kept
         self._bench = bench
         self._second = second
-        self._writes: dict[Key, int] = {}
         self._has_descriptors = has_descriptors
         self._own: set[int] = set()
         self._breaks = leases.Breaks()
         self._wake, self._woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._judges: Judges | None = None
-        self._waiting: OrderedDict[Key, list[Asked]] = OrderedDict()
+        self._waiting: OrderedDict[Key, _Looking] = OrderedDict()
         self._executing: OrderedDict[int, tuple[Key, bool]] = OrderedDict()
+        self._interpreters: dict[Program, bool] = {}
         self._orders: deque[Callable[[], None]] = deque()
         self.counters = Counters()
         self.running = True
@@ -150,10 +164,34 @@ class Loop:
                     self._event(event)
             self._overdue()
 
+    def look_ahead(self, task: Task, done: Callable[[], None]) -> None:
+        """Look at a file that somebody may want soon, so that the kernel can answer. In the loop's own thread.
+
+        `done` is called when that is over, from any thread.
+        """
+        is_known = task.key in self._waiting or self._kept.get(task.key) is not None
+        if is_known or not self._kept.has_room or not self._has_descriptors():
+            os.close(task.descriptor)
+            done()
+            return
+        self._begin(task, [], done)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether nobody waits for an answer. For any thread."""
+        return not self._waiting
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more files may be kept that nobody asked about. For any thread."""
+        return self._kept.has_room
+
     def close(self) -> None:
         """Let everything go; whoever still waits is answered as if it had taken too long."""
-        for asked in [each for group in self._waiting.values() for each in group]:
-            self._settle(asked, self._bench.without_facts(asked, "late", "the guard ends"), None)
+        for looking in self._waiting.values():
+            for asked in looking.asked:
+                self._settle(asked, self._bench.without_facts(asked, "late", "the guard ends"), None, close=False)
+            self._close(looking)
         self._waiting.clear()
         self._kept.sweep(lambda _: False)
         self._breaks.close()
@@ -191,8 +229,10 @@ class Loop:
         """The question, or None where there is nothing to judge."""
         rules = self._bench.rules
         by = processes.program(event.thread)
-        if not (event.executes or rules.strict or event.thread in self._executing or uses.interpreter(by.name, rules)):
-            return None  # by far the most there are
+        # By far the most there are concern nobody. Who they are is looked up each time: execve(2) changes it.
+        is_code = event.executes or event.thread in self._executing or self._is_interpreter(by, rules)
+        if not is_code and not (rules.strict and uses.is_native(event.descriptor)):
+            return None
         state = os.fstat(event.descriptor)
         key = (state.st_dev, state.st_ino)
         if event.executes:
@@ -210,22 +250,32 @@ class Loop:
         use = uses.of_open(event.descriptor, path, event.thread, by, rules)
         return Asked(event.descriptor, key, use, event.thread, by, path, time.monotonic()) if use else None
 
+    def _is_interpreter(self, by: Program, rules: uses.Rules) -> bool:
+        found = self._interpreters.get(by)
+        if found is None:
+            if len(self._interpreters) >= limits.GUARD_EXECUTING_MAX:
+                self._interpreters.clear()
+            found = self._interpreters[by] = bool(uses.interpreter(by.name, rules))
+        return found
+
     def _look(self, asked: Asked) -> None:
-        waiting = self._waiting.get(asked.key)
-        if waiting is not None:
-            waiting.append(asked)
+        looking = self._waiting.get(asked.key)
+        if looking is not None:
+            looking.asked.append(asked)
             return
         if not self._has_descriptors():  # whoever may still be on the way into others has not been seen to get on
             self.counters.failed += 1
             answer = self._bench.without_facts(asked, "failed", "too many files wait for their users to get on")
             self._settle(asked, answer, None)
             return
-        self._waiting[asked.key] = [asked]
-        if self._second is not None:
-            self._writes[asked.key] = self._second.writes(asked.descriptor)  # before the lease
+        # A descriptor of its own would be another open file, with another lease: this one is kept as it is.
+        self._begin(judging.Task(asked.key, asked.descriptor, asked.path), [asked])
+
+    def _begin(self, task: Task, asked: list[Asked], done: Callable[[], None] | None = None) -> None:
+        writes = self._second.writes(task.descriptor) if self._second is not None else None  # before the lease
+        self._waiting[task.key] = _Looking(task.descriptor, task.path, asked, writes, done)
         if self._judges is not None:
-            # A descriptor of its own would be another open file, with another lease: this one is kept as it is.
-            self._judges.submit(judging.Task(asked.key, asked.descriptor, asked.path))
+            self._judges.submit(task)
 
     def _decided(self, facts: Any, asked: Asked) -> Answer:  # noqa: ANN401 - the examiner's own
         try:
@@ -273,43 +323,59 @@ class Loop:
 
     def _looked(self, looked: Looked) -> None:
         self.counters.looked += 1
-        waiting = self._waiting.pop(looked.key, [])
-        writes = self._writes.pop(looked.key, None)
+        looking = self._waiting.pop(looked.key)
+        kept = self._found(looked, looking)
+        self._close(looking, kept=kept)
+        if looking.done is not None:
+            looking.done()
+
+    def _found(self, looked: Looked, looking: _Looking) -> bool:
+        """Answer who waits for a file; whether it is kept."""
         if looked.facts is None:
-            why = "written" if looked.written else "failed"
-            setattr(self.counters, why, getattr(self.counters, why) + 1)
-            leases.give_back(looked.descriptor)
-            for asked in waiting:
-                self._settle(asked, self._bench.without_facts(asked, why, looked.error), None, close=False)
-            self._close(looked, waiting)
-            return
-        answers = [(asked, self._decided(looked.facts, asked)) for asked in waiting]
+            self._unknown(looked, looking, "written" if looked.written else "failed", looked.error)
+            return False
+        answers = [(asked, self._decided(looked.facts, asked)) for asked in looking.asked]
+        for_all = any(answer.allow and answer.everybody for _, answer in answers)
+        ahead = Asked(looked.descriptor, looked.key, uses.EXEC, 0, processes.NOBODY, looking.path, time.monotonic())
+        if not answers:  # the question that stands for everybody's
+            answer = self._decided(looked.facts, ahead)
+            for_all = answer.allow and answer.everybody
         kept = looked.leased and leases.held(looked.descriptor)
         if looked.leased and not kept:  # a writer came since: nothing is known any more
-            self.counters.written += 1
-            leases.give_back(looked.descriptor)
-            for asked in waiting:
-                self._settle(asked, self._bench.without_facts(asked, "written", ""), None, close=False)
-            self._close(looked, waiting)
-            return
-        if kept:
-            until = time.monotonic() + self._bench.keeps(looked.facts)
+            self._unknown(looked, looking, "written", "")
+            return False
+        if kept and (answers or for_all):
+            until = time.monotonic() + self._bench.keeps(looked.facts, for_all=for_all)
             file = self._kept.keep(looked.key, looked.descriptor, looked.facts, until)
-            file.writes = writes or 0
-            if any(answer.allow and answer.everybody for _, answer in answers):
+            file.writes = looking.writes or 0
+            if not answers and self._second is not None:  # before the mark: then nobody asks us any more
+                self._second.let(ahead, looking.writes, everybody=True)
+            if for_all:
                 with contextlib.suppress(OSError):  # a file system without: it is asked again, that is all
                     self._kept.ignore(file)
+        elif kept:  # what nobody asked about is not worth a writer's time
+            leases.give_back(looked.descriptor)
+            kept = False
+        self.counters.ahead += kept and not answers
         for asked, answer in answers:
-            self._settle(asked, answer, looked.facts, close=False, writes=writes if kept else None)
-        self._close(looked, waiting, kept=kept)
+            self._settle(asked, answer, looked.facts, close=False, writes=looking.writes if kept else None)
+        return kept
 
-    def _close(self, looked: Looked, waiting: list[Asked], *, kept: bool = False) -> None:
+    def _unknown(self, looked: Looked, looking: _Looking, why: str, detail: str) -> None:
+        """Answer who waits for a file of which nothing is known."""
+        leases.give_back(looked.descriptor)
+        if looking.asked:
+            setattr(self.counters, why, getattr(self.counters, why) + 1)
+        for asked in looking.asked:
+            self._settle(asked, self._bench.without_facts(asked, why, detail), None, close=False)
+
+    def _close(self, looking: _Looking, *, kept: bool = False) -> None:
         """The descriptors of those who waited; the one that was looked at stays open while it is kept."""
-        for asked in waiting:
-            if asked.descriptor != looked.descriptor:
+        for asked in looking.asked:
+            if asked.descriptor != looking.descriptor:
                 os.close(asked.descriptor)
         if not kept:
-            os.close(looked.descriptor)
+            os.close(looking.descriptor)
 
     # --- time
 
@@ -325,14 +391,11 @@ class Loop:
         if not self._waiting:
             return
         limit = time.monotonic() - limits.GUARD_ANSWER_SECONDS
-        for key, waiting in self._waiting.items():
-            if waiting and waiting[0].since < limit:
-                for asked in waiting:
+        for looking in self._waiting.values():
+            if looking.asked and looking.asked[0].since < limit:
+                for asked in looking.asked:
                     self.counters.late += 1
                     self._settle(asked, self._bench.without_facts(asked, "late", ""), None, close=False)
-                self._close_but_first(waiting)
-                self._waiting[key] = []
-
-    def _close_but_first(self, waiting: list[Asked]) -> None:
-        for asked in waiting[1:]:  # the first one's is being looked at
-            os.close(asked.descriptor)
+                    if asked.descriptor != looking.descriptor:  # which is still being looked at
+                        os.close(asked.descriptor)
+                looking.asked.clear()

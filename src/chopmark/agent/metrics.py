@@ -11,6 +11,7 @@ _COUNTERS = {
     "audited": "Uses that were told of and let through, although the policy does not allow them.",
     "known": "Questions that were answered from a file that is kept.",
     "looked": "Files that were looked at.",
+    "ahead": "Files that were looked at before anybody asked, and left to the kernel.",
     "written": "Files that somebody was writing to.",
     "failed": "Files about which nothing could be found out.",
     "late": "Questions that were answered because they had waited too long.",

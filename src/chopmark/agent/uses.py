@@ -64,6 +64,16 @@ def interpreter(name: str, rules: Rules) -> str:
     return "language" if _LANGUAGE.fullmatch(name) else ""
 
 
+def is_native(descriptor: int) -> bool:
+    """Whether it is code that the processor runs, which no interpreter is needed for."""
+    return os.pread(descriptor, len(_ELF), 0) == _ELF
+
+
+def is_code(descriptor: int, path: str, mode: int) -> bool:
+    """Whether a file looks as if somebody may run it."""
+    return bool(mode & 0o111) or os.pread(descriptor, len(_ELF), 0).startswith((_ELF, b"#!")) or _suffix(path)
+
+
 def of_open(descriptor: int, path: str, thread: int, by: Program, rules: Rules) -> str:
     """The use of a file that is opened and not executed.
 

@@ -25,6 +25,10 @@ class Versions:
         """The latest version of a file's product by its signers; empty when none was seen."""
         return self._state.newest_of(file)
 
+    def is_news(self, file: FileFacts) -> bool:
+        """Whether a file has a version that is not remembered as it is."""
+        return file.release is not None and self._state.newest_of(file) != file.release.version
+
     def saw(self, file: FileFacts) -> bool:
         """Hold older ones against this version at once, and write it down with the next `write`; whether it is news."""
         if file.release is None:

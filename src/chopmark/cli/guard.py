@@ -51,6 +51,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     release = actions.add_parser("release", help="protect a file system no more, so that it can be unmounted")
     release.add_argument("folder", metavar="DIR", help="a folder on it")
     _add_control(release)
+    warm = actions.add_parser("warm", help="have it look at all files below a folder before anybody uses them")
+    warm.add_argument("folder", metavar="DIR", help="a folder on a protected file system")
+    _add_control(warm)
     glass = actions.add_parser("break-glass", help="deny nothing for a while; everything is told")
     glass.add_argument("--minutes", type=float, required=True, metavar="N", help="for how long; 0 denies again")
     glass.add_argument("--why", required=True, metavar="TEXT", help="the reason, for the record")
@@ -81,6 +84,7 @@ def run(args: Namespace) -> int:
         "events": _events,
         "reload": _reload,
         "release": _release,
+        "warm": _warm,
         "break-glass": _break_glass,
     }
     return actions[args.action](args)
@@ -109,7 +113,7 @@ def _shown(facts: dict[str, Any]) -> list[str]:
     rows += [
         ("allowed", f"{facts['allowed']}, and {facts['passed']} opens that no policy is about"),
         ("denied", f"{facts['denied']}; {facts['audited']} more were only told of"),
-        ("looked at", f"{facts['looked']} files; {facts['known']} answers from memory"),
+        ("looked at", f"{facts['looked']} files, {facts['ahead']} ahead; {facts['known']} answers from memory"),
         ("kept", f"{facts['kept']} files leased, {facts['ignored']} of them allowed by the kernel itself"),
         ("trouble", f"{facts['written']} being written, {facts['failed']} failed, {facts['late']} late"),
         ("events", f"{facts['events_lost']} dropped, {facts['events_unwritten']} not written"),
@@ -166,6 +170,11 @@ def _reload(args: Namespace) -> int:
 
 def _release(args: Namespace) -> int:
     _ask(args, "release", folder=os.path.abspath(args.folder))
+    return 0
+
+
+def _warm(args: Namespace) -> int:
+    _ask(args, "warm", folder=os.path.abspath(args.folder))
     return 0
 
 

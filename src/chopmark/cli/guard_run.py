@@ -109,6 +109,9 @@ def _add_run_arguments(parser: Any) -> None:  # noqa: ANN401 - likewise
     )
     parser.add_argument("--no-new-mounts", action="store_true", default=None, help="leave later mounts below DIR alone")
     parser.add_argument(
+        "--no-ahead", action="store_true", default=None, help="look at files when they are used, never before"
+    )
+    parser.add_argument(
         "--events",
         action="append",
         metavar="F",
@@ -208,6 +211,7 @@ def _settings(args: Namespace) -> Settings:
         failing_open={"": None, "allow": True, "deny": False}[failing],
         kill=switch(setting(args.kill, TABLE, "kill"), "kill"),
         new_mounts=not switch(setting(args.no_new_mounts, TABLE, "no_new_mounts"), "no_new_mounts"),
+        ahead=not switch(setting(args.no_ahead, TABLE, "no_ahead"), "no_ahead"),
         state="" if state == "none" else os.path.abspath(state),
         control="" if control == "none" else os.path.abspath(control),
         kernel=os.path.abspath(pins) if pins else "",

@@ -593,6 +593,14 @@ GUARD_LOOK_SECONDS = 0.5
 """Between two looks at the files of the policy, stores and catalogs, and signs of life."""
 GUARD_VERSIONS_SECONDS = 5.0
 """Between two times of writing down which versions ran; each is followed by a look at everything else."""
+GUARD_SETTLING_SECONDS = 0.02
+"""After which a file that was written is looked at: whoever made it may write once more."""
+GUARD_AHEAD_MAX = 256
+"""Files that were written and wait to be looked at by a descriptor; others wait in the kernel's queue."""
+GUARD_AHEAD_SIZE_MAX = 64 * MIB
+"""A larger file is looked at when it is used."""
+GUARD_AHEAD_PAUSE = 3
+"""How many times as long as a look took nothing else is looked at ahead."""
 GUARD_MOUNTS_SECONDS = 1.0
 """Between two looks at what is mounted."""
 GUARD_SWITCH_SECONDS = 0.0002

@@ -264,6 +264,44 @@ def test_events_go_on_when_the_disk_is_full(where: Path, tmp_path: Path) -> None
         assert ran(str(where / "evil")) == "denied"
 
 
+def test_what_was_written_is_known_before_anybody_runs_it(where: Path, tmp_path: Path) -> None:
+    with Guarded(where, tmp_path / "home", policy([GOOD])) as guard:
+        good, evil = place(where / "written", GOOD), place(where / "unknown", EVIL)
+        place(where / "data", GOOD[:100], 0o644)
+        eventually(lambda: guard.status()["ahead"] == 1)
+        asked = guard.status()["allowed"]
+        assert [ran(good) for _ in range(3)] == ["0", "0", "0"]
+        assert guard.status()["allowed"] == asked  # the kernel answered by itself
+        assert ran(evil) == "denied"
+        with Path(good).open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped:
+            mapped[STATUS_AT] = 7
+        assert ran(good) == "denied"
+
+
+def test_it_can_be_told_to_look_at_nothing_ahead(where: Path, tmp_path: Path) -> None:
+    with Guarded(where, tmp_path / "home", policy([GOOD]), "--no-ahead") as guard:
+        assert ran(place(where / "written", GOOD)) == "0"
+        assert guard.status()["ahead"] == 0
+        with pytest.raises(UsageError):
+            control.ask(guard.socket, "warm", folder=str(where))
+
+
+def test_a_folder_can_be_looked_at_before_anybody_uses_it(where: Path, tmp_path: Path) -> None:
+    (where / "below").mkdir()
+    data = place(where / "below" / "data.txt", b"data", 0o644)
+    (where / "link").symlink_to("/etc/passwd")
+    os.mkfifo(where / "fifo")
+    with Guarded(where, tmp_path / "home", policy([GOOD, b"data"]), "--strict") as guard:
+        subprocess.run([*CHOPMARK, "guard", "warm", where, "--control", guard.socket], check=True)
+        eventually(lambda: guard.status()["ahead"] == 2)
+        asked = guard.status()["allowed"]
+        assert Path(data).read_bytes() == b"data"  # by an interpreter, which would be asked about
+        assert guard.status()["allowed"] == asked
+        assert (ran(str(where / "good")), ran(str(where / "evil"))) == ("0", "denied")
+        with pytest.raises(UsageError):
+            control.ask(guard.socket, "warm", folder="/proc")
+
+
 def test_file_systems_that_come_and_go(where: Path, tmp_path: Path) -> None:
     inner = where / "inner"
     inner.mkdir()

@@ -308,8 +308,8 @@ def test_events_need_a_place(name: str) -> None:
 
 
 def test_metrics_are_prometheus_text() -> None:
-    names = ("passed", "allowed", "denied", "audited", "known", "looked", "written", "failed", "late", "broken",
-             "events_lost", "events_unwritten", "kept", "ignored", "contents")  # fmt: skip
+    names = ("passed", "allowed", "denied", "audited", "known", "looked", "ahead", "written", "failed", "late",
+             "broken", "events_lost", "events_unwritten", "kept", "ignored", "contents")  # fmt: skip
     text = metrics.text({**dict.fromkeys(names, 2), "mode": "enforce"})
     assert "# TYPE chopmark_guard_denied_total counter\nchopmark_guard_denied_total 2\n" in text
     assert text.endswith("chopmark_guard_enforcing 1\n")
