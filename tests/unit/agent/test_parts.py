@@ -546,7 +546,7 @@ def test_files_are_not_looked_at_for_which_there_is_no_descriptor(
     by = processes.Program("/bin/sh")
     asked = loop.Asked(descriptor, (1, 1), uses.EXEC, os.getpid(), by, "/x", time.monotonic())
     answering._look(asked)  # noqa: SLF001 - what an event leads to
-    assert told == ([] if has_room else [False])
+    assert answering.is_idle is not has_room
     assert answering.counters.failed == (0 if has_room else 1)
     answering.close()
     assert told == [False]  # at once, or because nobody answers any more
@@ -591,6 +591,7 @@ def test_the_files_asked_about_least_recently_are_given_up_several_at_once(tmp_p
         assert leases.take(descriptor)
         files.ignore(files.keep((1, number), descriptor, TRUSTED, time.monotonic() + 60))
         assert files.get((1, 0)) is not None  # asked about all the time
+        assert files.has_room is (number < 29)
     assert (len(files), released) == (31, [(1, 1), (1, 2)])
     assert files.ignored == 31
     assert files.sweep(lambda _: False) == 31
