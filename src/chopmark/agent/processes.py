@@ -168,8 +168,19 @@ def _is_unsettled(thread: int) -> bool:
         return False
 
 
-_ELSEWHERE = (b"break_lease", b"wait_for_partner")
-"""Where the kernel has threads wait that are on no way into a file: for a lease, or for the other end of a FIFO."""
+_ELSEWHERE = (
+    b"break_lease",
+    b"wait_for_partner",
+    b"tty_port_block_til_ready",
+    b"request_wait_answer",
+    b"seccomp_do_user_notification",
+    b"ptrace_stop",
+)
+"""Where the kernel has threads wait that are on no way into a file of ours, for as long as somebody likes.
+
+For a lease; for the other end of a FIFO, the line of a terminal, the process behind a FUSE file system; and, before
+they ask us or when they hold the file, for a supervisor or a tracer.
+"""
 
 
 def _waits_elsewhere(thread: int) -> bool:

@@ -58,7 +58,7 @@ def test_a_worker_that_is_killed_is_replaced_and_nothing_slips_through(where: Pa
             os.kill(worker, signal.SIGKILL)
             assert ran(str(where / "evil")) == "denied"
             eventually(lambda times=times: guard.said().count("guard ready") == times)  # type: ignore[misc]
-        assert guard.workers() not in ([], [worker])
+            assert guard.workers() not in ([], [worker])
         eventually(lambda: ran(str(where / "good")) == "0")
         assert ran(str(where / "evil")) == "denied"
 
