@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Self
 from chopmark.agent import control, fanotify
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 CHOPMARK = [sys.executable, "-m", "chopmark"]
 _BOUNDED = (
@@ -58,6 +58,17 @@ def program(status: int) -> bytes:
     )
     segment = struct.pack("<IIQQQQQQ", 1, 5, 0, base, base, size, size, 4096)
     return header + segment + b"\xbf" + struct.pack("<I", status) + b"\xb8\x3c\0\0\0\x0f\x05"
+
+
+def with_loader(loader: Path) -> bytes:
+    """A program that names another file as the one that loads it (PT_INTERP), as linked programs do."""
+    base, name = 0x400000, bytes(loader) + b"\0"
+    header = struct.pack(
+        "<16sHHIQQQIHHHHHH", b"\x7fELF\x02\x01\x01" + bytes(9), 3, 62, 1, base, 64, 0, 0, 64, 56, 2, 0, 0, 0
+    )
+    named = struct.pack("<IIQQQQQQ", 3, 4, 176, base + 176, base + 176, len(name), len(name), 1)
+    loaded = struct.pack("<IIQQQQQQ", 1, 5, 0, base, base, 176 + len(name), 176 + len(name), 4096)
+    return header + named + loaded + name
 
 
 STATUS_AT = 121
@@ -206,6 +217,16 @@ def place(path: Path, content: bytes, mode: int = 0o755) -> str:
     path.write_bytes(content)
     path.chmod(mode)
     return str(path)
+
+
+@contextlib.contextmanager
+def started(command: Sequence[str | Path], **how: Any) -> Iterator[subprocess.Popen[bytes]]:  # noqa: ANN401 - Popen's
+    """A process that is gone afterwards, whatever happens."""
+    with subprocess.Popen(command, **how) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def ran(*command: str, stdin: bytes | None = None, cwd: Path | None = None) -> str:

@@ -126,10 +126,12 @@ def running() -> Iterator[int]:
 
 _KERNEL_THREAD = 0x00200000
 """PF_KTHREAD among the flags of proc_pid_stat(5)."""
-_ENTERING = frozenset({"x86_64": (2, 59, 85, 257, 322, 425, 426, 437), "aarch64": (56, 221, 281, 425, 426, 437)}.get(
-    platform.machine(), ()
-))  # fmt: skip
-"""The system calls that open and execute."""
+_EXECUTING = frozenset({"x86_64": (59, 322), "aarch64": (221, 281)}.get(platform.machine(), ()))
+"""The system calls that execute."""
+_ENTERING = _EXECUTING | frozenset(
+    {"x86_64": (2, 85, 257, 304, 425, 426, 437), "aarch64": (56, 265, 425, 426, 437)}.get(platform.machine(), ())
+)
+"""Those, and the ones that open."""
 
 
 def unsettled() -> dict[int, int]:
@@ -163,36 +165,32 @@ def _is_unsettled(thread: int) -> bool:
             number = file.read(16).split()[0]
         if not number.isdigit():
             return True  # it has begun to run meanwhile
-        return int(number) in _ENTERING and not _waits_elsewhere(thread)
+        return int(number) in _ENTERING and not _waits_elsewhere(thread, int(number))
     except (OSError, ValueError, IndexError):
         return False
 
 
-_ELSEWHERE = (
-    b"break_lease",
-    b"wait_for_partner",
-    b"tty_port_block_til_ready",
-    b"request_wait_answer",
-    b"seccomp_do_user_notification",
-    b"ptrace_stop",
-)
-"""Where the kernel has threads wait that are on no way into a file of ours, for as long as somebody likes.
+_OUTSIDE = (b"seccomp_do_user_notification", b"ptrace_stop")
+"""Where the kernel has threads wait before a system call or after it: for a supervisor, or a tracer."""
+_ELSEWHERE = (*_OUTSIDE, b"break_lease", b"wait_for_partner", b"request_wait_answer")
+"""Where else those that open wait and are on no way into a file of ours, for as long as somebody likes.
 
-For a lease; for the other end of a FIFO, the line of a terminal, the process behind a FUSE file system; and, before
-they ask us or when they hold the file, for a supervisor or a tracer.
+For a lease, the other end of a FIFO, the process behind a FUSE file system: all before we are asked, or about another
+file. Those that execute are different: they have let go of nothing while they wait for the loader that a program
+names, which may lie on FUSE and whose owner may have leased it.
 """
 
 
-def _waits_elsewhere(thread: int) -> bool:
-    """Whether it is the writer itself, who waits for us, or opens a FIFO, which may take for ever."""
+def _waits_elsewhere(thread: int, number: int) -> bool:
+    """Whether it is the writer itself, who waits for us, or somebody else who is on no way into a file of ours."""
     if access(thread) in (os.O_WRONLY, os.O_RDWR):
         return True
     try:
         with open(f"/proc/{thread}/wchan", "rb") as file:
             where = file.read(64)
-        return any(each in where for each in _ELSEWHERE)
     except OSError:
         return False
+    return any(each in where for each in (_OUTSIDE if number in _EXECUTING else _ELSEWHERE))
 
 
 def _ran(thread: int) -> int:

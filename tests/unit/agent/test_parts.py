@@ -337,7 +337,7 @@ def test_the_doctor_says_line_by_line_what_is_open(tmp_path: Path) -> None:
     assert done.returncode == 1
     assert all(line.startswith(("ok    ", "OPEN  ", "?     ", "-     ", "      ")) for line in lines)
     [folder] = [at for at, line in enumerate(lines) if line.startswith("OPEN  /")]
-    assert "no such folder" in " ".join(lines[folder : folder + 3])
+    assert "no such folder" in " ".join(" ".join(lines[folder : folder + 3]).split())
     assert all(len(line) <= 80 for line in lines if "/" not in line)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import shutil
 import signal
@@ -11,14 +10,14 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
 from chopmark.agent import leases, processes
 from chopmark.agent.releasing import Releasing
 from chopmark.core import limits
-from tests.support.guarding import eventually
+from tests.support.guarding import eventually, started
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -85,16 +84,6 @@ def leased(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Leased]:
     signal.signal(leases.BREAK, before)
 
 
-@contextlib.contextmanager
-def started(command: list[str | Path], **how: Any) -> Iterator[subprocess.Popen[bytes]]:  # noqa: ANN401 - Popen's
-    """A process that is gone afterwards, whatever happens."""
-    with subprocess.Popen(command, **how) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
-
-
 @pytest.fixture
 def settled(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody is on the way into a file; on a machine that is busy somebody always seems to be."""
@@ -145,19 +134,6 @@ def test_who_is_on_the_way_into_a_file_is_waited_for(leased: Leased, monkeypatch
     assert not leased.given_back()
     entering.clear()
     eventually(leased.given_back)
-
-
-def test_who_waits_for_the_other_end_of_a_fifo_is_on_no_way_into_a_file(tmp_path: Path) -> None:
-    """It may do so for ever, and every writer would wait for it."""
-    fifo = tmp_path / "fifo"
-    os.mkfifo(fifo)
-    with started(["cat", fifo], stdout=subprocess.DEVNULL) as entering:
-        at = Path(f"/proc/{entering.pid}/wchan")
-        try:
-            eventually(lambda: at.read_text() == "wait_for_partner", 5)
-        except AssertionError:
-            pytest.skip("this kernel does not say where threads wait")
-        assert entering.pid not in processes.unsettled()
 
 
 @pytest.mark.usefixtures("settled")
