@@ -2,7 +2,7 @@
 
 What is allowed for everybody is left to the kernel from then on, so that even the first use of it costs nothing. Nobody
 waits for any of this, and it waits for everybody: only one file at a time is looked at, while no question is open, and
-then as long a pause is made as that took, several times over.
+then as long a pause is made as that took, several times over. Who writes without end only fills the kernel's queue.
 """
 
 from __future__ import annotations
@@ -16,31 +16,33 @@ import time
 from collections import deque
 from typing import TYPE_CHECKING
 
-from chopmark.agent import fanotify, judging, uses
+from chopmark.agent import beneath, fanotify, judging, uses
 from chopmark.core import limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator
 
     from chopmark.agent.loop import Loop
     from chopmark.agent.mounts import Mount
 
     Look = Callable[[judging.Task, Callable[[], None]], None]
 
-_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY | os.O_NOFOLLOW
-
 
 class Ahead(threading.Thread):
     """Files that were written come first; there is no hurry with folders."""
 
-    def __init__(self, look: Look, loop: Loop) -> None:
-        """`look` has a task looked at and calls back when that is over; `loop` knows whether there is time and room."""
+    def __init__(self, look: Look, loop: Loop, protects: Callable[[int], bool]) -> None:
+        """`look` has a task looked at and calls back when that is over; `loop` knows whether there is time and room.
+
+        `protects` says whether a device is protected (still); no other is looked at.
+        """
         super().__init__(name="ahead", daemon=True)
         self._look = look
         self._loop = loop
-        self._written: deque[tuple[float, int]] = deque()
-        self._folders: deque[Iterator[str]] = deque()
-        self._devices: set[int] = set()
+        self._protects = protects
+        self._written: dict[tuple[int, int], int] = {}
+        self._folders: deque[Generator[int, None, None]] = deque()
+        self._leaving: deque[threading.Event] = deque()
         self._wake, self._woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._ending = False
         self._group: fanotify.Group | None = None
@@ -49,21 +51,23 @@ class Ahead(threading.Thread):
 
     def protect(self, mount: Mount) -> None:
         """Look at what is written on a file system."""
-        self._devices.add(mount.device)
         if self._group is not None:
             with contextlib.suppress(OSError):
                 self._group.protect(mount.place, mount.device, fanotify.CLOSE_WRITE)
 
     def release(self, mount: Mount) -> None:
-        """Do so no more."""
-        self._devices.discard(mount.device)
+        """Do so no more, and hold no file on it, once it is not protected any more. Waits until that is done."""
         if self._group is not None:
             with contextlib.suppress(OSError):
                 self._group.release(mount.place, mount.device, fanotify.CLOSE_WRITE)
+        done = threading.Event()
+        self._leaving.append(done)
+        self._rouse()
+        done.wait(limits.GUARD_STOP_SECONDS)
 
     def warm(self, folder: str) -> None:
-        """Look at all files below a folder, as far as there is room. For any thread."""
-        self._folders.append(_files(folder))
+        """Look at all files below a folder, as far as there is room. For any thread. Raises OSError."""
+        self._folders.append(beneath.files(folder))
         self._rouse()
 
     def end(self) -> None:
@@ -79,40 +83,76 @@ class Ahead(threading.Thread):
     def run(self) -> None:
         """Look."""
         while not self._ending:
-            watched = [self._wake]
-            if self._group is not None and len(self._written) < limits.GUARD_AHEAD_MAX:  # others wait in its queue
-                watched.append(self._group.descriptor)
-            ready, _, _ = select.select(watched, [], [], self._pause())
-            if self._wake in ready:
-                with contextlib.suppress(BlockingIOError):
-                    os.read(self._wake, 512)
-            if self._group is not None and self._group.descriptor in ready:
-                due = time.monotonic() + limits.GUARD_SETTLING_SECONDS
-                self._written += [(due, event.descriptor) for event in self._group.read()]
+            has_news = self._wait(0.0 if self._written or self._folders else None)
+            if self._leaving:
+                self._leave()
+            elif has_news:
+                # Whoever made it may write once more. And who writes all the time keeps us, and with us those who wait
+                # for the interpreter's lock, from working no more than so many times a second.
+                self._rest(limits.GUARD_SETTLING_SECONDS)
+                self._hear()
             self._next()
-        for _, descriptor in self._written:
+        for descriptor in self._written.values():
             os.close(descriptor)
+        for each in self._folders:
+            each.close()
         if self._group is not None:
             self._group.close()
 
-    def _pause(self) -> float | None:
-        """In seconds; None: until something happens."""
-        if self._written:
-            return max(0.0, self._written[0][0] - time.monotonic())
-        return 0.0 if self._folders else None
+    def _wait(self, seconds: float | None) -> bool:
+        """Wait for something to do; whether files were written that there is room for: others wait in the queue."""
+        watched = [self._wake]
+        if self._group is not None and len(self._written) < limits.GUARD_AHEAD_MAX:
+            watched.append(self._group.descriptor)
+        ready, _, _ = select.select(watched, [], [], seconds)
+        if self._wake in ready:
+            with contextlib.suppress(BlockingIOError):
+                os.read(self._wake, 512)
+        return self._group is not None and self._group.descriptor in ready
+
+    def _rest(self, seconds: float) -> None:
+        """Do nothing, unless somebody leaves or this ends."""
+        until = time.monotonic() + seconds
+        while (left := until - time.monotonic()) > 0 and not (self._ending or self._leaving):
+            select.select([self._wake], [], [], left)
+            with contextlib.suppress(BlockingIOError):
+                os.read(self._wake, 512)
+
+    def _hear(self) -> bool:
+        """Take what was written, each file once; whether that was anything."""
+        heard = False
+        for event in self._group.read() if self._group is not None else ():
+            heard = True
+            state = os.fstat(event.descriptor)
+            key = (state.st_dev, state.st_ino)
+            is_wanted = stat.S_ISREG(state.st_mode) and self._protects(state.st_dev) and key not in self._written
+            if is_wanted and len(self._written) < 2 * limits.GUARD_AHEAD_MAX:
+                self._written[key] = event.descriptor
+            else:
+                os.close(event.descriptor)
+        return heard
+
+    def _leave(self) -> None:
+        """Let go of what is on file systems that are protected no more; also of what waits in the queue."""
+        leaving = [self._leaving.popleft() for _ in range(len(self._leaving))]
+        while self._hear():
+            pass
+        for key in [key for key in self._written if not self._protects(key[0])]:
+            os.close(self._written.pop(key))
+        for done in leaving:
+            done.set()
 
     def _next(self) -> None:
-        """Look at one file."""
-        if self._written and self._written[0][0] <= time.monotonic():
-            _, descriptor = self._written.popleft()
-            self._consider(descriptor, is_code=False)
-        elif self._folders and not self._written:
-            path = next(self._folders[0], None) if self._loop.has_room else None
-            if path is None:
-                self._folders.popleft()
-                return
-            with contextlib.suppress(OSError):
-                self._consider(os.open(path, _FLAGS), is_code=True)
+        """Look at what was written, or at one file of a folder."""
+        had_any = bool(self._written)
+        while self._written and not (self._ending or self._leaving):
+            self._consider(self._written.pop(next(iter(self._written))), is_code=False)
+        if self._folders and not had_any:
+            descriptor = next(self._folders[0], None) if self._loop.has_room else None
+            if descriptor is None:
+                self._folders.popleft().close()
+            else:
+                self._consider(descriptor, is_code=True)
 
     def _consider(self, descriptor: int, *, is_code: bool) -> None:
         """Have a file looked at, unless it is nothing that anybody would run (`is_code`: it may be)."""
@@ -120,34 +160,15 @@ class Ahead(threading.Thread):
         state = os.fstat(descriptor)
         is_wanted = (
             stat.S_ISREG(state.st_mode)
-            and state.st_dev in self._devices
             and 0 < state.st_size <= limits.GUARD_AHEAD_SIZE_MAX
             and (is_code or uses.is_code(descriptor, path, state.st_mode))
         )
-        if not is_wanted:
+        while is_wanted and self._protects(state.st_dev) and not (self._loop.is_idle or self._ending):
+            time.sleep(limits.GUARD_SETTLING_SECONDS)
+        if not is_wanted or self._ending or not self._protects(state.st_dev):
             os.close(descriptor)
             return
-        while not (self._loop.is_idle or self._ending):
-            time.sleep(limits.GUARD_SETTLING_SECONDS)
         began, done = time.monotonic(), threading.Event()
         self._look(judging.Task((state.st_dev, state.st_ino), descriptor, path), done.set)
         done.wait(limits.GUARD_ANSWER_SECONDS)
-        time.sleep((time.monotonic() - began) * limits.GUARD_AHEAD_PAUSE)
-
-
-def _files(folder: str) -> Iterator[str]:
-    """The files of a tree, but for those of other file systems."""
-    try:
-        device = os.stat(folder).st_dev
-    except OSError:
-        return
-    for place, folders, names in os.walk(folder):
-        folders[:] = [name for name in folders if _device(os.path.join(place, name)) == device]
-        yield from (os.path.join(place, name) for name in names)
-
-
-def _device(path: str) -> int:
-    try:
-        return os.lstat(path).st_dev
-    except OSError:
-        return -1
+        self._rest((time.monotonic() - began) * limits.GUARD_AHEAD_PAUSE)

@@ -68,8 +68,11 @@ class Guard:
         self.kept = kept.Kept(group, room.kept, self.releasing.release)
         self.behind = self._behind()
         self.loop = loop.Loop(group, self.kept, self.decider, self.behind, lambda: len(self.releasing) < room.released)
-        self.ahead = ahead.Ahead(self._look_ahead, self.loop) if settings.ahead else None
+        self.ahead = self._ahead() if settings.ahead else None
         self.watch = watching.Watch(self)
+
+    def _ahead(self) -> ahead.Ahead:
+        return ahead.Ahead(self._look_ahead, self.loop, self._protected.__contains__)
 
     def _behind(self) -> Behind | None:
         """The kernel's programs, where they are wanted."""
@@ -200,7 +203,7 @@ class Guard:
         for device, mount in list(self._protected.items()):
             if device not in devices:
                 del self._protected[device]
-                self.loop.order(lambda gone=device: self._let_go(gone))  # type: ignore[misc]
+                self.loop.order(lambda gone=device: self.loop.let_go(gone))  # type: ignore[misc]
                 self.stream.say("unmounted", detail=mount.place)
         self._released &= devices
         if not self.settings.new_mounts:
@@ -223,11 +226,11 @@ class Guard:
             raise UsageError(f"{folder}: is not protected")
         self.group.release(mount.place, mount.device, self._mask)
         del self._protected[mount.device]
+        self._released.add(mount.device)
         if self.ahead is not None:
             self.ahead.release(mount)
-        self._released.add(mount.device)
         done = threading.Event()
-        self.loop.order(lambda: (self._let_go(mount.device), done.set()))  # type: ignore[func-returns-value,arg-type]
+        self.loop.order(lambda: (self.loop.let_go(mount.device), done.set()))  # type: ignore[func-returns-value,arg-type]
         done.wait(limits.GUARD_STOP_SECONDS)
         self.releasing.abandon(mount.device)
         self.stream.say("released", detail=mount.place)
@@ -242,12 +245,10 @@ class Guard:
             raise UsageError(f"{folder}: is not protected")
         if self.ahead is None:
             raise UsageError("this guard looks at nothing ahead (--no-ahead)")
-        self.ahead.warm(folder)
-
-    def _let_go(self, device: int) -> None:
-        for key, _ in self.kept.each():
-            if key[0] == device:
-                self.kept.drop(key)
+        try:
+            self.ahead.warm(folder)
+        except OSError as error:
+            raise UsageError(f"{folder}: {error.strerror}") from None
 
     # --- what changes
 
@@ -266,6 +267,7 @@ class Guard:
             if world.versions is not None and before is not None:
                 world.versions.take_over(before)
             self.decider.renew(world)
+            self.loop.renewed()
             self.kept.sweep(lambda facts: facts.status is Status.TRUSTED and not forgotten.touched(facts))
             for _, file in self.kept.each():  # the rest is asked about again, and answered from what is known
                 self.kept.heed(file)

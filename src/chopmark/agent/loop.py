@@ -7,6 +7,7 @@ import os
 import select
 import time
 from collections import OrderedDict, deque
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from chopmark.agent import fanotify, judging, leases, processes, uses
@@ -84,18 +85,25 @@ class Counters:
         return dict(vars(self))
 
 
-class _Looking(NamedTuple):
+@dataclass(slots=True)
+class _Looking:
     """A file that is being looked at by a descriptor, and who waits for it; nobody does where it is looked at ahead.
 
     `writes` is how often somebody had begun to write to it before (None: nobody counts); `done` is called when
-    something is known of it.
+    something is known of it. What is found out is `outdated` when the world has become another one meanwhile, and
+    `unwanted` where its file system is protected no more.
     """
 
-    descriptor: int
-    path: str
+    task: Task
     asked: list[Asked]
     writes: int | None = None
     done: Callable[[], None] | None = None
+    outdated: bool = False
+    unwanted: bool = False
+
+    @property
+    def descriptor(self) -> int:
+        return self.task.descriptor
 
 
 class Loop:
@@ -273,9 +281,22 @@ class Loop:
 
     def _begin(self, task: Task, asked: list[Asked], done: Callable[[], None] | None = None) -> None:
         writes = self._second.writes(task.descriptor) if self._second is not None else None  # before the lease
-        self._waiting[task.key] = _Looking(task.descriptor, task.path, asked, writes, done)
+        self._waiting[task.key] = _Looking(task, asked, writes, done)
         if self._judges is not None:
             self._judges.submit(task)
+
+    def renewed(self) -> None:
+        """What is being found out at this moment counts for nothing: files are judged by another world from now on."""
+        for looking in self._waiting.values():
+            looking.outdated = True
+
+    def let_go(self, device: int) -> None:
+        """Keep no file of a file system, nor one that is being looked at."""
+        for looking in self._waiting.values():
+            looking.unwanted |= looking.task.key[0] == device
+        for key, _ in self._kept.each():
+            if key[0] == device:
+                self._kept.drop(key)
 
     def _decided(self, facts: Any, asked: Asked) -> Answer:  # noqa: ANN401 - the examiner's own
         try:
@@ -322,8 +343,13 @@ class Loop:
             self._looked(self._judges.results.get())
 
     def _looked(self, looked: Looked) -> None:
+        looking = self._waiting[looked.key]
+        if looking.outdated and self._judges is not None:
+            looking.outdated = False
+            self._judges.submit(looking.task)
+            return
+        del self._waiting[looked.key]
         self.counters.looked += 1
-        looking = self._waiting.pop(looked.key)
         kept = self._found(looked, looking)
         self._close(looking, kept=kept)
         if looking.done is not None:
@@ -336,7 +362,9 @@ class Loop:
             return False
         answers = [(asked, self._decided(looked.facts, asked)) for asked in looking.asked]
         for_all = any(answer.allow and answer.everybody for _, answer in answers)
-        ahead = Asked(looked.descriptor, looked.key, uses.EXEC, 0, processes.NOBODY, looking.path, time.monotonic())
+        ahead = Asked(
+            looked.descriptor, looked.key, uses.EXEC, 0, processes.NOBODY, looking.task.path, time.monotonic()
+        )
         if not answers:  # the question that stands for everybody's
             answer = self._decided(looked.facts, ahead)
             for_all = answer.allow and answer.everybody
@@ -344,7 +372,7 @@ class Loop:
         if looked.leased and not kept:  # a writer came since: nothing is known any more
             self._unknown(looked, looking, "written", "")
             return False
-        if kept and (answers or for_all):
+        if kept and (answers or for_all) and not looking.unwanted:
             until = time.monotonic() + self._bench.keeps(looked.facts, for_all=for_all)
             file = self._kept.keep(looked.key, looked.descriptor, looked.facts, until)
             file.writes = looking.writes or 0
@@ -353,7 +381,7 @@ class Loop:
             if for_all:
                 with contextlib.suppress(OSError):  # a file system without: it is asked again, that is all
                     self._kept.ignore(file)
-        elif kept:  # what nobody asked about is not worth a writer's time
+        elif kept:  # it is not worth a writer's time
             leases.give_back(looked.descriptor)
             kept = False
         self.counters.ahead += kept and not answers

@@ -596,7 +596,11 @@ GUARD_VERSIONS_SECONDS = 5.0
 GUARD_SETTLING_SECONDS = 0.02
 """After which a file that was written is looked at: whoever made it may write once more."""
 GUARD_AHEAD_MAX = 256
-"""Files that were written and wait to be looked at by a descriptor; others wait in the kernel's queue."""
+"""Files that were written and wait to be looked at by a descriptor; others wait in the kernel's queue.
+
+There may be twice as many where nothing can wait there any more; beyond, they are looked at when they are used."""
+GUARD_AHEAD_DEPTH_MAX = 64
+"""Folders in folders, from the one that is named to be looked at."""
 GUARD_AHEAD_SIZE_MAX = 64 * MIB
 """A larger file is looked at when it is used."""
 GUARD_AHEAD_PAUSE = 3

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chopmark.agent import control
+from chopmark.core import limits
 from chopmark.core.errors import UsageError
 from chopmark.policy import events as policy_events
 from tests.support.guarding import (
@@ -291,7 +292,16 @@ def test_a_folder_can_be_looked_at_before_anybody_uses_it(where: Path, tmp_path:
     data = place(where / "below" / "data.txt", b"data", 0o644)
     (where / "link").symlink_to("/etc/passwd")
     os.mkfifo(where / "fifo")
-    with Guarded(where, tmp_path / "home", policy([GOOD, b"data"]), "--strict") as guard:
+    outside = where / "below" / "outside"
+    outside.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "chopmark-test", outside], check=True)
+    place(outside / "good", GOOD)
+    deep = where
+    for _ in range(limits.GUARD_AHEAD_DEPTH_MAX + 1):
+        deep /= "x"
+        deep.mkdir()
+    place(deep / "good", GOOD)
+    with Guarded(where, tmp_path / "home", policy([GOOD, b"data"]), "--strict", "--no-new-mounts") as guard:
         subprocess.run([*CHOPMARK, "guard", "warm", where, "--control", guard.socket], check=True)
         eventually(lambda: guard.status()["ahead"] == 2)
         asked = guard.status()["allowed"]
@@ -300,6 +310,20 @@ def test_a_folder_can_be_looked_at_before_anybody_uses_it(where: Path, tmp_path:
         assert (ran(str(where / "good")), ran(str(where / "evil"))) == ("0", "denied")
         with pytest.raises(UsageError):
             control.ask(guard.socket, "warm", folder="/proc")
+        with pytest.raises(UsageError):
+            control.ask(guard.socket, "warm", folder=str(where / "good"))
+        control.ask(guard.socket, "warm", folder=str(deep))
+        eventually(lambda: guard.status()["ahead"] == 3)
+    subprocess.run(["umount", outside], check=True)
+
+
+def test_what_waits_to_be_looked_at_keeps_no_file_system_busy(where: Path, tmp_path: Path) -> None:
+    with Guarded(where, tmp_path / "home", policy([GOOD])) as guard:
+        for number in range(700):  # more than are taken at once; the rest waits in the kernel
+            place(where / f"waiting{number % 350}", GOOD + b"%d" % number)
+        control.ask(guard.socket, "release", folder=str(where))
+        subprocess.run(["umount", where], check=True)
+        subprocess.run(["mount", "-t", "tmpfs", "chopmark-test", where], check=True)
 
 
 def test_file_systems_that_come_and_go(where: Path, tmp_path: Path) -> None:

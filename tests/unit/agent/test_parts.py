@@ -21,10 +21,7 @@ from chopmark.agent import (
     deciding,
     doctor,
     events,
-    fanotify,
     guard,
-    kept,
-    leases,
     loop,
     memory,
     metrics,
@@ -522,36 +519,6 @@ def test_versions_that_are_not_written_yet_outlive_a_reload(versions_home: Path)
     assert opening.opened(Sources(str(versions_home))).versions is not None
 
 
-@pytest.mark.parametrize("has_room", [False, True])
-def test_files_are_not_looked_at_for_which_there_is_no_descriptor(
-    tmp_path: Path,
-    has_room: bool,  # noqa: FBT001
-) -> None:
-    told: list[bool] = []
-
-    class Answers(fanotify.Group):
-        def answer(self, descriptor: int, *, allow: bool) -> None:
-            assert descriptor > 0
-            told.append(allow)
-
-    (tmp_path / "file").write_bytes(b"x")
-    (tmp_path / "policy.toml").write_text('chopmark-policy = 1\nname = "p"\nversion = 1\nmode = "enforce"\n')
-    opened = opening.opened(Sources(str(tmp_path / "policy.toml")))
-    decider = deciding.Decider(opened, Settings((), lambda: opened), events.Stream([]))
-    leases.block()
-    group = Answers(-1)
-    files = kept.Kept(group, 32, lambda _, descriptor: os.close(descriptor))
-    answering = loop.Loop(group, files, decider, has_descriptors=lambda: has_room)
-    descriptor = os.open(tmp_path / "file", os.O_RDONLY)
-    by = processes.Program("/bin/sh")
-    asked = loop.Asked(descriptor, (1, 1), uses.EXEC, os.getpid(), by, "/x", time.monotonic())
-    answering._look(asked)  # noqa: SLF001 - what an event leads to
-    assert answering.is_idle is not has_room
-    assert answering.counters.failed == (0 if has_room else 1)
-    answering.close()
-    assert told == [False]  # at once, or because nobody answers any more
-
-
 def test_limits_on_descriptors_are_kept_to() -> None:
     code = (
         "import resource\n"
@@ -564,34 +531,3 @@ def test_limits_on_descriptors_are_kept_to() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "100 100\n"
-
-
-def test_the_files_asked_about_least_recently_are_given_up_several_at_once(tmp_path: Path) -> None:
-    class Marks(fanotify.Group):
-        def __init__(self) -> None:
-            super().__init__(-1)
-
-        def ignore(self, descriptor: int, mask: int) -> None:
-            """Nothing is marked here."""
-
-        def heed(self, descriptor: int, mask: int) -> None:
-            """Likewise."""
-
-    released: list[kept.Key] = []
-
-    def release(key: kept.Key, descriptor: int) -> None:
-        released.append(key)
-        os.close(descriptor)
-
-    leases.block()
-    files = kept.Kept(Marks(), 32, release)
-    for number in range(33):
-        (tmp_path / str(number)).write_bytes(b"x")
-        descriptor = os.open(tmp_path / str(number), os.O_RDONLY)
-        assert leases.take(descriptor)
-        files.ignore(files.keep((1, number), descriptor, TRUSTED, time.monotonic() + 60))
-        assert files.get((1, 0)) is not None  # asked about all the time
-        assert files.has_room is (number < 29)
-    assert (len(files), released) == (31, [(1, 1), (1, 2)])
-    assert files.ignored == 31
-    assert files.sweep(lambda _: False) == 31

@@ -9,7 +9,6 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
@@ -21,6 +20,7 @@ from tests.support.guarding import eventually, started
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
+    from pathlib import Path
 
 LOOKS = 4
 """At who uses a file, after which its lease would have been given back several times over."""

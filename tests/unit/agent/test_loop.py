@@ -1,0 +1,138 @@
+"""The loop's decisions without a kernel: what is looked at, kept, answered, and looked at again."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from chopmark.agent import deciding, events, fanotify, judging, kept, leases, loop, opening, processes, uses
+from chopmark.agent.settings import Settings, Sources
+from chopmark.policy.facts import FileFacts
+from tests.support.guarding import policy
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class Answers(fanotify.Group):
+    """What was answered."""
+
+    def __init__(self) -> None:
+        super().__init__(-1)
+        self.answered: list[bool] = []
+
+    def answer(self, descriptor: int, *, allow: bool) -> None:
+        assert descriptor > 0
+        self.answered.append(allow)
+
+    def ignore(self, descriptor: int, mask: int) -> None:
+        """Nothing is marked here."""
+
+    def heed(self, descriptor: int, mask: int) -> None:
+        """Likewise."""
+
+
+class Looks(judging.Judges):
+    """Nobody, who is asked to look at files."""
+
+    def __init__(self) -> None:
+        super().__init__(NotImplemented, NotImplemented, 0)
+        self.tasks: list[judging.Task] = []
+
+    def submit(self, task: judging.Task) -> None:
+        self.tasks.append(task)
+
+
+@pytest.fixture
+def asked(tmp_path: Path) -> loop.Asked:
+    """Somebody executes a file."""
+    (tmp_path / "file").write_bytes(b"x")
+    descriptor = os.open(tmp_path / "file", os.O_RDONLY)
+    by = processes.Program("/bin/sh")
+    return loop.Asked(descriptor, (1, 1), uses.EXEC, os.getpid(), by, "/x", time.monotonic())
+
+
+def answering(tmp_path: Path, group: fanotify.Group, *, has_room: bool = True) -> tuple[loop.Loop, kept.Kept]:
+    (tmp_path / "policy.toml").write_text(policy([b"x"]))
+    opened = opening.opened(Sources(str(tmp_path / "policy.toml")))
+    decider = deciding.Decider(opened, Settings((), lambda: opened), events.Stream([]))
+    leases.block()
+    files = kept.Kept(group, 32, lambda _, descriptor: os.close(descriptor))
+    return loop.Loop(group, files, decider, has_descriptors=lambda: has_room), files
+
+
+ALLOWED = FileFacts("/x", hashlib.sha256(b"x").hexdigest())
+
+
+@pytest.mark.parametrize("has_room", [False, True])
+def test_files_are_not_looked_at_for_which_there_is_no_descriptor(
+    tmp_path: Path,
+    asked: loop.Asked,
+    has_room: bool,  # noqa: FBT001
+) -> None:
+    group = Answers()
+    answers, _ = answering(tmp_path, group, has_room=has_room)
+    answers._look(asked)  # noqa: SLF001 - what an event leads to
+    assert answers.is_idle is not has_room
+    assert answers.counters.failed == (0 if has_room else 1)
+    answers.close()
+    assert group.answered == [False]  # at once, or because nobody answers any more
+
+
+def test_what_is_found_out_while_the_world_changes_is_found_out_again(tmp_path: Path, asked: loop.Asked) -> None:
+    group, looks = Answers(), Looks()
+    answers, _ = answering(tmp_path, group)
+    answers.attend(looks)
+    answers._look(asked)  # noqa: SLF001 - likewise
+    answers.renewed()
+    looks.results.put(judging.Looked(asked.key, asked.descriptor, ALLOWED))
+    answers._results()  # noqa: SLF001 - likewise
+    assert (len(looks.tasks), group.answered) == (2, [])
+    looks.results.put(judging.Looked(asked.key, asked.descriptor, ALLOWED._replace(sha256="00" * 32)))
+    answers._results()  # noqa: SLF001 - likewise
+    assert group.answered == [False]
+    answers.close()
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_no_file_is_kept_on_a_file_system_that_is_let_go_meanwhile(
+    tmp_path: Path,
+    asked: loop.Asked,
+    gone: bool,  # noqa: FBT001
+) -> None:
+    group, looks = Answers(), Looks()
+    answers, files = answering(tmp_path, group)
+    answers.attend(looks)
+    answers._look(asked)  # noqa: SLF001 - likewise
+    if gone:
+        answers.let_go(asked.key[0])
+    assert leases.take(asked.descriptor)
+    looks.results.put(judging.Looked(asked.key, asked.descriptor, ALLOWED, leased=True))
+    answers._results()  # noqa: SLF001 - likewise
+    assert (len(files), group.answered) == (0 if gone else 1, [True])
+    answers.close()
+
+
+def test_the_files_asked_about_least_recently_are_given_up_several_at_once(tmp_path: Path) -> None:
+    released: list[kept.Key] = []
+
+    def release(key: kept.Key, descriptor: int) -> None:
+        released.append(key)
+        os.close(descriptor)
+
+    leases.block()
+    files = kept.Kept(Answers(), 32, release)
+    for number in range(33):
+        (tmp_path / str(number)).write_bytes(b"x")
+        descriptor = os.open(tmp_path / str(number), os.O_RDONLY)
+        assert leases.take(descriptor)
+        files.ignore(files.keep((1, number), descriptor, ALLOWED, time.monotonic() + 60))
+        assert files.get((1, 0)) is not None  # asked about all the time
+        assert files.has_room is (number < 29)
+    assert (len(files), released) == (31, [(1, 1), (1, 2)])
+    assert files.ignored == 31
+    assert files.sweep(lambda _: False) == 31
