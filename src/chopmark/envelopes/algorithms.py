@@ -92,6 +92,7 @@ _HASHES: dict[str, hashes.HashAlgorithm] = {
     "sha3_384": hashes.SHA3_384(),
     "sha3_512": hashes.SHA3_512(),
 }
+_ECDSA = {name: ec.ECDSA(hashing) for name, hashing in _HASHES.items()}
 _CURVES: dict[str, ec.EllipticCurve] = {
     "1.2.840.10045.3.1.7": ec.SECP256R1(),
     "1.3.132.0.34": ec.SECP384R1(),
@@ -162,11 +163,12 @@ def digest_identifier(name: str, key_kind: str = "") -> bytes:
 
 def signature_algorithm(identifier: der.Node) -> SignatureAlgorithm:
     """Read a signature AlgorithmIdentifier (RFC 3279, 4055, 5758, 8410). Raises UnsupportedError."""
-    return _signature_algorithm(identifier.raw)
+    return read_signature_algorithm(identifier.raw)
 
 
 @lru_cache(maxsize=256)
-def _signature_algorithm(raw: bytes) -> SignatureAlgorithm:
+def read_signature_algorithm(raw: bytes) -> SignatureAlgorithm:
+    """The same from its octets, once for each. Raises UnsupportedError, DerError."""
     fields = der.parse(raw).fields()
     oid = fields.take().oid()
     if oid == RSASSA_PSS:
@@ -342,7 +344,7 @@ def verify(
         if isinstance(key, ec.EllipticCurvePublicKey):
             if algorithm.kind not in ("ecdsa", "by-key"):
                 raise UnsupportedError(f"an {algorithm.kind} signature with an elliptic-curve key")
-            key.verify(signature, data, ec.ECDSA(hashing))
+            key.verify(signature, data, ec.ECDSA(hashing) if digested else _ECDSA[digest])
         elif isinstance(key, dsa.DSAPublicKey):
             if algorithm.kind not in ("dsa", "by-key"):
                 raise UnsupportedError(f"an {algorithm.kind} signature with a DSA key")

@@ -198,10 +198,7 @@ class Node:
 
     def bit_string(self) -> bytes:
         """The content of a BIT STRING of whole bytes."""
-        value = self.expect(BIT_STRING).value
-        if not value or value[0] != 0:
-            raise DerError("a BIT STRING that is not whole bytes")
-        return value[1:]
+        return whole_bits(self.expect(BIT_STRING).value)
 
     def bits(self) -> frozenset[int]:
         """The numbers of the bits set in a named-bit BIT STRING (bit 0 is the first)."""
@@ -229,6 +226,13 @@ class Node:
     def time(self) -> dt.datetime:
         """A UTCTime or GeneralizedTime in Zulu; fractions of a second only in the latter (RFC 3161)."""
         return read_time(self.tag, self.value)
+
+
+def whole_bits(value: bytes) -> bytes:
+    """The content of a BIT STRING of whole bytes, from its value octets. Raises DerError."""
+    if not value or value[0] != 0:
+        raise DerError("a BIT STRING that is not whole bytes")
+    return value[1:]
 
 
 def read_time(tag: int, value: bytes) -> dt.datetime:

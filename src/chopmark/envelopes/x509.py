@@ -77,6 +77,10 @@ _ATTRIBUTES = {
     "1.3.6.1.4.1.311.60.2.1.3": "jurisdictionC",
 }
 
+_LONG = 0x80
+"""From here on, a length does not fit into one octet."""
+_SPECIAL = re.compile(r'[,+"\\<>;]')
+"""What RFC 4514 clause 2.4 has escaped wherever it stands."""
 _OPAQUE = "\0"
 """Begins the key of a value that is no comparable string; no prepared string has this character."""
 
@@ -100,7 +104,7 @@ _TBS = re.compile(rb"\xa0?\x0200000\x81?\x82?\xa3?")
 """Identifier octets of Certificate and TBSCertificate (clause 4.1)."""
 _VERSION, _EXTENSIONS = der.context(0), der.context(3)
 _VERSIONS = {b"\xa0\x03\x02\x01\x02": 3, b"\xa0\x03\x02\x01\x01": 2}
-_USUAL_EXTENSION = re.compile(rb"\x06\x03(\x55\x1d[\x00-\x7f])(\x01\x01\xff)?\x04([\x00-\x7f])")
+_USUAL_EXTENSION = re.compile(rb"\x30([\x00-\x7f])\x06\x03(\x55\x1d[\x00-\x7f])(\x01\x01\xff)?\x04([\x00-\x7f])")
 """How most extensions begin: one of id-ce, and a value whose length is one octet, which stands last."""
 _USUAL_ATTRIBUTE = re.compile(rb"\x30([\x00-\x7f])\x06\x03(\x55\x04[\x00-\x7f])[\x0c\x13]([\x00-\x7f])")
 """How most sets of attributes in names begin: there is one, of id-at, and its value is a short string."""
@@ -116,11 +120,11 @@ class Certificate:
         """Read a DER certificate. Raises DerError."""
         outer = der.parse(raw).expect(der.SEQUENCE)
         whole = der.shaped(raw, outer.body, outer.end, _SIGNED)
-        (_, tbs, body, end), (_, algorithm, _, behind), (_, signature, _, _) = whole
+        (_, tbs, body, end), (_, algorithm, _, behind), (_, _, signature, last) = whole
         self.raw = raw
         self.tbs = raw[tbs:end]
         self.signature_algorithm_raw = raw[algorithm:behind]
-        self.signature = der.Node(raw, signature, len(raw)).bit_string()
+        self.signature = der.whole_bits(raw[signature:last])
         fields = der.shaped(raw, body, end, _TBS)
         self.version = 1
         if fields[0][0] == _VERSION:
@@ -144,7 +148,7 @@ class Certificate:
         """The serial number, as the certificate has it (some are negative, against RFC 5280 clause 4.1.2.2)."""
         return int.from_bytes(self.serial_octets, "big", signed=True)
 
-    @property
+    @lazy
     def last_moment(self) -> dt.datetime:
         """The end of the second notAfter, which belongs to the validity (RFC 5280 clause 4.1.2.5)."""
         return self.not_after.replace(microsecond=999_999)
@@ -206,7 +210,7 @@ class Certificate:
         """How it was signed; the identifiers inside and outside must agree (RFC 5280 clause 4.1.1.2)."""
         if self.signature_algorithm_raw != self.inner_algorithm_raw:
             raise der.DerError("the signature algorithm inside the certificate differs from the one outside")
-        return algorithms.signature_algorithm(der.parse(self.signature_algorithm_raw))
+        return algorithms.read_signature_algorithm(self.signature_algorithm_raw)
 
     def verify_signed_by(self, issuer_spki: bytes) -> str | None:
         """Check the signature with an issuer's key; the digest it rests on. Raises BadSignature-/UnsupportedError."""
@@ -247,8 +251,12 @@ class Certificate:
     @lazy
     def subject_key_id(self) -> bytes | None:
         """The key identifier it gives itself."""
-        node = self._node(SUBJECT_KEY_ID)
-        return node.octets() if node else None
+        extension = self.extensions.get(SUBJECT_KEY_ID)
+        if extension is None:
+            return None
+        value = extension.value
+        short = value[:2] == bytes((der.OCTET_STRING, len(value) - 2)) if 1 < len(value) < _LONG else False
+        return value[2:] if short else der.parse(value).octets()
 
     @lazy
     def short_key_id(self) -> bytes:
@@ -258,11 +266,8 @@ class Certificate:
     @lazy
     def authority_key_id(self) -> bytes | None:
         """The key identifier of its issuer."""
-        node = self._node(AUTHORITY_KEY_ID)
-        if node is None:
-            return None
-        identifier = node.fields().optional(der.context(0, constructed=False))
-        return identifier.value if identifier else None
+        extension = self.extensions.get(AUTHORITY_KEY_ID)
+        return _key_identifier(extension.value) if extension else None
 
     @lazy
     def crl_urls(self) -> tuple[str, ...]:
@@ -342,25 +347,31 @@ def _basic_constraints(value: bytes) -> BasicConstraints:
     return BasicConstraints(flag.boolean() if flag else False, length.integer() if length else None)
 
 
+@remembered(256, limits.EXTENSION_KEPT_MAX)
+def _key_identifier(value: bytes) -> bytes | None:
+    identifier = der.parse(value).fields().optional(der.context(0, constructed=False))
+    return identifier.value if identifier else None
+
+
 def extensions(block: der.Node) -> dict[str, Extension]:
     """Extensions by identifier, in order (RFC 5280 clause 4.2: no two alike). Raises DerError."""
     found: dict[str, Extension] = {}
     buffer = block.expect(der.SEQUENCE).buffer
-    for tag, start, body, end in der.spans(buffer, block.body, block.end):
-        inside = buffer[body:end]
-        usual = _USUAL_EXTENSION.match(inside)
-        if usual is not None and tag == der.SEQUENCE and usual.end() + usual[3][0] == len(inside):
-            oid, extension = der.dotted(usual[1]), Extension(usual[2] is not None, inside[usual.end() :])
-        else:
-            oid, extension = _extension(der.Node(buffer, start, end))
+    for _, start, _, end in der.spans(buffer, block.body, block.end):
+        oid, extension = _extension(buffer[start:end])
         if oid in found:
             raise der.DerError(f"extension {oid} stands twice")
         found[oid] = extension
     return found
 
 
-def _extension(node: der.Node) -> tuple[str, Extension]:
-    fields = node.fields()
+@remembered(1024, limits.EXTENSION_KEPT_MAX)
+def _extension(raw: bytes) -> tuple[str, Extension]:
+    usual = _USUAL_EXTENSION.match(raw)
+    size = len(raw)
+    if usual is not None and 2 + usual[1][0] == size and usual.end() + usual[4][0] == size:
+        return der.dotted(usual[2]), Extension(usual[3] is not None, raw[usual.end() :])
+    fields = der.parse(raw).fields()
     oid = fields.take().oid()
     critical = fields.optional(der.BOOLEAN)
     value = fields.take().octets()
@@ -442,7 +453,7 @@ def name_text(raw: bytes) -> str:
 
 
 def _escaped(text: str) -> str:
-    shown = "".join("\\" + character if character in ',+"\\<>;' else character for character in text)
+    shown = _SPECIAL.sub(r"\\\g<0>", text)
     if shown[:1] == " ":
         shown = "\\" + shown
     return shown[:-1] + "\\ " if len(shown) > 2 and shown[-1] == " " else shown

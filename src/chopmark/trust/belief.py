@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core import limits
 from chopmark.core.finding import Finding, Outcome
+from chopmark.envelopes import x509
 from chopmark.trust import revocation
 from chopmark.trust.paths import path
 from chopmark.trust.stores.anchors import purpose_oid
 
 if TYPE_CHECKING:
-    from chopmark.envelopes import x509
     from chopmark.trust.context import Context
     from chopmark.trust.moment import Moment
 
@@ -46,11 +46,16 @@ def believe(leaf: x509.Certificate, carried: Carried, purpose: str, moment: Mome
     if len(leaf.raw) + carried.size > limits.JUDGED_SIZE_KEPT_MAX:
         return _believe(leaf, carried, purpose, moment, context)
     key = (leaf.raw, carried, purpose)
-    return context.remembered(key, moment, lambda: _believe(leaf, carried, purpose, moment, context))
+    above = (leaf.issuer, leaf.extensions.get(x509.AUTHORITY_KEY_ID), carried, purpose)
+    return context.remembered(key, moment, lambda: _believe(leaf, carried, purpose, moment, context, above))
 
 
-def _believe(leaf: x509.Certificate, carried: Carried, purpose: str, moment: Moment, context: Context) -> Belief:
-    material = path.Material(context.store, carried.certificates, context.issuers, context.demands)
+def _believe(
+    leaf: x509.Certificate, carried: Carried, purpose: str, moment: Moment, context: Context, above: object = None
+) -> Belief:
+    """Likewise. `above` is what signers have in common that the same authorities may be good for; None for nothing."""
+    known = context.way(above) if above is not None else None
+    material = path.Material(context.store, carried.certificates, context.issuers, context.demands, known)
     asked: dict[tuple[x509.Certificate, ...], list[Finding]] = {}
 
     def settles(way: path.Path) -> bool:
@@ -69,6 +74,8 @@ def _believe(leaf: x509.Certificate, carried: Carried, purpose: str, moment: Mom
         if context.collector is not None:
             context.collector.certificates(way.certificates)
         problems = [each.subject for each in found if each.outcome in (Outcome.NO, Outcome.UNKNOWN)]
+        if not problems and above is not None:
+            context.keep_way(above, way)
         return not problems or leaf.subject_text in problems
 
     way = path.find(leaf, purpose_oid(purpose), moment, material, settles)

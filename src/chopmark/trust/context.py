@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from chopmark.trust.log.keys import Trusted
     from chopmark.trust.moment import Moment
     from chopmark.trust.ocsp.source import OcspSource
+    from chopmark.trust.paths.path import Path
     from chopmark.trust.paths.policies import Demands
     from chopmark.trust.stores.store import Store
 
@@ -81,6 +82,8 @@ class Context:
         """Lists of files, signed and judged themselves, through which others are trusted."""
         self._remembered: dict[object, list[tuple[Moment, Any]]] = {}
         self._count = 0
+        self._ways: dict[object, Path] = {}
+        self._settled: dict[object, Any] = {}
 
     def remembered(self, key: object, moment: Moment, answer: Callable[[], Answer]) -> Answer:
         """The answer for `key`, from an earlier moment if no comparison with time would have come out differently.
@@ -100,6 +103,29 @@ class Context:
             known = self._remembered.setdefault(key, [])
         known.append((moment, given))
         return given
+
+    def settled(self, key: object, answer: Callable[[], Answer]) -> Answer:
+        """The answer for `key`, which must depend on nothing but what is in `key` and this context: not on a moment."""
+        if key not in self._settled:
+            _make_room(self._settled)
+            self._settled[key] = answer()
+        found: Answer = self._settled[key]
+        return found
+
+    def way(self, key: object) -> Path | None:
+        """The way that was good for somebody with this `key`: what leads from a signer's issuer on to an anchor."""
+        return self._ways.get(key)
+
+    def keep_way(self, key: object, way: Path) -> None:
+        """Keep a way that was good, to try it first for the next signer with this `key`."""
+        if self._ways.get(key) is not way:
+            _make_room(self._ways)
+            self._ways[key] = way
+
+
+def _make_room(kept: dict[Any, Any]) -> None:
+    if len(kept) >= limits.JUDGEMENTS_KEPT_MAX:
+        kept.clear()
 
 
 def _holds(earlier: Moment, moment: Moment) -> bool:

@@ -6,16 +6,18 @@ trusted time that is strictly before that date shows it. Without one, revoked is
 
 from __future__ import annotations
 
-from itertools import pairwise
+import itertools
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from chopmark.core import clock
+from chopmark.core import clock, limits
 from chopmark.core.finding import Outcome
 from chopmark.trust import reasons, standing
 from chopmark.trust.context import OFF, REQUIRE
 from chopmark.trust.crl import revocation_list
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Sequence
 
     from chopmark.core.finding import Finding
@@ -56,15 +58,9 @@ def check(
         return [reasons.REVOCATION_OFF.found(subject=path[0].subject_text)]
     if len(path) == 1:
         return [reasons.REVOCATION_NOBODY.found(subject=path[0].subject_text)]
-    lists = standing.read(carried)
-    if context.evidence is not None:
-        lists += context.evidence.lists
-        answers = (*answers, *context.evidence.answers)
-    inquiry = standing.Inquiry(context, path, lists, certificates, answers=_read(answers) if answers else ())
     required = context.revocation == REQUIRE
     findings = []
-    for certificate, issuer in pairwise(path):
-        found = inquiry.standing(certificate, issuer)
+    for certificate, found in zip(path, _standings(path, context, carried, certificates, answers), strict=False):
         if found.entry is not None:
             reason, detail = _revoked(found.entry, moment, stamp=stamp)
             detail += f"; {_shown(found)}"
@@ -85,6 +81,38 @@ def check(
     return findings
 
 
+def _standings(
+    path: Sequence[x509.Certificate],
+    context: Context,
+    carried: Sequence[bytes],
+    certificates: Sequence[bytes],
+    answers: Sequence[bytes],
+) -> list[Standing]:
+    """What is known about each certificate but the anchor.
+
+    Nobody vouches for those above, so what is known about these is the same for all signers of an authority.
+    """
+    lists = standing.read(carried)
+    if context.evidence is not None:
+        lists += context.evidence.lists
+        answers = (*answers, *context.evidence.answers)
+    read = _read(answers) if answers else ()
+
+    def ask(way: Sequence[x509.Certificate], count: int) -> list[Standing]:
+        inquiry = standing.Inquiry(context, way, lists, certificates, answers=read)
+        return [inquiry.standing(certificate, issuer) for certificate, issuer in itertools.pairwise(way[: count + 1])]
+
+    above = tuple(path[1:])
+    own = ask(path, 1)
+    if len(above) == 1:
+        return own
+    came = (tuple(carried), tuple(certificates), tuple(answers))
+    size = sum(len(each) for kind in came for each in kind)
+    if context.collector is not None or size > limits.JUDGED_SIZE_KEPT_MAX:
+        return own + ask(above, len(above))
+    return own + context.settled((above, came), lambda: ask(above, len(above)))
+
+
 def _read(answers: Sequence[bytes]) -> Sequence[Answer]:
     from chopmark.trust.ocsp import source  # few signatures bring any
 
@@ -93,9 +121,13 @@ def _read(answers: Sequence[bytes]) -> Sequence[Answer]:
 
 def _shown(found: Standing) -> str:
     """How new the data is that says so, and when newer is due."""
-    until = f", the next due {clock.show(found.until)}" if found.until else ", which does not say when the next is due"
-    what = "OCSP answer" if found.by_answer else "list"
-    return f"{what} of {clock.show(found.as_of)}{until}" if found.as_of else ""
+    return _dated("OCSP answer" if found.by_answer else "list", found.as_of, found.until)
+
+
+@lru_cache(maxsize=256)
+def _dated(what: str, as_of: dt.datetime | None, until: dt.datetime | None) -> str:
+    due = f", the next due {clock.show(until)}" if until else ", which does not say when the next is due"
+    return f"{what} of {clock.show(as_of)}{due}" if as_of else ""
 
 
 def _revoked(entry: Entry, moment: Moment, *, stamp: bool) -> tuple[Reason, str]:

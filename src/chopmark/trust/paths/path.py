@@ -14,10 +14,12 @@ from typing import TYPE_CHECKING, NamedTuple
 from chopmark.core import clock, limits
 from chopmark.core.errors import MalformedError
 from chopmark.core.finding import Finding, Outcome
+from chopmark.core.lazy import lazy
 from chopmark.envelopes import algorithms, dsa, x509
 from chopmark.trust.paths import reasons, rules
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from chopmark.trust.moment import Moment
@@ -46,13 +48,15 @@ class Path(NamedTuple):
 class Material(NamedTuple):
     """What ways are made of: whom to trust, the certificates that came along, and where others can be fetched.
 
-    `demands` are the certificate policies that the relying party wants, if any.
+    `demands` are the certificate policies that the relying party wants, if any. `known` is a way that was good for
+    another signer, from the same material: what is above that one is tried first.
     """
 
     store: Store
     carried: Sequence[bytes]
     issuers: IssuerSource | None = None
     demands: Demands | None = None
+    known: Path | None = None
 
 
 def _anything(way: Path) -> bool:  # noqa: ARG001 - the shape of what settles a way
@@ -90,7 +94,7 @@ class _Search:
         self._store = material.store
         self._issuers = material.issuers
         self._demands = material.demands
-        self._carried = [each for each in _read(material.carried) if each.raw != leaf.raw]
+        self._material = material
         self._ways_left = limits.PATHS_TRIED_MAX
         self._checks_left = limits.SIGNATURE_CHECKS_MAX
         self._fetches_left = limits.ISSUER_FETCHES_MAX
@@ -102,7 +106,10 @@ class _Search:
 
     def run(self) -> Path:
         """Search until a way is good, all have been tried, or the budget is spent."""
-        self._extend([self._leaf])
+        if self._material.known is not None:
+            self._retrace(self._material.known)
+        if not self._finished:
+            self._extend([self._leaf])
         if self._good is not None:
             return self._good
         best = self._best_path
@@ -114,9 +121,21 @@ class _Search:
         finding = reasons.PATH_BUDGET.found(detail, subject=self._leaf.subject_text)
         return Path(best.certificates, None, (finding,))
 
+    @lazy
+    def _carried(self) -> list[x509.Certificate]:
+        return [each for each in _read(self._material.carried) if each.raw != self._leaf.raw]
+
     @property
     def _finished(self) -> bool:
         return self._good is not None or bool(self._exhausted)
+
+    def _retrace(self, known: Path) -> None:
+        """Try a way that was good for somebody else: everything about it is judged again, but it is not looked for."""
+        leaf, above = self._leaf, known.certificates[1:]
+        if not above or known.anchor is None or self._store.anchor(leaf) is not None:
+            return
+        if not any(_on_way(each, (leaf,)) for each in above) and self._check(leaf, above[0]) is None:
+            self._judge((leaf, *above), known.anchor)
 
     def _extend(self, way: list[x509.Certificate]) -> None:
         """Try everything that can lead on from the last certificate of a way."""
@@ -323,8 +342,10 @@ def _read(raws: Iterable[bytes]) -> list[x509.Certificate]:
 
 def _on_way(certificate: x509.Certificate, way: Sequence[x509.Certificate]) -> bool:
     """Whether the same key under the same name is on the way already (RFC 4158 clause 5.2)."""
-    name = x509.name_key(certificate.subject)
-    return any(each.spki == certificate.spki and x509.name_key(each.subject) == name for each in way)
+    spki = certificate.spki
+    return any(
+        each.spki == spki and x509.name_key(each.subject) == x509.name_key(certificate.subject) for each in way
+    )
 
 
 def _may_be_issuer(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
@@ -337,6 +358,10 @@ def _may_be_issuer(certificate: x509.Certificate, issuer: x509.Certificate) -> b
 
 
 def _shown(way: Sequence[x509.Certificate], anchor: Anchor) -> str:
-    names = " < ".join(certificate.common_name for certificate in reversed(way))
-    age = f" of {clock.show(anchor.as_of)}" if anchor.as_of else ""
-    return f"{names}; store {anchor.store}{age}"
+    names = " < ".join([certificate.common_name for certificate in reversed(way)])
+    return f"{names}; store {anchor.store}{_age(anchor.as_of)}"
+
+
+@lru_cache(maxsize=64)
+def _age(when: dt.datetime | None) -> str:
+    return f" of {clock.show(when)}" if when else ""

@@ -7,10 +7,8 @@ taken as it is: whoever put it there knows it, and many old ones are far from th
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from chopmark.core import limits
 from chopmark.envelopes import der, x509
 from chopmark.trust.paths import names, reasons
 
@@ -31,11 +29,6 @@ _EMPTY = b"\x30\x00"
 
 def check(certificate: x509.Certificate, *, is_leaf: bool, is_anchor: bool) -> tuple[Finding, ...]:
     """A finding for each rule that a certificate of a path breaks. Raises DerError for extensions that are not DER."""
-    small = len(certificate.raw) <= limits.CERTIFICATE_KEPT_MAX
-    return (_known_breaches if small else _breaches)(certificate, is_leaf, is_anchor)
-
-
-def _breaches(certificate: x509.Certificate, is_leaf: bool, is_anchor: bool) -> tuple[Finding, ...]:  # noqa: FBT001
     broken = [*_always(certificate)]
     if not is_anchor:
         broken += _below_a_root(certificate, is_leaf=is_leaf)
@@ -43,10 +36,6 @@ def _breaches(certificate: x509.Certificate, is_leaf: bool, is_anchor: bool) -> 
         reasons.PATH_PROFILE.found(f"{rule} (clause {clause})", subject=certificate.subject_text)
         for rule, clause in broken
     )
-
-
-_known_breaches = lru_cache(maxsize=1024)(_breaches)
-"""Authorities are on many paths."""
 
 
 def _always(certificate: x509.Certificate) -> Iterator[tuple[str, str]]:

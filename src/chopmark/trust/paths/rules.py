@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives.asymmetric import dsa, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 
 from chopmark.core import clock, digest, limits
 from chopmark.core.errors import MalformedError
@@ -75,6 +76,8 @@ def examine(
     problems += _names(path, anchor)
     problems += _policies(path, demands)
     problems += anchor.constraints.check(path[0], "" if oid == CRL_SIGNING else oid, moment)
+    if not problems:
+        return [reasons.PATH_VALID.found(f"{len(path)} certificates"), reasons.PATH_FITTING.found()]
     against = {finding.code for finding in problems}
     passed = []
     if against.isdisjoint({reasons.PATH_EXPIRED.code, reasons.PATH_NOT_YET_VALID.code}):
@@ -107,7 +110,14 @@ def _each(path: Sequence[x509.Certificate], position: int, oid: str, moment: Mom
     if not is_anchor:
         found += _digest(certificate, moment)
     found += _key(certificate, moment, is_anchor=is_anchor)
-    found += profile.check(certificate, is_leaf=is_leaf, is_anchor=is_anchor)
+    small = len(certificate.raw) <= limits.CERTIFICATE_KEPT_MAX
+    found += (_known_timeless if small else _timeless)(certificate, oid, is_leaf, is_anchor)
+    return found
+
+
+def _timeless(certificate: x509.Certificate, oid: str, is_leaf: bool, is_anchor: bool) -> tuple[Finding, ...]:  # noqa: FBT001
+    """Those that come out the same at any time."""
+    found = [*profile.check(certificate, is_leaf=is_leaf, is_anchor=is_anchor)]
     found += _critical(certificate, oid, is_leaf=is_leaf)
     if not is_leaf:
         found += _authority(certificate, "" if oid == CRL_SIGNING else oid, is_anchor=is_anchor)
@@ -121,7 +131,11 @@ def _each(path: Sequence[x509.Certificate], position: int, oid: str, moment: Mom
                 "extensions in a certificate of an older version", subject=certificate.subject_text
             )
         )
-    return found
+    return tuple(found)
+
+
+_known_timeless = lru_cache(maxsize=1024)(_timeless)
+"""Authorities are on many paths."""
 
 
 def _validity(certificate: x509.Certificate, moment: Moment) -> list[Finding]:
@@ -161,6 +175,8 @@ def _key(certificate: x509.Certificate, moment: Moment, *, is_anchor: bool) -> l
         return [reasons.PATH_WEAK_KEY.found(str(error), subject=certificate.subject_text)]
     except algorithms.UnsupportedError as error:
         return [reasons.PATH_UNSUPPORTED.found(str(error), subject=certificate.subject_text)]
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        return []
     is_dsa = isinstance(key, dsa.DSAPublicKey)
     if not is_dsa and (not isinstance(key, rsa.RSAPublicKey) or key.key_size >= limits.RSA_BITS_MIN):
         return []
@@ -299,6 +315,8 @@ def _names(path: Sequence[x509.Certificate], anchor: Anchor) -> list[Finding]:
 
     The store's own come first (RFC 5937 clause 3.2).
     """
+    if anchor.constraints.name_limits is None and not any(x509.NAME_CONSTRAINTS in each.extensions for each in path):
+        return []
     budget = names.Budget()
     known: dict[int, list[names.General]] = {}
     for level in range(len(path), 0, -1):
