@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Answer = TypeVar("Answer")
+NameKey = tuple[tuple[tuple[str, str], ...], ...]
+"""A Name as it is compared: sets of attributes (type, prepared text), in order."""
 
 SUBJECT_KEY_ID = "2.5.29.14"
 KEY_USAGE = "2.5.29.15"
@@ -77,8 +79,6 @@ _ATTRIBUTES = {
     "1.3.6.1.4.1.311.60.2.1.3": "jurisdictionC",
 }
 
-_LONG = 0x80
-"""From here on, a length does not fit into one octet."""
 _SPECIAL = re.compile(r'[,+"\\<>;]')
 """What RFC 4514 clause 2.4 has escaped wherever it stands."""
 _OPAQUE = "\0"
@@ -201,9 +201,19 @@ class Certificate:
         return Authority(self.subject_text, self.key_sha256, self.sha256)
 
     @lazy
+    def subject_key(self) -> NameKey:
+        """What the subject is compared by. Raises DerError."""
+        return name_key(self.subject)
+
+    @lazy
+    def issuer_key(self) -> NameKey:
+        """What the issuer is compared by. Raises DerError."""
+        return name_key(self.issuer)
+
+    @lazy
     def self_issued(self) -> bool:
         """Whether subject and issuer are the same name (RFC 5280 clause 6.1)."""
-        return name_key(self.subject) == name_key(self.issuer)
+        return self.subject_key == self.issuer_key
 
     @lazy
     def signature_algorithm(self) -> algorithms.SignatureAlgorithm:
@@ -251,12 +261,8 @@ class Certificate:
     @lazy
     def subject_key_id(self) -> bytes | None:
         """The key identifier it gives itself."""
-        extension = self.extensions.get(SUBJECT_KEY_ID)
-        if extension is None:
-            return None
-        value = extension.value
-        short = value[:2] == bytes((der.OCTET_STRING, len(value) - 2)) if 1 < len(value) < _LONG else False
-        return value[2:] if short else der.parse(value).octets()
+        node = self._node(SUBJECT_KEY_ID)
+        return node.octets() if node else None
 
     @lazy
     def short_key_id(self) -> bytes:
@@ -460,7 +466,7 @@ def _escaped(text: str) -> str:
 
 
 @remembered(1024, limits.NAME_KEPT_MAX)
-def name_key(raw: bytes) -> tuple[tuple[tuple[str, str], ...], ...]:
+def name_key(raw: bytes) -> NameKey:
     """What two Names are compared by (RFC 5280 clause 7.1): case, spaces and the type of string do not count.
 
     A value that cannot be compared as a string (`is_opaque`) stands for its own DER.

@@ -55,7 +55,7 @@ class Evidence:
         self._count = len(raws)
         for raw in raws:
             certificate = x509.certificate(raw)
-            self._named.setdefault(x509.name_key(certificate.subject), []).append(certificate)
+            self._named.setdefault(certificate.subject_key, []).append(certificate)
 
     def __len__(self) -> int:
         """How many certificates there are."""

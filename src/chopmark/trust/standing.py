@@ -104,7 +104,7 @@ class Inquiry:
         What comes back is why the silence of the list does not count, though its entries do; empty when it does.
         """
         problem = "another issuer signed it"
-        if crl.issuer_key == x509.name_key(issuer.subject):
+        if crl.issuer_key == issuer.subject_key:
             try:
                 crl.check_signature(issuer)
             except revocation_list.UnusableError as error:
@@ -156,18 +156,20 @@ class _Lists:
         self._certificate = certificate
         self._issuer = issuer
         self._tally = _Tally()
-        self._issuers: list[object] = []
+        self._near = _Near([], [], [])
         self._problem = ""
         try:
-            self._issuers = _issuers(certificate)
+            self._near = _near(certificate, inquiry.context)
         except MalformedError as error:
             self._problem = f"its distribution points cannot be read: {error}"
-        at_hand = (*self._at_hand(), *inquiry.lists)
-        self._deltas = [crl for crl in at_hand if crl.is_delta and crl.issuer_key in self._issuers]
+        self._issuers, self._deltas = self._near.issuers, self._near.deltas
+        if inquiry.lists:
+            came = [crl for crl in inquiry.lists if crl.is_delta and crl.issuer_key in self._issuers]
+            self._deltas = self._deltas + came
 
     def near(self) -> bool:
         """Ask the lists in files and in the store, the newest first."""
-        return self._weigh((crl, "") for crl in _complete(self._at_hand()))
+        return self._weigh([(crl, "") for crl in self._near.complete])
 
     def published(self) -> bool:
         """Ask the lists at the addresses that the certificate names."""
@@ -176,19 +178,12 @@ class _Lists:
     def carried(self) -> bool:
         """Ask the lists that came with the signature."""
         own = [each for each in self._inquiry.lists if each.issuer_key in self._issuers]
-        return self._weigh((crl, "") for crl in _complete(own))
+        return self._weigh([(crl, "") for crl in _complete(own)])
 
     @property
     def result(self) -> Standing:
         """What they say together."""
         return Standing(None, self._problem) if self._problem else self._tally.result
-
-    def _at_hand(self) -> list[Crl]:
-        context = self._inquiry.context
-        return [
-            *(crl for issuer in self._issuers for crl in context.crls.by_issuer(issuer)),
-            *(crl for crl in context.store_crls if crl.issuer_key in self._issuers),
-        ]
 
     def _fetched(self) -> Iterator[tuple[Crl | None, str]]:
         context = self._inquiry.context
@@ -230,6 +225,30 @@ class _Lists:
             if tally.add(crl, covered, said, ended):
                 return True
         return False
+
+
+class _Near(NamedTuple):
+    """By whom lists about a certificate may be issued, and theirs in files and in the store: complete ones, newest first,
+    and deltas."""
+
+    issuers: list[object]
+    complete: list[Crl]
+    deltas: list[Crl]
+
+
+def _near(certificate: x509.Certificate, context: Context) -> _Near:
+    """The same for all certificates that say the same of their lists. Raises MalformedError."""
+    points = certificate.extensions.get(x509.CRL_DISTRIBUTION_POINTS)
+
+    def gather() -> _Near:
+        issuers = _issuers(certificate)
+        lists = [crl for issuer in issuers for crl in context.crls.by_issuer(issuer)]
+        lists += [crl for crl in context.store_crls if crl.issuer_key in issuers]
+        return _Near(issuers, _complete(lists), [crl for crl in lists if crl.is_delta])
+
+    if len(certificate.raw) > limits.CERTIFICATE_KEPT_MAX:
+        return gather()
+    return context.settled(("near", certificate.issuer, points), gather)
 
 
 class _Tally:
@@ -304,7 +323,7 @@ def _complete(lists: Sequence[Crl]) -> list[Crl]:
 
 def _issuers(certificate: x509.Certificate) -> list[object]:
     """By whom lists about a certificate may be issued, as x509.name_key."""
-    own: list[object] = [x509.name_key(certificate.issuer)]
+    own: list[object] = [certificate.issuer_key]
     extension = certificate.extensions.get(x509.CRL_DISTRIBUTION_POINTS)
     if extension is None or _OTHER_ISSUER not in extension.value:
         return own

@@ -58,7 +58,7 @@ def _same_issuer_and_serial(node: der.Node, certificate: x509.Certificate) -> bo
     fields.done()
     if serial != certificate.serial_octets:
         return False
-    issuer = x509.name_key(certificate.issuer)
+    issuer = certificate.issuer_key
     return any(name.tag == _DIRECTORY_NAME and x509.name_key(name.only_child().raw) == issuer for name in names)
 
 

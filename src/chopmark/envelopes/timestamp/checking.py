@@ -100,6 +100,6 @@ def _check_authority(certificate: x509.Certificate, info: TstInfo, *, critical_p
     findings = [(reasons.PURPOSE_RIGHT if right else reasons.PURPOSE_WRONG).found(", ".join(purposes or ("none",)))]
     if extension is not None and not extension.critical:
         findings.append(reasons.PURPOSE_NOT_CRITICAL.found(outcome=None if critical_purpose else Outcome.INFO))
-    if info.authority and x509.name_key(info.authority) != x509.name_key(certificate.subject):
+    if info.authority and x509.name_key(info.authority) != certificate.subject_key:
         findings.append(reasons.AUTHORITY_NAME_WRONG.found(x509.name_text(info.authority)))
     return findings

@@ -215,7 +215,7 @@ class Crl:
             raise UnusableError(f"it has a critical extension that is not evaluated ({unknown[0]})")
         scope = self.scope
         if scope is None:
-            if self.issuer_key != x509.name_key(certificate.issuer):
+            if self.issuer_key != certificate.issuer_key:
                 raise UnusableError("it is another issuer's, and not an indirect CRL")
             return ALL_REASONS
         from chopmark.trust.crl import scoping  # most lists are about everything

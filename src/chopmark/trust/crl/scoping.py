@@ -40,7 +40,7 @@ def coverage(crl: Crl, scope: Scope, certificate: x509.Certificate) -> frozenset
     if scope.authorities_only and not authority:
         raise revocation_list.UnusableError("it is about authorities alone")
     names = _names(scope.point, crl.issuer) if scope.point is not None else None
-    own = x509.name_key(certificate.issuer)
+    own = certificate.issuer_key
     # Clause 6.3.3, its last paragraph: a list of the issuer that no point leads to is about all reasons.
     default = Point(frozenset({own}), revocation_list.ALL_REASONS, ())
     covered: frozenset[int] = frozenset()
@@ -86,7 +86,7 @@ def entries_of(
     entries: der.Node, index: lookup.Index, issuer: object, certificate: x509.Certificate
 ) -> Iterator[der.Node]:
     """The entries about a certificate in an indirect list; each issuer stands until the next (clause 5.3.3)."""
-    wanted = x509.name_key(certificate.issuer)
+    wanted = certificate.issuer_key
     number = lookup.magnitude(certificate.serial_octets)
     for offset in index.offsets(certificate.serial_octets):
         entry = lookup.entry_at(entries, offset)

@@ -58,7 +58,7 @@ def _candidates(crl: Crl, inquiry: Inquiry) -> Iterator[x509.Certificate]:
             continue
         seen.add(each.raw)
         try:
-            fits = x509.name_key(each.subject) == crl.issuer_key and _signs_lists(each)
+            fits = each.subject_key == crl.issuer_key and _signs_lists(each)
         except MalformedError:
             continue
         if fits:
@@ -77,7 +77,7 @@ def _doubt(crl: Crl, signer: x509.Certificate, certificate: x509.Certificate, in
         return ""
     context = inquiry.context
     pending = inquiry.pending | {certificate.raw}
-    if signer.raw == certificate.raw and crl.issuer_key != x509.name_key(certificate.issuer):
+    if signer.raw == certificate.raw and crl.issuer_key != certificate.issuer_key:
         return ""  # its issuer chose this list for this very certificate (cRLIssuer); nobody else can speak about it
     if signer.raw in pending:
         return "its signer's own standing hangs on it"
@@ -88,7 +88,7 @@ def _doubt(crl: Crl, signer: x509.Certificate, certificate: x509.Certificate, in
         raise revocation_list.UnusableError(f"its signer ({signer.subject_text}) is not trusted under the same root")
     if context.collector is not None:
         context.collector.certificates(way.certificates)
-    own = crl.issuer_key == x509.name_key(certificate.issuer)
+    own = crl.issuer_key == certificate.issuer_key
     if own and way.certificates[1].spki not in {each.spki for each in inquiry.path[1:]}:
         raise revocation_list.UnusableError("somebody who is not on the path certified its signer")
     below = inquiry.below(certificate, way.certificates)

@@ -201,7 +201,7 @@ class Answer:
         """Whether this may be who answers, by name or by the digest of the key (clause 4.2.2.3)."""
         if self.basic.responder_key:
             return x509.subject_key_identifier(certificate.spki) == self.basic.responder_key
-        return x509.name_key(certificate.subject) == x509.name_key(self.basic.responder_name)
+        return certificate.subject_key == x509.name_key(self.basic.responder_name)
 
     def _require_signed(self, signer: x509.Certificate) -> None:
         """Raises BrokenError."""
@@ -247,7 +247,7 @@ def _require_delegated(certificate: x509.Certificate, issuer: x509.Certificate) 
         strange = [oid for oid, each in certificate.extensions.items() if each.critical]
         if not _RESPONDER_EXTENSIONS.issuperset(strange):
             raise BrokenError(reasons.SIGNER, f"{shown} has a critical extension that is not evaluated")
-        if x509.name_key(certificate.issuer) != x509.name_key(issuer.subject):
+        if certificate.issuer_key != issuer.subject_key:
             raise BrokenError(reasons.SIGNER, f"{shown} was certified by {certificate.issuer_text}")
         _require_strong(certificate.signature_algorithm.digest, certificate.not_before)
         certificate.verify_signed_by(issuer.spki)

@@ -178,8 +178,8 @@ class _Search:
             tried.add(anchor.certificate.raw)
             if not _on_way(anchor.certificate, way):
                 yield anchor.certificate, anchor
-        name = x509.name_key(top.issuer)
-        near = [each for each in self._carried if x509.name_key(each.subject) == name]
+        name = top.issuer_key
+        near = [each for each in self._carried if each.subject_key == name]
         near += [each for each in self._store.intermediates(top.issuer) if _readable(each)]
         for each in self._sorted(top, near):
             if each.raw not in tried and not _on_way(each, way):
@@ -225,8 +225,8 @@ class _Search:
         raws, problem = self._issuers.fetch(urls)
         if problem:
             self._unavailable[top.raw] = problem
-        name = x509.name_key(top.issuer)
-        return [each for each in _read(raws) if x509.name_key(each.subject) == name]
+        name = top.issuer_key
+        return [each for each in _read(raws) if each.subject_key == name]
 
     def _check(self, certificate: x509.Certificate, issuer: x509.Certificate) -> Finding | None:
         """What is wrong with the issuer's signature on a certificate; nothing yet if the key is not complete."""
@@ -344,7 +344,7 @@ def _on_way(certificate: x509.Certificate, way: Sequence[x509.Certificate]) -> b
     """Whether the same key under the same name is on the way already (RFC 4158 clause 5.2)."""
     spki = certificate.spki
     return any(
-        each.spki == spki and x509.name_key(each.subject) == x509.name_key(certificate.subject) for each in way
+        each.spki == spki and each.subject_key == certificate.subject_key for each in way
     )
 
 

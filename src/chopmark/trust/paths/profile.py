@@ -38,6 +38,16 @@ def check(certificate: x509.Certificate, *, is_leaf: bool, is_anchor: bool) -> t
     )
 
 
+def seen(certificate: x509.Certificate) -> tuple[int, bool, bool, bool]:
+    """All that these rules look at in a certificate beside its extensions."""
+    serial_too_long = _serial_too_long(certificate)
+    return certificate.version, serial_too_long, certificate.subject == _EMPTY, certificate.issuer == _EMPTY
+
+
+def _serial_too_long(certificate: x509.Certificate) -> bool:
+    return len(certificate.serial_octets.lstrip(b"\0")) > _SERIAL_OCTETS_MAX
+
+
 def _always(certificate: x509.Certificate) -> Iterator[tuple[str, str]]:
     """What holds for roots, too: each as the rule and the clause that has it."""
     if certificate.version not in _VERSIONS:
@@ -65,7 +75,7 @@ def _below_a_root(certificate: x509.Certificate, *, is_leaf: bool) -> Iterator[t
             yield "a path length must not be negative", "4.2.1.9"
         if not authority or (usage is not None and x509.KEY_CERT_SIGN not in usage):
             yield "only who signs certificates limits paths", "4.2.1.9"
-    if len(certificate.serial_octets.lstrip(b"\0")) > _SERIAL_OCTETS_MAX:
+    if _serial_too_long(certificate):
         yield f"a serial number has {_SERIAL_OCTETS_MAX} octets at most", "4.1.2.2"
     if certificate.extended_key_usage == ():
         yield "an extended key usage must name some", "4.2.1.12"

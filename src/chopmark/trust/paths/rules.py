@@ -111,11 +111,40 @@ def _each(path: Sequence[x509.Certificate], position: int, oid: str, moment: Mom
         found += _digest(certificate, moment)
     found += _key(certificate, moment, is_anchor=is_anchor)
     small = len(certificate.raw) <= limits.CERTIFICATE_KEPT_MAX
-    found += (_known_timeless if small else _timeless)(certificate, oid, is_leaf, is_anchor)
+    if not (small and _faultless(_Alike(certificate), oid, is_leaf, is_anchor)):
+        found += _timeless(certificate, oid, is_leaf=is_leaf, is_anchor=is_anchor)
     return found
 
 
-def _timeless(certificate: x509.Certificate, oid: str, is_leaf: bool, is_anchor: bool) -> tuple[Finding, ...]:  # noqa: FBT001
+class _Alike:
+    """A certificate as rules without time see it: equal to all that differ in nothing that these look at.
+
+    Those of one authority mostly do, since it is not looked at whose key and name it is, as long as there is a name.
+    """
+
+    __slots__ = ("_seen", "certificate")
+
+    def __init__(self, certificate: x509.Certificate) -> None:
+        self.certificate = certificate
+        extensions = certificate.extensions
+        key_id = extensions.get(x509.SUBJECT_KEY_ID)
+        if key_id is not None:
+            extensions = {**extensions, x509.SUBJECT_KEY_ID: key_id._replace(value=b"")}
+        self._seen = (profile.seen(certificate), tuple(extensions.items()))
+
+    def __hash__(self) -> int:
+        return hash(self._seen)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Alike) and self._seen == other._seen
+
+
+@lru_cache(maxsize=1024)
+def _faultless(alike: _Alike, oid: str, is_leaf: bool, is_anchor: bool) -> bool:  # noqa: FBT001 - a key of what is kept
+    return not _timeless(alike.certificate, oid, is_leaf=is_leaf, is_anchor=is_anchor)
+
+
+def _timeless(certificate: x509.Certificate, oid: str, *, is_leaf: bool, is_anchor: bool) -> list[Finding]:
     """Those that come out the same at any time."""
     found = [*profile.check(certificate, is_leaf=is_leaf, is_anchor=is_anchor)]
     found += _critical(certificate, oid, is_leaf=is_leaf)
@@ -131,11 +160,7 @@ def _timeless(certificate: x509.Certificate, oid: str, is_leaf: bool, is_anchor:
                 "extensions in a certificate of an older version", subject=certificate.subject_text
             )
         )
-    return tuple(found)
-
-
-_known_timeless = lru_cache(maxsize=1024)(_timeless)
-"""Authorities are on many paths."""
+    return found
 
 
 def _validity(certificate: x509.Certificate, moment: Moment) -> list[Finding]:
@@ -345,7 +370,7 @@ def _names(path: Sequence[x509.Certificate], anchor: Anchor) -> list[Finding]:
 
 def _policies(path: Sequence[x509.Certificate], demands: Demands | None) -> list[Finding]:
     """Certificate policies, where somebody demands one (clause 6.1.5 (g)) or maps some."""
-    if demands is None and not any(_POLICY_RULES & each.extensions.keys() for each in path):
+    if demands is None and all(_POLICY_RULES.isdisjoint(each.extensions) for each in path):
         return []  # nothing can fail: every path is valid under any policy or none
     from chopmark.trust.paths import policies  # few paths need it
 

@@ -99,12 +99,12 @@ class Store:
         found = [anchor for each in self.sources for anchor in each.named(certificate.issuer)]
         key_id = certificate.authority_key_id
         if not found and key_id:
-            name = x509.name_key(certificate.issuer)
+            name = certificate.issuer_key
             found = [
                 anchor
                 for each in self.sources
                 for anchor in each.keyed(key_id)
-                if x509.name_key(anchor.certificate.subject) == name
+                if anchor.certificate.subject_key == name
             ]
         return found
 
@@ -114,7 +114,7 @@ class Store:
         RFC 5280 clause 4.1.2.6 wants the same bytes; for the rest every certificate has to be looked at, so this comes
         last.
         """
-        wanted = x509.name_key(certificate.issuer)
+        wanted = certificate.issuer_key
         if wanted not in self._alike:
             text = max((text for _, text in x509.name_parts(certificate.issuer)), key=len, default="")
             resembling = source.squeezed(text.encode())
@@ -122,7 +122,7 @@ class Store:
                 anchor
                 for each in self.sources
                 for anchor in each.resembling(resembling)
-                if x509.name_key(anchor.certificate.subject) == wanted
+                if anchor.certificate.subject_key == wanted
             ]
         return self._alike[wanted]
 
