@@ -323,19 +323,21 @@ def spans(buffer: bytes, position: int, end: int) -> list[Span]:
     For what is read very often, certificates above all: half the price of nodes.
     """
     found: list[Span] = []
+    add = found.append
     most = limits.DER_ELEMENTS_MAX
+    few = end - position <= 2 * most  # an element has two octets at least
     while position < end:
         # Short values, nearly all, do not take the long way.
         tag, length = buffer[position], buffer[position + 1] if position + 1 < end else _LONG
         following = position + 2 + length
         if length < _LONG and tag & 0x1F != 0x1F and following <= end:
-            found.append((tag, position, position + 2, following))
+            add((tag, position, position + 2, following))
             position = following
         else:
             node = Node(buffer, position, end)
-            found.append((tag, position, node.body, node.end))
+            add((tag, position, node.body, node.end))
             position = node.end
-        if len(found) > most:
+        if not few and len(found) > most:
             raise DerError(f"more than {most} elements")
     return found
 

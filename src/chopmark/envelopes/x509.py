@@ -459,7 +459,7 @@ def name_text(raw: bytes) -> str:
 
 
 def _escaped(text: str) -> str:
-    shown = _SPECIAL.sub(r"\\\g<0>", text)
+    shown = _SPECIAL.sub(r"\\\g<0>", text) if _SPECIAL.search(text) else text
     if shown[:1] == " ":
         shown = "\\" + shown
     return shown[:-1] + "\\ " if len(shown) > 2 and shown[-1] == " " else shown

@@ -26,7 +26,7 @@ class Carried(NamedTuple):
     @property
     def size(self) -> int:
         """Bytes of all of them."""
-        return sum(len(each) for kind in self for each in kind)
+        return sum(map(len, (*self.certificates, *self.crls, *self.answers)))
 
 
 class Belief(NamedTuple):

@@ -107,7 +107,7 @@ def _standings(
     if len(above) == 1:
         return own
     came = (tuple(carried), tuple(certificates), tuple(answers))
-    size = sum(len(each) for kind in came for each in kind)
+    size = sum(map(len, itertools.chain(*came)))
     if context.collector is not None or size > limits.JUDGED_SIZE_KEPT_MAX:
         return own + ask(above, len(above))
     return own + context.settled((above, came), lambda: ask(above, len(above)))

@@ -228,8 +228,7 @@ class _Lists:
 
 
 class _Near(NamedTuple):
-    """By whom lists about a certificate may be issued, and theirs in files and in the store: complete ones, newest first,
-    and deltas."""
+    """By whom lists about a certificate may be issued; theirs in files and in the store, complete ones newest first."""
 
     issuers: list[object]
     complete: list[Crl]

@@ -343,9 +343,7 @@ def _read(raws: Iterable[bytes]) -> list[x509.Certificate]:
 def _on_way(certificate: x509.Certificate, way: Sequence[x509.Certificate]) -> bool:
     """Whether the same key under the same name is on the way already (RFC 4158 clause 5.2)."""
     spki = certificate.spki
-    return any(
-        each.spki == spki and each.subject_key == certificate.subject_key for each in way
-    )
+    return any(each.spki == spki and each.subject_key == certificate.subject_key for each in way)
 
 
 def _may_be_issuer(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:

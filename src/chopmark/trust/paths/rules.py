@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
 from chopmark.core import clock, digest, limits
 from chopmark.core.errors import MalformedError
 from chopmark.envelopes import algorithms, der, x509
+from chopmark.trust.moment import Moment
 from chopmark.trust.paths import names, profile, reasons
 from chopmark.trust.stores import anchors
 from chopmark.trust.stores import reasons as store_reasons
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from chopmark.core.finding import Finding
-    from chopmark.trust.moment import Moment
     from chopmark.trust.paths.policies import Demands
     from chopmark.trust.stores.anchors import Anchor
 
@@ -107,41 +107,50 @@ def _each(path: Sequence[x509.Certificate], position: int, oid: str, moment: Mom
     certificate = path[position]
     is_leaf, is_anchor = position == 0, position == len(path) - 1
     found = _validity(certificate, moment)
+    small = len(certificate.raw) <= limits.CERTIFICATE_KEPT_MAX
+    if small and not is_leaf and _sound_authority(certificate, oid, is_anchor):
+        return found
     if not is_anchor:
         found += _digest(certificate, moment)
     found += _key(certificate, moment, is_anchor=is_anchor)
-    small = len(certificate.raw) <= limits.CERTIFICATE_KEPT_MAX
-    if not (small and _faultless(_Alike(certificate), oid, is_leaf, is_anchor)):
+    if not (small and is_leaf and _faultless(_Alike(certificate), oid, is_anchor)):
         found += _timeless(certificate, oid, is_leaf=is_leaf, is_anchor=is_anchor)
     return found
 
 
+@lru_cache(maxsize=1024)
+def _sound_authority(certificate: x509.Certificate, oid: str, is_anchor: bool) -> bool:  # noqa: FBT001 - part of a key
+    """Whether nothing but its validity can speak against an authority, whatever the moment: they are on many paths."""
+    never = Moment(limits.SHA1_SUNSET)  # not proven, so that nothing dated passes
+    found = [] if is_anchor else _digest(certificate, never)
+    found += _key(certificate, never, is_anchor=is_anchor)
+    return not found and not _timeless(certificate, oid, is_leaf=False, is_anchor=is_anchor)
+
+
 class _Alike:
-    """A certificate as rules without time see it: equal to all that differ in nothing that these look at.
+    """A signer's certificate as rules without time see it: equal to all that differ in nothing that these look at.
 
     Those of one authority mostly do, since it is not looked at whose key and name it is, as long as there is a name.
     """
 
-    __slots__ = ("_seen", "certificate")
+    __slots__ = ("certificate", "seen")
 
     def __init__(self, certificate: x509.Certificate) -> None:
         self.certificate = certificate
-        extensions = certificate.extensions
-        key_id = extensions.get(x509.SUBJECT_KEY_ID)
-        if key_id is not None:
-            extensions = {**extensions, x509.SUBJECT_KEY_ID: key_id._replace(value=b"")}
-        self._seen = (profile.seen(certificate), tuple(extensions.items()))
+        extensions = dict(certificate.extensions)
+        key_id = extensions.pop(x509.SUBJECT_KEY_ID, None)
+        self.seen = (profile.seen(certificate), key_id and key_id.critical, tuple(extensions.items()))
 
     def __hash__(self) -> int:
-        return hash(self._seen)
+        return hash(self.seen)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Alike) and self._seen == other._seen
+        return isinstance(other, _Alike) and self.seen == other.seen
 
 
 @lru_cache(maxsize=1024)
-def _faultless(alike: _Alike, oid: str, is_leaf: bool, is_anchor: bool) -> bool:  # noqa: FBT001 - a key of what is kept
-    return not _timeless(alike.certificate, oid, is_leaf=is_leaf, is_anchor=is_anchor)
+def _faultless(signer: _Alike, oid: str, is_anchor: bool) -> bool:  # noqa: FBT001 - part of a key
+    return not _timeless(signer.certificate, oid, is_leaf=True, is_anchor=is_anchor)
 
 
 def _timeless(certificate: x509.Certificate, oid: str, *, is_leaf: bool, is_anchor: bool) -> list[Finding]:
