@@ -73,6 +73,8 @@ class Inquiry:
         it may have chosen what is old; nothing more is asked once it is revoked for good or good. Of what is published
         a responder's answer is asked for first, until its list is the shorter way.
         """
+        if certificate.raw in self.pending:
+            return Standing(None, "its standing hangs on itself")
         lists = _Lists(self, certificate, issuer)
         if not self._may_be_answered(certificate):
             for step in (lists.near, lists.published, lists.carried):
@@ -114,7 +116,7 @@ class Inquiry:
                 return ""
         from chopmark.trust.crl import signers  # hardly anybody but the issuer signs lists
 
-        doubt = signers.vouch(crl, certificate, self, problem)
+        doubt = signers.vouch(crl, certificate, issuer, self, problem)
         self._collect(crl)
         return doubt
 

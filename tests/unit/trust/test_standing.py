@@ -340,3 +340,35 @@ def test_lists_that_came_along_count_too(tmp_path: Path) -> None:
     carried: list[Crl] = [revocation_list.Crl(raw) for raw in (BASE, crl(ISSUING, REMOVED, extensions=number(6, 5)))]
     inquiry = Inquiry(here, [each.view for each in WAY], carried)
     assert good(inquiry.standing(PLAIN.view, ISSUING.view))
+
+
+# Authorities that would speak for themselves
+
+
+def middle(*points: bytes) -> Cert:
+    """An authority below the root, about which lists are asked for at these points."""
+    told = [Extension(x509.CRL_DISTRIBUTION_POINTS, der.sequence(*points))] if points else []
+    return cert("Middle", ROOT, extensions=[*material.ca_extensions(), *told])
+
+
+@pytest.mark.parametrize(
+    ("authority", "label", "extensions"),
+    [
+        (middle(), "Root", []),
+        (middle(point(issuer=directory(material.name("Friend")))), "Friend", [INDIRECT]),
+    ],
+)
+def test_an_authority_does_not_certify_who_speaks_about_it(
+    tmp_path: Path, authority: Cert, label: str, extensions: list[Extension]
+) -> None:
+    """Neither under the name of its issuer nor as somebody its issuer points to: its standing would hang on itself."""
+    friend = with_key(authority, label=label, key="friend")
+    assert friend.name == (ROOT.name if label == "Root" else material.name("Friend"))
+    lists = [crl(friend, extensions=extensions), crl(authority)]
+    below = cert("Below", authority, extensions=material.ca_extensions())
+    found = standing(tmp_path, [authority, ROOT], lists, [friend, authority])
+    assert found.entry is None
+    assert found.problem
+    here = circumstances(tmp_path, material.trusting(tmp_path, ROOT), revocation="require", lists=lists)
+    inquiry = Inquiry(here, [each.view for each in (below, authority, ROOT)], (), [friend.raw, authority.raw])
+    assert inquiry.standing(authority.view, ROOT.view).problem

@@ -18,13 +18,13 @@ from chopmark.trust.moment import Moment
 from chopmark.trust.paths import path, rules
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from chopmark.trust.crl.revocation_list import Crl
     from chopmark.trust.standing import Inquiry
 
 
-def vouch(crl: Crl, certificate: x509.Certificate, inquiry: Inquiry, problem: str) -> str:
+def vouch(crl: Crl, certificate: x509.Certificate, issuer: x509.Certificate, inquiry: Inquiry, problem: str) -> str:
     """Find somebody who signed a list about a certificate and may; why its silence does not count all the same, or "".
 
     Raises UnusableError (with `problem` if nobody else comes into question).
@@ -37,7 +37,7 @@ def vouch(crl: Crl, certificate: x509.Certificate, inquiry: Inquiry, problem: st
             break
         try:
             crl.check_signature(signer)
-            return _doubt(crl, signer, certificate, inquiry)
+            return _doubt(crl, signer, certificate, issuer, inquiry)
         except MalformedError as error:
             found = str(error)
     raise revocation_list.UnusableError(found)
@@ -70,7 +70,9 @@ def _signs_lists(certificate: x509.Certificate) -> bool:
     return usage is None or x509.CRL_SIGN in usage
 
 
-def _doubt(crl: Crl, signer: x509.Certificate, certificate: x509.Certificate, inquiry: Inquiry) -> str:
+def _doubt(
+    crl: Crl, signer: x509.Certificate, certificate: x509.Certificate, issuer: x509.Certificate, inquiry: Inquiry
+) -> str:
     """Judge the signer's certificate. Raises UnusableError when it does not count."""
     anchor = inquiry.path[-1]
     if signer.raw == anchor.raw:
@@ -89,13 +91,19 @@ def _doubt(crl: Crl, signer: x509.Certificate, certificate: x509.Certificate, in
     if context.collector is not None:
         context.collector.certificates(way.certificates)
     own = crl.issuer_key == certificate.issuer_key
-    if own and way.certificates[1].spki not in {each.spki for each in inquiry.path[1:]}:
-        raise revocation_list.UnusableError("somebody who is not on the path certified its signer")
+    if own and way.certificates[1].spki not in _from(issuer, inquiry.path):
+        raise revocation_list.UnusableError("neither the issuer nor somebody above it certified its signer")
     below = inquiry.below(certificate, way.certificates)
-    for each, issuer in pairwise(way.certificates):
-        standing = below.standing(each, issuer)
+    for each, above in pairwise(way.certificates):
+        standing = below.standing(each, above)
         if standing.entry is not None:
             raise revocation_list.UnusableError(f"a certificate of its signer was revoked ({each.subject_text})")
         if standing.problem:
             return f"its signer's own standing is not known: {standing.problem}"
     return ""
+
+
+def _from(issuer: x509.Certificate, path: Sequence[x509.Certificate]) -> set[bytes]:
+    """The keys of an issuer and of those above it: whom it certified may not speak about it, nor about its equals."""
+    places = [place for place, each in enumerate(path) if each.raw == issuer.raw]
+    return {issuer.spki, *(each.spki for place in places for each in path[place:])}
