@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from chopmark.cli import main
+from chopmark.envelopes import openpgp
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -97,6 +98,32 @@ def test_theirs_here(peer: Peer, options: tuple[str, ...], suffix: str) -> None:
     peer.file.write_bytes(peer.file.read_bytes() + b"x")
     assert not peer.theirs(suffix)
     assert peer.ours() == 1
+
+
+def test_version_3_of_theirs_here(tmp_path: Path) -> None:
+    """As GnuPG 1.4 makes it when asked to; GnuPG 2 only checks it."""
+    file, signature, ring = (tmp_path / name for name in ("file", "file.sig", "public.gpg"))
+    file.write_bytes(b"content")
+    (tmp_path / "h").mkdir(mode=0o700)
+    gpg = ("gpg1", "--homedir", tmp_path / "h", "--batch", "--no-tty", "--yes")
+    made = run(*gpg, "--gen-key", stdin=b"Key-Type: RSA\nKey-Length: 2048\nName-Real: Old\nExpire-Date: 0\n%commit\n")
+    assert made.returncode == 0
+    assert run(*gpg, "--export", "-o", ring).returncode == 0
+    assert run(*gpg, "--force-v3-sigs", "--digest-algo", "SHA256", "-o", signature, "-b", file).returncode == 0
+    assert openpgp.envelope_in(signature.read_bytes()).signature.version == 3
+    good = signature.read_bytes()
+
+    def both() -> tuple[int, int]:
+        peer = run("gpgv", "--keyring", ring, signature, file).returncode
+        return peer, main(["verify", str(file), "--store", str(ring)])
+
+    assert both() == (0, 0)
+    for place in (6, 12, len(good) - 1):  # its time, its key, its value
+        signature.write_bytes(good[:place] + bytes([good[place] ^ 1]) + good[place + 1 :])
+        assert 0 not in both()
+    signature.write_bytes(good)
+    file.write_bytes(b"contents")
+    assert both() == (1, 1)
 
 
 @pytest.mark.parametrize("size", [0, 1, 300_000])

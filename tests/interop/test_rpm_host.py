@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import sqlite3
+import struct
+import subprocess
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -13,6 +15,7 @@ import pytest
 from chopmark.cli import main
 from chopmark.formats.rpm import facts, header
 from tests.interop.test_rpm import Peer, keys, peer, run
+from tests.support import rpm_databases
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -102,3 +105,55 @@ def test_an_unsigned_package_proves_nothing(peer: Peer, tmp_path: Path, capsys: 
     assert "rpm_host.not_proven" in codes
     status, _, origins = made(peer, root, capsys, "--accept", "database")
     assert (status, origins["usr/bin/tool"]) == (0, "database")
+
+
+@pytest.mark.parametrize("order", ["1234", "4321"], ids=["little-endian", "big-endian"])
+def test_records_that_berkeley_db_keeps_are_proven(
+    order: str, peer: Peer, host: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As they were on hosts before SQLite; written by Berkeley DB's own tool, read by rpm's reader and by ours."""
+    records, folder = taken(host)
+    form = "<I" if order == "1234" else ">I"
+    entries = {struct.pack(form, number): record for number, record in {0: b"\1\0\0\0", **records}.items()}
+    dump = "".join(f" {key.hex()}\n {record.hex()}\n" for key, record in entries.items())
+    load(folder / "Packages", order, f"VERSION=3\nformat=bytevalue\ntype=hash\nHEADER=END\n{dump}DATA=END\n")
+    assert listed(peer, host) == ["tool"]
+    status, codes, origins = made(peer, host, capsys)
+    assert (status, codes) == (0, {"catalog.proven", "catalog.unproven"})
+    assert set(origins.values()) == {"release"}
+    assert len(origins) == 5
+
+
+def test_rpm_reads_the_tables_that_our_tests_are_made_of(peer: Peer, host: Path) -> None:
+    records, folder = taken(host)
+    rpm_databases.write(folder, records, rpm_databases.BERKELEY)
+    assert listed(peer, host) == ["tool"]
+
+
+def test_records_of_ndb_are_proven(peer: Peer, host: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """No rpm of Debian's writes or reads ndb; the layout is that of its source."""
+    records, folder = taken(host)
+    rpm_databases.write(folder, records, rpm_databases.NDB)
+    status, codes, origins = made(peer, host, capsys)
+    assert (status, codes) == (0, {"catalog.proven", "catalog.unproven"})
+    assert set(origins.values()) == {"release"}
+
+
+def taken(host: Path) -> tuple[dict[int, bytes], Path]:
+    """The records of the host's database, which is removed, and where it was."""
+    [path] = [host / place / "rpmdb.sqlite" for place in PLACES if (host / place / "rpmdb.sqlite").exists()]
+    with closing(sqlite3.connect(path)) as connection:
+        records = dict(connection.execute("SELECT hnum, blob FROM Packages"))
+    for each in path.parent.glob("rpmdb.sqlite*"):
+        each.unlink()
+    return records, path.parent
+
+
+def load(path: Path, order: str, dump: str) -> None:
+    subprocess.run(["db5.3_load", "-c", f"db_lorder={order}", "-t", "hash", path], input=dump, text=True, check=True)
+
+
+def listed(peer: Peer, host: Path) -> list[str]:
+    """The packages that rpm's own reader of Berkeley DB finds."""
+    asked = ("--root", host, "--dbpath", "/var/lib/rpm", "--define", "_db_backend bdb_ro", "-qa", "--qf", "%{NAME}\n")
+    return run(*peer.program, "rpm", *asked).stdout.decode().split()

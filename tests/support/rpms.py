@@ -18,7 +18,7 @@ from chopmark.engine import sign
 from chopmark.envelopes.openpgp import mathematics
 from chopmark.formats.rpm import header, package, signatures, tags
 from chopmark.formats.rpm.header import Value
-from tests.support import bare_keys
+from tests.support import bare_keys, rpm_databases
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -234,14 +234,16 @@ class Host(NamedTuple):
         return target
 
     def record(self, blob: bytes, place: str = "var/lib/rpm") -> None:
-        """Put a record into rpm's database."""
+        """Put a record into rpm's database, which is SQLite's."""
         folder = self.root / place
         folder.mkdir(parents=True, exist_ok=True)
-        with closing(sqlite3.connect(folder / "rpmdb.sqlite")) as connection, connection:
-            connection.execute(
-                "CREATE TABLE IF NOT EXISTS 'Packages' (hnum INTEGER PRIMARY KEY AUTOINCREMENT, blob BLOB NOT NULL)"
-            )
+        with closing(sqlite3.connect(folder / rpm_databases.SQLITE)) as connection, connection:
+            connection.execute(rpm_databases.TABLE)
             connection.execute("INSERT INTO Packages (blob) VALUES (?)", (blob,))
+
+    def records(self, *blobs: bytes, form: str, place: str = "var/lib/rpm") -> Path:
+        """The database with these records, numbered from 1 on, in one of rpm's forms."""
+        return rpm_databases.write(self.root / place, dict(enumerate(blobs, 1)), form)
 
     def install(self, files: Sequence[File], data: bytes, *added: Value, without: Sequence[int] = ()) -> None:
         """Put a package into the records, and its files in their places."""

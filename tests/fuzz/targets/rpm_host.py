@@ -1,8 +1,7 @@
-"""rpm's database of a host, as far as it is not SQLite's to read: the file itself, its records, and capabilities."""
+"""rpm's database of a host in each of its forms (SQLite reads its own), its records, and capabilities."""
 
 from __future__ import annotations
 
-import sqlite3
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -11,7 +10,8 @@ from typing import TYPE_CHECKING
 from chopmark.core.errors import ChopmarkError, MalformedError
 from chopmark.supply.rpm import capabilities
 from chopmark.supply.rpm.database import Database
-from tests.support import rpms
+from chopmark.supply.rpm.records import DatabaseError
+from tests.support import rpm_databases, rpms
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -23,20 +23,24 @@ def seeds() -> Iterable[bytes]:
         host = rpms.Host(Path(folder))
         host.record(b"record")
         yield (host.root / "var/lib/rpm/rpmdb.sqlite").read_bytes()
+    records = {1: b"record", 2: bytes(3000)}
+    yield rpm_databases.ndb(records)
+    yield from (rpm_databases.berkeley(records, order=order, size=512) for order in "<>")
     yield bytes.fromhex("0100000200200000000000000000000000000000")
     yield b"= cap_chown,cap_net_raw+eip cap_setuid=p-i"
 
 
 def run(data: bytes) -> None:
-    """Ask everything; nothing but clear errors may come out, and those of SQLite for single records."""
+    """Ask everything; nothing but clear errors may come out."""
     with suppress(MalformedError):
         capabilities.stored(data)
     with suppress(MalformedError, UnicodeDecodeError):
         capabilities.said(data.decode("ascii"))
     capabilities.within(data, data)
-    with tempfile.TemporaryDirectory() as folder, suppress(ChopmarkError):
-        rpms.Host(Path(folder, "host")).write("/var/lib/rpm/rpmdb.sqlite", data)
-        database = Database(str(Path(folder, "host")), folder)
-        for number in database.numbers:
-            with suppress(sqlite3.Error):
-                database.record(number)
+    for form in rpm_databases.FORMS:
+        with tempfile.TemporaryDirectory() as folder, suppress(ChopmarkError):
+            rpms.Host(Path(folder, "host")).write(f"/var/lib/rpm/{form}", data)
+            database = Database(str(Path(folder, "host")), folder)
+            for number in database.numbers:
+                with suppress(DatabaseError):
+                    database.record(number)

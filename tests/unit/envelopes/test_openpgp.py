@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, utils
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -72,12 +72,15 @@ class Maker:
         named = sub(33, bytes([version]) + self.key.fingerprint) if issuer is None else issuer
         hashed = sub(2, four(made)) + named + b"".join(extra)
         number = mathematics.DIGEST_NUMBERS[digest]
-        covered = bytes([version, kind, mathematics.ED25519, number]) + len(hashed).to_bytes(width, "big") + hashed
+        covered = bytes([version, kind, self.key.algorithm, number]) + len(hashed).to_bytes(width, "big") + hashed
         salt = bytes(signatures.SALTS[digest]) if version == 6 else b""
         trailer = covered + bytes([version, 0xFF]) + four(len(covered))
         value = hashlib.new(digest, salt + over + trailer).digest()
         salted = bytes([len(salt)]) + salt if version == 6 else b""
-        return covered + len(unhashed).to_bytes(width, "big") + unhashed + value[:2] + salted + self.private.sign(value)
+        return covered + len(unhashed).to_bytes(width, "big") + unhashed + value[:2] + salted + self.signed(value)
+
+    def signed(self, value: bytes) -> bytes:
+        return self.private.sign(value)
 
     def packet(self, kind: int, over: bytes, *extra: bytes, **more: object) -> bytes:
         return packets.write(packets.SIGNATURE, self.signature(kind, over, *extra, **more))  # type: ignore[arg-type]
@@ -95,6 +98,91 @@ class Maker:
         embedded = b"\xff" + four(len(inside) + 1) + bytes([32]) + inside
         binding = self.packet(signatures.SUBKEY_BINDING, over, sub(27, flags), embedded)
         return packets.write(packets.PUBLIC_SUBKEY, other.key.body) + binding
+
+
+class RsaMaker(Maker):
+    """The same with a test key of RSA's."""
+
+    def __init__(self) -> None:
+        key = pki.key("rsa2048")
+        assert isinstance(key, rsa.RSAPrivateKey)
+        self.rsa = key
+        numbers = key.public_key().public_numbers()
+        fields = mpi(numbers.n) + mpi(numbers.e)
+        self.key = keys.public(b"\4" + four(BORN) + bytes([mathematics.RSA]) + fields)
+
+    def signed(self, value: bytes) -> bytes:
+        algorithm = {32: hashes.SHA256(), 64: hashes.SHA512()}[len(value)]
+        return mpi(int.from_bytes(self.rsa.sign(value, padding.PKCS1v15(), utils.Prehashed(algorithm)), "big"))
+
+    def oldest(self, over: bytes, *, kind: int = 0, length: int = 5, algorithm: int = mathematics.RSA) -> bytes:
+        """A signature of version 3."""
+        covered = bytes([kind]) + four(NOW) + bytes(length - 5)
+        value = hashlib.sha256(over + covered).digest()
+        head = bytes([3, length]) + covered + self.key.identifier + bytes([algorithm, 8]) + value[:2]
+        return packets.write(packets.SIGNATURE, head + self.signed(value))
+
+
+def mpi(number: int) -> bytes:
+    return number.bit_length().to_bytes(2, "big") + number.to_bytes((number.bit_length() + 7) // 8, "big")
+
+
+def test_signatures_of_version_3(tmp_path: Path) -> None:
+    maker = RsaMaker()
+    good, ring = maker.oldest(FILE), maker.ring()
+    assert codes(ring, good, tmp_path) == set()
+    assert codes(ring, good, tmp_path, b"other") == {"openpgp.signature_wrong"}
+    assert codes(ring, maker.oldest(b"a\r\n", kind=1), tmp_path, b"a\n") == set()
+    assert codes(Maker().ring(), good, tmp_path) == {"key.unknown"}
+    told = openpgp.envelope_in(good)
+    assert told.signature.created == NOON
+    assert "openpgp.version_3" in {finding.code for finding in told.check([]).findings}
+    assert codes(ring, maker.oldest(FILE, length=6), tmp_path) == {"openpgp.form"}
+    for undecided in (maker.oldest(FILE, kind=0x10), maker.oldest(FILE, algorithm=mathematics.ED25519)):
+        assert codes(ring, undecided, tmp_path) == {"openpgp.unsupported"}
+
+
+def test_a_signature_of_one_version_is_none_of_another(tmp_path: Path) -> None:
+    """What version 3 covers of itself must not pass for the end of what version 4 covers, nor the reverse."""
+    maker = RsaMaker()
+    old = maker.oldest(FILE)
+    covered = openpgp.envelope_in(old).signature.trailer
+    assert codes(maker.ring(), maker.packet(0, FILE + covered, made=NOW), tmp_path, FILE) == {"openpgp.signature_wrong"}
+    for content in (FILE + covered, FILE + covered[:1], FILE[:-1]):
+        assert codes(maker.ring(), old, tmp_path, content) == {"openpgp.signature_wrong"}
+
+
+def test_keys_are_not_believed_on_the_word_of_version_3(tmp_path: Path) -> None:
+    """A certification of version 3 says nothing of a key, which then has nobody who vouches for its use."""
+    maker = RsaMaker()
+    bare = packets.write(packets.PUBLIC_KEY, maker.key.body)
+    old = maker.oldest(maker.key.covered, kind=signatures.DIRECT)
+    good = maker.packet(0, FILE, made=NOW)
+    for ring in (bare, bare + old):
+        assert codes(ring, good, tmp_path) == {"key.barred"}
+
+
+def test_rings_with_words_around_the_blocks() -> None:
+    """As distributions publish them."""
+    block = PUBLIC
+    alone = openpgp.public_keys(block)
+    assert alone
+    for written in (
+        b"Our key.\n\npub 255\n" + block,
+        b"\n\n" + block + b"\nThe other:\n" + block + b"end\n",
+        (b"Our key.\n" + block).replace(b"\n", b"\r\n"),
+    ):
+        found = openpgp.public_keys(written)
+        assert found is not None
+        assert set(found) == set(alone)
+    assert openpgp.public_keys(b"see -----BEGIN PGP PUBLIC KEY BLOCK-----\n") is None
+    for bad in (b"words\n" + block[:-40], b"words\n" + block.replace(b"=", b"?"), block + block[:100]):
+        with pytest.raises(MalformedError):
+            openpgp.public_keys(bad)
+    secret = (bare_keys.VECTORS / "openpgp" / "signer.key").read_bytes()
+    for mixed in (b"words\n" + secret, block + secret):
+        with pytest.raises(MalformedError):
+            openpgp.public_keys(mixed)
 
 
 def ring_of(data: bytes) -> keyring.Keyring:
@@ -315,7 +403,7 @@ def test_headers_of_armour_are_told() -> None:
     assert "openpgp.headers" in {finding.code for finding in openpgp.envelope_in(data).check([]).findings}
 
 
-@pytest.mark.parametrize("version", [3, 5, 7])
+@pytest.mark.parametrize("version", [2, 5, 7])
 def test_other_versions_are_undecided(version: int) -> None:
     body = bytes([version]) + Maker().signature(0, FILE)[1:]
     with pytest.raises(BrokenError) as caught:
@@ -397,7 +485,7 @@ def test_files_of_keys() -> None:
     for other in (b"", b"words", b"\x99", b"\x99\0\1x", pki.world().root.pem, b"\x98\x03abc"):
         assert openpgp.public_keys(other) is None
     secret = (bare_keys.VECTORS / "openpgp" / "signer.key").read_bytes()
-    for broken in (secret, PUBLIC + b"words", PUBLIC[:-9], raw[:-1], raw + b"\0", bytes(8) + b"KBXf", raw + b"\xcb\0"):
+    for broken in (secret, PUBLIC[:-9], raw[:-1], raw + b"\0", bytes(8) + b"KBXf", raw + b"\xcb\0"):
         with pytest.raises(MalformedError):
             openpgp.public_keys(broken)
 

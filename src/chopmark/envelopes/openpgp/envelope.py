@@ -96,6 +96,8 @@ class OpenPgpEnvelope:
         signature, found = self.signature, []
         if signature.kind not in self._kinds:
             found.append(reasons.TYPE.found(f"type 0x{signature.kind:02X}"))
+        if signature.version == signatures.V3:
+            found.append(reasons.VERSION_3.found())
         if signature.not_understood:
             found.append(reasons.CRITICAL.found(", ".join(f"subpacket {kind}" for kind in signature.not_understood)))
         for each in signature.hashed:

@@ -28,9 +28,9 @@ def public_keys(data: bytes) -> list[PublicKey] | None:
     """
     if data[_KEYBOX] == b"KBXf":
         raise MalformedError("a keybox of GnuPG's own; export the keys (gpg --export)")
-    if data.startswith(_SECRET) or (data.startswith(_SECRET_OCTETS) and _resembles(data)):
+    if _has_line(data, _SECRET) or (data.startswith(_SECRET_OCTETS) and _resembles(data)):
         raise MalformedError("a secret key")
-    if data.startswith(_PUBLIC):
+    if _has_line(data, _PUBLIC):
         data = _unwrapped(data)
     elif not data.startswith(_FIRST_OCTETS) or not _resembles(data):
         return None
@@ -48,6 +48,10 @@ def public_keys(data: bytes) -> list[PublicKey] | None:
     return found
 
 
+def _has_line(data: bytes, start: bytes) -> bool:
+    return data.startswith(start) or b"\n" + start in data
+
+
 def _resembles(data: bytes) -> bool:
     """Whether the first packet is a key of a version there is, so that other binary files are not taken for rings."""
     try:
@@ -58,12 +62,15 @@ def _resembles(data: bytes) -> bool:
 
 
 def _unwrapped(data: bytes) -> bytes:
-    """All blocks of a file, one after the other; nothing else may be between them but empty lines."""
-    text, raw = data.replace(b"\r\n", b"\n"), b""
-    while text:
-        block, end, text = text.partition(_END)
+    """All blocks of a text, one after the other; what people write around them (fingerprints, whose it is) is nothing.
+
+    Raises MalformedError.
+    """
+    text, raw = b"\n" + data.replace(b"\r\n", b"\n"), b""
+    while (start := text.find(b"\n" + _PUBLIC)) >= 0:
+        block, end, text = text[start + 1 :].partition(_END)
         raw += armor.unwrap(block + end, armor.PUBLIC_KEY)[0]
-        text = text.lstrip(b"\n")
+        text = b"\n" + text
     return raw
 
 

@@ -9,13 +9,13 @@ from chopmark.core.errors import MalformedError
 from chopmark.envelopes import algorithms
 from chopmark.envelopes.openpgp import mathematics, packets, signatures
 from chopmark.envelopes.openpgp.packets import Reader
-from chopmark.envelopes.openpgp.signatures import V4, V6
+from chopmark.envelopes.openpgp.signatures import V3, V4, V6
 
 if TYPE_CHECKING:
     import datetime as dt
 
-KINDS = {V4: "openpgp", V6: "openpgp-v6"}
-"""PublicKey.kind: a signature is by a key of its own version (clause 5.2.3)."""
+KINDS = {V3: "openpgp", V4: "openpgp", V6: "openpgp-v6"}
+"""PublicKey.kind: a signature is by a key of its own version (clause 5.2.3), the oldest ones by keys of version 4."""
 
 
 class Key(NamedTuple):

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from chopmark.envelopes.openpgp.packets import Reader
 
 RSA, RSA_SIGN, DSA, ECDSA, EDDSA, ED25519, ED448 = 1, 3, 17, 19, 22, 27, 28
+OLDEST = (RSA, RSA_SIGN, DSA)
+"""What signatures of version 3 are made with."""
 SIGNING = {
     RSA: "RSA",
     RSA_SIGN: "RSA",

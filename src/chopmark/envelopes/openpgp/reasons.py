@@ -62,6 +62,12 @@ UNSIGNED = Reason(
     "RFC 9580 clause 5.2.3.1",
     ("T1036.001",),
 )
+VERSION_3 = Reason(
+    "openpgp.version_3",
+    INFO,
+    "The signature is of version 3, as rpm made them for long: it says nothing but when it was made.",
+    cites="RFC 9580 clause 5.2.2",
+)
 HEADERS = Reason(
     "openpgp.headers",
     INFO,

@@ -1,4 +1,4 @@
-"""Signature packets of versions 4 and 6 (RFC 9580 clause 5.2): read, and what they sign."""
+"""Signature packets of versions 3, 4 and 6 (RFC 9580 clause 5.2): read, and what they sign."""
 
 from __future__ import annotations
 
@@ -32,7 +32,9 @@ _ADVISORY = frozenset({ISSUER, ISSUER_FINGERPRINT})
 """What may be outside of the signed part: it only helps to find the key, and the mathematics settles that."""
 SALTS = {"sha224": 16, "sha256": 16, "sha384": 24, "sha512": 32, "sha3_256": 16, "sha3_512": 32}
 """Octets of salt in version 6, by digest (clause 9.5)."""
-V4, V6 = 4, 6
+V3, V4, V6 = 3, 4, 6
+_V3_HASHED = 5
+"""Octets that a signature of version 3 covers itself: its type and time (RFC 9580 clause 5.2.2)."""
 _LAST = dt.datetime.max.replace(tzinfo=dt.UTC)
 
 
@@ -130,6 +132,8 @@ def read(body: bytes) -> Signature:
 
 def _read(reader: Reader) -> Signature:
     version = reader.number(1)
+    if version == V3:
+        return _read_v3(reader)
     if version not in (V4, V6):
         raise algorithms.UnsupportedError(f"a signature of version {version}")
     kind, algorithm, number = reader.number(1), reader.number(1), reader.number(1)
@@ -152,6 +156,23 @@ def _read(reader: Reader) -> Signature:
     trailer = covered + bytes([version, 0xFF]) + packets.number(len(covered), 4)
     return Signature(
         reader.data, version, kind, algorithm, digest, hashed, unhashed, salt, trailer, left, reader.rest()
+    )
+
+
+def _read_v3(reader: Reader) -> Signature:
+    """Of documents alone: keys and names are not believed on the word of such a signature."""
+    covered = reader.take(reader.number(1))
+    if len(covered) != _V3_HASHED:
+        raise MalformedError(f"a signature of version 3 that covers {len(covered)} octets of itself")
+    issuer = reader.take(8)
+    algorithm, number = reader.number(1), reader.number(1)
+    digest = mathematics.DIGESTS.get(number)
+    if digest is None or algorithm not in mathematics.OLDEST or covered[0] not in (BINARY, TEXT):
+        raise algorithms.UnsupportedError(f"an algorithm {algorithm} with a digest {number}, of version 3")
+    said, named = Subpacket(CREATED, False, covered[1:]), Subpacket(ISSUER, False, issuer)  # noqa: FBT003 - as read
+    left = reader.take(2)
+    return Signature(
+        reader.data, V3, covered[0], algorithm, digest, (said,), (named,), b"", covered, left, reader.rest()
     )
 
 

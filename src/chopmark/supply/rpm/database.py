@@ -1,102 +1,82 @@
-"""rpm's records of a host: rpmdb.sqlite, copied first, and then read as what a stranger may have made of it."""
+"""rpm's records of a host, in whatever form it keeps them: copied, and read as what a stranger may have made."""
 
 from __future__ import annotations
 
 import os
-import sqlite3
-from contextlib import closing, suppress
+from contextlib import suppress
+from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core import limits
-from chopmark.core.artifact import UnreadableError
+from chopmark.core.artifact import Artifact, UnreadableError
 from chopmark.core.errors import InputError, UsageError
 from chopmark.core.patch import WriteError
 from chopmark.engine.services.rooted import Root
+from chopmark.supply.rpm.berkeley import Berkeley
+from chopmark.supply.rpm.ndb import Ndb
+from chopmark.supply.rpm.records import DatabaseError
+from chopmark.supply.rpm.sqlite import LOG, Sqlite
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chopmark.supply.rpm.records import Records
 
 _FOLDERS = ("/usr/lib/sysimage/rpm", "/var/lib/rpm", "/usr/share/rpm")
 """Where it is: on newer hosts, on all others, and where /usr is delivered whole (rpm-ostree)."""
-_NAME, _LOG = "rpmdb.sqlite", "-wal"
-_OTHERS = {"Packages.db": "ndb's", "Packages": "Berkeley DB's"}
-_STEPS = 10_000
-_ALLOWED = (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ)
-_TABLES = ("Packages", "sqlite_master")
+_FORMS: dict[str, Callable[[str], Records]] = {
+    "rpmdb.sqlite": Sqlite,
+    "Packages.db": lambda path: Ndb(Artifact.open(path).view),
+    "Packages": lambda path: Berkeley(Artifact.open(path).view),
+}
+"""What the file is called, and what reads it; rpm itself keeps one, and leaves an older one behind when it converts."""
+
+
+class _Place(NamedTuple):
+    """A file of the database, as it is called below the root, and what it is called by itself."""
+
+    path: str
+    name: str
 
 
 class Database:
-    """A copy of the records below a root, in a folder of ours."""
+    """A copy of the records below a root, in a folder of ours.
+
+    `numbers` are those of all records, in the order in which they were installed.
+    """
 
     def __init__(self, root: str, folder: str) -> None:
         """Raises InputError, and UsageError for records that are not rpm's or change meanwhile."""
-        self._path = os.path.join(folder, _NAME)
         with Root(root) as below:
             place = _place(below)
-            _copy(below, place, self._path)
-            with suppress(UnreadableError):  # nothing was written since all was put into place
-                _copy(below, place + _LOG, self._path + _LOG)
-        self.numbers = self._numbers(place)
-        """The records there are, in the order in which they were installed."""
+            copy = os.path.join(folder, place.name)
+            _copy(below, place.path, copy)
+            with suppress(UnreadableError):  # nothing was written since all was put into place, or it has no log
+                _copy(below, place.path + LOG, copy + LOG)
+        try:
+            self._records = _FORMS[place.name](copy)
+            self.numbers = _numbers(self._records)
+        except DatabaseError as error:
+            raise UsageError(f"{place.path}: not a database of rpm's: {error}") from None
 
     def record(self, number: int) -> bytes:
-        """The header of an installed package. Raises sqlite3.Error."""
-        with closing(self._opened()) as connection:
-            row = connection.execute("SELECT blob FROM Packages WHERE hnum = ?", (number,)).fetchone()
-        if row is None or not isinstance(row[0], bytes):
-            raise sqlite3.DataError("no such record")
-        return row[0]
-
-    def _numbers(self, place: str) -> list[int]:
-        try:
-            with closing(sqlite3.connect(self._path)) as connection:
-                connection.execute(
-                    "PRAGMA journal_mode = DELETE"
-                )  # the log goes into the copy, which several then read
-            with closing(self._opened()) as connection:
-                _require_table(connection)
-                rows = connection.execute("SELECT hnum FROM Packages").fetchmany(limits.RPM_PACKAGES_MAX + 1)
-        except (sqlite3.Error, UnicodeDecodeError) as error:
-            raise UsageError(f"{place}: not a database of rpm's: {error}") from None
-        numbers = [row[0] for row in rows if isinstance(row[0], int)]
-        if len(numbers) > limits.RPM_PACKAGES_MAX or len(set(numbers)) != len(rows):
-            raise UsageError(f"{place}: not a database of rpm's: {len(rows)} packages, or some twice")
-        return sorted(numbers)
-
-    def _opened(self) -> sqlite3.Connection:
-        """A connection that can read one table, and call nothing that a schema may define."""
-        connection = sqlite3.connect(self._path)
-        connection.execute("PRAGMA trusted_schema = OFF")
-        connection.execute("PRAGMA cell_size_check = ON")
-        connection.execute("PRAGMA query_only = ON")
-        connection.execute("PRAGMA mmap_size = 0")
-        connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, limits.RPM_HEADER_MAX)
-        connection.set_authorizer(_allowed)
-        left = iter(range(limits.RPM_DATABASE_STEPS_MAX // _STEPS))
-        connection.set_progress_handler(lambda: next(left, None) is None, _STEPS)
-        return connection
+        """The header of an installed package. Raises DatabaseError."""
+        return self._records.record(number)
 
 
-def _allowed(action: int, first: str | None, second: str | None, database: str | None, inner: str | None) -> int:  # noqa: ARG001 - as SQLite calls it
-    fitting = action in _ALLOWED and inner is None and (action != sqlite3.SQLITE_READ or first in _TABLES)
-    return sqlite3.SQLITE_OK if fitting else sqlite3.SQLITE_DENY
+def _numbers(records: Records) -> list[int]:
+    numbers = [number for number in records.numbers if isinstance(number, int)]
+    count = len(records.numbers)
+    if count > limits.RPM_PACKAGES_MAX or len(set(numbers)) != count:
+        raise DatabaseError(f"{count} packages, or some twice")
+    return sorted(numbers)
 
 
-def _require_table(connection: sqlite3.Connection) -> None:
-    """Packages must be a plain table: neither a view nor one that a module makes up (which has no root page)."""
-    rows = connection.execute("SELECT type, rootpage FROM sqlite_master WHERE name = 'Packages'").fetchmany(2)
-    if len(rows) != 1 or rows[0][0] != "table" or not rows[0][1]:
-        raise sqlite3.DataError("no table of packages")
-
-
-def _place(below: Root) -> str:
-    for folder in _FOLDERS:
-        found = below.get(f"{folder}/{_NAME}")
-        if found is not None:
-            return found.path
-    for folder in _FOLDERS:
-        for name, whose in _OTHERS.items():
-            if below.get(f"{folder}/{name}") is not None:
-                raise UsageError(
-                    f"{below.outside(folder)}/{name}: the database is {whose}; rebuild a copy of it with SQLite: "
-                    "rpmdb --rebuilddb --define '_db_backend sqlite'"
-                )
+def _place(below: Root) -> _Place:
+    for name in _FORMS:
+        for folder in _FOLDERS:
+            found = below.get(f"{folder}/{name}")
+            if found is not None:
+                return _Place(found.path, name)
     raise InputError(f"{below.outside(_FOLDERS[1])}: no database of rpm's")
 
 

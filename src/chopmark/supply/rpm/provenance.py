@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import sqlite3
 import stat
 from typing import TYPE_CHECKING
 
@@ -21,6 +20,7 @@ from chopmark.formats.rpm import facts, files, header, signatures, tags
 from chopmark.supply import rights
 from chopmark.supply.placing import Places
 from chopmark.supply.rpm import capabilities, reasons
+from chopmark.supply.rpm.records import DatabaseError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -60,10 +60,10 @@ class RpmPackages:
             inside, added = header.stored(self._database.record(int(name)))
             said = facts.released(inside)
             architecture = inside.string(tags.ARCHITECTURE)
+        except DatabaseError as error:
+            return Looked(name.encode(), b"", (), (reasons.UNREADABLE.found(str(error), subject=name),))
         except MalformedError as error:
             return Looked(name.encode(), b"", (), (reasons.RECORD_BROKEN.found(str(error), subject=name),))
-        except sqlite3.Error as error:
-            return Looked(name.encode(), b"", (), (reasons.UNREADABLE.found(str(error), subject=name),))
         if said is None or said.product.encode() == _KEYS:
             return Looked(name.encode(), b"")
         label = f"{said.product}.{(architecture or b'noarch').decode('utf-8', 'replace')}"

@@ -12,9 +12,10 @@ from chopmark.core import limits
 from chopmark.core.artifact import FileView
 from chopmark.core.errors import InputError, UsageError
 from chopmark.core.patch import WriteError
-from chopmark.supply.rpm import database as module
+from chopmark.supply.rpm import sqlite as module
 from chopmark.supply.rpm.database import Database
-from tests.support import rpms
+from chopmark.supply.rpm.records import DatabaseError
+from tests.support import rpm_databases, rpms
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,14 +45,28 @@ def made(host: rpms.Host, *statements: str) -> Database:
     return opened(host)
 
 
+@pytest.mark.parametrize("form", rpm_databases.FORMS)
 @pytest.mark.parametrize("place", ["var/lib/rpm", "usr/lib/sysimage/rpm", "usr/share/rpm"])
-def test_records_are_found_where_hosts_have_them(host: rpms.Host, place: str) -> None:
-    host.record(b"one", place)
-    host.record(b"two", place)
+def test_records_are_found_where_hosts_have_them(host: rpms.Host, place: str, form: str) -> None:
+    host.records(b"one", b"two", form=form, place=place)
     database = opened(host)
     assert [database.record(number) for number in database.numbers] == [b"one", b"two"]
-    with pytest.raises(sqlite3.Error):
+    with pytest.raises(DatabaseError):
         database.record(3)
+
+
+def test_the_newest_form_is_the_one_that_counts(host: rpms.Host) -> None:
+    """rpm leaves the old file behind when it converts."""
+    for blob, form in zip((b"sqlite", b"ndb", b"berkeley"), rpm_databases.FORMS, strict=True):
+        host.records(blob, form=form)
+    for form in rpm_databases.FORMS:
+        database = opened(host)
+        assert [database.record(number) for number in database.numbers] == [
+            {rpm_databases.SQLITE: b"sqlite", rpm_databases.NDB: b"ndb", rpm_databases.BERKELEY: b"berkeley"}[form]
+        ]
+        (host.root / "var/lib/rpm" / form).unlink()
+    with pytest.raises(InputError):
+        opened(host)
 
 
 def test_what_is_in_the_log_alone_is_read(host: rpms.Host) -> None:
@@ -78,13 +93,6 @@ def test_links_do_not_lead_out_of_the_image(host: rpms.Host, tmp_path: Path) -> 
     (host.root / "var/lib/rpm").symlink_to("../../usr/lib/sysimage/rpm")
     host.record(b"inside", "usr/lib/sysimage/rpm")
     assert opened(host).numbers == [1]
-
-
-@pytest.mark.parametrize("name", ["Packages", "Packages.db"])
-def test_other_kinds_of_databases_are_named(host: rpms.Host, name: str) -> None:
-    host.write(f"/var/lib/rpm/{name}", b"x")
-    with pytest.raises(UsageError, match="--rebuilddb"):
-        opened(host)
 
 
 def test_no_database_at_all(host: rpms.Host) -> None:
@@ -127,7 +135,7 @@ def test_each_guard_holds_by_itself(host: rpms.Host, monkeypatch: pytest.MonkeyP
 def test_records_that_are_no_bytes(host: rpms.Host) -> None:
     database = made(host, TABLE, "INSERT INTO Packages VALUES (1, 'text')")
     assert database.numbers == [1]
-    with pytest.raises(sqlite3.Error):
+    with pytest.raises(DatabaseError):
         database.record(1)
 
 
@@ -151,7 +159,7 @@ def test_damage_is_an_answer(host: rpms.Host) -> None:
             database = opened(host)
             for number in database.numbers:
                 database.record(number)
-        except (UsageError, sqlite3.Error):
+        except (UsageError, DatabaseError):
             continue
     path.write_bytes(good)
     assert len(opened(host).numbers) == 40
