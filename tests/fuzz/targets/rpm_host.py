@@ -7,9 +7,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from chopmark.core.artifact import BytesView
 from chopmark.core.errors import ChopmarkError, MalformedError
 from chopmark.supply.rpm import capabilities
+from chopmark.supply.rpm.berkeley import Berkeley
 from chopmark.supply.rpm.database import Database
+from chopmark.supply.rpm.ndb import Ndb
 from chopmark.supply.rpm.records import DatabaseError
 from tests.support import rpm_databases, rpms
 
@@ -37,10 +40,16 @@ def run(data: bytes) -> None:
     with suppress(MalformedError, UnicodeDecodeError):
         capabilities.said(data.decode("ascii"))
     capabilities.within(data, data)
-    for form in rpm_databases.FORMS:
+    for reader in (Ndb, Berkeley):
+        with suppress(DatabaseError):
+            _ask(reader(BytesView(data)))
+    if data.startswith(b"SQLite format 3"):
         with tempfile.TemporaryDirectory() as folder, suppress(ChopmarkError):
-            rpms.Host(Path(folder, "host")).write(f"/var/lib/rpm/{form}", data)
-            database = Database(str(Path(folder, "host")), folder)
-            for number in database.numbers:
-                with suppress(DatabaseError):
-                    database.record(number)
+            rpms.Host(Path(folder, "host")).write("/var/lib/rpm/rpmdb.sqlite", data)
+            _ask(Database(str(Path(folder, "host")), folder))
+
+
+def _ask(database: Database | Ndb | Berkeley) -> None:
+    for number in database.numbers:
+        with suppress(DatabaseError):
+            database.record(number)

@@ -68,14 +68,28 @@ class Draft:
             identifier,
             der.octet_string(signature),
         )
-        signed_data = der.sequence(
-            der.integer(3 if content.content_type == oids.TST_INFO else 1),
-            der.set_of([digest_identifier]),
-            der.sequence(der.oid(content.content_type), *body),
-            der.explicit(0, *self._certificates) if self._certificates else b"",
-            der.set_of([signer_info]),
-        )
-        return der.sequence(der.oid(oids.SIGNED_DATA), der.explicit(0, signed_data))
+        encapsulated = der.sequence(der.oid(content.content_type), *body)
+        version = 3 if content.content_type == oids.TST_INFO else 1
+        return enveloped(encapsulated, digest_identifier, signer_info, self._certificates, version=version)
+
+
+def enveloped(
+    encapsulated: bytes,
+    digest_identifier: bytes,
+    signer_info: bytes,
+    certificates: Sequence[bytes] = (),
+    *,
+    version: int = 1,
+) -> bytes:
+    """The ContentInfo with a SignedData of one signer (RFC 5652 clause 5.1), of parts in DER; nothing is checked."""
+    signed_data = der.sequence(
+        der.integer(version),
+        der.set_of([digest_identifier]),
+        encapsulated,
+        der.explicit(0, *certificates) if certificates else b"",
+        der.set_of([signer_info]),
+    )
+    return der.sequence(der.oid(oids.SIGNED_DATA), der.explicit(0, signed_data))
 
 
 def draft(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from chopmark.core.errors import RefusedError
 from chopmark.envelopes import algorithms, belonging, der, x509
 from chopmark.envelopes.cms import oids
+from chopmark.envelopes.cms.building import enveloped
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -57,14 +58,7 @@ class BareDraft:
             self._identifier,
             der.octet_string(signature),
         )
-        signed_data = der.sequence(
-            der.integer(1),
-            der.set_of([digest_identifier]),
-            der.sequence(der.oid(oids.DATA)),
-            der.explicit(0, *self._carried) if self._carried else b"",
-            der.set_of([signer_info]),
-        )
-        return der.sequence(der.oid(oids.SIGNED_DATA), der.explicit(0, signed_data))
+        return enveloped(der.sequence(der.oid(oids.DATA)), digest_identifier, signer_info, self._carried)
 
 
 def draft(
