@@ -35,17 +35,24 @@ class CrlSource:
 
         `cache` is a folder, the user's own by default; without `fetcher` nothing is fetched.
         """
-        folder = cache if cache is not None else os.path.join(places.cache(), "crls")
-        self._folder = folder
+        self._given = cache
+        self._fetcher = fetcher
         self._lists: dict[object, list[Crl]] = {}
         self._files: dict[str, tuple[Crl, ...]] = {}
         for path in files:
             for each in source.crl_files(path) if os.path.isdir(path) else [path]:
                 for crl in self.read_file(each):
                     self._lists.setdefault(crl.issuer_key, []).append(crl)
-        self._cache = FetchCache(folder, fetcher, limits.CRL_MAX)
         self._published: dict[str, Crl | None] = {}
         self._kept_size = 0
+
+    @cached_property
+    def _folder(self) -> str:
+        return self._given if self._given is not None else os.path.join(places.cache(), "crls")
+
+    @cached_property
+    def _cache(self) -> FetchCache:
+        return FetchCache(self._folder, self._fetcher, limits.CRL_MAX)
 
     @cached_property
     def _indexes(self) -> Indexes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -38,6 +39,11 @@ ALL_REASONS = frozenset(range(1, 9))
 """Every bit of ReasonFlags (clause 4.2.1.13) but the first, which is not used."""
 
 FRESHEST_CRL = "2.5.29.46"
+_SIGNED = re.compile(rb"00\x03")
+_TIMES = (der.UTC_TIME, der.GENERALIZED_TIME)
+_TBS = re.compile(rb"\x02?00[\x17\x18][\x17\x18]?0?\xa0?")
+"""Identifier octets of CertificateList and TBSCertList (clause 5.1)."""
+_VERSION_2 = der.integer(1)
 _LIST_EXTENSIONS = frozenset(
     {x509.AUTHORITY_KEY_ID, x509.CRL_NUMBER, x509.ISSUING_DISTRIBUTION_POINT, x509.DELTA_CRL_INDICATOR}
 )
@@ -84,32 +90,33 @@ class Crl:
         """Read a DER CRL; its index goes to `indexes` if it is large. Raises MalformedError."""
         if len(raw) > limits.CRL_MAX:
             raise der.DerError(f"a CRL of {len(raw)} bytes; {limits.CRL_MAX} are the limit")
-        outer = der.parse(raw).fields()
-        self._tbs = outer.take(der.SEQUENCE)
-        self._algorithm = outer.take(der.SEQUENCE).raw
-        self._signature = outer.take().bit_string()
-        outer.done()
+        outer = der.parse(raw).expect(der.SEQUENCE)
+        (_, tbs, body, end), (_, algorithm, _, behind), (_, _, signature, last) = der.shaped(
+            raw, outer.body, outer.end, _SIGNED
+        )
         self.raw = raw
-        fields = self._tbs.fields()
-        version = fields.optional(der.INTEGER)
-        if version is not None and version.integer() != 1:
+        self._tbs = tbs, end
+        self._algorithm = raw[algorithm:behind]
+        self._signature = der.whole_bits(raw[signature:last])
+        fields = der.shaped(raw, body, end, _TBS)
+        self._extensible = fields[0][0] == der.INTEGER
+        if self._extensible and raw[fields[0][1] : fields.pop(0)[3]] != _VERSION_2:
             raise der.DerError("a CRL of an unknown version")
-        self._extensible = version is not None
-        if fields.take(der.SEQUENCE).raw != self._algorithm:
+        (_, inside, _, inner), (_, issuer, _, named), since, *fields = fields
+        if raw[inside:inner] != self._algorithm:
             raise der.DerError("the signature algorithm inside the CRL differs from the one outside")
-        self.issuer = fields.take(der.SEQUENCE).raw
+        self.issuer = raw[issuer:named]
         self.issuer_key = x509.name_key(self.issuer)
-        self.this_update = fields.take().time()
-        following = fields.optional(der.UTC_TIME, der.GENERALIZED_TIME)
-        self.next_update = following.time() if following else None
-        self._entries = fields.optional(der.SEQUENCE)
-        if self._entries is not None and self._entries.body == self._entries.end:
+        self.this_update = der.read_time(since[0], raw[since[2] : since[3]])
+        until = fields.pop(0) if fields and fields[0][0] in _TIMES else None
+        self.next_update = der.read_time(until[0], raw[until[2] : until[3]]) if until else None
+        listed = fields.pop(0) if fields and fields[0][0] == der.SEQUENCE else None
+        self._entries = der.Node(raw, listed[1], listed[3]) if listed else None
+        if listed is not None and listed[2] == listed[3]:
             raise der.DerError("an empty list of entries, which has to be left out")  # clause 5.1.2.6
-        block = fields.optional(der.context(0))
-        fields.done()
-        if block is not None and not self._extensible:
+        if fields and not self._extensible:
             raise der.DerError("extensions in a CRL of version 1")
-        self.extensions = x509.extensions(block.only_child()) if block else {}
+        self.extensions = x509.extensions(der.Node(raw, fields[0][1], end).only_child()) if fields else {}
         self._verified: dict[bytes, str] = {}
         self._kept = kept
         self._indexes = indexes
@@ -203,7 +210,7 @@ class Crl:
     def _to_be_signed(self) -> bytes | memoryview:
         """What the signature is over, not copied if it lies in memory."""
         whole = self.raw if self._kept is None else self.raw[:]
-        return memoryview(whole)[self._tbs.start : self._tbs.end]
+        return memoryview(whole)[slice(*self._tbs)]
 
     def coverage(self, certificate: x509.Certificate) -> frozenset[int]:
         """For which reasons it would name this certificate (clause 6.3.3 (b) and (d)).
