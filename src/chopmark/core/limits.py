@@ -210,6 +210,8 @@ DSA_SUNSET = dt.datetime(2024, 2, 3, tzinfo=dt.UTC)
 CRL_MAX = 128 * MIB
 CRLS_KEPT_MAX = 64 * MIB
 """Bytes of fetched CRLs kept in memory."""
+CRL_URLS_MAX = 8
+"""Addresses of lists that are tried for one certificate, and of deltas for one list."""
 CRL_INDEX_MIN = 256 * KIB
 """A CRL from this size on has its index kept on disk."""
 CRL_INDEX_HEAD_MAX = 2 * MIB

@@ -15,7 +15,7 @@ from chopmark.envelopes import algorithms, der, stringprep
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 Answer = TypeVar("Answer")
 NameKey = tuple[tuple[tuple[str, str], ...], ...]
@@ -278,14 +278,7 @@ class Certificate:
     @lazy
     def crl_urls(self) -> tuple[str, ...]:
         """Every http(s) URL of the CRL distribution points."""
-        node = self._node(CRL_DISTRIBUTION_POINTS)
-        urls: list[str] = []
-        for point in node.expect(der.SEQUENCE).children() if node else ():
-            if name := point.fields().optional(der.context(0)):
-                full = name.only_child()
-                if full.tag == der.context(0):
-                    urls += _urls(full.children())
-        return tuple(urls)
+        return _point_urls(self.extensions.get(CRL_DISTRIBUTION_POINTS))
 
     def access_urls(self, method: str) -> tuple[str, ...]:
         """The http(s) URLs of the authority information access for ACCESS_CA_ISSUERS or ACCESS_OCSP."""
@@ -384,6 +377,22 @@ def _extension(raw: bytes) -> tuple[str, Extension]:
     fields.done()
     # A written-out FALSE is not DER, yet real certificates have it; it says the same.
     return oid, Extension(critical.boolean() if critical else False, value)
+
+
+def freshest_urls(found: Mapping[str, Extension]) -> tuple[str, ...]:
+    """Every http(s) URL of delta lists that the extensions of a certificate or list name. Raises DerError."""
+    return _point_urls(found.get(FRESHEST_CRL))
+
+
+def _point_urls(extension: Extension | None) -> tuple[str, ...]:
+    """The http(s) URLs in CRLDistributionPoints (clause 4.2.1.13)."""
+    urls: list[str] = []
+    for point in der.parse(extension.value).expect(der.SEQUENCE).children() if extension else ():
+        if name := point.fields().optional(der.context(0)):
+            full = name.only_child()
+            if full.tag == der.context(0):
+                urls += _urls(full.children())
+    return tuple(urls)
 
 
 def _urls(names: list[der.Node]) -> list[str]:

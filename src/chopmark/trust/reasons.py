@@ -117,6 +117,13 @@ REVOCATION_NOT_CHECKED = Reason(
     "Check again with the network at hand, or with the issuer's current list (--crl).",
     "RFC 5280 clause 6.3.3",
 )
+REVOCATION_DELTA = Reason(
+    "revocation.delta_unavailable",
+    INFO,
+    "The delta beside the issuer's list could not be had; the list counts by itself until it ends.",
+    "Check again with the network at hand.",
+    "RFC 5280 clause 5.2.6",
+)
 REVOCATION_NOBODY = Reason(
     "revocation.nobody",
     INFO,

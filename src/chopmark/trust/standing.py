@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from chopmark.core import limits
 from chopmark.core.errors import MalformedError
 from chopmark.envelopes import x509
+from chopmark.trust import reasons
 from chopmark.trust.crl import revocation_list
 
 if TYPE_CHECKING:
@@ -158,6 +159,7 @@ class _Lists:
         self._certificate = certificate
         self._issuer = issuer
         self._tally = _Tally()
+        self._remarks: list[Doubt] = []
         self._near = _Near([], [], [])
         self._problem = ""
         try:
@@ -175,7 +177,7 @@ class _Lists:
 
     def published(self) -> bool:
         """Ask the lists at the addresses that the certificate names."""
-        return self._weigh(self._fetched()) if not self._problem else False
+        return self._weigh(self._fetched(), published=True) if not self._problem else False
 
     def carried(self) -> bool:
         """Ask the lists that came with the signature."""
@@ -185,7 +187,9 @@ class _Lists:
     @property
     def result(self) -> Standing:
         """What they say together."""
-        return Standing(None, self._problem) if self._problem else self._tally.result
+        if self._problem:
+            return Standing(None, self._problem)
+        return self._tally.result._replace(remarks=tuple(dict.fromkeys(self._remarks)))
 
     def _fetched(self) -> Iterator[tuple[Crl | None, str]]:
         context = self._inquiry.context
@@ -202,7 +206,7 @@ class _Lists:
         except MalformedError as error:
             yield None, str(error)
 
-    def _weigh(self, candidates: Iterable[tuple[Crl | None, str]]) -> bool:
+    def _weigh(self, candidates: Iterable[tuple[Crl | None, str]], *, published: bool = False) -> bool:
         """Count lists, with what went wrong when they were fetched, until one settles it."""
         inquiry, certificate, tally = self._inquiry, self._certificate, self._tally
         for crl, problem in candidates:
@@ -215,7 +219,8 @@ class _Lists:
                 if tally.has_newer(crl, covered):
                     continue
                 doubt = inquiry.check_signature(crl, certificate, self._issuer)
-                entry, source = inquiry.look_up(crl, certificate, self._issuer, self._deltas)
+                deltas = self._with_freshest(crl) if published and not doubt else self._deltas
+                entry, source = inquiry.look_up(crl, certificate, self._issuer, deltas)
             except MalformedError as error:
                 tally.problems.append(str(error))
                 continue
@@ -227,6 +232,31 @@ class _Lists:
             if tally.add(crl, covered, said, ended):
                 return True
         return False
+
+    def _with_freshest(self, crl: Crl) -> Sequence[Crl]:
+        """The deltas at hand, and for a list that was fetched the one that is published beside it.
+
+        Not where the list has an entry that no delta takes back. Without its delta a list counts by itself, as its
+        issuer promised, and that is remarked.
+        """
+        from chopmark.trust.crl import freshest  # hardly any authority publishes deltas
+
+        entry = crl.find(self._certificate)
+        final = entry is not None and entry.reason != revocation_list.CERTIFICATE_HOLD
+        if final or not freshest.named(self._certificate, crl):
+            return self._deltas
+        delta, problem = freshest.fetch(self._certificate, crl, self._inquiry.context)
+        if delta is not None:
+            try:
+                delta.coverage(self._certificate)
+                self._inquiry.check_signature(delta, self._certificate, self._issuer)
+            except MalformedError as error:
+                delta, problem = None, str(error)
+        if problem:
+            from chopmark.trust.ocsp.answer import Doubt
+
+            self._remarks.append(Doubt(reasons.REVOCATION_DELTA, problem))
+        return [*self._deltas, delta] if delta is not None else self._deltas
 
 
 class _Near(NamedTuple):

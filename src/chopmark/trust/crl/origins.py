@@ -80,11 +80,15 @@ class CrlSource:
         urls = tuple(dict.fromkeys(certificate.crl_urls))
         if not urls:
             yield None, "the certificate names no address of a CRL"
-        for url in urls:
-            try:
-                yield self._fresh(url, at), ""
-            except UnavailableError as error:
-                yield self._published.get(url), str(error)
+        for url in urls[: limits.CRL_URLS_MAX]:
+            yield self.at(url, at)
+
+    def at(self, url: str, at: dt.datetime) -> tuple[Crl | None, str]:
+        """The list at an address, and what went wrong (empty for nothing); an old one with why there is no newer."""
+        try:
+            return self._fresh(url, at), ""
+        except UnavailableError as error:
+            return self._published.get(url), str(error)
 
     def _fresh(self, url: str, at: dt.datetime) -> Crl:
         """Raises UnavailableError; a list that is not fresh is in `_published` then."""

@@ -38,7 +38,6 @@ REASON_NAMES = {
 ALL_REASONS = frozenset(range(1, 9))
 """Every bit of ReasonFlags (clause 4.2.1.13) but the first, which is not used."""
 
-FRESHEST_CRL = "2.5.29.46"
 _SIGNED = re.compile(rb"00\x03")
 _TIMES = (der.UTC_TIME, der.GENERALIZED_TIME)
 _TBS = re.compile(rb"\x02?00[\x17\x18][\x17\x18]?0?\xa0?")

@@ -132,7 +132,7 @@ class Answers:
         words = list(self._words)
         if listed.entry is not None or not listed.problem:
             words.append(_Word(listed.entry, listed.as_of, listed.until, is_answer=False))
-        remarks = tuple(dict.fromkeys(self.doubts))
+        remarks = tuple(dict.fromkeys((*self.doubts, *listed.remarks)))
         final = [word for word in words if word.final]
         if final:
             return _standing(min(final, key=_effective), listed, remarks)
@@ -141,11 +141,11 @@ class Answers:
         if hold is not None and (good is None or _newness(good) <= _newness(hold)):
             return _standing(hold, listed, remarks)
         if self._is_unknown(goods):
-            problem = "; ".join(doubt.text for doubt in remarks)
+            problem = "; ".join(doubt.text for doubt in dict.fromkeys(self.doubts))
             return listed._replace(entry=None, problem=problem, unknown=True, remarks=remarks)
         if good is not None:
             return _standing(good, listed, remarks)
-        problems = [listed.problem, *(doubt.text for doubt in remarks)]
+        problems = [listed.problem, *(doubt.text for doubt in dict.fromkeys(self.doubts))]
         return listed._replace(problem="; ".join(problems), remarks=remarks)
 
     def _is_unknown(self, goods: list[_Word]) -> bool:
