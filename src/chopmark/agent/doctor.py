@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import stat
 from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.agent import fanotify, leases, mounts
@@ -31,6 +32,7 @@ def examine(folders: list[str], root: str = "/") -> Iterator[Symptom]:
     yield from _rights()
     yield _memfd(root)
     yield _user_namespaces(root)
+    yield _fuse(root)
     yield _setting(root, "kernel/yama/ptrace_scope", "code injected by ptrace(2)", ("1", "2", "3"), "1")
     yield _setting(root, "kernel/modules_disabled", "kernel modules", ("1",), "1", optional=True)
     yield _setting(root, "kernel/kexec_load_disabled", "another kernel by kexec_load(2)", ("1",), "1", optional=True)
@@ -92,6 +94,36 @@ def _user_namespaces(root: str) -> Symptom:
     return Symptom(
         name, Outcome.NO, "anybody can mount a file system that no guard sees", "sysctl user.max_user_namespaces=0"
     )
+
+
+_FUSERMOUNT = ("usr/bin/fusermount3", "usr/bin/fusermount", "bin/fusermount3", "bin/fusermount")
+
+
+def _fuse(root: str) -> Symptom:
+    """Who is behind FUSE ends a read when they like, and until then the kernel holds the pages that it goes to."""
+    name = "files that FUSE reads into"
+    device = os.path.join(root, "dev/fuse")
+    try:
+        everybody = bool(os.stat(device).st_mode & 0o006)
+    except OSError:
+        return Symptom(name, Outcome.OK, "no /dev/fuse")
+    helpers = [each for each in _FUSERMOUNT if _is_setuid(os.path.join(root, each))]
+    if helpers:
+        return Symptom(
+            name, Outcome.NO, f"/{helpers[0]} is set-user-id", f"chmod u-s /{helpers[0]}, if nobody needs it"
+        )
+    if everybody and _user_namespaces(root).outcome is not Outcome.OK:
+        return Symptom(
+            name, Outcome.NO, "anybody can mount one in a user namespace", "chmod 600 /dev/fuse (by a udev rule)"
+        )
+    return Symptom(name, Outcome.OK, "only root can mount them")
+
+
+def _is_setuid(path: str) -> bool:
+    try:
+        return bool(os.stat(path).st_mode & stat.S_ISUID)
+    except OSError:
+        return False
 
 
 def _held_pages(root: str, folders: list[str], there: list[mounts.Mount]) -> Symptom:

@@ -251,3 +251,34 @@ def test_pages_that_io_uring_holds_are_not_seen_on_a_tmpfs(tmp_path: Path, kind:
             else:
                 assert answer != "held"
                 assert ran(good) == "0"
+
+
+@pytest.mark.parametrize("kind", ["tmpfs", "ext4"])
+def test_pages_that_somebody_reads_into_by_fuse_are_not_seen(tmp_path: Path, kind: str) -> None:
+    """Likewise, on every file system: who is behind FUSE ends the read when everybody believes the file."""
+    (tmp_path / "evil").write_bytes(EVIL)
+    (tmp_path / "fuse").mkdir()
+    good = GOOD.ljust(4096, b"\0")
+    with Mounted(tmp_path, kind) as where:
+        path = place(where / "good", good)
+        with Guarded(where, tmp_path / "home", policy([good])):
+            command = [
+                sys.executable,
+                "-m",
+                "tests.support.pinned_pages",
+                path,
+                str(tmp_path / "evil"),
+                tmp_path / "fuse",
+            ]
+            with subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+            ) as holder:
+                assert holder.stdin is not None
+                assert holder.stdout is not None
+                answer = holder.stdout.readline().strip()
+                if answer != "held":
+                    pytest.skip(f"no FUSE here: {answer}")
+                assert ran(path) == "0"
+                said, _ = holder.communicate("now\n", timeout=30)
+            assert said == "written\n"
+            assert ran(path) == "7"

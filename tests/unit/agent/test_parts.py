@@ -338,6 +338,35 @@ def test_the_doctor_says_line_by_line_what_is_open(tmp_path: Path) -> None:
     assert all(len(line) <= 80 for line in lines if "/" not in line)
 
 
+@pytest.mark.parametrize(
+    ("device", "helper", "namespaces", "outcome"),
+    [
+        (None, 0o4755, "1000", Outcome.OK),
+        (0o666, None, "1000", Outcome.NO),
+        (0o666, None, "0", Outcome.OK),
+        (0o600, None, "1000", Outcome.OK),
+        (0o600, 0o4755, "0", Outcome.NO),
+        (0o600, 0o755, "0", Outcome.OK),
+    ],
+)
+def test_the_doctor_asks_who_may_mount_fuse(
+    tmp_path: Path, device: int | None, helper: int | None, namespaces: str, outcome: Outcome
+) -> None:
+    for name, mode in (
+        ("dev/fuse", device),
+        ("usr/bin/fusermount3", helper),
+        ("proc/sys/user/max_user_namespaces", 0o644),
+    ):
+        if mode is not None:
+            file = tmp_path / name
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(namespaces)
+            file.chmod(mode)
+    [symptom] = [each for each in doctor.examine([], str(tmp_path)) if each.name == "files that FUSE reads into"]
+    assert symptom.outcome is outcome
+    assert bool(symptom.remedy) == (outcome is Outcome.NO)
+
+
 PYTHON = "from chopmark.agent import launching\nimport sys\n"
 
 
