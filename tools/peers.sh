@@ -37,6 +37,7 @@ declare -A package=(
     [fsverity]=fsverity
     [veritysetup]=cryptsetup-bin
     [keyctl]=keyutils
+    [mkfs.btrfs]=btrfs-progs
     [patchelf]=patchelf
     [powerpc-linux-gnu-gcc]=gcc-powerpc-linux-gnu
     [signify-openbsd]=signify-openbsd

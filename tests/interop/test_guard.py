@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography import x509
 
+from chopmark.agent import mounts
 from tests.support import pki
 from tests.support.guarding import CHOPMARK, Guarded, Mounted, eventually, place, policy, program, ran, why_not
 
@@ -223,3 +224,26 @@ def test_what_a_catalog_says_of_a_path_is_not_said_of_another(where: Path, tmp_p
         place(where / "moved", GOOD)
         assert ran(str(where / "moved")) == "0"  # a listed content is good wherever it lies
         assert guard.status()["ignored"] == 1  # and the kernel answers by itself for that one alone
+
+
+def test_subvolumes_are_refused_and_it_is_said_why(tmp_path: Path) -> None:
+    """Their files say that they are on another device than the mount, and than the mappings of who runs them."""
+    image, place_ = tmp_path / "image", tmp_path / "btrfs"
+    with image.open("wb") as file:
+        file.truncate(256 << 20)
+    subprocess.run(["mkfs.btrfs", "-q", image], check=True)
+    place_.mkdir()
+    if subprocess.run(["mount", "-o", "loop", image, place_], check=False, capture_output=True).returncode:
+        pytest.skip("this kernel has no btrfs")
+    try:
+        [mount] = [each for each in mounts.mounted() if each.place == str(place_)]
+        assert mount.device != place_.stat().st_dev
+        options = ["--policy", tmp_path / "none", "--mount", place_]
+        done = subprocess.run([*CHOPMARK, "guard", "run", *options], check=False, capture_output=True, text=True)
+        assert done.returncode == 2
+        assert "btrfs cannot be protected: who runs a file" in done.stderr
+        done = subprocess.run([*CHOPMARK, "guard", "doctor", place_], check=False, capture_output=True, text=True)
+        assert done.returncode == 1
+        assert "btrfs cannot be protected" in done.stdout
+    finally:
+        subprocess.run(["umount", place_], check=True)

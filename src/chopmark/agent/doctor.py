@@ -189,8 +189,8 @@ def _mount(folder: str, there: list[mounts.Mount]) -> Symptom:
     mount = mounts.of(folder, there)
     if mount is None or not os.path.isdir(folder):
         return Symptom(folder, Outcome.NO, "no such folder")
-    if mount.remote or not mount.has_files:
-        return Symptom(folder, Outcome.NO, f"{mount.kind} cannot be protected", "mount it noexec")
+    if mount.refused:
+        return Symptom(folder, Outcome.NO, f"{mount.kind} cannot be protected: {mount.refused}", "mount it noexec")
     if not mount.leased or not _leases(folder):
         return Symptom(
             folder, Outcome.NO, f"no leases on {mount.kind}: writers are not seen in time", "use ext4, xfs or tmpfs"

@@ -209,7 +209,7 @@ class Guard:
         if not self.settings.new_mounts:
             return
         for mount in mounts.below([folder for folder, _ in self.settings.folders], there):
-            if mount.remote or not mount.has_files or mount.device in self._protected:
+            if mount.refused or mount.device in self._protected:
                 continue
             try:
                 self._protect(mount)

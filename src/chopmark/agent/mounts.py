@@ -56,6 +56,8 @@ _REMOTE = frozenset(
 """What others write to without our kernel knowing, and what may take for ever to answer."""
 _UNLEASED = frozenset({"overlay", "fuse", "fuseblk", "ecryptfs"})
 """What the kernel gives no lease that tells of writes to the layer below, or asks a process for."""
+_SUBVOLUMES = frozenset({"btrfs", "bcachefs"})
+"""Where files say that they are on another device than their mount, and than the mappings of who runs them."""
 _ESCAPE = re.compile(r"\\([0-7]{3})")
 
 
@@ -75,6 +77,15 @@ class Mount(NamedTuple):
     def has_files(self) -> bool:
         """Whether programs can be in it."""
         return self.kind not in _WITHOUT_FILES
+
+    @property
+    def refused(self) -> str:
+        """Why it cannot be protected; empty when it can be."""
+        if self.remote:
+            return "others write to it, or a process answers for it"
+        if not self.has_files:
+            return "there are no programs in it"
+        return "who runs a file of a subvolume cannot be told" if self.kind in _SUBVOLUMES else ""
 
     @property
     def leased(self) -> bool:

@@ -240,8 +240,8 @@ def _folder(folder: str) -> tuple[str, int]:
     if mount is None or not os.path.isdir(real):
         message = f"{folder}: no such folder"
         raise UsageError(message)
-    if mount.remote or not mount.has_files:
-        message = f"{folder}: file systems of kind {mount.kind} cannot be protected"
+    if mount.refused:
+        message = f"{folder}: file systems of kind {mount.kind} cannot be protected: {mount.refused}"
         raise UsageError(message)
     return real, mount.device
 

@@ -268,7 +268,7 @@ def test_pages_that_somebody_reads_into_by_fuse_are_not_seen(tmp_path: Path, kin
                 "tests.support.pinned_pages",
                 path,
                 str(tmp_path / "evil"),
-                tmp_path / "fuse",
+                str(tmp_path / "fuse"),
             ]
             with subprocess.Popen(
                 command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT

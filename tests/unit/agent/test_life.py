@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import mmap
 import os
 import signal
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chopmark.agent import control
+from chopmark.agent import control, fanotify
 from chopmark.core import limits
 from chopmark.core.errors import UsageError
 from chopmark.policy import events as policy_events
@@ -357,6 +358,19 @@ def test_a_file_system_that_is_released_can_be_unmounted(where: Path, tmp_path: 
                 control.ask(guard.socket, "release", folder="/proc")
     finally:
         subprocess.run(["umount", "-l", inner], check=False, capture_output=True)
+
+
+def test_what_is_mounted_elsewhere_meanwhile_is_not_protected(where: Path) -> None:
+    """Below a mount that is gone lies the root of the machine, often, and asking about that would stop it."""
+    group = fanotify.Group()
+    try:
+        for change in (group.protect, group.release):
+            with pytest.raises(OSError, match="something else is mounted") as caught:
+                change(str(where), where.stat().st_dev + 1, fanotify.OPEN_EXEC_PERM)
+            assert caught.value.errno == errno.ESTALE
+        assert ran(str(where / "evil")) == "7"
+    finally:
+        group.close()
 
 
 def test_a_flood_of_denials_is_answered_and_counted(where: Path, tmp_path: Path) -> None:

@@ -223,6 +223,17 @@ def test_mount_points_with_spaces_are_read() -> None:
     assert mounts._mount("nonsense\n") is None  # noqa: SLF001
 
 
+@pytest.mark.parametrize(
+    ("kind", "refused"),
+    [("ext4", False), ("xfs", False), ("tmpfs", False), ("overlay", False), ("btrfs", True), ("nfs4", True),
+     ("fuse.sshfs", True), ("fuseblk", True), ("9p", True), ("proc", True)],
+)  # fmt: skip
+def test_which_file_systems_can_be_protected(kind: str, refused: bool) -> None:  # noqa: FBT001
+    mount = mounts.Mount("/x", 1, kind)
+    assert bool(mount.refused) is refused
+    assert mount.leased is (kind in ("ext4", "xfs", "tmpfs", "btrfs", "proc"))
+
+
 def test_processes_tell_about_themselves() -> None:
     with subprocess.Popen([sys.executable, "-c", "input()", __file__], stdin=subprocess.PIPE) as process:
         state = Path(__file__).stat()
