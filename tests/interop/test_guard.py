@@ -238,7 +238,7 @@ def test_subvolumes_are_refused_and_it_is_said_why(tmp_path: Path) -> None:
     try:
         [mount] = [each for each in mounts.mounted() if each.place == str(place_)]
         assert mount.device != place_.stat().st_dev
-        options = ["--policy", tmp_path / "none", "--mount", place_]
+        options = ["--policy", str(tmp_path / "none"), "--mount", str(place_)]
         done = subprocess.run([*CHOPMARK, "guard", "run", *options], check=False, capture_output=True, text=True)
         assert done.returncode == 2
         assert "btrfs cannot be protected: who runs a file" in done.stderr
