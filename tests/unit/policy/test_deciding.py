@@ -287,6 +287,74 @@ def test_who_uses_it_is_asked_each_time() -> None:
     assert policy.rule_on(UNSIGNED, "exec", NOW).settled is not None
 
 
+def test_what_is_not_known_matters_only_if_it_could_bind_to_more() -> None:
+    unreadable = FILE._replace(release=None, release_readable=False)
+    newer = {"action": "allow", "product": "tool.exe", "require": {"min-version": "1.6"}}
+    by_content = {"action": "allow", "digest": DIGESTS[2]}  # more particular than a product
+    assert decide([by_content, newer], unreadable).allowed
+
+
+def test_a_rule_that_could_allow_it_does_not_leave_open_what_a_more_particular_one_refuses() -> None:
+    unreadable = FILE._replace(release=None, release_readable=False)
+    strict = {"action": "allow", "digest": DIGESTS[2], "require": {"timestamp": True}}
+    decision = decide([strict, {"action": "allow", "product": "tool.exe"}], unreadable)
+    assert (decision.reason, decision.certain) == (reasons.UNMET, True)
+    wide = {"action": "allow", "ca": DIGESTS[4], "require": {"timestamp": True}}
+    assert decide([wide, {"action": "allow", "product": "tool.exe"}], unreadable).reason is reasons.UNDECIDED
+
+
+def test_rules_about_places_make_every_ruling_one_about_a_place() -> None:
+    """Or the kernel would allow a file under a name at which it is denied."""
+    anywhere = {"action": "allow", "ca": DIGESTS[4]}
+    elsewhere = {"action": "deny", "path": "/tmp/**"}
+    for rules in ([anywhere, elsewhere], [elsewhere, anywhere], [{**anywhere, "path": "/opt/*"}, anywhere]):
+        ruling = compiled(rules).rule_on(FILE, "exec", NOW)
+        assert ruling.decide(ANYBODY).allowed
+        assert ruling.by_place
+    assert not compiled([anywhere]).rule_on(FILE, "exec", NOW).by_place
+    assert decide([anywhere, elsewhere], FILE._replace(path="/tmp/tool")).reason is reasons.DENIED
+
+
+def test_a_ruling_does_not_end_before_it_began() -> None:
+    rule = {"action": "allow", "ca": DIGESTS[4], "require": {"max-age": "1d"}}
+    old = FILE._replace(seals=(SIGNED._replace(signed_at=NOW - dt.timedelta(days=3)),))
+    assert compiled([rule]).rule_on(old, "exec", NOW).until is None
+    both = FILE._replace(seals=(*old.seals, SIGNED._replace(signed_at=NOW)))
+    assert compiled([rule]).rule_on(both, "exec", NOW).until == NOW + dt.timedelta(days=1)
+
+
+def test_what_is_blocked_is_blocked_for_everybody() -> None:
+    rule = {"action": "allow", "ca": DIGESTS[4], "user": "ada"}
+    ruling = compiled([rule]).rule_on(FILE._replace(blocked="listed"), "exec", NOW)
+    assert ruling.settled is not None
+    assert ruling.settled.reason is reasons.BLOCKED
+
+
+UNREADABLE = FILE._replace(release=None, release_readable=False)
+BY_PRODUCT = {"action": "allow", "product": "tool.exe"}
+
+
+@pytest.mark.parametrize(
+    ("rule", "file", "detail"),
+    [
+        (BY_PRODUCT, UNREADABLE, "its version could not be read"),
+        ({**BY_PRODUCT, "below": "2"}, FILE._replace(release=Release("Tool.exe", "none")),
+         "its version is 'none', which cannot be compared"),
+        ({"action": "allow", "ca": DIGESTS[4]}, FILE._replace(status=Status.UNDECIDED),
+         "the verdict on its signatures is undecided"),
+        (BY_PRODUCT, UNREADABLE._replace(sha256=""), "the file could not be read"),
+    ],
+)  # fmt: skip
+def test_what_is_not_known_is_said(rule: dict[str, Any], file: FileFacts, detail: str) -> None:
+    decision = decide([rule], file)
+    assert (decision.reason, decision.detail) == (reasons.UNDECIDED, detail)
+
+
+def test_that_nobody_knows_who_uses_it_is_said() -> None:
+    rule = {"action": "allow", "ca": DIGESTS[4], "user": "ada"}
+    assert decide([rule], FILE, process=Process(5)).detail == "who uses it"
+
+
 def test_many_rules_leave_few_to_look_at() -> None:
     rules = [{"action": "allow", "digest": f"sha256:{number:064x}"} for number in range(400)]
     rules += [{"action": "allow", "path": f"/srv/{number}/**"} for number in range(400)]

@@ -93,6 +93,13 @@ expires = 2027-01-31T02:00:00+02:00
         ('action = "allow"\nexpires = "2027"', 3),
         ('action = "allow"\nbelow = "1"', 3),
         ('action = "allow"\nproduct = "x"\nversion = "one two"', 4),
+        ('action = "deny"\nversion = "1"', 3),
+        ('action = "allow"\nuser = " "', 3),
+        (f'action = "allow"\nsigner = {{ key = "{DIGESTS[0]}", name = "x" }}', 3),
+        *(
+            (f'action = "allow"\nsigner = {{ {more}, oidc = {{ issuer = "x", subject = "y" }} }}', 3)
+            for more in (f'certificate = "{DIGESTS[0]}"', f'root = "{DIGESTS[0]}"', 'subject = "x"', 'eku = "1.2.3"')
+        ),
         ('action = "allow"\nsigner = { subject = "CN=A" }', 3),
         ('action = "allow"\nsigner = { key = "x" }', 3),
         ('action = "allow"\nsigner = 5', 3),

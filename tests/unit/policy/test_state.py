@@ -70,6 +70,20 @@ def test_products_are_remembered_by_who_signed_them() -> None:
         assert known.newest(None, ["a" * 64]) == ""
 
 
+def test_the_newest_is_remembered_for_those_who_signed_it_and_for_nobody_without_a_root() -> None:
+    newer, rootless = FILE._replace(release=Release("tool", "1.6")), SEAL._replace(key="", authorities=())
+    assert not rootless.root
+    with state.opened(write=True) as known:
+        for each in (FILE, newer, FILE):
+            known.saw_file(each)
+        known.saw_file(FILE._replace(release=Release("other", "2"), seals=(rootless,)))
+        known.saw_file(FILE._replace(release=Release("third", "none")))
+    with state.opened(write=False) as known:
+        assert known.newest_of(FILE) == "1.6"
+        assert known.newest_of(FILE._replace(seals=(rootless,))) == ""
+        assert list(known.products.values()) == [("dotted", "1.6")]
+
+
 @pytest.mark.parametrize("change", [b"", b"x", b"{}\nseal 00", b"\xff", b"\nseal zz"])
 def test_a_file_that_others_wrote_is_not_believed(change: bytes) -> None:
     remember("hosts", 3)
