@@ -158,3 +158,44 @@ def test_our_time_stamp_is_believed_by_openssl(bench: Bench) -> None:
     assert (bench.folder / "out").read_bytes() == stamped.encoded()
     bench.write("token", token[:-1] + bytes([token[-1] ^ 1]))
     bench.openssl(*how, *at, fails=True)
+
+
+def test_an_authority_of_such_keys_is_believed_by_openssl(bench: Bench) -> None:
+    """Its chain, lists and answers; neither a changed list nor a changed answer is believed, nor who was revoked."""
+    ca = str(bench.folder / "ca")
+    told = ["--name", "Example Ltd", "--url", "http://pki.example.com", "--no-passphrase", "--no-trust"]
+    assert main(["ca", "init", *told, "--type", bench.kind, "--ca", ca]) == 0
+    subject = "CN=Example Ltd, O=Example Ltd, L=Leeds, C=GB"
+    new = ["--new-key", "own.key", "--type", bench.kind, "--no-key-passphrase"]
+    assert main(["ca", "issue", "--profile", "internal", *new, "--subject", subject, "--ca", ca, "-o", "own.pem"]) == 0
+    assert main(["ocsp", "init", "--type", bench.kind, "--no-key-passphrase", "--ca", ca]) == 0
+    for name in ("root", "code-signing"):
+        raw = (bench.folder / f"ca/public/aia/{name}.cer").read_bytes()
+        bench.write(f"ca-{name}.pem", pem.encode("CERTIFICATE", raw))
+
+    def lists(change: int = 0) -> None:
+        raws = [
+            bytearray((bench.folder / f"ca/public/crl/{name}.crl").read_bytes()) for name in ("root", "code-signing")
+        ]
+        raws[1][-9] ^= change
+        bench.write("ca-lists.pem", b"".join(pem.encode("X509 CRL", bytes(raw)) for raw in raws))
+
+    trust = ("-CAfile", "ca-root.pem", "-untrusted", "ca-code-signing.pem")
+    how = ("verify", "-crl_check_all", "-CRLfile", "ca-lists.pem", *trust, "own.pem")
+    lists()
+    assert "own.pem: OK" in bench.openssl(*how)
+    lists(1)
+    bench.openssl(*how, fails=True)
+    question = ("ocsp", "-issuer", "ca-code-signing.pem", "-cert", "own.pem", "-CAfile", "ca-root.pem")
+    question += ("-verify_other", "ca-code-signing.pem")
+    bench.openssl(*question, "-no_nonce", "-reqout", "own.req")
+    assert main(["ocsp", "respond", "--ca", ca, "own.req"]) == 0
+    assert "own.pem: good" in bench.openssl(*question, "-no_nonce", "-respin", "own.req.ors")
+    raw = bytearray((bench.folder / "own.req.ors").read_bytes())
+    raw[raw.index(b"\x18\x0f20") + 6] ^= 1  # within the time of the answer, which is signed
+    bench.write("changed.ors", bytes(raw))
+    bench.openssl(*question, "-no_nonce", "-respin", "changed.ors", fails=True)
+    assert main(["ca", "revoke", "own.pem", "--reason", "keyCompromise", "--ca", ca]) == 0
+    assert main(["ca", "crl", "--issuer", "code-signing", "--ca", ca]) == 0
+    lists()
+    assert "revoked" in bench.openssl(*how, fails=True)

@@ -114,6 +114,7 @@ def run(args: Namespace) -> int:
 def _init(args: Namespace) -> int:
     from chopmark import keys
     from chopmark.authority.hierarchy import founding
+    from chopmark.authority.issuing import profiles
 
     where = folder(args)
     setup = founding.Setup(
@@ -141,6 +142,8 @@ def _init(args: Namespace) -> int:
 
         [path] = store.add("corp", [root])
         print(f"trusted    {output.clean(path)}")
+    if args.type in profiles.ML_DSA_KEYS:
+        print("           The requirements for code signing do not know ML-DSA: it issues internal certificates alone.")
     if secret is None:
         print("           The keys are not encrypted: whoever reads this folder can sign as you.")
     return 0

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 KEY_HELP = "file:PATH, pkcs12:PATH, pkcs11:..., tpm2:..., ssh-agent:..., awskms:..., ...; a plain path is a file"
 _MAKERS = "pkcs11:..., tpm2:..."
-CA_KINDS = ("rsa-4096", "p256", "p384", "p521")
+CA_KINDS = ("rsa-4096", "p256", "p384", "p521", "ml-dsa-44", "ml-dsa-65", "ml-dsa-87")
 KINDS = ("rsa-3072", "rsa-4096", "p256", "p384", "p521", "ed25519", "ml-dsa-44", "ml-dsa-65", "ml-dsa-87")
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from chopmark.envelopes import ocsp, x509
 
-KINDS = ("p256", "p384", "p521", "rsa-3072", "rsa-4096")
+KINDS = ("p256", "p384", "p521", "rsa-3072", "rsa-4096", "ml-dsa-44", "ml-dsa-65", "ml-dsa-87")
 DIGESTS = ("sha1", "sha256", "sha384", "sha512")
 SUFFIX = ".ors"
 

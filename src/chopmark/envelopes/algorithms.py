@@ -141,6 +141,11 @@ class SignatureAlgorithm(NamedTuple):
     salt_length: int = 0
 
 
+def shown(algorithm: SignatureAlgorithm) -> str:
+    """An algorithm for people: its kind, and the digest where it has one."""
+    return f"{algorithm.kind} and {algorithm.digest}" if algorithm.digest else algorithm.kind
+
+
 def digest_name(identifier: der.Node) -> str:
     """The digest an AlgorithmIdentifier names; its parameters absent or NULL. Raises UnsupportedError."""
     fields = identifier.fields()

@@ -18,7 +18,7 @@ from chopmark.authority.register.records import AUTHORITY_PROFILE, Issuer
 from chopmark.core import patch
 from chopmark.core.errors import RefusedError, UsageError
 from chopmark.engine import keyring
-from chopmark.envelopes import names, pkcs10, x509
+from chopmark.envelopes import algorithms, names, pkcs10, x509
 from chopmark.keys import generate
 from chopmark.keys.software import SoftwareSigner
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from chopmark.authority.ca import Authority
     from chopmark.core.contracts import Signer
 
-KINDS = ("rsa-4096", "p256", "p384", "p521")
+KINDS = ("rsa-4096", "p256", "p384", "p521", "ml-dsa-44", "ml-dsa-65", "ml-dsa-87")
 """The keys that a CA may have (CSBR 6.1.5.1)."""
 
 _NAME = re.compile(r"[a-z0-9](?:-?[a-z0-9]){0,39}")
@@ -87,6 +87,8 @@ class Hierarchy:
         new = self._free_name(name)
         above = None if old.role == profiles.ROOT else self._root("")
         title = _next_title(old.certificate.common_name, self._register.setting("name"), new)
+        if above is None and not key.uri:
+            _require_crossing(old, key.kind)
         made = self._make(profile, new, title, key, above, "roll")
         if above is not None:
             return Grown(made)
@@ -357,3 +359,10 @@ def _next_title(common_name: str, organisation: str, name: str) -> str:
     title = re.sub(r" G[0-9]+$", "", common_name.removeprefix(f"{organisation} "))
     match = _GENERATION.fullmatch(name)
     return f"{title} G{match[2]}" if match else title
+
+
+def _require_crossing(root: Issuer, kind: str) -> None:
+    """A root certifies its successor, so that must have a key that the root may certify. Raises UsageError."""
+    if kind in profiles.CSBR_UNKNOWN and algorithms.key_kind(root.certificate.spki) not in profiles.CSBR_UNKNOWN:
+        message = f"the {root.name} CA cannot certify a root with a key of {kind} (CSBR 6.1.5): make one of its own"
+        raise UsageError(f"{message} with `chopmark ca add root --type {kind}`")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import calendar
 import datetime as dt
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chopmark.core.errors import UsageError
 from chopmark.envelopes import der, x509
@@ -27,7 +27,10 @@ PLATFORM = "platform"
 
 
 CSBR_KEYS = ("rsa-3072", "p256", "p384", "p521")
-INTERNAL_KEYS = (*CSBR_KEYS, "ed25519", "ml-dsa-44", "ml-dsa-65", "ml-dsa-87")
+ML_DSA_KEYS = ("ml-dsa-44", "ml-dsa-65", "ml-dsa-87")
+INTERNAL_KEYS = (*CSBR_KEYS, "ed25519", *ML_DSA_KEYS)
+CSBR_UNKNOWN = frozenset(INTERNAL_KEYS) - frozenset(CSBR_KEYS)
+"""Kinds of keys that no public authority may have or sign for (CSBR 6.1.5.1)."""
 
 EKU_WHQL = "1.3.6.1.4.1.311.10.3.5"
 EKU_NT5 = "1.3.6.1.4.1.311.10.3.6"
@@ -131,6 +134,7 @@ PROFILES = {
             366,
             None,
             public=False,
+            keys=(*CSBR_KEYS, *ML_DSA_KEYS),
             more=((x509.OCSP_NO_CHECK, der.null()),),
         ),
         _internal("internal", "code signing, internal", CODE_SIGNING, _CODE, 365),
@@ -171,6 +175,10 @@ class AuthorityProfile:
     crl_days_max: int
     founded: bool = True
     public: bool = True
+
+    def below(self, kind: str) -> AuthorityProfile:
+        """Itself, or where the CSBR do not know the kind of key that signs it, its internal form, without policies."""
+        return replace(self, policies=(), public=False) if kind in CSBR_UNKNOWN else self
 
 
 # One CA must not issue both kinds (CSBR 7.1.2.2 g); one for time stamps whose key is not kept offline in hardware

@@ -98,11 +98,12 @@ def crossed(certificate: x509.Certificate, issuer: x509.Certificate, *, ours: bo
     """The rules for a CA that another one certifies.
 
     All of the CSBR bind our own, and others that are given a policy; a partner of an internal hierarchy needs a
-    strong key, and what RFC 5280 wants.
+    strong key, and what RFC 5280 wants. One whose own keys the CSBR do not know is internal.
     """
     case = Case(certificate, Kind.SUBORDINATE, issuer, own=ours, signed=False)
-    public = ours or bool(policies.policies(certificate))
-    rules = [rule for rule in RULES if public or not rule.csbr or rule.reason is reasons.KEY_SIZE]
+    known = algorithms.key_kind(issuer.spki) not in profiles.CSBR_UNKNOWN
+    public = known and (ours or bool(policies.policies(certificate)))
+    rules = [rule for rule in RULES if public or not rule.csbr or (known and rule.reason is reasons.KEY_SIZE)]
     return _merged(run(rules, case, public=True))
 
 

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 FOLDER = "ocsp"
 """In the authority's folder: one file for each responder, its key and its certificate together."""
 SUFFIX = ".pem"
-KINDS = ("p256", "p384", "p521", "rsa-3072", "rsa-4096")
+KINDS = ("p256", "p384", "p521", "rsa-3072", "rsa-4096", *profiles.ML_DSA_KEYS)
 
 DAYS = 30
 DAYS_OF_ROOT = 180
@@ -129,6 +129,11 @@ class Delegates:
         if kind not in KINDS:
             message = f"a responder's key is one of {', '.join(KINDS)}, not {kind!r}"
             raise UsageError(message)
+        if kind in profiles.CSBR_UNKNOWN and algorithms.key_kind(issuer.certificate.spki) not in profiles.CSBR_UNKNOWN:
+            message = (
+                f"a responder of the {issuer.name} CA cannot have a key of {kind}, which the CA has none of itself"
+            )
+            raise UsageError(f"{message} (CSBR 6.1.5)")
         key = generate.new(kind)
         signer = SoftwareSigner(key)
         days = days or (DAYS_OF_ROOT if issuer.role == profiles.ROOT else DAYS)
@@ -225,8 +230,8 @@ def _delegate(issuer: int, certificate: x509.Certificate, signer: Signer) -> Del
 
 
 def _kind(spki: bytes) -> str:
-    size = algorithms.key_size(spki)
-    return f"rsa-{size}" if algorithms.key_kind(spki) == "rsa" else f"p{size}"
+    kind, size = algorithms.key_kind(spki), algorithms.key_size(spki)
+    return {"rsa": f"rsa-{size}", "ec": f"p{size}"}.get(kind, kind)
 
 
 def _issue(authority: Authority, issuer: Issuer, spki: bytes, days: int) -> x509.Certificate:

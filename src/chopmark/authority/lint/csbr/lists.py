@@ -104,7 +104,7 @@ def _frame(crl: _List) -> Iterator[Finding]:
     algorithm = algorithms.signature_algorithm(crl.algorithm)
     strong = algorithm.kind in ("rsa", "rsa-pss", "ecdsa") and algorithm.digest in _DIGESTS
     weak = algorithm.digest == "sha1" and algorithm.kind != "rsa"
-    bad = "" if strong and not weak else f"signed with {algorithm.kind} and {algorithm.digest}"
+    bad = "" if strong and not weak else f"signed with {algorithms.shown(algorithm)}"
     yield _answer(reasons.SIGNATURE, bad)
     differs = crl.algorithm.raw != crl.inner.raw
     yield _answer(reasons.ALGORITHM_PARAMETERS, "the algorithm inside differs from the one outside" if differs else "")

@@ -81,7 +81,7 @@ def _signature(subject: Case) -> str | None:
         end = _SHA1_TIME_END if subject.kind is Kind.TIME else _SHA1_CODE_END
         return "" if subject.since < end else f"SHA-1 after {end:%Y-%m-%d}"
     good = algorithm.kind in ("rsa", "rsa-pss", "ecdsa") and algorithm.digest in _STRONG
-    return "" if good else f"signed with {algorithm.kind} and {algorithm.digest}"
+    return "" if good else f"signed with {algorithms.shown(algorithm)}"
 
 
 def rsa_bits(kind: Kind, since: dt.datetime) -> int:
