@@ -191,9 +191,9 @@ def test_an_authority_of_such_keys_is_believed_by_openssl(bench: Bench) -> None:
     bench.openssl(*question, "-no_nonce", "-reqout", "own.req")
     assert main(["ocsp", "respond", "--ca", ca, "own.req"]) == 0
     assert "own.pem: good" in bench.openssl(*question, "-no_nonce", "-respin", "own.req.ors")
-    raw = bytearray((bench.folder / "own.req.ors").read_bytes())
-    raw[raw.index(b"\x18\x0f20") + 6] ^= 1  # within the time of the answer, which is signed
-    bench.write("changed.ors", bytes(raw))
+    answer = bytearray((bench.folder / "own.req.ors").read_bytes())
+    answer[answer.index(b"\x18\x0f20") + 6] ^= 1  # within the time of the answer, which is signed
+    bench.write("changed.ors", bytes(answer))
     bench.openssl(*question, "-no_nonce", "-respin", "changed.ors", fails=True)
     assert main(["ca", "revoke", "own.pem", "--reason", "keyCompromise", "--ca", ca]) == 0
     assert main(["ca", "crl", "--issuer", "code-signing", "--ca", ca]) == 0

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.asymmetric import mldsa
 
 from chopmark.authority.ca import Authority
 from chopmark.authority.crl.publisher import Wanted
@@ -132,4 +131,3 @@ def test_where_cryptography_has_no_ml_dsa_it_is_said_and_nothing_is_left(
     with pytest.raises(ChopmarkError, match="OpenSSL"):
         founding.found(str(tmp_path / "ca"), founding.Setup("Example Ltd", "http://pki.example.com", KIND))
     assert list(tmp_path.iterdir()) == []
-    assert mldsa.MLDSA44PrivateKey.generate()
