@@ -186,8 +186,8 @@ def test_an_authority_of_such_keys_is_believed_by_openssl(bench: Bench) -> None:
     assert "own.pem: OK" in bench.openssl(*how)
     lists(1)
     bench.openssl(*how, fails=True)
-    question = ("ocsp", "-issuer", "ca-code-signing.pem", "-cert", "own.pem", "-CAfile", "ca-root.pem")
-    question += ("-verify_other", "ca-code-signing.pem")
+    about = ("-issuer", "ca-code-signing.pem", "-cert", "own.pem", "-verify_other", "ca-code-signing.pem")
+    question = ("ocsp", *about, "-CAfile", "ca-root.pem")
     bench.openssl(*question, "-no_nonce", "-reqout", "own.req")
     assert main(["ocsp", "respond", "--ca", ca, "own.req"]) == 0
     assert "own.pem: good" in bench.openssl(*question, "-no_nonce", "-respin", "own.req.ors")
