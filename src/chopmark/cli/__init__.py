@@ -7,7 +7,6 @@ import gc
 import os
 import sys
 from contextlib import suppress
-from functools import partial
 from importlib import import_module
 from typing import NoReturn
 
@@ -54,7 +53,6 @@ def entry() -> NoReturn:
     os._exit(status)
 
 
-_EXAMPLE = "    $ "
 _UNWRITABLE = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 """What goes wrong with the place that the answer is written to."""
 
@@ -94,15 +92,11 @@ exit status: 0 trusted, 1 rejected or unsigned, 2 usage, 3 undecided, 4 failure"
 
 
 def _run(verb: str, arguments: list[str]) -> int:
-    from argparse import RawDescriptionHelpFormatter  # --help answers without it
-
-    from chopmark.cli.parsing import Parser, width  # likewise
+    from chopmark.cli.parsing import Parser  # with argparse, without which --help answers
     from chopmark.core.errors import ChopmarkError
 
     module = import_module(f"chopmark.cli.{verb}")
-    formatter = partial(RawDescriptionHelpFormatter, width=width())
-    description = _description(module.__doc__ or "", arguments, width())
-    parser = Parser(prog=f"chopmark {verb}", description=description, formatter_class=formatter)
+    parser = Parser(prog=f"chopmark {verb}", description=module.__doc__)
     module.add_arguments(parser)
     try:
         status: int = module.run(parser.parse_args(arguments))
@@ -129,17 +123,6 @@ def _internal(error: Exception) -> int:
         raise error
     what = " ".join(str(error).split())[:300]
     return _fail(f"internal error: {type(error).__name__}: {what} (CHOPMARK_TRACEBACK=1 shows where)", 4)
-
-
-def _description(text: str, arguments: list[str], width: int) -> str:
-    """A module's docstring for `--help`: its paragraphs, filled to the width, and its examples as they are."""
-    if not {"-h", "--help"}.intersection(arguments):
-        return ""
-    from textwrap import fill
-
-    parts = text.rstrip().split("\n\n")
-    filled = (part if part.startswith(_EXAMPLE) else fill(" ".join(part.split()), width) for part in parts)
-    return "\n\n".join(filled)
 
 
 def _fail(message: str, status: int) -> int:

@@ -43,13 +43,15 @@ REASONS = (
     "certificateHold",
     "privilegeWithdrawn",
 )
-_PARTS = (ca_issue, ca_show, ca_hierarchy, ca_ceremony, ca_backup, ca_lint, ca_serve)
+_PARTS = (ca_hierarchy, ca_ceremony, ca_backup, ca_lint, ca_serve)
 
 
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     actions = parser.add_subparsers(dest="action", required=True, metavar="COMMAND")
+    with_folder = Actions(actions, add_folder)
     _init_arguments(actions.add_parser("init", help="make a new authority"))
+    ca_issue.add_actions(with_folder)
     revoke = actions.add_parser("revoke", help="revoke a certificate, or move its revocation back")
     revoke.add_argument("certificate", metavar="SERIAL|FILE", help="serial number (or its beginning), or certificate")
     revoke.add_argument("--reason", default="unspecified", metavar="R", help=", ".join(REASONS))
@@ -57,13 +59,14 @@ def add_arguments(parser: ArgumentParser) -> None:
     revoke.add_argument("--invalidity-date", metavar="TIME", help="when the key became suspect (internal profiles)")
     release = actions.add_parser("release", help="end a suspension (certificateHold)")
     release.add_argument("certificate", metavar="SERIAL|FILE", help="serial number (or its beginning), or certificate")
+    ca_show.add_actions(with_folder)
     crl = actions.add_parser("crl", help="sign and publish the lists of revoked certificates")
     ca_crl.add_arguments(crl)
+    for part in _PARTS:
+        part.add_actions(with_folder)
     upgrade = actions.add_parser("upgrade", help="bring the database of an earlier chopmark up to date")
     for action in (revoke, release, crl, upgrade):
         add_folder(action)
-    for part in _PARTS:
-        part.add_actions(Actions(actions, add_folder))
 
 
 def _init_arguments(parser: ArgumentParser) -> None:

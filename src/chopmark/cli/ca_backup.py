@@ -26,12 +26,12 @@ _LOG = (
 def add_actions(actions: Actions) -> None:
     """Declare the commands."""
     backup = actions.with_folder("backup", "write everything into one file, while work goes on", _backup)
-    backup.add_argument("out", metavar="OUT")
+    backup.add_argument("out", metavar="OUT", help="the file to write")
     backup.add_argument("--key", metavar="URI", help="sign it with this key")
     backup.add_argument("--cert", metavar="F", help="the certificate of that key")
     backup.add_argument("--key-passphrase", metavar="SRC", help="of that key")
     restore = actions.with_folder("restore", "make the authority of a backup, in a new folder", _restore)
-    restore.add_argument("backup", metavar="BACKUP")
+    restore.add_argument("backup", metavar="BACKUP", help="a file that `ca backup` wrote")
     restore.add_argument("--database", metavar="URL", help="PostgreSQL, or `file` (default: as it was)")
     restore.add_argument("--sha256", default="", metavar="HEX", help="what `ca backup` said of it")
     restore.add_argument("--signer", metavar="F", help="the certificate whose signature it must have")

@@ -55,7 +55,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     check.add_argument("-v", "--verbose", action="store_true", help="show every check, passed ones too")
     check.add_argument("--json", action="store_true", help="one JSON object")
     show = actions.add_parser("dump", help="show the superblock of a tree, with no judgement")
-    show.add_argument("tree", metavar="TREE")
+    show.add_argument("tree", metavar="TREE", help="the file with the tree")
     show.add_argument("--hash-offset", metavar="N", type=int, default=0, help="where the superblock stands")
     show.add_argument("--json", action="store_true", help="one JSON object")
 

@@ -37,7 +37,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     enable.add_argument("--unsigned", action="store_true", help="without a signature, even if there is one")
     for action in (digest, measure, enable):
-        action.add_argument("files", nargs="+", metavar="FILE")
+        action.add_argument("files", nargs="+", metavar="FILE", help="the file")
         action.add_argument("--json", action="store_true", help="one JSON object per file, a line each")
 
 

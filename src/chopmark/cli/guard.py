@@ -7,6 +7,7 @@ the host leaves open, `guard status`, `top` and `events` what a guard is doing.
 
     $ chopmark guard run --policy policy.toml --mount /srv
     $ chopmark guard doctor /srv
+    $ chopmark guard python --policy policy.toml job.py
 """
 
 from __future__ import annotations

@@ -31,14 +31,14 @@ def add_arguments(actions: Any) -> None:  # noqa: ANN401 - argparse has no publi
         help="allow what `guard bpf seal` sealed with a signature by a certificate in this store; repeatable",
     )  # fmt: skip
     allow = parts.add_parser("allow", help="judge files by a policy and give the kernel the verdicts")
-    allow.add_argument("files", nargs="+", metavar="FILE")
+    allow.add_argument("files", nargs="+", metavar="FILE", help="a file that may run, if the policy says so")
     allow.add_argument("--policy", metavar="F", required=True, help="the policy")
     allow.add_argument("--catalogs", action="append", default=[], metavar="F|DIR", help="catalogs; repeatable")
     allow.add_argument("--store", action="append", default=[], metavar="NAME|F", help="instead of the policy's stores")
     allow.add_argument("--crl", action="append", default=[], metavar="F", help="a CRL file; repeatable")
     allow.add_argument("--revocation", choices=("require", "prefer", "off"), default="", help="instead of the policy's")
     seal = parts.add_parser("seal", help="turn on fs-verity for good, and attach FILE.fsv_sig for the kernel to check")
-    seal.add_argument("files", nargs="+", metavar="FILE")
+    seal.add_argument("files", nargs="+", metavar="FILE", help="a file that nobody changes any more")
     status = parts.add_parser("status", help="what is protected, and what was counted")
     status.add_argument("--json", action="store_true", help="a JSON object")
     unload = parts.add_parser("unload", help="detach the programs and forget everything")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
-from argparse import Action, ArgumentParser, HelpFormatter
+from argparse import Action, ArgumentParser, HelpFormatter, _SubParsersAction
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+
+EXAMPLE = "    $ "
+"""How the examples in a verb's docstring begin."""
 
 
 def width() -> int:
@@ -22,6 +26,34 @@ def width() -> int:
         return 78
 
 
+class _Formatter(HelpFormatter):
+    """Fills the paragraphs of a docstring and leaves its examples as they are; names are not broken at hyphens."""
+
+    def _fill_text(self, text: str, width: int, indent: str) -> str:
+        from textwrap import fill  # only for those who want help
+
+        parts = text.rstrip().split("\n\n")
+        return "\n\n".join(
+            part if part.startswith(EXAMPLE) else fill(" ".join(part.split()), width, initial_indent=indent)
+            for part in parts
+        )
+
+    def _split_lines(self, text: str, width: int) -> list[str]:
+        from textwrap import wrap  # likewise
+
+        return wrap(" ".join(text.split()), width, break_on_hyphens=False)
+
+
+class _Commands(_SubParsersAction):  # type: ignore[type-arg]
+    """Commands below a command: what the list says of one, its own help says as well."""
+
+    def add_parser(self, name: str, **settings: Any) -> Any:  # noqa: ANN401 - argparse's own
+        said = settings.get("help")
+        if said:
+            settings.setdefault("description", f"{said[:1].upper()}{said[1:]}.")
+        return super().add_parser(name, **settings)
+
+
 class Parser(ArgumentParser):
     """Takes no option that is cut short: in a script it would become another one's, or nobody's, with the next version.
 
@@ -30,9 +62,8 @@ class Parser(ArgumentParser):
 
     def __init__(self, **settings: Any) -> None:  # noqa: ANN401 - argparse's own
         # With a width of its own argparse does not import shutil (and with it three compression libraries) to ask.
-        super().__init__(
-            **{"formatter_class": partial(HelpFormatter, width=width()), **settings, "allow_abbrev": False}
-        )
+        super().__init__(formatter_class=partial(_Formatter, width=width()), allow_abbrev=False, **settings)
+        self.register("action", "parsers", _Commands)
 
     def parse_known_args(  # type: ignore[override]
         self,

@@ -103,6 +103,18 @@ def test_no_option_may_be_cut_short(verb: str) -> None:
         assert not parser.allow_abbrev, parser.prog
 
 
+@pytest.mark.parametrize("verb", cli.VERBS)
+def test_everything_says_what_it_is(verb: str) -> None:
+    hidden = ("chopmark guard hold",)  # what a guard starts by itself
+    for parser in parsers(verb):
+        nameless = [each.dest for each in parser._actions if not each.help and not isinstance(each.choices, dict)]  # noqa: SLF001
+        assert nameless == [] or parser.prog in hidden, parser.prog
+    for name, text in helps(verb).items():
+        said = text.split("\n\n")[1]
+        assert said[0].isupper(), name
+        assert said.endswith((".", ":")), name
+
+
 def test_no_script_of_ours_takes_options_that_are_cut_short() -> None:
     calls = [
         (path, call)
