@@ -203,8 +203,10 @@ class Database:
             return False
         try:
             self._connection.execute("BEGIN IMMEDIATE")
-            for statement, values in statements:
+            for number, (statement, values) in enumerate(statements, 1):
                 self._connection.execute(statement, values)
+                if number % limits.GUARD_WRITES_AT_ONCE == 0 and not self._ending:
+                    time.sleep(limits.GUARD_WRITES_PAUSE_SECONDS)  # whoever waits for an answer has its turn
             self._connection.execute("COMMIT")
         except sqlite3.Error as error:  # what is not kept is looked at again after the next start
             with contextlib.suppress(sqlite3.Error):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import os
 import time
 from functools import lru_cache
@@ -52,6 +53,7 @@ class Decider:
         self._outdated = outdated
         self._spared: frozenset[tuple[int, int]] = frozenset()
         self._glass_until = 0.0
+        self._noticed: collections.deque[float] = collections.deque(maxlen=limits.GUARD_NOTICES_MAX)
         self._says: dict[tuple[str, str, str], tuple[FileFacts, Ruling, float]] = {}
         self.renew(world)
 
@@ -157,10 +159,18 @@ class Decider:
                 self._outdated(given.decision.file)
             return
         status = processes.status(asked.thread)
-        terminal = processes.terminal(asked.thread) if given.effect is Effect.DENY else ""
+        terminal = processes.terminal(asked.thread) if given.effect is Effect.DENY and self._may_notice() else ""
         at, policy = clock.now(), self.policy_shown
         process = _process_of(asked, status)  # now, while it waits
         self._stream.add(lambda: (event(at, asked, given, facts, process, policy), _notice(asked, given, terminal)))
+
+    def _may_notice(self) -> bool:
+        """Whether to find out on which terminal somebody is, which takes as long as all the rest of a denial."""
+        now = time.monotonic()
+        if len(self._noticed) == limits.GUARD_NOTICES_MAX and now - self._noticed[0] < limits.GUARD_NOTICE_SECONDS:
+            return False
+        self._noticed.append(now)
+        return True
 
     def why(self, answer: Answer) -> str:
         """For people: the reason, and the rule."""

@@ -62,8 +62,8 @@ class Kept:
 
     @property
     def ignored(self) -> int:
-        """How many the kernel allows by itself."""
-        return sum(file.ignored for file in self._files.values())
+        """How many the kernel allows by itself. For any thread."""
+        return sum(file.ignored for file in list(self._files.values()))
 
     def get(self, key: Key) -> File | None:
         """What is known of a file, if its lease is whole and it was not kept for a moment only."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -37,6 +38,15 @@ NOBODY = Program("")
 """Of a process that is gone, or a thread of the kernel."""
 
 
+def _read(path: str, most: int) -> bytes:
+    """What a file of proc(5) says, in one reading: these are short, and somebody waits. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(descriptor, most)
+    finally:
+        os.close(descriptor)
+
+
 def program(thread: int) -> Program:
     """What a thread's process runs."""
     try:
@@ -48,8 +58,7 @@ def program(thread: int) -> Program:
 def arguments(thread: int) -> list[str]:
     """The command line; empty when there is none."""
     try:
-        with open(f"/proc/{thread}/cmdline", "rb") as file:
-            return [os.fsdecode(each) for each in file.read(_ARGUMENTS_MAX).split(b"\0")][:-1]
+        return [os.fsdecode(each) for each in _read(f"/proc/{thread}/cmdline", _ARGUMENTS_MAX).split(b"\0")][:-1]
     except OSError:
         return []
 
@@ -74,8 +83,7 @@ def access(thread: int) -> int | None:
     openat2(2) and io_uring(7) are in memory, and are not believed.
     """
     try:
-        with open(f"/proc/{thread}/syscall", "rb") as file:
-            words = file.read(256).split()
+        words = _read(f"/proc/{thread}/syscall", 256).split()
         place = _OPENS.get(int(words[0]))
         if place is None:
             return None
@@ -93,22 +101,29 @@ class Status(NamedTuple):
     process: int
 
 
+_STATUS = re.compile(
+    rb"\nTgid:\t(\d+)\n(?:.*\n)*?PPid:\t(\d+)\n(?:.*\n)*?Uid:\t\d+\t(\d+)\t.*\nGid:\t\d+\t(\d+)\t"
+)
+"""Of proc_pid_status(5), whose name of the process has no line break in it."""
+_STATUS_MAX = 4096
+
+
 def status(thread: int) -> Status | None:
     """From /proc/N/status; None when it is gone."""
     try:
-        with open(f"/proc/{thread}/status", "rb") as file:
-            fields = dict(line.split(b":", 1) for line in file if b":" in line)
-        user, group = (int(fields[name].split()[1]) for name in (b"Uid", b"Gid"))
-        return Status(user, group, int(fields[b"PPid"]), int(fields[b"Tgid"]))
-    except (OSError, ValueError, KeyError, IndexError):
+        found = _STATUS.search(_read(f"/proc/{thread}/status", _STATUS_MAX))
+    except OSError:
         return None
+    if found is None:
+        return None
+    process, parent, user, group = map(int, found.groups())
+    return Status(user, group, parent, process)
 
 
 def terminal(process: int) -> str:
     """The path of the terminal that a process belongs to; empty when it has none."""
     try:
-        with open(f"/proc/{process}/stat", "rb") as file:
-            number = int(file.read().rpartition(b")")[2].split()[4])
+        number = int(_read(f"/proc/{process}/stat", _STATUS_MAX).rpartition(b")")[2].split()[4])
     except (OSError, ValueError, IndexError):
         return ""
     major, minor = os.major(number), os.minor(number)
@@ -155,14 +170,12 @@ def unsettled() -> dict[int, int]:
 
 def _is_unsettled(thread: int) -> bool:
     try:
-        with open(f"/proc/{thread}/stat", "rb") as file:
-            words = file.read().rpartition(b")")[2].split()
+        words = _read(f"/proc/{thread}/stat", _STATUS_MAX).rpartition(b")")[2].split()
         if int(words[6]) & _KERNEL_THREAD:
             return False
         if words[0] == b"R":
             return True
-        with open(f"/proc/{thread}/syscall", "rb") as file:
-            number = file.read(16).split()[0]
+        number = _read(f"/proc/{thread}/syscall", 256).split()[0]
         if not number.isdigit():
             return True  # it has begun to run meanwhile
         return int(number) in _ENTERING and not _waits_elsewhere(thread, int(number))
@@ -186,8 +199,7 @@ def _waits_elsewhere(thread: int, number: int) -> bool:
     if access(thread) in (os.O_WRONLY, os.O_RDWR):
         return True
     try:
-        with open(f"/proc/{thread}/wchan", "rb") as file:
-            where = file.read(64)
+        where = _read(f"/proc/{thread}/wchan", 64)
     except OSError:
         return False
     return any(each in where for each in (_OUTSIDE if number in _EXECUTING else _ELSEWHERE))
@@ -195,8 +207,7 @@ def _waits_elsewhere(thread: int, number: int) -> bool:
 
 def _ran(thread: int) -> int:
     try:
-        with open(f"/proc/{thread}/schedstat", "rb") as file:
-            return int(file.read().split()[0])
+        return int(_read(f"/proc/{thread}/schedstat", 256).split()[0])
     except (OSError, ValueError, IndexError):
         return 0
 

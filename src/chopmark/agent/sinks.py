@@ -20,6 +20,9 @@ _IDENTIFIER = "chopmark-guard"
 _FACILITY_AUTHPRIV = 10
 
 
+_encoded = json.JSONEncoder(separators=(",", ":")).encode
+
+
 class Sink(Protocol):
     """Where events go. Made by the process that reads the options, and started by the one that writes."""
 
@@ -59,7 +62,7 @@ class Lines(_Direct):
 
     def write(self, event: dict[str, Any]) -> None:
         """One line, whole, so that those of two writers do not mix."""
-        os.write(self._descriptor, json.dumps(event, separators=(",", ":")).encode() + b"\n")
+        os.write(self._descriptor, _encoded(event).encode() + b"\n")
 
     def close(self) -> None:
         """Close the file."""

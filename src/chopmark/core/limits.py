@@ -628,6 +628,11 @@ GUARD_MAYBE_BYTES = 262_144
 """For what may be in it: with 100,000 contents one in a hundred others is looked for in vain."""
 GUARD_DATABASE_SECONDS = 1.0
 """For a locked database of verdicts."""
+GUARD_NICE = -10
+"""The priority of the process that answers, setpriority(2)."""
+GUARD_WRITES_AT_ONCE = 8
+"""Statements after which the database's thread pauses; all threads share Python's lock."""
+GUARD_WRITES_PAUSE_SECONDS = 0.0002
 GUARD_WRITES_MAX = 500
 """Changes of it that are written together."""
 GUARD_WRITES_WAITING_MAX = 50_000
@@ -657,6 +662,8 @@ GUARD_OTLP_END_SECONDS = 3.0
 """For sending what waits when the guard ends."""
 GUARD_NOTICE_SECONDS = 1.0
 """Between two notices on one terminal, and two complaints about the database."""
+GUARD_NOTICES_MAX = 100
+"""Denials in GUARD_NOTICE_SECONDS that anybody is told of on a terminal; all are events."""
 GUARD_TERMINALS_MAX = 1_000
 GUARD_ASKING_MAX = 16
 """Connections to the guard's socket that wait."""
