@@ -5,7 +5,6 @@ from __future__ import annotations
 import collections
 import os
 import time
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from chopmark.agent import processes, reasons, uses
@@ -55,6 +54,7 @@ class Decider:
         self._glass_until = 0.0
         self._noticed: collections.deque[float] = collections.deque(maxlen=limits.GUARD_NOTICES_MAX)
         self._says: dict[tuple[str, str, str], tuple[FileFacts, Ruling, float]] = {}
+        know_users()
         self.renew(world)
 
     def renew(self, world: World) -> None:
@@ -179,19 +179,34 @@ class Decider:
         return f"{given.reason.sentence}{f' ({rule})' if rule else ''}"
 
 
-@lru_cache(maxsize=1024)
-def user_name(uid: int) -> str:
-    """From the local file alone: a name service may have to start programs that wait for us."""
+_users: dict[int, str] = {}
+_ACCOUNTS = "/etc/passwd"
+_accounts: list[tuple[int, int]] = []
+
+
+def know_users() -> None:
+    """Read the names of users, when they have changed; from the local file alone, for services may wait for us.
+
+    Nobody may do so who answers, or who keeps others from it: on a protected file system that opens a file.
+    """
     try:
-        with open("/etc/passwd", encoding="utf-8", errors="replace") as file:
-            for line in file:
-                name, _, rest = line.partition(":")
-                words = rest.split(":")
-                if len(words) > 1 and words[1] == str(uid):
-                    return name
+        state = os.stat(_ACCOUNTS)
+        if _accounts == [(state.st_ino, state.st_mtime_ns)]:
+            return
+        with open(_ACCOUNTS, encoding="utf-8", errors="replace") as file:
+            words = [line.split(":", 3) for line in file]
     except OSError:
-        return ""
-    return ""
+        return
+    _accounts[:] = [(state.st_ino, state.st_mtime_ns)]
+    found = {int(each[2]): each[0] for each in reversed(words) if len(each) > 3 and each[2].isdigit()}  # noqa: PLR2004
+    _users.update(found)
+    for gone in _users.keys() - found.keys():
+        del _users[gone]
+
+
+def user_name(uid: int) -> str:
+    """As it was when they were read; empty for nobody."""
+    return _users.get(uid, "")
 
 
 def _files(paths: tuple[str, ...]) -> list[tuple[int, int]]:

@@ -44,8 +44,8 @@ _HEADER = struct.Struct("=IBBHQii")
 """struct fanotify_event_metadata: length, version, reserved, its own length, mask, descriptor, thread."""
 _VERSION = 3
 _ANSWER = struct.Struct("=iI")
-_BUFFER = 24 * 256
-"""Room for 256 events in one read: more open descriptors than that at once help nobody."""
+_MOST = 256
+"""Events in one read: more open descriptors than that at once help nobody."""
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _init = _libc.fanotify_init
@@ -133,10 +133,10 @@ class Group:
         finally:
             os.close(folder)
 
-    def read(self) -> Iterator[Event]:
-        """The events that are waiting; none is an empty iterator. Raises OSError."""
+    def read(self, most: int = _MOST) -> Iterator[Event]:
+        """The events that are waiting, `most` of them; none is an empty iterator. Raises OSError."""
         try:
-            data = os.read(self.descriptor, _BUFFER)
+            data = os.read(self.descriptor, most * _HEADER.size)
         except BlockingIOError:
             return
         at = 0

@@ -95,12 +95,15 @@ class Guard:
         self.stream.start()
         self.releasing.start()
         server = control.serve(self) if self.settings.control else None
-        judges = judging.Judges(lambda: self.examination, self.loop.wake, limits.GUARD_JUDGES)
-        self.loop.attend(judges)
+        listening = self.loop.attend(lambda: self.examination, limits.GUARD_JUDGES)
         gc.collect()
         gc.freeze()
-        answering = threading.Thread(target=self._answer, name="answering", daemon=True)
-        answering.start()
+        answering = [
+            threading.Thread(target=self._answer, args=(work,), name="answering", daemon=True)
+            for work in (*listening, self.loop.run)
+        ]
+        for each in answering:
+            each.start()
         if self.ahead is not None:
             self.ahead.start()
         self.loop.know_own()
@@ -112,19 +115,19 @@ class Guard:
             self.stream.say("started", detail=f"{self.decider.mode}: {', '.join(self.places)}")
             self.watch.run(line)
         except UsageError:
-            self._end(answering, judges)
+            self._end(answering)
             raise
         except BaseException as error:
             self._die(error)
             raise
         if server is not None:
             server.close()
-        self._end(answering, judges)
+        self._end(answering)
         return 0
 
-    def _answer(self) -> None:
+    def _answer(self, work: Callable[[], None]) -> None:
         try:
-            self.loop.run()
+            work()
         except BaseException as error:
             self._die(error)
             raise
@@ -139,7 +142,7 @@ class Guard:
         """End soon."""
         self.watch.stop()
 
-    def _end(self, answering: threading.Thread, judges: judging.Judges) -> None:
+    def _end(self, answering: list[threading.Thread]) -> None:
         if self.behind is not None:
             self.behind.protect((), enforce=False)
         for mount in list(self._protected.values()):
@@ -149,8 +152,8 @@ class Guard:
             self.ahead.end()
         self.loop.running = False
         self.loop.wake()
-        answering.join(limits.GUARD_STOP_SECONDS)
-        judges.close()
+        for each in answering:
+            each.join(limits.GUARD_STOP_SECONDS)
         self.loop.close()
         self.releasing.end()
         self.write_versions()

@@ -120,7 +120,7 @@ class Holder:
         watched = [reading] if self._line is None else [reading, self._line.fileno()]
         if not self._worker and self._failing_open:
             watched.append(self._group.descriptor)
-        found, _, _ = select.select(watched, [], [], limits.GUARD_TICK_MS / 1000)
+        found, _, _ = select.select(watched, [], [], limits.GUARD_TICK_SECONDS)
         if reading in found:
             with contextlib.suppress(BlockingIOError):
                 os.read(reading, 512)

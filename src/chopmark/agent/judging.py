@@ -1,19 +1,15 @@
-"""Looking at files: threads that take a lease, compute the digest, and ask what is known or to be found out."""
+"""Looking at files: take a lease, compute the digest, and ask what is known or to be found out."""
 
 from __future__ import annotations
 
+import contextlib
 import os
-import queue
-import threading
-import time
+from collections import deque
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from chopmark.agent import leases
-from chopmark.core import limits
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from chopmark.agent.kept import Key
 
 
@@ -36,7 +32,6 @@ class Looked(NamedTuple):
     leased: bool = False
     written: bool = False
     error: str = ""
-    seconds: float = 0.0
 
 
 class Task(NamedTuple):
@@ -47,43 +42,37 @@ class Task(NamedTuple):
     path: str
 
 
-class Judges:
-    """Threads that look; `done` is told when something is ready in `results`."""
+class Tasks:
+    """Files that nobody has begun to look at. `descriptor` can be read while there may be one. Safe for threads."""
 
-    def __init__(self, examiner: Callable[[], Examiner], done: Callable[[], None], count: int) -> None:
-        self._examiner = examiner
-        self._done = done
-        self._tasks: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
-        self.results: queue.SimpleQueue[Looked] = queue.SimpleQueue()
-        self._ready = threading.Barrier(count + 1)
-        self._all = [threading.Thread(target=self._work, name="judge", daemon=True) for _ in range(count)]
-        for each in self._all:
-            each.start()
-        self._ready.wait(limits.GUARD_START_SECONDS)
+    def __init__(self) -> None:
+        self._all: deque[Task] = deque()
+        self.descriptor = os.eventfd(0, os.EFD_SEMAPHORE | os.EFD_NONBLOCK | os.EFD_CLOEXEC)
 
-    def submit(self, task: Task) -> None:
-        """Look at a file soon."""
-        self._tasks.put(task)
+    def put(self, task: Task) -> None:
+        """Have a file looked at soon."""
+        self._all.append(task)
+        self.wake()
 
-    @property
-    def waiting(self) -> int:
-        """How many files nobody has begun to look at."""
-        return self._tasks.qsize()
+    def wake(self) -> None:
+        """Have somebody look whether there is one."""
+        os.eventfd_write(self.descriptor, 1)
+
+    def woken(self) -> None:
+        """One was woken: the next is for another."""
+        with contextlib.suppress(BlockingIOError):
+            os.eventfd_read(self.descriptor)
+
+    def take(self) -> Task | None:
+        """The one that has waited longest."""
+        try:
+            return self._all.popleft()
+        except IndexError:
+            return None
 
     def close(self) -> None:
-        """End the threads once they are done with what they have begun."""
-        for _ in self._all:
-            self._tasks.put(None)
-        for each in self._all:
-            each.join(limits.GUARD_START_SECONDS)
-
-    def _work(self) -> None:
-        self._ready.wait(limits.GUARD_START_SECONDS)
-        while (task := self._tasks.get()) is not None:
-            began = time.monotonic()
-            looked = look(task, self._examiner())
-            self.results.put(looked._replace(seconds=time.monotonic() - began))
-            self._done()
+        """Close the descriptor."""
+        os.close(self.descriptor)
 
 
 def look(task: Task, examiner: Examiner) -> Looked:

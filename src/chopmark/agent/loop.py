@@ -1,13 +1,20 @@
-"""The thread that answers. It opens nothing, waits for nobody and logs nothing before the answer is out."""
+"""Who answers: several threads that take turns, and look at files where nobody knows them yet.
+
+Each question wakes one of them, which answers it or looks at the file and answers then: it need not wait for another
+thread. One more hears questions only while all others look at files. It looks at none itself, opens nothing and waits
+for nobody, so that what the others open is answered, writers are let go on, and orders are done.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import select
+import threading
 import time
 from collections import OrderedDict, deque
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from chopmark.agent import fanotify, judging, leases, processes, uses
@@ -17,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chopmark.agent.fanotify import Event
-    from chopmark.agent.judging import Judges, Looked, Task
+    from chopmark.agent.judging import Examiner, Looked, Task
     from chopmark.agent.kept import Kept, Key
     from chopmark.agent.processes import Program
 
@@ -126,7 +133,10 @@ class Loop:
         self._own: set[int] = set()
         self._breaks = leases.Breaks()
         self._wake, self._woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self._judges: Judges | None = None
+        self._lock = threading.Lock()  # held for whatever follows, and for kept files; not while a file is looked at
+        self._tasks = judging.Tasks()
+        self._polls: list[select.epoll] = []
+        self._examiner: Callable[[], Examiner] | None = None
         self._waiting: OrderedDict[Key, _Looking] = OrderedDict()
         self._executing: OrderedDict[int, tuple[Key, bool]] = OrderedDict()
         self._interpreters: dict[Program, bool] = {}
@@ -134,16 +144,31 @@ class Loop:
         self.counters = Counters()
         self.running = True
 
-    def attend(self, judges: Judges) -> None:
-        """Whom to hand files to that must be looked at."""
-        self._judges = judges
+    def attend(self, examiner: Callable[[], Examiner], count: int) -> list[Callable[[], None]]:
+        """What so many threads are to do until `running` is False; to be called before `run`, which hears after them.
+
+        Files are looked at by the examiner as it is then.
+        """
+        self._examiner = examiner
+        self._polls = [self._polling(self._tasks.descriptor) for _ in range(count)]
+        return [partial(self._listen, each) for each in self._polls]
+
+    def _polling(self, *more: int) -> select.epoll:
+        """Waits for questions, of which each wakes one of those who wait, the first that is idle; and for more."""
+        poll = select.epoll()
+        poll.register(self._group.descriptor, select.EPOLLIN | select.EPOLLEXCLUSIVE)
+        for each in more:
+            poll.register(each, select.EPOLLIN | (select.EPOLLEXCLUSIVE if each == self._tasks.descriptor else 0))
+        return poll
 
     def know_own(self) -> None:
         """Take the threads of this process, whose opens are never judged, as they are now. For any thread."""
         self._own = {*map(int, os.listdir("/proc/self/task"))}
 
     def wake(self) -> None:
-        """Look up: there is a result, or an order. For any thread."""
+        """Look up: there is an order, or the end. For any thread."""
+        for _ in self._polls if not self.running else ():
+            self._tasks.wake()
         with contextlib.suppress(BlockingIOError):
             os.write(self._woken, b"\0")
 
@@ -153,24 +178,53 @@ class Loop:
         self.wake()
 
     def run(self) -> None:
-        """Answer."""
-        poll = select.poll()
-        for each in (self._group.descriptor, self._breaks.descriptor, self._wake):
-            poll.register(each, select.POLLIN)
+        """See to writers, orders and those who wait too long, and answer while all others are looking at files."""
+        with self._polling(self._breaks.descriptor, self._wake) as poll:
+            while self.running:
+                ready = {descriptor for descriptor, _ in poll.poll(limits.GUARD_TICK_SECONDS)}
+                with self._lock:
+                    if self._breaks.descriptor in ready:
+                        self._broken()
+                    if self._wake in ready:
+                        with contextlib.suppress(BlockingIOError):
+                            os.read(self._wake, 4096)
+                    while self._orders:
+                        self._orders.popleft()()
+                task = self._hear() if self._group.descriptor in ready else None
+                if task is not None:
+                    self._tasks.put(task)
+                with self._lock:
+                    self._overdue()
+
+    def _listen(self, poll: select.epoll) -> None:
         while self.running:
-            ready = {descriptor for descriptor, _ in poll.poll(limits.GUARD_TICK_MS)}
-            if self._breaks.descriptor in ready:  # first: what is being changed must not be answered from memory
-                self._broken()
-            if self._wake in ready:
-                with contextlib.suppress(BlockingIOError):
-                    os.read(self._wake, 4096)
-            self._results()
-            while self._orders:
-                self._orders.popleft()()
-            if self._group.descriptor in ready:
-                for event in self._group.read():
-                    self._event(event)
-            self._overdue()
+            for descriptor, _ in poll.poll(limits.GUARD_TICK_SECONDS):
+                if descriptor == self._tasks.descriptor:
+                    self._tasks.woken()
+                    task = self._tasks.take()
+                else:
+                    task = self._hear()
+                while task is not None:
+                    self._look_at(task)
+                    task = self._tasks.take()
+
+    def _hear(self) -> Task | None:
+        """Answer whom something is known for; a file that must be looked at is the caller's to look at."""
+        task = None
+        for event in self._group.read(limits.GUARD_EVENTS_AT_ONCE):
+            with self._lock:
+                found = self._event(event)
+            if found is not None:
+                if task is not None:
+                    self._tasks.put(task)  # somebody else is idle, perhaps
+                task = found
+        return task
+
+    def _look_at(self, task: Task) -> None:
+        assert self._examiner is not None  # noqa: S101 - attend() gave it to whoever is here
+        looked = judging.look(task, self._examiner())
+        with self._lock:
+            self._looked(looked)
 
     def look_ahead(self, task: Task, done: Callable[[], None]) -> None:
         """Look at a file that somebody may want soon, so that the kernel can answer. In the loop's own thread.
@@ -182,7 +236,7 @@ class Loop:
             os.close(task.descriptor)
             done()
             return
-        self._begin(task, [], done)
+        self._tasks.put(self._begin(task, [], done))
 
     @property
     def is_idle(self) -> bool:
@@ -203,26 +257,30 @@ class Loop:
         self._waiting.clear()
         self._kept.sweep(lambda _: False)
         self._breaks.close()
+        self._tasks.close()
+        for each in self._polls:
+            each.close()
         os.close(self._wake)
         os.close(self._woken)
 
     # --- questions
 
-    def _event(self, event: Event) -> None:
+    def _event(self, event: Event) -> Task | None:
+        """Answer a question, or say which file must be looked at first."""
         descriptor, thread = event.descriptor, event.thread
         if thread in self._own:
             self._pass(descriptor)
-            return
+            return None
         try:
             asked = self._asked(event)
         except OSError as error:  # it cannot even be looked at
             asked = Asked(descriptor, (0, 0), uses.EXEC, thread, processes.NOBODY, "", time.monotonic())
             self.counters.failed += 1
             self._settle(asked, self._bench.without_facts(asked, "failed", str(error)), None)
-            return
+            return None
         if asked is None:
             self._pass(descriptor)
-            return
+            return None
         file = self._kept.get(asked.key)
         if file is not None:
             self.counters.known += 1
@@ -230,8 +288,8 @@ class Loop:
             if answer.allow and answer.everybody:
                 self._kept.ignore(file)
             self._settle(asked, answer, file.facts, writes=file.writes)
-            return
-        self._look(asked)
+            return None
+        return self._look(asked)
 
     def _asked(self, event: Event) -> Asked | None:
         """The question, or None where there is nothing to judge."""
@@ -266,24 +324,23 @@ class Loop:
             found = self._interpreters[by] = bool(uses.interpreter(by.name, rules))
         return found
 
-    def _look(self, asked: Asked) -> None:
+    def _look(self, asked: Asked) -> Task | None:
         looking = self._waiting.get(asked.key)
         if looking is not None:
             looking.asked.append(asked)
-            return
+            return None
         if not self._has_descriptors():  # whoever may still be on the way into others has not been seen to get on
             self.counters.failed += 1
             answer = self._bench.without_facts(asked, "failed", "too many files wait for their users to get on")
             self._settle(asked, answer, None)
-            return
+            return None
         # A descriptor of its own would be another open file, with another lease: this one is kept as it is.
-        self._begin(judging.Task(asked.key, asked.descriptor, asked.path), [asked])
+        return self._begin(judging.Task(asked.key, asked.descriptor, asked.path), [asked])
 
-    def _begin(self, task: Task, asked: list[Asked], done: Callable[[], None] | None = None) -> None:
+    def _begin(self, task: Task, asked: list[Asked], done: Callable[[], None] | None = None) -> Task:
         writes = self._second.writes(task.descriptor) if self._second is not None else None  # before the lease
         self._waiting[task.key] = _Looking(task, asked, writes, done)
-        if self._judges is not None:
-            self._judges.submit(task)
+        return task
 
     def renewed(self) -> None:
         """What is being found out at this moment counts for nothing: files are judged by another world from now on."""
@@ -336,17 +393,13 @@ class Loop:
         else:
             self.counters.denied += 1
 
-    def _results(self) -> None:
-        if self._judges is None:
-            return
-        while not self._judges.results.empty():
-            self._looked(self._judges.results.get())
-
     def _looked(self, looked: Looked) -> None:
-        looking = self._waiting[looked.key]
-        if looking.outdated and self._judges is not None:
+        looking = self._waiting.get(looked.key)
+        if looking is None:  # everything was let go meanwhile
+            return
+        if looking.outdated:
             looking.outdated = False
-            self._judges.submit(looking.task)
+            self._tasks.put(looking.task)
             return
         del self._waiting[looked.key]
         self.counters.looked += 1

@@ -101,9 +101,7 @@ class Status(NamedTuple):
     process: int
 
 
-_STATUS = re.compile(
-    rb"\nTgid:\t(\d+)\n(?:.*\n)*?PPid:\t(\d+)\n(?:.*\n)*?Uid:\t\d+\t(\d+)\t.*\nGid:\t\d+\t(\d+)\t"
-)
+_STATUS = re.compile(rb"\nTgid:\t(\d+)\n(?:.*\n)*?PPid:\t(\d+)\n(?:.*\n)*?Uid:\t\d+\t(\d+)\t.*\nGid:\t\d+\t(\d+)\t")
 """Of proc_pid_status(5), whose name of the process has no line break in it."""
 _STATUS_MAX = 4096
 

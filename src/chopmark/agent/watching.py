@@ -10,6 +10,7 @@ import threading
 import time
 from typing import TYPE_CHECKING
 
+from chopmark.agent import deciding
 from chopmark.core import limits
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ class Watch:
             if now - written >= limits.GUARD_VERSIONS_SECONDS:
                 written = now
                 guard.write_versions()
+                deciding.know_users()
             if now - looked >= limits.GUARD_MOUNTS_SECONDS:
                 looked = now
                 guard.look_at_mounts()

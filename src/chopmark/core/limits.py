@@ -558,7 +558,7 @@ SERVER_WAITING_MAX = 256
 IDENTITY_TEXT_MAX = 2_048
 """Characters of one claim of an identity in a certificate."""
 GUARD_JUDGES = 4
-"""Threads that look at files; digests are computed side by side, checks of signatures take turns."""
+"""Threads that answer and look at files; digests are computed side by side, checks of signatures take turns."""
 GUARD_KEPT_MAX = 16_384
 """Files that are leased and answered from memory, or by the kernel; each has a descriptor."""
 GUARD_RELEASED_MAX = 32_768
@@ -590,7 +590,9 @@ GUARD_ENTERING_NANOSECONDS = 1_000_000
 """Time at work in which a thread gets from the answer to holding the file; it takes some microseconds."""
 GUARD_HOLD_SECONDS = 30.0
 """A writer waits for those who use the file; the kernel ends it after lease-break-time, 45 s unless set otherwise."""
-GUARD_TICK_MS = 500
+GUARD_TICK_SECONDS = 0.5
+GUARD_EVENTS_AT_ONCE = 16
+"""Questions that one thread takes at a time; others are idle, perhaps."""
 GUARD_LOOK_SECONDS = 0.5
 """Between two looks at the files of the policy, stores and catalogs, and signs of life."""
 GUARD_VERSIONS_SECONDS = 5.0

@@ -155,7 +155,7 @@ from chopmark.agent import fanotify, holder
 from chopmark.core import limits
 
 loading, limits.GUARD_HUNG_SECONDS, limits.GUARD_LOADING_SECONDS = map(float, sys.argv[1:4])
-limits.GUARD_TICK_MS = 20
+limits.GUARD_TICK_SECONDS = 0.02
 os.environ["WATCHDOG_PID"] = str(os.getpid())  # as the service manager does
 
 class Group(fanotify.Group):

@@ -36,17 +36,6 @@ class Answers(fanotify.Group):
         """Likewise."""
 
 
-class Looks(judging.Judges):
-    """Nobody, who is asked to look at files."""
-
-    def __init__(self) -> None:
-        super().__init__(NotImplemented, NotImplemented, 0)
-        self.tasks: list[judging.Task] = []
-
-    def submit(self, task: judging.Task) -> None:
-        self.tasks.append(task)
-
-
 @pytest.fixture
 def asked(tmp_path: Path) -> loop.Asked:
     """Somebody executes a file."""
@@ -84,16 +73,14 @@ def test_files_are_not_looked_at_for_which_there_is_no_descriptor(
 
 
 def test_what_is_found_out_while_the_world_changes_is_found_out_again(tmp_path: Path, asked: loop.Asked) -> None:
-    group, looks = Answers(), Looks()
+    group = Answers()
     answers, _ = answering(tmp_path, group)
-    answers.attend(looks)
-    answers._look(asked)  # noqa: SLF001 - likewise
+    task = answers._look(asked)  # noqa: SLF001 - likewise
     answers.renewed()
-    looks.results.put(judging.Looked(asked.key, asked.descriptor, ALLOWED))
-    answers._results()  # noqa: SLF001 - likewise
-    assert (len(looks.tasks), group.answered) == (2, [])
-    looks.results.put(judging.Looked(asked.key, asked.descriptor, ALLOWED._replace(sha256="00" * 32)))
-    answers._results()  # noqa: SLF001 - likewise
+    answers._looked(judging.Looked(asked.key, asked.descriptor, ALLOWED))  # noqa: SLF001 - likewise
+    assert group.answered == []
+    assert answers._tasks.take() == task  # noqa: SLF001 - likewise
+    answers._looked(judging.Looked(asked.key, asked.descriptor, ALLOWED._replace(sha256="00" * 32)))  # noqa: SLF001
     assert group.answered == [False]
     answers.close()
 
@@ -104,15 +91,13 @@ def test_no_file_is_kept_on_a_file_system_that_is_let_go_meanwhile(
     asked: loop.Asked,
     gone: bool,  # noqa: FBT001
 ) -> None:
-    group, looks = Answers(), Looks()
+    group = Answers()
     answers, files = answering(tmp_path, group)
-    answers.attend(looks)
     answers._look(asked)  # noqa: SLF001 - likewise
     if gone:
         answers.let_go(asked.key[0])
     assert leases.take(asked.descriptor)
-    looks.results.put(judging.Looked(asked.key, asked.descriptor, ALLOWED, leased=True))
-    answers._results()  # noqa: SLF001 - likewise
+    answers._looked(judging.Looked(asked.key, asked.descriptor, ALLOWED, leased=True))  # noqa: SLF001 - likewise
     assert (len(files), group.answered) == (0 if gone else 1, [True])
     answers.close()
 
