@@ -59,7 +59,8 @@ class Stream(threading.Thread):
             self.lost += 1
             return
         self._queue.append(event)
-        self._wake.set()
+        if not self._wake.is_set():
+            self._wake.set()
 
     def say(self, kind: str, **facts: object) -> None:
         """An event about the guard itself."""
@@ -75,6 +76,8 @@ class Stream(threading.Thread):
         """Pass on."""
         while not (self._ending and not self._queue):
             self._wake.wait()
+            if not self._ending:
+                time.sleep(limits.GUARD_EVENTS_GATHER_SECONDS)  # several at once: each change of threads costs more
             self._wake.clear()
             while self._queue:
                 event, notice = self._queue.popleft()()

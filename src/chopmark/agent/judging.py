@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-from collections import deque
+import queue
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from chopmark.agent import leases
@@ -43,36 +42,25 @@ class Task(NamedTuple):
 
 
 class Tasks:
-    """Files that nobody has begun to look at. `descriptor` can be read while there may be one. Safe for threads."""
+    """Files that nobody has begun to look at. Safe for threads."""
 
     def __init__(self) -> None:
-        self._all: deque[Task] = deque()
-        self.descriptor = os.eventfd(0, os.EFD_SEMAPHORE | os.EFD_NONBLOCK | os.EFD_CLOEXEC)
+        self._all: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
 
     def put(self, task: Task) -> None:
         """Have a file looked at soon."""
-        self._all.append(task)
-        self.wake()
-
-    def wake(self) -> None:
-        """Have somebody look whether there is one."""
-        os.eventfd_write(self.descriptor, 1)
-
-    def woken(self) -> None:
-        """One was woken: the next is for another."""
-        with contextlib.suppress(BlockingIOError):
-            os.eventfd_read(self.descriptor)
+        self._all.put(task)
 
     def take(self) -> Task | None:
-        """The one that has waited longest."""
-        try:
-            return self._all.popleft()
-        except IndexError:
-            return None
+        """The one that has waited longest; waits until there is one, or the end."""
+        task = self._all.get()
+        if task is None:
+            self._all.put(None)  # for the next who waits
+        return task
 
-    def close(self) -> None:
-        """Close the descriptor."""
-        os.close(self.descriptor)
+    def end(self) -> None:
+        """There will be none any more."""
+        self._all.put(None)
 
 
 def look(task: Task, examiner: Examiner) -> Looked:

@@ -1,8 +1,9 @@
 """Who answers: several threads that take turns, and look at files where nobody knows them yet.
 
-Each question wakes one of them, which answers it or looks at the file and answers then: it need not wait for another
-thread. One more hears questions only while all others look at files. It looks at none itself, opens nothing and waits
-for nobody, so that what the others open is answered, writers are let go on, and orders are done.
+One leads: it hears questions and answers them. Where a file must be looked at, it does so and answers then, so that
+nobody waits for one thread to wake another. Only who asks meanwhile is heard by a second one. That one looks at no file
+itself, opens nothing and waits for nobody, so that what the others open is answered, writers are let go on, and orders
+are done. More threads look at what these two have no time for.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import threading
 import time
 from collections import OrderedDict, deque
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from chopmark.agent import fanotify, judging, leases, processes, uses
@@ -135,7 +135,7 @@ class Loop:
         self._wake, self._woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._lock = threading.Lock()  # held for whatever follows, and for kept files; not while a file is looked at
         self._tasks = judging.Tasks()
-        self._polls: list[select.epoll] = []
+        self._poll = select.epoll()
         self._examiner: Callable[[], Examiner] | None = None
         self._waiting: OrderedDict[Key, _Looking] = OrderedDict()
         self._executing: OrderedDict[int, tuple[Key, bool]] = OrderedDict()
@@ -145,21 +145,12 @@ class Loop:
         self.running = True
 
     def attend(self, examiner: Callable[[], Examiner], count: int) -> list[Callable[[], None]]:
-        """What so many threads are to do until `running` is False; to be called before `run`, which hears after them.
+        """What so many threads are to do until `running` is False, beside `run`.
 
         Files are looked at by the examiner as it is then.
         """
         self._examiner = examiner
-        self._polls = [self._polling(self._tasks.descriptor) for _ in range(count)]
-        return [partial(self._listen, each) for each in self._polls]
-
-    def _polling(self, *more: int) -> select.epoll:
-        """Waits for questions, of which each wakes one of those who wait, the first that is idle; and for more."""
-        poll = select.epoll()
-        poll.register(self._group.descriptor, select.EPOLLIN | select.EPOLLEXCLUSIVE)
-        for each in more:
-            poll.register(each, select.EPOLLIN | (select.EPOLLEXCLUSIVE if each == self._tasks.descriptor else 0))
-        return poll
+        return [self._lead, *[self._judge] * (count - 1)]
 
     def know_own(self) -> None:
         """Take the threads of this process, whose opens are never judged, as they are now. For any thread."""
@@ -167,8 +158,8 @@ class Loop:
 
     def wake(self) -> None:
         """Look up: there is an order, or the end. For any thread."""
-        for _ in self._polls if not self.running else ():
-            self._tasks.wake()
+        if not self.running:
+            self._tasks.end()
         with contextlib.suppress(BlockingIOError):
             os.write(self._woken, b"\0")
 
@@ -178,35 +169,42 @@ class Loop:
         self.wake()
 
     def run(self) -> None:
-        """See to writers, orders and those who wait too long, and answer while all others are looking at files."""
-        with self._polling(self._breaks.descriptor, self._wake) as poll:
-            while self.running:
-                ready = {descriptor for descriptor, _ in poll.poll(limits.GUARD_TICK_SECONDS)}
-                with self._lock:
-                    if self._breaks.descriptor in ready:
-                        self._broken()
-                    if self._wake in ready:
-                        with contextlib.suppress(BlockingIOError):
-                            os.read(self._wake, 4096)
-                    while self._orders:
-                        self._orders.popleft()()
-                task = self._hear() if self._group.descriptor in ready else None
-                if task is not None:
-                    self._tasks.put(task)
-                with self._lock:
-                    self._overdue()
-
-    def _listen(self, poll: select.epoll) -> None:
+        """See to writers, orders and those who wait too long; and hear questions while who leads looks at a file."""
+        for each in (self._breaks.descriptor, self._wake):
+            self._poll.register(each, select.EPOLLIN)
         while self.running:
-            for descriptor, _ in poll.poll(limits.GUARD_TICK_SECONDS):
-                if descriptor == self._tasks.descriptor:
-                    self._tasks.woken()
-                    task = self._tasks.take()
-                else:
-                    task = self._hear()
-                while task is not None:
-                    self._look_at(task)
-                    task = self._tasks.take()
+            ready = {descriptor for descriptor, _ in self._poll.poll(limits.GUARD_TICK_SECONDS)}
+            with self._lock:
+                if self._breaks.descriptor in ready:
+                    self._broken()
+                if self._wake in ready:
+                    with contextlib.suppress(BlockingIOError):
+                        os.read(self._wake, 4096)
+                while self._orders:
+                    self._orders.popleft()()
+                self._overdue()
+            task = self._hear() if self._group.descriptor in ready else None
+            if task is not None:
+                self._tasks.put(task)
+
+    def _lead(self) -> None:
+        """Answer. Where a file must be looked at, do that first; `run` stands in, which wakes nobody if none asks."""
+        poll = select.poll()
+        poll.register(self._group.descriptor, select.POLLIN)
+        while self.running:
+            task = self._hear() if poll.poll(limits.GUARD_TICK_SECONDS * 1000) else None
+            if task is not None:
+                self._poll.register(self._group.descriptor, select.EPOLLIN)
+                self._look_at(task)
+                if self.running:
+                    self._poll.unregister(self._group.descriptor)
+
+    def _judge(self) -> None:
+        """Look at what others have no time for."""
+        while self.running:
+            task = self._tasks.take()
+            if task is not None:
+                self._look_at(task)
 
     def _hear(self) -> Task | None:
         """Answer whom something is known for; a file that must be looked at is the caller's to look at."""
@@ -216,7 +214,7 @@ class Loop:
                 found = self._event(event)
             if found is not None:
                 if task is not None:
-                    self._tasks.put(task)  # somebody else is idle, perhaps
+                    self._tasks.put(task)
                 task = found
         return task
 
@@ -257,9 +255,7 @@ class Loop:
         self._waiting.clear()
         self._kept.sweep(lambda _: False)
         self._breaks.close()
-        self._tasks.close()
-        for each in self._polls:
-            each.close()
+        self._poll.close()
         os.close(self._wake)
         os.close(self._woken)
 

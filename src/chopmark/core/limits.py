@@ -647,6 +647,8 @@ GUARD_SEALS_MAX = 1_000
 """Seals that several files have in common, in memory once."""
 GUARD_EVENTS_WAITING_MAX = 20_000
 """Events that wait to be told; what comes after them is counted and dropped."""
+GUARD_EVENTS_GATHER_SECONDS = 0.02
+"""After the first event, for others."""
 GUARD_EVENTS_RECENT_MAX = 1_000
 """Events that `guard events` can show."""
 GUARD_OTLP_WAITING_MAX = 5_000

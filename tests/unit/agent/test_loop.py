@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import threading
 import time
+from collections import deque
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,17 +15,18 @@ import pytest
 from chopmark.agent import deciding, events, fanotify, judging, kept, leases, loop, opening, processes, uses
 from chopmark.agent.settings import Settings, Sources
 from chopmark.policy.facts import FileFacts
-from tests.support.guarding import policy
+from tests.support.guarding import eventually, policy
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
 class Answers(fanotify.Group):
     """What was answered."""
 
-    def __init__(self) -> None:
-        super().__init__(-1)
+    def __init__(self, descriptor: int = -1) -> None:
+        super().__init__(descriptor)
         self.answered: list[bool] = []
 
     def answer(self, descriptor: int, *, allow: bool) -> None:
@@ -34,6 +38,67 @@ class Answers(fanotify.Group):
 
     def heed(self, descriptor: int, mask: int) -> None:
         """Likewise."""
+
+
+class Questions(Answers):
+    """As if the kernel asked."""
+
+    def __init__(self) -> None:
+        reading, self._writing = os.pipe2(os.O_NONBLOCK)
+        super().__init__(reading)
+        self._events: deque[fanotify.Event] = deque()
+
+    def ask(self, path: Path, content: bytes) -> None:
+        path.write_bytes(content)
+        descriptor = os.open(path, os.O_RDONLY)
+        self._events.append(fanotify.Event(descriptor, fanotify.OPEN_EXEC_PERM, os.getppid()))
+        os.write(self._writing, b"?")
+
+    def read(self, most: int = 256) -> Iterator[fanotify.Event]:
+        with contextlib.suppress(BlockingIOError):
+            for _ in os.read(self.descriptor, most):
+                yield self._events.popleft()
+
+
+class Examiner:
+    """Allows what is in a file but for `b"n"`, and takes its time with `b"slow"`."""
+
+    def __init__(self) -> None:
+        self.goes_on = threading.Event()
+
+    def examine(self, descriptor: int, path: str) -> FileFacts:
+        content = os.pread(descriptor, 100, 0)
+        if content == b"slow":
+            assert self.goes_on.wait(20)
+        return ALLOWED._replace(path=path, sha256=hashlib.sha256(content).hexdigest())
+
+
+def test_who_asks_while_a_file_is_looked_at_is_answered(tmp_path: Path) -> None:
+    group, examiner = Questions(), Examiner()
+    answers, files = answering(tmp_path, group)
+    threads = [threading.Thread(target=each) for each in (*answers.attend(lambda: examiner, 2), answers.run)]
+    for each in threads:
+        each.start()
+    group.ask(tmp_path / "slow", b"slow")
+    eventually(lambda: not answers.is_idle)
+    for number in range(3):
+        group.ask(tmp_path / f"good{number}", b"x")
+    group.ask(tmp_path / "evil", b"n")
+    eventually(lambda: len(group.answered) == 4)
+    assert sorted(group.answered) == [False, True, True, True]
+    assert not answers.is_idle
+    examiner.goes_on.set()
+    eventually(lambda: len(group.answered) == 5)
+    assert not group.answered[-1]
+    group.ask(tmp_path / "good3", b"x")  # of whom leads again
+    eventually(lambda: len(group.answered) == 6)
+    answers.running = False
+    answers.wake()
+    for each in threads:
+        each.join(10)
+        assert not each.is_alive()
+    assert len(files) == 6
+    answers.close()
 
 
 @pytest.fixture
