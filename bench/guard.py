@@ -79,23 +79,28 @@ def _firsts(folder: Path, free: Path, held: Path) -> list[Row]:
     process([CHOPMARK, "catalog", "create", str(listed), "-o", catalog, *signing])
     text = policy(more=f'stores = ["{keys.root}"]\n[[rule]]\naction = "allow"\nstatus = "trusted"\n')
     rows = []
-    for number, (what, ahead) in enumerate(product(made, (False, True))):
+    for number, (what, when) in enumerate(product(made, ("written and run at once", "written before", "lay there"))):
         options = ["--revocation", "off"]
         if "listed" in what:  # on hosts with catalogs, others are never left to the kernel (ADR 0186)
             options += ["--catalogs", catalog]
-        if not ahead:
-            options.append("--no-ahead")
+        options += {"lay there": ["--warm", str(held / str(number))], "written before": []}.get(when, ["--no-ahead"])
+        copies = {where: where / str(number) for where in (free, held)}
+        for each in copies.values():
+            each.mkdir()
+        if when == "lay there":
+            copied = _copied(made[what], copies)
         with Guarded(held, folder / f"first{number}", text, *options) as guard:
-            copies = {
-                where: [place(where / f"{number}-{Path(each).name}", Path(each).read_bytes()) for each in made[what]]
-                for where in (free, held)
-            }
-            if ahead:
+            if when != "lay there":
+                copied = _copied(made[what], copies)
+            if when != "written and run at once":
                 eventually(lambda guard=guard: guard.status()["ahead"] >= FIRST, 60)  # type: ignore[misc]
-            times = [(_execute(one), _execute(other)) for one, other in zip(*copies.values(), strict=True)]
-        shown = f"first exec of {what}{', looked at ahead' if ahead else ''}"
-        rows.append(_first_row(shown, times, made[what], keys))
+            times = [(_execute(one), _execute(other)) for one, other in zip(*copied, strict=True)]
+        rows.append(_first_row(f"first exec of {what}, {when}", times, made[what], keys))
     return rows
+
+
+def _copied(files: list[str], folders: dict[Path, Path]) -> list[list[str]]:
+    return [[place(each / Path(file).name, Path(file).read_bytes()) for file in files] for each in folders.values()]
 
 
 def _first_row(what: str, times: list[tuple[float, float]], paths: list[str], keys: Keys) -> Row:

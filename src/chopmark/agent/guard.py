@@ -112,6 +112,7 @@ class Guard:
             self.tell_kernel()
             line.alive(failing_open=self.decider.failing_open)
             line.ready()
+            self._warm_all()
             self.stream.say("started", detail=f"{self.decider.mode}: {', '.join(self.places)}")
             self.watch.run(line)
         except UsageError:
@@ -241,6 +242,13 @@ class Guard:
 
     def _look_ahead(self, task: judging.Task, done: Callable[[], None]) -> None:
         self.loop.order(lambda: self.loop.look_ahead(task, done))
+
+    def _warm_all(self) -> None:
+        for folder in self.settings.warm:
+            try:
+                self.warm(folder)
+            except UsageError as error:
+                self._trouble(str(error))
 
     def warm(self, folder: str) -> None:
         """Look at all files below a folder in good time. Raises UsageError."""

@@ -109,6 +109,12 @@ def _add_run_arguments(parser: Any) -> None:  # noqa: ANN401 - likewise
     )
     parser.add_argument("--no-new-mounts", action="store_true", default=None, help="leave later mounts below DIR alone")
     parser.add_argument(
+        "--warm",
+        action="append",
+        metavar="DIR",
+        help="look at the files below DIR before anybody uses them; repeatable",
+    )
+    parser.add_argument(
         "--no-ahead", action="store_true", default=None, help="look at files when they are used, never before"
     )
     parser.add_argument(
@@ -212,6 +218,7 @@ def _settings(args: Namespace) -> Settings:
         kill=switch(setting(args.kill, TABLE, "kill"), "kill"),
         new_mounts=not switch(setting(args.no_new_mounts, TABLE, "no_new_mounts"), "no_new_mounts"),
         ahead=not switch(setting(args.no_ahead, TABLE, "no_ahead"), "no_ahead"),
+        warm=tuple(map(os.path.abspath, words(setting(args.warm, TABLE, "warm", default=[])))),
         state="" if state == "none" else os.path.abspath(state),
         control="" if control == "none" else os.path.abspath(control),
         kernel=os.path.abspath(pins) if pins else "",

@@ -318,6 +318,16 @@ def test_a_folder_can_be_looked_at_before_anybody_uses_it(where: Path, tmp_path:
     subprocess.run(["umount", outside], check=True)
 
 
+def test_what_lies_there_is_looked_at_when_a_guard_begins(where: Path, tmp_path: Path) -> None:
+    with Guarded(where, tmp_path / "home", policy([GOOD]), "--warm", str(where), "--warm", "/proc") as guard:
+        eventually(lambda: guard.status()["ahead"] == 1)
+        asked = guard.status()["allowed"]
+        assert ran(str(where / "good")) == "0"
+        assert guard.status()["allowed"] == asked  # the kernel answered by itself
+        assert ran(str(where / "evil")) == "denied"
+        eventually(lambda: any("/proc: is not protected" in each["detail"] for each in guard.events("trouble")))
+
+
 def test_what_waits_to_be_looked_at_keeps_no_file_system_busy(where: Path, tmp_path: Path) -> None:
     with Guarded(where, tmp_path / "home", policy([GOOD])) as guard:
         for number in range(700):  # more than are taken at once; the rest waits in the kernel
