@@ -87,11 +87,9 @@ def _firsts(folder: Path, free: Path, held: Path) -> list[Row]:
         copies = {where: where / str(number) for where in (free, held)}
         for each in copies.values():
             each.mkdir()
-        if when == "lay there":
-            copied = _copied(made[what], copies)
+        copied = _copied(made[what], copies) if when == "lay there" else []
         with Guarded(held, folder / f"first{number}", text, *options) as guard:
-            if when != "lay there":
-                copied = _copied(made[what], copies)
+            copied = copied or _copied(made[what], copies)
             if when != "written and run at once":
                 eventually(lambda guard=guard: guard.status()["ahead"] >= FIRST, 60)  # type: ignore[misc]
             times = [(_execute(one), _execute(other)) for one, other in zip(*copied, strict=True)]
