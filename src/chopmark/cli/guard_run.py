@@ -44,6 +44,7 @@ RestartSec=1
 WatchdogSec=30
 FileDescriptorStoreMax=4
 OOMScoreAdjust=-900
+Nice=-10
 LimitNOFILE=65536
 RuntimeDirectory=chopmark
 StateDirectory=chopmark

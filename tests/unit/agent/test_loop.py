@@ -8,17 +8,18 @@ import os
 import threading
 import time
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from chopmark.agent import deciding, events, fanotify, judging, kept, leases, loop, opening, processes, uses
 from chopmark.agent.settings import Settings, Sources
+from chopmark.core import limits
 from chopmark.policy.facts import FileFacts
 from tests.support.guarding import eventually, policy
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
@@ -148,6 +149,45 @@ def test_what_is_found_out_while_the_world_changes_is_found_out_again(tmp_path: 
     answers._looked(judging.Looked(asked.key, asked.descriptor, ALLOWED._replace(sha256="00" * 32)))  # noqa: SLF001
     assert group.answered == [False]
     answers.close()
+
+
+def test_terminals_are_looked_for_now_and_then_and_events_made_each_time(
+    tmp_path: Path, asked: loop.Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "GUARD_NOTICES_MAX", 2)
+    monkeypatch.setattr(processes, "terminal", lambda _: "/dev/pts/1")
+    (tmp_path / "policy.toml").write_text(policy())
+    opened = opening.opened(Sources(str(tmp_path / "policy.toml")))
+    stream = events.Stream([])
+    made: list[tuple[str, bool]] = []
+
+    def add(event: Callable[[], tuple[dict[str, Any], events.Notice | None]]) -> None:
+        said, notice = event()
+        made.append((said["kind"], notice is not None))
+
+    monkeypatch.setattr(stream, "add", add)
+    decider = deciding.Decider(opened, Settings((), lambda: opened), stream)
+    for _ in range(4):
+        decider.told(asked, decider.decide(ALLOWED, asked), ALLOWED)
+    assert made == [("deny", True)] * 2 + [("deny", False)] * 2
+    os.close(asked.descriptor)
+
+
+def test_names_of_users_are_those_that_were_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "passwd"
+    monkeypatch.setattr(deciding, "_ACCOUNTS", str(path))
+    path.write_text("root:x:0:0\nalice:x:1000:1000::/:\nother:x:1000:1000::/:\nbad:x\n+::\n")
+    deciding.know_users()
+    assert [deciding.user_name(each) for each in (0, 1000, 7)] == ["root", "alice", ""]
+    path.unlink()
+    deciding.know_users()
+    assert deciding.user_name(1000) == "alice"
+    path.write_text("bob:x:1000:1000::/:\n")
+    assert deciding.user_name(1000) == "alice"  # nobody opens a file for an answer
+    deciding.know_users()
+    assert [deciding.user_name(each) for each in (0, 1000)] == ["", "bob"]
+    monkeypatch.undo()
+    deciding.know_users()
 
 
 @pytest.mark.parametrize("gone", [False, True])
