@@ -156,10 +156,7 @@ def _able(issuer: Issuer, statuses: Statuses, delegates: Delegates, now: dt.date
 def _entries(
     statuses: Statuses, store: AnswerStore, able: Mapping[int, frozenset[str]], now: dt.datetime
 ) -> Iterator[table.Entry]:
-    before, after = -1, 0
-    while after != before:
-        before = after
-        after, page = statuses.page(now, before, _PAGE)
+    for page in statuses.pages(lambda: now, _PAGE):
         for number in {each[0] for each in page} & able.keys():
             states = {serial: state for owner, serial, state in page if owner == number}
             yield from _fresh(number, states, store, able[number])

@@ -99,11 +99,9 @@ class Presigner:
     def _presign_all(self, count: int) -> Presigned:
         signed = kept = 0
         issuers = {issuer.id: issuer for issuer in self._authority.issuers()}
-        before, after = -1, 0
-        while after != before:
+        # In the order in which the store has them: otherwise each answer would have a page of the file written anew.
+        for page in self._statuses.pages(self._authority.clock, count):
             now = self._authority.clock().replace(microsecond=0)
-            before = after
-            after, page = self._statuses.page(now, before, count)
             for number in {each[0] for each in page}:
                 states = [(serial, state) for owner, serial, state in page if owner == number]
                 due = self._presigned(issuers[number], states, now)
