@@ -6,7 +6,7 @@ import hashlib
 import json
 import subprocess
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
@@ -15,6 +15,9 @@ from chopmark.core.artifact import Artifact
 from chopmark.formats.deb import contents
 from tests.support import debs
 from tests.support.debs import File
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 pytestmark = pytest.mark.interop
 
@@ -58,7 +61,7 @@ class Peer(NamedTuple):
 
 
 @pytest.fixture(scope="module", params=["rsa3072", "ed25519"])
-def keys(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Peer:
+def keys(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peer]:
     folder = tmp_path_factory.mktemp("deb")
     home = folder / "h"
     home.mkdir(mode=0o700)
@@ -74,7 +77,8 @@ def keys(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     ring = folder / "keyrings" / key / "ring.gpg"
     ring.parent.mkdir(parents=True)
     ring.write_bytes(public.read_bytes())
-    return Peer(folder, home, public, secret, key, folder / "x.deb")
+    yield Peer(folder, home, public, secret, key, folder / "x.deb")
+    run("gpgconf", "--homedir", home, "--kill", "all")
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from chopmark.formats.rpm import contents, facts, files, header, package, signat
 from tests.support import rpms
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from chopmark.formats.rpm.header import Value
 
 pytestmark = pytest.mark.interop
@@ -100,7 +102,7 @@ class Peer(NamedTuple):
 
 
 @pytest.fixture(scope="module", params=["rsa3072", "ed25519"])
-def keys(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Peer:
+def keys(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Peer]:
     folder = tmp_path_factory.mktemp("rpm")
     (folder / "h").mkdir(mode=0o700)
     quiet = ("gpg", "-q", "--homedir", folder / "h", "--batch", "--pinentry-mode", "loopback", "--passphrase", "")
@@ -112,7 +114,8 @@ def keys(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     found = Peer(folder, public, secret)
     for each in (found, found._replace(program=(RPM6,))) if RPM6.exists() else (found,):
         each.rpm("rpmkeys", "--import", public)
-    return found
+    yield found
+    run("gpgconf", "--homedir", folder / "h", "--kill", "all")
 
 
 @pytest.fixture(params=["4", pytest.param("6", marks=needs_rpm6)])

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from chopmark import keys
     from chopmark.cli.ca_part import Actions
     from chopmark.server.board import Board
+    from chopmark.server.children import Report
     from chopmark.server.site import Served
     from chopmark.server.worker import Blueprint
 
@@ -101,10 +102,10 @@ def _blueprint(args: Namespace, folder: str, secrets: dict[str, keys.Passphrase]
     )
 
 
-def _keep(served: Served, board: Board) -> None:
+def _keep(served: Served, board: Board, report: Report) -> None:
     from chopmark.server.keeper import Keeper
 
-    Keeper(served, board).run()
+    Keeper(served, board, report).run()
 
 
 def _served(args: Namespace, folder: str, secrets: dict[str, keys.Passphrase]) -> Served:

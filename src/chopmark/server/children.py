@@ -26,10 +26,17 @@ _READY = b"ready"
 
 
 class Report:
-    """The child's end: one word to the parent."""
+    """The child's end: one word to the parent, and whether it is still there."""
 
-    def __init__(self, descriptor: int) -> None:
+    def __init__(self, descriptor: int, parent: int) -> None:
+        """`parent` is its process, as it was before the fork: after it, the parent may have been killed already."""
         self._descriptor = descriptor
+        self._parent = parent
+
+    @property
+    def orphaned(self) -> bool:
+        """Whether the parent has ended, so that nobody would ever stop this process."""
+        return os.getppid() != self._parent
 
     def ready(self) -> None:
         """Everything is open, requests are answered from now on."""
@@ -93,12 +100,13 @@ class Child:
 def fork(kind: Kind, row: int, task: Task, unwanted: Iterable[int]) -> Child:
     """Start a child that does `task` and ends; it closes the descriptors that are `unwanted`."""
     read, write = os.pipe()
+    parent = os.getpid()
     # Until it has handlers of its own, a child must not run the parent's.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
     try:
         pid = os.fork()
         if not pid:
-            _be_child(task, Report(write), [read, *unwanted], before)
+            _be_child(task, Report(write, parent), [read, *unwanted], before)
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
     os.close(write)

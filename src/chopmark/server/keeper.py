@@ -6,7 +6,6 @@ metrics cost them nothing.
 
 from __future__ import annotations
 
-import os
 import signal
 import threading
 import time
@@ -21,17 +20,18 @@ from chopmark.server.worker import say
 
 if TYPE_CHECKING:
     from chopmark.server.board import Board
+    from chopmark.server.children import Report
     from chopmark.server.site import Served
 
 
 class Keeper:
     """Does and looks until it is told to end, or its parent has."""
 
-    def __init__(self, served: Served, board: Board) -> None:
+    def __init__(self, served: Served, board: Board, report: Report) -> None:
         self._open = due.Opener(served)
         self._board = board
         self._ended = threading.Event()
-        self._parent = os.getppid()
+        self._report = report
         self._wrong: dict[str, str] = {}
         self._done = dict.fromkeys(due.WORK, 0)
         self._failed = dict.fromkeys(due.WORK, 0)
@@ -49,7 +49,7 @@ class Keeper:
             self._ended.wait(limits.SERVER_DUE_SECONDS)
 
     def _over(self) -> bool:
-        return self._ended.is_set() or os.getppid() != self._parent
+        return self._ended.is_set() or self._report.orphaned
 
     def _do(self) -> None:
         for name, work in due.WORK.items():

@@ -216,7 +216,7 @@ class Supervisor:
                 work(blueprint, generation.doors, self.board, row, report)
             elif blueprint.keep is not None:
                 report.ready()
-                blueprint.keep(self.board)
+                blueprint.keep(self.board, report)
 
         child = children.fork(kind, row, task, unwanted)
         generation.children[child.pid] = child

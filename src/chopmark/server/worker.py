@@ -41,14 +41,15 @@ class Access(NamedTuple):
 class Blueprint(NamedTuple):
     """How to serve: addresses as (host, port), number of processes, log, and what happens in the processes.
 
-    `open` makes the site in each worker; `keep` does background work in a process of its own until it is signalled.
+    `open` makes the site in each worker; `keep` does background work in a process of its own until it is signalled,
+    or orphaned.
     """
 
     listen: tuple[tuple[str, int], ...]
     admin: tuple[str, int] | None
     workers: int
     open: Callable[[Board], Site]
-    keep: Callable[[Board], None] | None = None
+    keep: Callable[[Board, Report], None] | None = None
     access: Access = Access()
 
 
@@ -108,7 +109,6 @@ def work(
     blueprint: Blueprint, doors: Sequence[tuple[socket.socket, bool]], board: Board, row: int, report: Report
 ) -> None:
     """Be a worker. `doors` are listening sockets, and whether they are for those who look after the server."""
-    parent = os.getppid()
     _need_descriptors(limits.SERVER_CONNECTIONS_MAX * 2)
     site = blueprint.open(board)
     counting = Counting(board.row(row), blueprint.access)
@@ -116,7 +116,7 @@ def work(
 
     def turn(loop: Loop) -> None:
         counting.turn(loop)
-        if os.getppid() != parent and not loop.draining:  # killed, and nobody would ever stop us
+        if report.orphaned and not loop.draining:
             loop.stop()
 
     loop = Loop(opened, counting, turn)
