@@ -19,8 +19,10 @@ from sqlalchemy import text
 from chopmark.authority.ca import Authority
 from chopmark.authority.crl.publisher import Wanted
 from chopmark.authority.hierarchy import founding
+from chopmark.authority.ocsp import table
 from chopmark.authority.ocsp.responder import Responder
 from chopmark.authority.register import migrations, schema, upgrading
+from chopmark.authority.register import status as status_queries
 from chopmark.authority.register.configuration import Configuration
 from chopmark.authority.register.database import Database, DatabaseError
 from chopmark.core import limits
@@ -284,3 +286,101 @@ def test_a_responder_notices_what_another_process_entered(server: Server, tmp_pa
         while status() != ocsp.REVOKED:
             assert time.monotonic() < deadline
             time.sleep(0.05)
+
+
+def asked(authority: Authority, certificate: x509.Certificate) -> bytes:
+    return ocsp.request([ocsp.for_certificate(certificate, authority.issuer("code-signing").certificate)])
+
+
+def status(responder: Responder, request: bytes) -> str:
+    basic = ocsp.read_response(responder.respond(request)).basic
+    assert basic is not None
+    return basic.singles[0].status
+
+
+def issued(authority: Authority, count: int) -> list[x509.Certificate]:
+    return [x509.certificate(authority.issue(order("internal")).certificate) for _ in range(count)]
+
+
+def test_answers_signed_ahead_come_from_the_table(
+    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The database is not asked for them; what is done meanwhile, also by another process, sends them the long way."""
+    folder = made(tmp_path, server.database())
+    with Authority.open(folder) as authority, Authority.open(folder) as other, Responder(authority) as responder:
+        responder.delegates.create(authority.issuer("code-signing"))
+        certificates = issued(authority, 7)
+        assert responder.presign(3) == (8, 0)  # several pages; the responder's own certificate is one of them
+        assert len(table.Table(str(Path(folder, "ocsp", table.FILE)))) == 8
+        requests = [asked(authority, each) for each in certificates]
+        with monkeypatch.context() as patch:
+            patch.setattr(Responder, "_answered", lambda *_: pytest.fail("the register was asked"))
+            assert [status(responder, each) for each in requests] == [ocsp.GOOD] * 7
+            with Responder(other) as second:
+                assert [status(second, each) for each in requests] == [ocsp.GOOD] * 7
+        other.revoke(certificates[2].serial_octets.hex(), "superseded")
+        deadline = time.monotonic() + 60
+        while status(responder, requests[2]) != ocsp.REVOKED:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        late = asked(authority, issued(other, 1)[0])
+        assert status(responder, late) == ocsp.GOOD
+        assert responder.presign(3) == (2, 7)
+        with monkeypatch.context() as patch:
+            patch.setattr(Responder, "_answered", lambda *_: pytest.fail("the register was asked"))
+            assert status(responder, requests[0]) == ocsp.GOOD
+
+
+def test_the_table_goes_with_its_register(server: Server, tmp_path: Path) -> None:
+    """After a restore another past is behind the same number of an event."""
+    folder = made(tmp_path, server.database())
+    with Authority.open(folder) as authority, Responder(authority) as responder:
+        responder.delegates.create(authority.issuer("code-signing"))
+        [certificate] = issued(authority, 1)
+        request = asked(authority, certificate)
+        responder.presign()
+        event = table.Table(str(Path(folder, "ocsp", table.FILE))).facts.event
+        authority.revoke(certificate.serial_octets.hex(), "keyCompromise")
+    with closing(Database(Configuration.read(folder).place(folder))) as database, database.writing() as connection:
+        connection.execute(text("UPDATE events SET action = 'another' WHERE id = :event"), {"event": event})
+        connection.execute(text("DELETE FROM log_entries WHERE event > :event"), {"event": event})
+        connection.execute(text("DELETE FROM events WHERE id > :event"), {"event": event})
+    with Authority.open(folder) as authority, Responder(authority) as responder:
+        assert status(responder, request) == ocsp.REVOKED
+
+
+def test_pages_are_read_in_the_order_of_an_index(server: Server, tmp_path: Path) -> None:
+    """Of 50,000 certificates none is sorted for a page, and each comes once."""
+    folder = made(tmp_path, server.database())
+    with Authority.open(folder) as authority:
+        number = authority.issuer("code-signing").id
+    with closing(Database(Configuration.read(folder).place(folder))) as database:
+        with database.writing() as connection:
+            connection.execute(text(_MANY), {"issuer": number})
+            connection.execute(text("ANALYZE certificates"))
+        with database.reading() as connection:
+            values = {"issuer": number, "serial": "7f", "count": 1000}
+            raw = status_queries._PAGE.compile(  # noqa: SLF001 - the plan is that of the very query
+                connection.engine, compile_kwargs={"render_postcompile": True}
+            )
+            plan = "\n".join(
+                row[0] for row in connection.exec_driver_sql(f"EXPLAIN {raw}", raw.construct_params(values))
+            )
+        assert "Index Scan" in plan
+        assert "Sort" not in plan
+    with Authority.open(folder) as authority:
+        statuses = authority.statuses()
+        pages = list(statuses.pages(authority.clock, 999))
+        statuses.close()
+    serials = [(owner, serial) for page in pages for owner, serial, _ in page]
+    assert len(serials) == len(set(serials)) == 50_002  # the two CAs below the root are certificates too
+    assert serials == sorted(serials)
+
+
+_MANY = """
+INSERT INTO certificates
+    (issuer, serial, profile, subject, key_sha256, not_before, not_after, reserved, certificate, issued)
+SELECT :issuer, md5(n::text), 'internal', 'CN=x', md5(n::text), now(), now() + interval '1 year', now(), '\\x3000',
+    now()
+FROM generate_series(1, 50000) AS n
+"""

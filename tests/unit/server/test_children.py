@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import time
+from typing import TYPE_CHECKING
 
 from chopmark.server import children
-from chopmark.server.children import Report
+
+if TYPE_CHECKING:
+    from chopmark.server.children import Report
 
 
 def test_who_starts_after_the_end_of_its_parent_knows_it() -> None:
