@@ -5,14 +5,15 @@ from __future__ import annotations
 import shutil
 import subprocess
 import tempfile
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from chopmark.authority import renewal
+from chopmark.authority.backup import continuing, restoring
 from chopmark.authority.backup.making import backup
-from chopmark.authority.backup.restoring import restore
 from chopmark.authority.ca import Authority, Order
 from chopmark.authority.ceremony import rules
 from chopmark.authority.hierarchy import changing, founding
@@ -32,6 +33,7 @@ pytestmark = pytest.mark.interop
 
 SUBJECT = names.parse("CN=Example Ltd, O=Example Ltd, L=Leeds, C=GB")
 KEY = NewKey("p256")
+restore = partial(restoring.restore, later=continuing.NOTHING)
 
 
 def run(*command: str | Path, status: int = 0) -> str:

@@ -17,9 +17,9 @@ _SINCE = (
     "What was done since is not in it. Certificates issued since are unknown: `chopmark ca adopt` enters those that "
     "turn up, and what newer CRLs say. Serial numbers are random, and CRL numbers go on far ahead: none is used twice."
 )
-_LOG = (
-    "If a checkpoint of the log with more than {} entries was ever published, this log must not go on under the same "
-    "name: it would say two things."
+_ENDED = (
+    "The log {} ended with this: tell those who follow it. `chopmark log init --origin NAME` begins another one, of "
+    "another name, with the same entries."
 )
 
 
@@ -35,6 +35,10 @@ def add_actions(actions: Actions) -> None:
     restore.add_argument("--database", metavar="URL", help="PostgreSQL, or `file` (default: as it was)")
     restore.add_argument("--sha256", default="", metavar="HEX", help="what `ca backup` said of it")
     restore.add_argument("--signer", metavar="F", help="the certificate whose signature it must have")
+    log = restore.add_mutually_exclusive_group(required=True)
+    log.add_argument("--checkpoint", metavar="F", help="the newest one that the log published, from who has it")
+    log.add_argument("--nothing-later", action="store_true", help="none was published after this backup was made")
+    log.add_argument("--end-log", action="store_true", help="it published more than the backup has, and ends")
     adopt = actions.with_folder("adopt", "enter certificates that a restored register lacks", _adopt)
     adopt.add_argument("files", nargs="+", metavar="FILE", help="certificates that its CAs issued, or their CRLs")
 
@@ -59,18 +63,26 @@ def _backup(args: Namespace) -> int:
 
 
 def _restore(args: Namespace) -> int:
+    from chopmark.authority.backup import continuing
     from chopmark.authority.backup.restoring import restore
     from chopmark.cli.ca import folder, read
+    from chopmark.core import limits
+    from chopmark.core.artifact import read_small
     from chopmark.envelopes import pem, x509
 
     signer = x509.certificate(pem.certificates(read(args.signer))[0]) if args.signer else None
     place = "" if args.database == "file" else args.database
-    made = restore(args.backup, folder(args), database=place, sha256=args.sha256, signer=signer)
+    later = continuing.Later(read_small(args.checkpoint, limits.NOTE_MAX) if args.checkpoint else b"", args.end_log)
+    if args.checkpoint and not later.newest:
+        message = f"{args.checkpoint}: empty, not a checkpoint"
+        raise UsageError(message)
+    made = restore(args.backup, folder(args), later=later, database=place, sha256=args.sha256, signer=signer)
     print(f"restored   {output.clean(made.folder)}")
     print(f"           {made.certificates} certificates, {made.log_entries} log entries")
     print(f"           as of {made.made}; the last event was {made.last_event}")
     print(output.filled(_SINCE))
-    print(output.filled(_LOG.format(made.log_entries)))
+    if made.log_ended:
+        print(output.filled(output.clean(_ENDED.format(made.log_ended))))
     return 0
 
 

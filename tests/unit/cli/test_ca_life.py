@@ -198,20 +198,28 @@ def test_a_ceremony(tmp_path: Path, made: Path, capsys: pytest.CaptureFixture[st
         assert authority.issuer("code-signing").retired
 
 
-def test_backup_and_restore(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_backup_and_restore(made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     serial = issue(tmp_path)
     assert main(["ca", "backup", "b.tar"]) == 0
     digest = capsys.readouterr().out.split()[-1]
     late = issue(tmp_path, out="late.crt")
     assert main(["ca", "backup", "b.tar"]) == 2
-    assert main(["ca", "restore", "b.tar"]) == 2
-    assert main(["ca", "restore", "b.tar", "--ca", "again", "--sha256", digest]) == 0
+    assert main(["ca", "restore", "b.tar", "--nothing-later"]) == 2
+    with pytest.raises(SystemExit, match="2"):  # and what of its log?
+        main(["ca", "restore", "b.tar", "--ca", "again", "--sha256", digest])
+    newest = str(made / "public" / "log" / "checkpoint")
+    assert main(["ca", "restore", "b.tar", "--ca", "again", "--checkpoint", newest]) == 1
+    assert "must not go on" in capsys.readouterr().err
+    assert not (tmp_path / "again").exists()
+    assert main(["ca", "restore", "b.tar", "--ca", "ended", "--end-log"]) == 0
+    assert "log init" in capsys.readouterr().out
+    assert main(["ca", "restore", "b.tar", "--ca", "again", "--sha256", digest, "--nothing-later"]) == 0
     narrow(capsys.readouterr().out.replace(str(tmp_path), ""))
     assert main(["ca", "show", serial, "--ca", "again"]) == 0
     assert main(["ca", "show", late, "--ca", "again"]) == 2
     assert main(["ca", "adopt", "late.crt", "--ca", "again"]) == 0
     assert main(["ca", "show", late, "--ca", "again"]) == 0
     (tmp_path / "b.tar").write_bytes((tmp_path / "b.tar").read_bytes()[:5000])
-    assert main(["ca", "restore", "b.tar", "--ca", "third"]) == 1
-    assert main(["ca", "restore", "missing.tar", "--ca", "third"]) == 2
+    assert main(["ca", "restore", "b.tar", "--ca", "third", "--nothing-later"]) == 1
+    assert main(["ca", "restore", "missing.tar", "--ca", "third", "--nothing-later"]) == 2
     assert not (tmp_path / "third").exists()

@@ -13,6 +13,7 @@ from sqlalchemy import text, update
 from chopmark.authority import appearing
 from chopmark.authority.backup import tables
 from chopmark.authority.backup.archive import FILES, TABLES, Reader, stays_inside
+from chopmark.authority.backup.continuing import settle
 from chopmark.authority.ceremony import approval
 from chopmark.authority.log.journal import record
 from chopmark.authority.register import configuration, migrations, schema, upgrading
@@ -28,11 +29,15 @@ if TYPE_CHECKING:
 
     from sqlalchemy.engine import Connection
 
+    from chopmark.authority.backup.continuing import Later
     from chopmark.envelopes import x509
 
 
 class Restored(NamedTuple):
-    """What was made: where, of which backup, when its last event was, how many certificates and log entries it has."""
+    """What was made: where, of which backup, when its last event was, how many certificates and log entries it has.
+
+    `log_ended` is the name of the log if it ended with this.
+    """
 
     folder: str
     sha256: str
@@ -40,12 +45,14 @@ class Restored(NamedTuple):
     last_event: str
     certificates: int
     log_entries: int
+    log_ended: str
 
 
 def restore(
     path: str,
     folder: str,
     *,
+    later: Later,
     database: str | None = None,
     sha256: str = "",
     signer: x509.Certificate | None = None,
@@ -53,7 +60,8 @@ def restore(
 ) -> Restored:
     """Make the authority of a backup in a new folder; it appears whole or not at all.
 
-    `database` is the URL of an empty database for the register, "" for a file in the folder, None for whatever it was.
+    `later` is what is known of the log since. `database` is the URL of an empty database for the register, "" for a
+    file in the folder, None for whatever it was.
     `sha256` is the digest of the manifest that the backup must have, `signer` whose signature it must carry. CRL
     numbers go on far ahead: lists published since the backup stay older than the next ones. Raises UsageError,
     RefusedError, MalformedError, WriteError, DatabaseError.
@@ -70,17 +78,20 @@ def restore(
                 place.write(temporary)
             with _register(archive, place.place(temporary), clock().replace(microsecond=0)) as register:
                 _consistent(register, temporary)
+                rows = archive.manifest.get("rows", {})
+                entries = int(rows.get(schema.log_entries.name, 0))
+                ended = settle(later, temporary, register, entries)
                 register.close()
                 appearing.appear(temporary, folder)
         facts = archive.manifest
-        rows = facts.get("rows", {})
         return Restored(
             folder,
             hashlib.sha256(archive.manifest_raw).hexdigest(),
             str(facts.get("at")),
             str(facts.get("last_event")),
             int(rows.get(schema.certificates.name, 0)),
-            int(rows.get(schema.log_entries.name, 0)),
+            entries,
+            ended,
         )
 
 

@@ -34,6 +34,9 @@ PUBLIC = os.path.join("public", "log")
 LOCK = "log.lock"
 _VKEY = "log_vkey"
 _KEY = "log_key"
+SETTINGS = (_VKEY, _KEY)
+ENDED = "log_ended_"
+"""How settings begin that name logs of this authority that ended, after which their names are never used again."""
 _AT_ONCE = 1024
 """Entries that the database hands over at a time."""
 
@@ -55,6 +58,10 @@ class RegisterLog(logs.Log):
             if connection.scalar(select(settings.c.value).where(settings.c.name == _VKEY)):
                 message = f"{folder}: the authority's log has a key already"
                 raise UsageError(message)
+            ended = select(settings.c.value).where(settings.c.name.startswith(ENDED, autoescape=True))
+            if origin in connection.scalars(ended).all():
+                message = f"{folder}: the log {origin} ended; another one needs another name (--origin)"
+                raise UsageError(message)
             for name, value in ((_VKEY, str(key)), (_KEY, uri)):
                 connection.execute(insert(settings).values(name=name, value=value))
         return cls(folder, database, key, uri)
@@ -63,7 +70,7 @@ class RegisterLog(logs.Log):
     def open(cls, folder: str, database: Database) -> Self | None:
         """The log of an authority; None when it has no key yet."""
         with database.reading() as connection:
-            query = select(settings.c.name, settings.c.value).where(settings.c.name.in_((_VKEY, _KEY)))
+            query = select(settings.c.name, settings.c.value).where(settings.c.name.in_(SETTINGS))
             found = {row.name: row.value for row in connection.execute(query)}
         return cls(folder, database, VerifierKey.parse(found[_VKEY]), found[_KEY]) if _VKEY in found else None
 

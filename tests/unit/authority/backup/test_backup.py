@@ -12,21 +12,27 @@ import subprocess
 import sys
 import tarfile
 import threading
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chopmark.authority.backup import adoption
+from chopmark import keys
+from chopmark.authority.backup import adoption, continuing, restoring
 from chopmark.authority.backup.archive import Reader
 from chopmark.authority.backup.making import backup
-from chopmark.authority.backup.restoring import restore
 from chopmark.authority.backup.tables import all_tables
 from chopmark.authority.ca import Authority
 from chopmark.authority.hierarchy.changing import Hierarchy, NewKey
+from chopmark.authority.log import keeping
+from chopmark.authority.log.storage import LogForkError
 from chopmark.authority.ocsp.responder import Responder
 from chopmark.core import limits
 from chopmark.core.errors import MalformedError, RefusedError, UsageError
-from chopmark.envelopes import x509
+from chopmark.envelopes import note, x509
+from chopmark.envelopes.note import VerifierKey
+from chopmark.keys import generate
+from chopmark.keys.software import SoftwareSigner
 from tests.support import pki
 from tests.unit.authority.conftest import NOW, order, spki
 
@@ -34,6 +40,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tests.unit.authority.conftest import Clock
+
+restore = partial(restoring.restore, later=continuing.NOTHING)
 
 
 def rows(authority: Authority) -> dict[str, list[tuple[Any, ...]]]:
@@ -284,9 +292,9 @@ def test_killed_in_the_midst(authority: Authority, tmp_path: Path) -> None:
 def test_a_restore_that_is_killed_leaves_nothing(authority: Authority, tmp_path: Path) -> None:
     backup(authority, str(tmp_path / "b.tar"))
     script = (
-        "import os, sys; from chopmark.authority.backup import restoring\n"
+        "import os, sys; from chopmark.authority.backup import continuing, restoring\n"
         "restoring._consistent = lambda *a: os.kill(os.getpid(), 9)\n"
-        "restoring.restore(sys.argv[1], sys.argv[2])\n"
+        "restoring.restore(sys.argv[1], sys.argv[2], later=continuing.NOTHING)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", script, str(tmp_path / "b.tar"), str(tmp_path / "again")], check=False, timeout=60
@@ -294,6 +302,75 @@ def test_a_restore_that_is_killed_leaves_nothing(authority: Authority, tmp_path:
     assert done.returncode == -signal.SIGKILL
     assert not (tmp_path / "again").exists()
     restore(str(tmp_path / "b.tar"), str(tmp_path / "again"))
+
+
+class TestLog:
+    """Nobody may have seen more of a log than what goes on."""
+
+    @staticmethod
+    def published(authority: Authority) -> bytes:
+        signed = authority.log.integrate()
+        return signed.note.encode()
+
+    def test_it_goes_on_when_nothing_was_published_since(self, authority: Authority, tmp_path: Path) -> None:
+        authority.issue(order())
+        newest = self.published(authority)
+        backup(authority, str(tmp_path / "b.tar"))
+        made = restoring.restore(str(tmp_path / "b.tar"), str(tmp_path / "again"), later=continuing.Later(newest))
+        assert made.log_ended == ""
+        with Authority.open(str(tmp_path / "again")) as again:
+            old, new = authority.log.log().read(newest), again.log.log().read(self.published(again))
+            assert new.checkpoint.size == old.checkpoint.size + 1  # that it was restored
+            assert new.checkpoint.origin == old.checkpoint.origin
+
+    def test_it_does_not_go_on_when_more_was_published(self, authority: Authority, tmp_path: Path) -> None:
+        backup(authority, str(tmp_path / "b.tar"))
+        authority.issue(order())
+        later = continuing.Later(self.published(authority))
+        with pytest.raises(LogForkError, match="must not go on"):
+            restoring.restore(str(tmp_path / "b.tar"), str(tmp_path / "again"), later=later)
+        assert not (tmp_path / "again").exists()
+
+    def test_it_does_not_go_on_from_other_entries(self, authority: Authority, tmp_path: Path) -> None:
+        authority.issue(order())
+        log = authority.log.log()
+        signer = keys.open_key(keeping.located(authority.folder, log.uri))
+        size = log.read(self.published(authority)).checkpoint.size
+        backup(authority, str(tmp_path / "b.tar"))
+        for number in (1, size - 1, size):
+            later = continuing.Later(log.sign(number, bytes(32), signer).note.encode())
+            with pytest.raises(LogForkError, match="other entries"):
+                restoring.restore(str(tmp_path / "b.tar"), str(tmp_path / "again"), later=later)
+
+    def test_another_log_says_nothing(self, authority: Authority, tmp_path: Path) -> None:
+        newest = authority.log.log().read(self.published(authority)).checkpoint
+        backup(authority, str(tmp_path / "b.tar"))
+        stranger = SoftwareSigner(generate.new("ed25519"))
+        signature = note.sign(newest.text, VerifierKey.of(newest.origin, stranger.public_key), stranger)
+        for raw in (b"nonsense", note.Note(newest.text, (signature,)).encode()):
+            with pytest.raises(LogForkError):
+                restoring.restore(str(tmp_path / "b.tar"), str(tmp_path / "again"), later=continuing.Later(raw))
+
+    def test_it_ends_and_another_one_begins(self, authority: Authority, tmp_path: Path) -> None:
+        authority.issue(order())
+        backup(authority, str(tmp_path / "b.tar"))
+        authority.issue(order("internal"))
+        last = authority.log.log().read(self.published(authority))
+        made = restoring.restore(str(tmp_path / "b.tar"), str(tmp_path / "again"), later=continuing.ENDS)
+        assert made.log_ended == last.checkpoint.origin
+        with Authority.open(str(tmp_path / "again")) as again:
+            with pytest.raises(UsageError, match="no key yet"):
+                again.log.log()
+            again.issue(order("internal", key=spki("ed25519")))  # which waits for a log
+            signer = SoftwareSigner(generate.new("ed25519"))
+            with pytest.raises(UsageError, match="needs another name"):
+                again.log.begin(made.log_ended, "folder:log.pem", signer)
+            signed = again.log.begin("pki.example.com/second", "folder:log.pem", signer)
+            assert signed.checkpoint.size == made.log_entries + 2
+            assert again.log.log().published() == signed
+        moved = tmp_path / "again" / f"log-ended-{made.log_entries}"
+        assert (moved / "checkpoint").is_file()
+        assert not (tmp_path / "again" / "keys" / "log.pem").exists()
 
 
 class TestAdoption:
