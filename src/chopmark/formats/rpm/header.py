@@ -21,53 +21,62 @@ if TYPE_CHECKING:
 MAGIC = b"\x8e\xad\xe8\x01\0\0\0\0"
 INTRO = 16
 _ENTRY = struct.Struct(">IIiI")
-_SIZES = {1: 1, tags.INT8: 1, tags.INT16: 2, tags.INT32: 4, tags.INT64: 8, tags.BINARY: 1}
-_TEXTS = (tags.STRING, tags.STRINGS, tags.TRANSLATED)
+_SIZES = {1: 1, tags.INT8: 1, tags.INT16: 2, tags.INT32: 4, tags.INT64: 8, tags.BINARY: 1,
+          tags.STRING: 0, tags.STRINGS: 0, tags.TRANSLATED: 0}  # fmt: skip
+"""Octets of a value, by type; none for texts, which end with a zero."""
 _NUMBERS = {tags.INT16: "H", tags.INT32: "I", tags.INT64: "Q"}
 
 
 class Entry(NamedTuple):
-    """A tag of the index: the type of its value, how many there are, and where they begin and end in the data."""
+    """A tag of the index: the type of its value, where it begins in the data, how many there are, where they end."""
 
     kind: int
-    amount: int
     offset: int
+    amount: int
     end: int
 
 
 class Header(NamedTuple):
-    """What is in a region, by tag. `signed` are the bytes that signatures are over: intro, index and data."""
+    """What is in a region, by tag: the fields of an Entry, bare because hardly any tag of a package is ever asked for.
 
-    entries: Mapping[int, Entry]
+    `signed` are the bytes that signatures are over: intro, index and data.
+    """
+
+    entries: Mapping[int, tuple[int, int, int, int]]
     data: bytes
     signed: bytes
 
+    def entry(self, tag: int) -> Entry | None:
+        """What the index says of a tag, if anything."""
+        fields = self.entries.get(tag)
+        return Entry(*fields) if fields else None
+
     def string(self, tag: int) -> bytes | None:
         """A single string, the first one where there are several languages. Raises BrokenError for other types."""
-        entry = self.entries.get(tag)
-        if entry is None:
+        if tag not in self.entries:
             return None
-        if entry.kind not in (tags.STRING, tags.TRANSLATED):
-            raise _wrong_type(tag, entry)
-        return self.data[entry.offset : self.data.index(b"\0", entry.offset)]
+        kind, offset, _, _ = self.entries[tag]
+        if kind not in (tags.STRING, tags.TRANSLATED):
+            raise _wrong_type(tag, kind)
+        return self.data[offset : self.data.index(b"\0", offset)]
 
     def strings(self, tag: int) -> list[bytes]:
         """Several strings; none where the tag is missing. Raises BrokenError for other types."""
-        entry = self.entries.get(tag)
-        if entry is None:
+        if tag not in self.entries:
             return []
-        if entry.kind != tags.STRINGS:
-            raise _wrong_type(tag, entry)
-        return self.data[entry.offset : entry.end - 1].split(b"\0")
+        kind, offset, _, end = self.entries[tag]
+        if kind != tags.STRINGS:
+            raise _wrong_type(tag, kind)
+        return self.data[offset : end - 1].split(b"\0")
 
     def numbers(self, tag: int) -> tuple[int, ...]:
         """Numbers of 16, 32 or 64 bits; none where the tag is missing. Raises BrokenError for other types."""
-        entry = self.entries.get(tag)
-        if entry is None:
+        if tag not in self.entries:
             return ()
-        if entry.kind not in _NUMBERS:
-            raise _wrong_type(tag, entry)
-        return struct.unpack_from(f">{entry.amount}{_NUMBERS[entry.kind]}", self.data, entry.offset)
+        kind, offset, amount, _ = self.entries[tag]
+        if kind not in _NUMBERS:
+            raise _wrong_type(tag, kind)
+        return struct.unpack_from(f">{amount}{_NUMBERS[kind]}", self.data, offset)
 
     def number(self, tag: int) -> int | None:
         """The one number; None where the tag is missing. Raises BrokenError where there are more."""
@@ -78,8 +87,10 @@ class Header(NamedTuple):
 
     def raw(self, tag: int) -> bytes:
         """The octets of a value, whatever they are; empty where the tag is missing."""
-        entry = self.entries.get(tag)
-        return self.data[entry.offset : entry.end] if entry else b""
+        if tag not in self.entries:
+            return b""
+        _, offset, _, end = self.entries[tag]
+        return self.data[offset:end]
 
 
 def read(view: View, start: int, limit: int) -> tuple[Header, int]:
@@ -100,6 +111,8 @@ def signatures(view: View, start: int, limit: int) -> tuple[Header, int]:
     body, count, end = _body(view, start, limit)
     inside, within = _region(body, count, tags.SIGNATURES)
     found = _inside(body, count, inside, within)
+    if inside == count and within == len(found.data):
+        return found, end
     added = _entries(_rows(body, inside, count), found.data, within, len(found.data))
     both = found.entries.keys() & added.keys()
     if both:
@@ -146,17 +159,28 @@ def _inside(body: bytes, count: int, inside: int, within: int) -> Header:
     return Header(_entries(_rows(body, 1, inside), data, 0, within - _ENTRY.size), data, signed)
 
 
-def _rows(body: bytes, first: int, last: int) -> list[tuple[int, int, int, int]]:
-    return list(_ENTRY.iter_unpack(body[first * _ENTRY.size : last * _ENTRY.size]))
+class _Rows(NamedTuple):
+    """Some rows of an index, column by column."""
+
+    tags: tuple[int, ...]
+    kinds: tuple[int, ...]
+    offsets: tuple[int, ...]
+    amounts: tuple[int, ...]
+
+
+def _rows(body: bytes, first: int, last: int) -> _Rows:
+    """Offsets are taken for unsigned: one below zero is beyond everything then."""
+    numbers = struct.unpack_from(f">{(last - first) * 4}I", body, first * _ENTRY.size)
+    return _Rows(numbers[0::4], numbers[1::4], numbers[2::4], numbers[3::4])
 
 
 def _region(body: bytes, count: int, region: int) -> tuple[int, int]:
     """How many tags the region has, and how many bytes, as its first entry and the trailer that this leads to say."""
+    start = count * _ENTRY.size
     tag, kind, offset, length = _ENTRY.unpack_from(body)
-    data = body[count * _ENTRY.size :]
-    if (tag, kind, length) != (region, tags.BINARY, _ENTRY.size) or not 0 <= offset <= len(data) - _ENTRY.size:
+    if (tag, kind, length) != (region, tags.BINARY, _ENTRY.size) or not 0 <= offset <= len(body) - start - _ENTRY.size:
         raise BrokenError(reasons.REGION, "it does not begin with one")
-    tag, kind, back, length = _ENTRY.unpack_from(data, offset)
+    tag, kind, back, length = _ENTRY.unpack_from(body, start + offset)
     if tag == tags.IMAGE and region == tags.SIGNATURES:
         tag = region  # old versions of rpm wrote so, and all read it
     inside, rest = divmod(-back, _ENTRY.size)
@@ -166,42 +190,65 @@ def _region(body: bytes, count: int, region: int) -> tuple[int, int]:
 
 
 def _entries(
-    rows: list[tuple[int, int, int, int]], data: bytes, start: int, limit: int, *, gaps: bool = False
-) -> dict[int, Entry]:
+    rows: _Rows, data: bytes, start: int, limit: int, *, gaps: bool = False
+) -> dict[int, tuple[int, int, int, int]]:
     """The entries of some rows of the index, whose values stand between `start` and `limit` and fill that.
 
-    With `gaps` something may be between them.
+    With `gaps` something may be between them. Most of the time that a small package takes is spent here.
     """
-    found: dict[int, Entry] = {}
-    end = start
-    following = [*(row[2] for row in rows), limit][1:]
-    for (tag, kind, offset, count), upper in zip(rows, following, strict=True):
-        if tag in found:
-            raise BrokenError(reasons.DUPLICATE, f"tag {tag}")
-        if tag < tags.LOCALES or not 0 < count <= len(data):
-            raise BrokenError(reasons.TAG, f"tag {tag} with {count} values")
-        size = _SIZES.get(kind, 0)
-        if not size and (kind not in _TEXTS or (kind == tags.STRING and count != 1)):
-            raise BrokenError(reasons.TAG, f"tag {tag} with {count} values of type {kind}")
-        if offset < end or upper > limit or offset % (size or 1):
-            raise BrokenError(reasons.OVERLAP, f"tag {tag}")
-        if offset != end and not gaps and (offset != end + -end % size if size else True):
-            raise BrokenError(reasons.OVERLAP, f"something before tag {tag}")
-        if data[end:offset].strip(b"\0") and not gaps:
-            raise BrokenError(reasons.OVERLAP, f"something before tag {tag}")
-        end = offset + size * count if size else _end_of_texts(data, offset, count, upper, gaps=gaps)
-        if not offset < end <= upper:
-            raise BrokenError(reasons.OVERLAP, f"tag {tag} goes on into the next one")
-        found[tag] = Entry(kind, count, offset, end)
-    if end != limit and not gaps:
-        raise BrokenError(reasons.OVERLAP, "something behind the last tag")
+    _check_rows(rows, len(data))
+    found: dict[int, tuple[int, int, int, int]] = {}
+    places = (*rows.offsets, limit)
+    _check_between(data, (start, places[0]), rows, 0, gaps=gaps)
+    find, sizes = data.find, [_SIZES[kind] for kind in rows.kinds]
+    columns = zip(*rows, sizes, places[1:], (*sizes, 0)[1:], strict=True)
+    for tag, kind, offset, amount, size, upper, following in columns:
+        if size:
+            end = offset + size * amount
+        elif amount == 1:
+            end = find(b"\0", offset, upper) + 1
+        elif kind != tags.STRING:
+            end = _end_of_texts(data, offset, amount, upper, gaps=gaps)
+        else:
+            raise BrokenError(reasons.TAG, f"tag {tag} with {amount} values of type {kind}")
+        if end <= offset or (size > 1 and offset % size):
+            raise BrokenError(reasons.OVERLAP, f"tag {tag} is not aligned, or goes on into the next one")
+        if end != upper and (upper != end + -end % (following or 1) or data[end:upper].strip(b"\0")):
+            _check_between(data, (end, upper), rows, len(found) + 1, gaps=gaps)
+        found[tag] = kind, offset, amount, end
     return found
 
 
+def _check_rows(rows: _Rows, room: int) -> None:
+    """What can be said of the index alone; `room` is how many bytes all values have. Raises BrokenError."""
+    if not rows.tags:
+        return
+    if len(set(rows.tags)) != len(rows.tags):
+        raise BrokenError(reasons.DUPLICATE, f"tag {max(rows.tags, key=rows.tags.count)}")
+    lowest, least, most = min(rows.tags), min(rows.amounts), max(rows.amounts)
+    if lowest < tags.LOCALES or least < 1 or most > room or not _SIZES.keys() >= set(rows.kinds):
+        for tag, kind, amount in zip(rows.tags, rows.kinds, rows.amounts, strict=True):
+            if tag < tags.LOCALES or not 0 < amount <= room or kind not in _SIZES:
+                raise BrokenError(reasons.TAG, f"tag {tag} with {amount} values of type {kind}")
+
+
+def _check_between(data: bytes, between: tuple[int, int], rows: _Rows, behind: int, *, gaps: bool) -> None:
+    """Values follow each other; before numbers there may be zeros that align them, and at the end nothing is left over.
+
+    `between` are where one value ends and the next begins, that of row `behind`. Raises BrokenError.
+    """
+    end, offset = between
+    if offset < end:
+        raise BrokenError(reasons.OVERLAP, f"{offset - end} bytes between values")
+    if gaps:
+        return
+    size = _SIZES[rows.kinds[behind]] if behind < len(rows.kinds) else 0
+    if offset != end + -end % (size or 1) or data[end:offset].strip(b"\0"):
+        raise BrokenError(reasons.OVERLAP, f"something between values, at byte {end}")
+
+
 def _end_of_texts(data: bytes, offset: int, count: int, limit: int, *, gaps: bool) -> int:
-    """Where so many strings end; 0 where they do not before `limit`."""
-    if count == 1:
-        return data.find(b"\0", offset, limit) + 1
+    """Where several strings end; 0 where they do not before `limit`."""
     if gaps:
         end = offset
         for _ in range(count):
@@ -225,7 +272,7 @@ class Value(NamedTuple):
 
 def values(header: Header) -> list[Value]:
     """What is in a region."""
-    return [Value(tag, entry.kind, entry.amount, header.data[entry.offset : entry.end]) for tag, entry in
+    return [Value(tag, kind, amount, header.data[offset:end]) for tag, (kind, offset, amount, end) in
             header.entries.items()]  # fmt: skip
 
 
@@ -233,7 +280,7 @@ def written(region: int, those: Iterable[Value]) -> bytes:
     """A header as rpm writes it: sorted, aligned, all inside of one region."""
     index, data = [], bytearray()
     for each in sorted(those):
-        data += bytes(-len(data) % _SIZES.get(each.kind, 1))
+        data += bytes(-len(data) % (_SIZES.get(each.kind) or 1))
         index.append(_ENTRY.pack(each.tag, each.kind, len(data), each.amount))
         data += each.octets
     rows = len(index) + 1
@@ -242,5 +289,5 @@ def written(region: int, those: Iterable[Value]) -> bytes:
     return b"".join((MAGIC, struct.pack(">II", rows, len(data)), *index, bytes(data)))
 
 
-def _wrong_type(tag: int, entry: Entry) -> BrokenError:
-    return BrokenError(reasons.TAG, f"tag {tag} with values of type {entry.kind}")
+def _wrong_type(tag: int, kind: int) -> BrokenError:
+    return BrokenError(reasons.TAG, f"tag {tag} with values of type {kind}")

@@ -37,8 +37,9 @@ def found(source: Header, kinds: Mapping[int, str]) -> Iterator[tuple[str, OpenP
             for number, text in enumerate(texts, 1):
                 yield name if number == 1 else f"{name} {number}", _one(_decoded(text))
         else:
-            if source.entries[tag].kind != tags.BINARY:
-                raise BrokenError(reasons.TAG, f"tag {tag} of type {source.entries[tag].kind}")
+            kind, *_ = source.entries[tag]
+            if kind != tags.BINARY:
+                raise BrokenError(reasons.TAG, f"tag {tag} of type {kind}")
             yield name, _one(source.raw(tag))
 
 
