@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING, TextIO, TypeVar
 
 from chopmark.core import clock
-from chopmark.core.finding import Finding, Outcome
+from chopmark.core.finding import AGAINST, Finding, Outcome
 from chopmark.core.reasons import CATALOG, SEAL_ELSEWHERE
 from chopmark.core.verdict import Status
 
@@ -147,7 +147,7 @@ def filled(text: str, indent: str = INDENT, first: str | None = None) -> str:
 
 
 def _against(finding: Finding) -> bool:
-    return finding.outcome in (Outcome.NO, Outcome.UNKNOWN)
+    return finding.outcome in AGAINST
 
 
 def _sentence(code: str) -> str:

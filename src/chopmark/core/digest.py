@@ -81,6 +81,9 @@ def hash_ranges(view: View, recipes: Sequence[Recipe], taps: Sequence[Tap] = ())
 
     What all bytes come to is computed once for a view, and so is what its beginnings come to but for their ends.
     """
+    whole = view.whole() if isinstance(view, FileView) and not taps else None
+    if isinstance(view, FileView) and whole is not None:
+        return [_in_memory(view, whole, recipe) for recipe in recipes]
     by_ranges: dict[tuple[Range | bytes, ...], dict[str, bytes]] = {}
     lengths: dict[tuple[Range | bytes, ...], int] = {}
     for ranges in dict.fromkeys(recipe.ranges for recipe in recipes):
@@ -100,6 +103,29 @@ def hash_ranges(view: View, recipes: Sequence[Recipe], taps: Sequence[Tap] = ())
                     tap(offset, piece)
         by_ranges[ranges] = {name: hasher.digest() for name, hasher in zip(names, hashers, strict=True)}
     return [Payload(recipe, by_ranges[recipe.ranges][recipe.algorithm], lengths[recipe.ranges]) for recipe in recipes]
+
+
+def _in_memory(view: FileView, whole: bytes, recipe: Recipe) -> Payload:
+    """What a recipe comes to for a small file: reading costs nothing, keeping several in step would."""
+    if _is_beginning(recipe.ranges, view):
+        [part] = recipe.ranges
+        return Payload(recipe, _beginning(view, recipe.algorithm, part.length), part.length)
+    hasher, length = hashlib.new(recipe.algorithm, usedforsecurity=False), 0
+    for part in recipe.ranges:
+        if isinstance(part, Range):
+            offset, size = part
+            if offset < 0 or size < 0 or offset + size > len(whole):
+                raise _outside(part, view)
+            hasher.update(memoryview(whole)[offset : offset + size])
+            length += size
+        else:
+            hasher.update(part)
+            length += len(part)
+    return Payload(recipe, hasher.digest(), length)
+
+
+def _outside(part: Range, view: View) -> MalformedError:
+    return MalformedError(f"range {part.offset}+{part.length} lies outside of {view.size} bytes")
 
 
 def _is_beginning(ranges: tuple[Range | bytes, ...], view: View) -> TypeGuard[tuple[Range]]:
@@ -136,8 +162,7 @@ def _located(view: View, ranges: Iterable[Range | bytes]) -> Iterator[tuple[int 
             continue
         offset, end = part.offset, part.offset + part.length
         if offset < 0 or end < offset or end > view.size:
-            message = f"range {offset}+{part.length} lies outside of {view.size} bytes"
-            raise MalformedError(message)
+            raise _outside(part, view)
         for piece in pieces(view, offset, end):
             yield offset, piece
             offset += len(piece)

@@ -6,7 +6,10 @@ import importlib
 import os
 import sys
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @cache
@@ -41,6 +44,36 @@ def offered(package: str, attribute: str) -> dict[str, Any]:
     """Every module of `package` that exports `attribute`, by module name."""
     found = {name: member(package, name, attribute) for name in modules(package)}
     return {name: thing for name, thing in found.items() if thing is not None}
+
+
+def one_by_one(package: str, inner: str, attribute: str) -> Iterator[Any]:
+    """What packages of `package` offer in a module `inner` of theirs, and entry points, each loaded when its turn comes.
+
+    For what is asked in turn until one answers: the rest is not loaded at all. Otherwise as `exported`.
+    """
+    for name in _having(package, inner):
+        yield getattr(importlib.import_module(f"{package}.{name}.{inner}"), attribute)
+    yield from _others(package)
+
+
+@cache
+def _others(package: str) -> tuple[Any, ...]:
+    return tuple(thing for _, thing in _entry_points(package))
+
+
+@cache
+def _having(package: str, inner: str) -> tuple[str, ...]:
+    folders = importlib.import_module(package).__path__
+    return tuple(name for name in modules(package) if any(_holds(folder, name, inner) for folder in folders))
+
+
+def _holds(folder: str, name: str, inner: str) -> bool:
+    place = os.path.join(folder, name)
+    if os.path.isdir(folder):
+        return os.path.isfile(os.path.join(place, f"{inner}.py"))
+    import pkgutil  # for archives
+
+    return any(info.name == inner for info in pkgutil.iter_modules([place]))
 
 
 @cache

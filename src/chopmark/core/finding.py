@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class Outcome(StrEnum):
@@ -23,3 +26,12 @@ class Finding(NamedTuple):
     subject: str = ""
     detail: str = ""
     cites: str = ""
+
+
+AGAINST = (Outcome.NO, Outcome.UNKNOWN)
+"""How checks end that keep a signature from being good."""
+
+
+def against(findings: Iterable[Finding]) -> list[Finding]:
+    """Those that keep a signature from being good."""
+    return [finding for finding in findings if finding.outcome in AGAINST]

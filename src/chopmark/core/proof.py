@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from chopmark.core.finding import Outcome
+from chopmark.core.finding import against
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -34,9 +34,7 @@ class Proof(NamedTuple):
     @property
     def intact(self) -> bool:
         """Whether every integrity check ran and passed."""
-        return self.signer is not None and not any(
-            finding.outcome in (Outcome.NO, Outcome.UNKNOWN) for finding in self.findings
-        )
+        return self.signer is not None and not against(self.findings)
 
 
 class Stamp(NamedTuple):

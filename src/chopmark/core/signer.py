@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
@@ -47,7 +48,13 @@ class PublicKey(NamedTuple):
     @property
     def fingerprint(self) -> str:
         """The SHA-256 of the key, in hex: what a signer is recognised by."""
-        return hashlib.sha256(self.raw).hexdigest()
+        return _sha256(self.raw)
+
+
+@lru_cache(maxsize=1024)
+def _sha256(raw: bytes) -> str:
+    """Of a key: a run meets the same few ones again and again."""
+    return hashlib.sha256(raw).hexdigest()
 
 
 class Authority(NamedTuple):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, NamedTuple
 
-from chopmark.core.finding import Outcome
+from chopmark.core.finding import AGAINST
 from chopmark.core.reasons import DIGEST_WEAK, SEAL_NONE
 
 if TYPE_CHECKING:
@@ -50,12 +50,12 @@ class SealVerdict(NamedTuple):
     def status(self) -> Status:
         """Trusted, undecided or rejected: the worst of the findings, and never trusted unless intact."""
         worst = worst_of(self.findings)
-        return Status.REJECTED if worst is Status.TRUSTED and not self.intact else worst
+        return worst if self.intact or worst is not Status.TRUSTED else Status.REJECTED
 
     @property
     def only_weak(self) -> bool:
         """Whether nothing speaks against this seal but the age of its digest algorithm."""
-        against = {finding.code for finding in self.findings if finding.outcome in (Outcome.NO, Outcome.UNKNOWN)}
+        against = {finding.code for finding in self.findings if finding.outcome in AGAINST}
         return against == {DIGEST_WEAK.code} and self.intact
 
 
@@ -74,15 +74,16 @@ class Verdict(NamedTuple):
         A seal that is merely weak (SHA-1 beside SHA-256 for old systems) does not spoil a file that another seal
         vouches for, and never vouches for one itself.
         """
-        own = worst_of(finding for finding in self.findings if finding.code != SEAL_NONE.code)
+        own = worst_of([finding for finding in self.findings if finding.code != SEAL_NONE.code])
         if not self.seals:
             return Status.UNSIGNED if own is Status.TRUSTED else own
         states = [seal.status for seal in self.seals]
-        if Status.TRUSTED in states:
+        if Status.TRUSTED in states and len(states) > 1:
             states = [seal.status for seal in self.seals if not seal.only_weak]
         return max((own, *states), key=SEVERITY.index)
 
 
+_NO, _UNKNOWN = AGAINST
 SEVERITY = (Status.TRUSTED, Status.UNDECIDED, Status.UNSIGNED, Status.REJECTED)
 """From good to bad, for taking the worst."""
 
@@ -91,10 +92,7 @@ EXIT_STATUS = {Status.TRUSTED: 0, Status.UNSIGNED: 1, Status.REJECTED: 1, Status
 
 def worst_of(findings: Iterable[Finding]) -> Status:
     """REJECTED if any check said no, else UNDECIDED if any could not answer, else TRUSTED."""
-    status = Status.TRUSTED
-    for finding in findings:
-        if finding.outcome is Outcome.NO:
-            return Status.REJECTED
-        if finding.outcome is Outcome.UNKNOWN:
-            status = Status.UNDECIDED
-    return status
+    outcomes = [finding.outcome for finding in findings]
+    if _NO in outcomes:
+        return Status.REJECTED
+    return Status.UNDECIDED if _UNKNOWN in outcomes else Status.TRUSTED

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from chopmark.core import reasons
 from chopmark.core.artifact import Artifact, UnreadableError
 from chopmark.core.errors import BrokenError, MalformedError
+from chopmark.core.finding import against
 from chopmark.core.verdict import SealVerdict, Verdict
 from chopmark.engine import elsewhere, identify
 
@@ -47,7 +48,7 @@ def check_as(artifact: Artifact, format_: Format, context: Context, *, alone: bo
     """`check`, where it is known which format the artifact is. `alone`: as `seals_of`. Raises UnreadableError."""
     findings = [reasons.FORMAT_DETECTED.found(format_.title)]
     blocked = _blocked(artifact, format_, context)
-    through, against = _vouched(artifact, context)
+    through, said = _vouched(artifact, context)
     seals: list[SealVerdict] = []
     try:
         found, broken = seals_of(artifact, format_, alone=alone)
@@ -70,7 +71,7 @@ def check_as(artifact: Artifact, format_: Format, context: Context, *, alone: bo
 
         findings += logged.findings(artifact, seals, context.logs)
     seals += through
-    findings += against
+    findings += said
     if artifact.view.changed():
         findings.append(reasons.INPUT_CHANGED.found())
     return Verdict(artifact.name, format_.name, tuple(seals), tuple(findings))
@@ -150,6 +151,9 @@ def _malformed(error: MalformedError) -> Finding:
 
 def payloads_of(artifact: Artifact, found: Sequence[Owned]) -> list[list[Payload]]:
     """What every claim of every seal comes to; a format is given all its recipes at once, each only once."""
+    if len(found) == 1:
+        [(format_, seal)] = found  # the usual case, whose claims differ
+        return [list(format_.digest(artifact, [claim.recipe for claim in seal.claims]) if seal.claims else ())]
     computed: dict[tuple[str, Recipe], Payload] = {}
     for format_ in dict.fromkeys(owned.format for owned in found):
         own = (owned.seal for owned in found if owned.format is format_)
@@ -173,7 +177,7 @@ def judge_seal(
     return SealVerdict(
         where=seal.where,
         scheme=seal.envelope.scheme,
-        intact=proof.intact and not any(finding.outcome in ("no", "unknown") for finding in integrity),
+        intact=proof.intact and not against(integrity),
         digest_algorithm=proof.digest_algorithm,
         signer=judgement.identity or proof.signer,
         signed_at=judgement.signed_at,

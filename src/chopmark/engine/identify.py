@@ -43,9 +43,9 @@ def identify(artifact: Artifact, name: str = "") -> Format:
         certainty = format_.detect(head, artifact.name)
         if certainty > best:
             best, winners = certainty, [format_]
-        elif certainty == best:
+        elif certainty and certainty == best:
             winners.append(format_)
-    if best == 0 or len(winners) != 1:
+    if len(winners) != 1:
         message = " and ".join(sorted(format_.title for format_ in winners)) if best else "nothing known"
         raise AmbiguousError(message)
     return winners[0]

@@ -93,7 +93,7 @@ _HASHES: dict[str, hashes.HashAlgorithm] = {
     "sha3_512": hashes.SHA3_512(),
 }
 _ECDSA = {name: ec.ECDSA(hashing) for name, hashing in _HASHES.items()}
-_CURVES: dict[str, ec.EllipticCurve] = {
+CURVES: dict[str, ec.EllipticCurve] = {
     "1.2.840.10045.3.1.7": ec.SECP256R1(),
     "1.3.132.0.34": ec.SECP384R1(),
     "1.3.132.0.35": ec.SECP521R1(),
@@ -102,13 +102,14 @@ _CURVES: dict[str, ec.EllipticCurve] = {
     "1.3.36.3.3.2.8.1.1.11": ec.BrainpoolP384R1(),
     "1.3.36.3.3.2.8.1.1.13": ec.BrainpoolP512R1(),
 }
+"""The curves of keys, by their object identifiers."""
 
 
 def _usual(curve: str, size: int) -> tuple[bytes, int, ec.EllipticCurve]:
     """How a SubjectPublicKeyInfo with a point on a curve begins (RFC 5480 clause 2), and how long it is."""
     identifier = der.sequence(der.oid(EC_PUBLIC_KEY), der.oid(curve))
     whole = der.sequence(identifier, der.bit_string(bytes(size)))
-    return whole[:-size], len(whole), _CURVES[curve]
+    return whole[:-size], len(whole), CURVES[curve]
 
 
 _USUAL = (_usual("1.2.840.10045.3.1.7", 65), _usual("1.3.132.0.34", 97))
@@ -286,7 +287,7 @@ def _curve(identifier: der.Fields) -> ec.EllipticCurve:
     if parameters.tag != der.OBJECT_IDENTIFIER:
         raise ForbiddenKeyError("an elliptic-curve key with explicit parameters (CVE-2020-0601)")
     identifier.done()
-    curve = _CURVES.get(parameters.oid())
+    curve = CURVES.get(parameters.oid())
     if curve is None:
         raise UnsupportedError(f"an unknown elliptic curve {parameters.oid()}")
     return curve

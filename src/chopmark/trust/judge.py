@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core import clock
 from chopmark.core.errors import MalformedError
-from chopmark.core.finding import Outcome
+from chopmark.core.finding import Outcome, against
 from chopmark.envelopes import x509
 from chopmark.trust import reasons, stamps
 from chopmark.trust.belief import Carried, believe
@@ -41,7 +41,7 @@ class Judgement(NamedTuple):
     @property
     def trusted(self) -> bool:
         """Whether nothing speaks against trusting the signer, and nothing needed is unknown."""
-        return not any(finding.outcome in (Outcome.NO, Outcome.UNKNOWN) for finding in self.findings)
+        return not against(self.findings)
 
 
 def judge(proof: Proof, purpose: str, context: Context) -> Judgement:

@@ -19,7 +19,8 @@ from chopmark.core.errors import BrokenError, MalformedError, RefusedError
 from chopmark.core.seal import Payload, Recipe
 from chopmark.core.signer import Terms
 from chopmark.envelopes import ssh
-from chopmark.envelopes.ssh import allowed, keys, making, sshsig, wire
+from chopmark.envelopes.ssh import bare_keys as allowed
+from chopmark.envelopes.ssh import keys, making, sshsig, wire
 from tests.support import bare_keys, pki
 
 if TYPE_CHECKING:

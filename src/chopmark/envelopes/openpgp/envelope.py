@@ -98,15 +98,15 @@ class OpenPgpEnvelope:
             found.append(reasons.TYPE.found(f"type 0x{signature.kind:02X}"))
         if signature.version == signatures.V3:
             found.append(reasons.VERSION_3.found())
-        if signature.not_understood:
-            found.append(reasons.CRITICAL.found(", ".join(f"subpacket {kind}" for kind in signature.not_understood)))
+        if unknown := signature.not_understood:
+            found.append(reasons.CRITICAL.found(", ".join(f"subpacket {kind}" for kind in unknown)))
         for each in signature.hashed:
             if each.kind == signatures.NOTATION and each.critical:
                 found.append(reasons.CRITICAL.found("a notation"))
             if each.kind == signatures.RECIPIENT:
                 found.append(reasons.RECIPIENT.found(keys.shown(each.body[1:])))
-        if signature.stray:
-            found.append(reasons.UNSIGNED.found(", ".join(f"subpacket {kind}" for kind in signature.stray)))
+        if stray := signature.stray:
+            found.append(reasons.UNSIGNED.found(", ".join(f"subpacket {kind}" for kind in stray)))
         if self._headed:
             found.append(reasons.HEADERS.found())
         if self.over_text and self._kinds == DETACHED:

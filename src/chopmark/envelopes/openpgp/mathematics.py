@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, padding, rsa, utils
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from chopmark.core import limits
 from chopmark.core.errors import MalformedError
-from chopmark.envelopes import algorithms
+from chopmark.envelopes import algorithms, spki
 
 if TYPE_CHECKING:
     from chopmark.envelopes.openpgp.packets import Reader
@@ -79,7 +78,7 @@ def public_key(algorithm: int, fields: Reader) -> bytes:
             return algorithms.ed25519_spki(_edwards(algorithm, fields))
     except (ValueError, OverflowError, UnsupportedAlgorithm):
         raise algorithms.UnsupportedError("a public key that cannot be loaded") from None
-    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return spki.of(key)
 
 
 def _edwards(algorithm: int, fields: Reader) -> bytes:
@@ -93,9 +92,9 @@ def _edwards(algorithm: int, fields: Reader) -> bytes:
     return (point & (1 << 8 * _HALF) - 1).to_bytes(_HALF, "big")
 
 
-def verify(spki: bytes, algorithm: int, fields: Reader, name: str, digest: bytes) -> bool:
+def verify(public: bytes, algorithm: int, fields: Reader, name: str, digest: bytes) -> bool:
     """Whether a signature's own fields are one over a digest. Raises MalformedError, UnsupportedError."""
-    key = algorithms.public_key(spki)
+    key = algorithms.public_key(public)
     prehashed = utils.Prehashed(algorithms.hash_algorithm(name))
     try:
         if algorithm in (RSA, RSA_SIGN) and isinstance(key, rsa.RSAPublicKey):

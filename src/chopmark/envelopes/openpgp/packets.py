@@ -40,7 +40,11 @@ class Reader:
 
     def number(self, octets: int) -> int:
         """A number of so many octets."""
-        return int.from_bytes(self.take(octets), "big")
+        end = self.place + octets
+        if end > len(self.data):
+            raise MalformedError("it ends too early")
+        value, self.place = int.from_bytes(self.data[self.place : end], "big"), end
+        return value
 
     def mpi(self) -> int:
         """A multiprecision integer, its length in bits exact (clause 3.2)."""

@@ -47,7 +47,11 @@ class Subpacket(NamedTuple):
 
 
 class Signature(NamedTuple):
-    """A signature packet. `salt` goes before what is signed (version 6), `trailer` behind; `left` begins the digest."""
+    """A signature packet. `salt` goes before what is signed (version 6), `trailer` behind; `left` begins the digest.
+
+    `created` is when its maker says that it was made; `issuer` the identifier of the key, if it is named at all: eight
+    octets.
+    """
 
     raw: bytes
     version: int
@@ -60,11 +64,8 @@ class Signature(NamedTuple):
     trailer: bytes
     left: bytes
     value: bytes
-
-    @property
-    def created(self) -> dt.datetime:
-        """When its maker says that it was made."""
-        return moment(int.from_bytes(self.one(CREATED) or b"", "big"))
+    created: dt.datetime
+    issuer: bytes
 
     @property
     def expires(self) -> dt.datetime | None:
@@ -75,14 +76,6 @@ class Signature(NamedTuple):
     def one(self, kind: int) -> bytes | None:
         """The body of a signed subpacket."""
         return next((each.body for each in self.hashed if each.kind == kind), None)
-
-    @property
-    def issuer(self) -> bytes:
-        """The identifier of the key, if it is named at all: eight octets."""
-        for each in (*self.hashed, *self.unhashed):
-            if each.kind == ISSUER_FINGERPRINT:
-                return key_id(each.body[0], each.body[1:])
-        return next((each.body for each in (*self.hashed, *self.unhashed) if each.kind == ISSUER), b"")
 
     @property
     def not_understood(self) -> list[int]:
@@ -136,7 +129,7 @@ def _read(reader: Reader) -> Signature:
         return _read_v3(reader)
     if version not in (V4, V6):
         raise algorithms.UnsupportedError(f"a signature of version {version}")
-    kind, algorithm, number = reader.number(1), reader.number(1), reader.number(1)
+    kind, algorithm, number = reader.take(3)
     width = 2 if version == V4 else 4
     hashed = _subpackets(reader.take(reader.number(width)))
     covered = reader.data[: reader.place]
@@ -153,9 +146,21 @@ def _read(reader: Reader) -> Signature:
     once = [each.kind for each in hashed if each.kind in _ONCE]
     if len(once) != len(set(once)) or CREATED not in once:
         raise MalformedError("a signature that says something twice, or not when it was made")
-    trailer = covered + bytes([version, 0xFF]) + packets.number(len(covered), 4)
+    created = next(each.body for each in hashed if each.kind == CREATED)
     return Signature(
-        reader.data, version, kind, algorithm, digest, hashed, unhashed, salt, trailer, left, reader.rest()
+        reader.data,
+        version,
+        kind,
+        algorithm,
+        digest,
+        hashed,
+        unhashed,
+        salt,
+        trailer=covered + bytes((version, 0xFF)) + packets.number(len(covered), 4),
+        left=left,
+        value=reader.rest(),
+        created=moment(int.from_bytes(created, "big")),
+        issuer=_issuer(hashed + unhashed),
     )
 
 
@@ -172,8 +177,31 @@ def _read_v3(reader: Reader) -> Signature:
     said, named = Subpacket(CREATED, False, covered[1:]), Subpacket(ISSUER, False, issuer)  # noqa: FBT003 - as read
     left = reader.take(2)
     return Signature(
-        reader.data, V3, covered[0], algorithm, digest, (said,), (named,), b"", covered, left, reader.rest()
+        reader.data,
+        V3,
+        covered[0],
+        algorithm,
+        digest,
+        (said,),
+        (named,),
+        salt=b"",
+        trailer=covered,
+        left=left,
+        value=reader.rest(),
+        created=moment(int.from_bytes(covered[1:], "big")),
+        issuer=issuer,
     )
+
+
+def _issuer(said: tuple[Subpacket, ...]) -> bytes:
+    """Whom the first of the fingerprints names, else the first identifier; what is signed comes first."""
+    identifier = b""
+    for each in said:
+        if each.kind == ISSUER_FINGERPRINT:
+            return key_id(each.body[0], each.body[1:])
+        if each.kind == ISSUER and not identifier:
+            identifier = each.body
+    return identifier
 
 
 _SIZES = {CREATED: 4, EXPIRES: 4, KEY_EXPIRES: 4, ISSUER: 8}
@@ -181,12 +209,14 @@ _FINGERPRINTS = {V4: 20, V6: 32}
 
 
 def _subpackets(data: bytes) -> tuple[Subpacket, ...]:
+    """Clause 5.2.3.7. A length counts the octet that says which kind it is."""
     reader, found = Reader(data), []
     while reader.left():
-        inner = Reader(reader.take(packets.sublength(reader)))
-        first = inner.number(1)
-        each = Subpacket(first & 0x7F, bool(first & 0x80), inner.rest())
-        if len(each.body) != _SIZES.get(each.kind, len(each.body)):
+        body = reader.take(packets.sublength(reader))
+        if not body:
+            raise MalformedError("an empty subpacket")
+        each = Subpacket(body[0] & 0x7F, body[0] > 0x7F, body[1:])
+        if each.kind in _SIZES and len(each.body) != _SIZES[each.kind]:
             raise MalformedError(f"a subpacket {each.kind} of {len(each.body)} octets")
         if each.kind == ISSUER_FINGERPRINT and len(each.body) - 1 != _FINGERPRINTS.get(
             each.body[0] if each.body else 0

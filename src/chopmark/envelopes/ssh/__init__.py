@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from chopmark.envelopes.ssh.allowed import public_keys
+from chopmark.envelopes.ssh.bare_keys import public_keys
 from chopmark.envelopes.ssh.envelope import SshEnvelope
 from chopmark.envelopes.ssh.sshsig import KIND, Signature, read
 

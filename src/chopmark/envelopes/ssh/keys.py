@@ -11,10 +11,10 @@ import hashlib
 from typing import NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, utils
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from chopmark.core.errors import MalformedError
 from chopmark.envelopes import algorithms
+from chopmark.envelopes import spki as infos
 from chopmark.envelopes.ssh import wire
 
 CERTIFICATE_SUFFIX = "-cert-v01@openssh.com"
@@ -113,7 +113,7 @@ def _fields(kind: str, reader: wire.Reader) -> tuple[bytes, bytes | None]:
         raise MalformedError("a public key that is none") from None
     if kind in (_SK_ED25519, _SK_ECDSA):
         application = reader.string()
-    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo), application
+    return infos.of(key), application
 
 
 def _point(kind: str, reader: wire.Reader) -> ec.EllipticCurvePublicKey:

@@ -30,7 +30,7 @@ class ClearsignedFormat:
         """By the first line; one further down may be a trick, and makes it likely."""
         if head.startswith(_BEGIN):
             return 9
-        return 4 if b"\n" + _BEGIN in head and b"\0" not in head else 0
+        return 4 if b"\0" not in head and b"\n" + _BEGIN in head else 0
 
     def extract(self, artifact: Artifact) -> Iterator[Seal]:
         """Every signature behind the text. Raises BrokenError for what stands outside of it."""

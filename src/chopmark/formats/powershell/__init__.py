@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 _MARKS = (b"\xff\xfe", b"\xfe\xff", b"\xef\xbb\xbf")
 _BINARY = (b"MZ", b"PK\x03\x04", b"\x7fELF", b"MSCF", b"\xd0\xcf\x11\xe0")
+_BEGIN = kinds.MARKERS[0].encode()
 _BEGIN_LINES = tuple(style.begin_line.encode() for style in (kinds.HASH, kinds.XML, kinds.C))
 
 
@@ -31,12 +32,12 @@ class PowerShellFormat:
 
     def detect(self, head: bytes, name: str) -> int:
         """By name and text; `pwsh` in the first line settles it, a signature block alone makes it likely."""
-        text = head.startswith(_MARKS) or (b"\x00" not in head and not head.startswith(_BINARY))
         if interpreter_of(head).startswith(kinds.INTERPRETERS):
             return 8
         if kinds.suffix(name):
+            text = head.startswith(_MARKS) or (b"\x00" not in head and not head.startswith(_BINARY))
             return 7 if text else 2
-        return 5 if any(line in head for line in _BEGIN_LINES) else 0
+        return 5 if _BEGIN in head and any(line in head for line in _BEGIN_LINES) else 0
 
     def extract(self, artifact: Artifact) -> Iterator[Seal]:
         """The signature in the block, and those nested in it. Raises MalformedError for a block that is none."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import binascii
 from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core.digest import ALGORITHMS, Strength
@@ -34,12 +35,13 @@ def beside(found: Package, *, md5: bool = True) -> Iterator[Claim]:
 
     MD5 of it all takes longer than everything else, and adds nothing where the payload has a digest that is signed.
     """
-    head, whole = (Range(found.start, found.payload - found.start),), (Range(found.start, found.size - found.start),)
+    head = (found.parts[0],)
     for tag, algorithm in _OF_HEADER:
         said = found.signatures.string(tag)
         if said is not None:
             yield Claim("header", Recipe(algorithm, head), _octets(said, algorithm))
     if md5 and tags.MD5 in found.signatures.entries:
+        whole = (Range(found.start, found.size - found.start),)
         yield Claim("package", Recipe("md5", whole), found.signatures.raw(tags.MD5))
 
 
@@ -48,7 +50,7 @@ def of_payload(view: View, found: Package) -> list[Claim]:
 
     A package whose payload was uncompressed since has it as the digest of that says; rpm takes it as well.
     """
-    payload = (Range(found.payload, found.size - found.payload),)
+    payload = (found.parts[1],)
     plain = view.read(found.payload, len(_CPIO)) == _CPIO
     made = []
     for each in stated(found.header):
@@ -83,15 +85,17 @@ def stated(header: Header) -> list[Stated]:
 
 
 def _stated(algorithm: str, packed: bytes, unpacked: bytes) -> Stated:
-    return Stated(algorithm, *(_octets(each, algorithm) if each else b"" for each in (packed, unpacked)))
+    return Stated(
+        algorithm, _octets(packed, algorithm) if packed else b"", _octets(unpacked, algorithm) if unpacked else b""
+    )
 
 
 def _octets(text: bytes, algorithm: str) -> bytes:
     """A digest in hex, in lower case as rpm writes it."""
     try:
-        value = bytes.fromhex(text.decode("ascii"))
+        value = binascii.unhexlify(text)
     except ValueError:
         value = b""
-    if len(value) != ALGORITHMS[algorithm].size or value.hex().encode("ascii") != text:
+    if len(value) != ALGORITHMS[algorithm].size or binascii.hexlify(value) != text:
         raise BrokenError(reasons.TAG, f"a {algorithm} that is none")
     return value

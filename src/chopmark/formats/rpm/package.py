@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core import limits
 from chopmark.core.errors import BrokenError
+from chopmark.core.seal import Range
 from chopmark.formats.rpm import header, reasons, tags
 
 if TYPE_CHECKING:
@@ -36,9 +37,14 @@ class Package(NamedTuple):
     version: int
 
     @property
+    def parts(self) -> tuple[Range, Range]:
+        """The header and the payload."""
+        return Range(self.start, self.payload - self.start), Range(self.payload, self.size - self.payload)
+
+    @property
     def name(self) -> str:
         """Name, version and release."""
-        parts = (self.header.string(tag) or b"" for tag in (tags.NAME, tags.VERSION, tags.RELEASE))
+        parts = [self.header.string(tag) or b"" for tag in (tags.NAME, tags.VERSION, tags.RELEASE)]
         return b"-".join(parts).decode("utf-8", "replace")
 
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from chopmark.core import limits
 from chopmark.core import reasons as common
-from chopmark.core.artifact import UnreadableError, pieces
-from chopmark.core.digest import ALGORITHMS, Strength
+from chopmark.core.artifact import FileView, UnreadableError, pieces
+from chopmark.core.digest import ALGORITHMS, Strength, hash_ranges
 from chopmark.core.errors import MalformedError, RefusedError, UsageError
 from chopmark.core.patch import Patch
 from chopmark.core.seal import CONTENT, Claim, Payload, Range, Recipe, Seal
@@ -39,7 +39,7 @@ def seals(artifact: Artifact) -> Iterator[Seal]:
     found = package.read(artifact.view)
     covered = claims.of_payload(artifact.view, found)
     compared = (*covered, *claims.beside(found, md5=not covered))
-    head, payload = _parts(found)
+    head, payload = found.parts
     placed = tuple(_placed(found))
     over_header = list(signatures.found(found.signatures, signatures.HEADER))
     over_both = list(signatures.found(found.signatures, signatures.BOTH))
@@ -54,10 +54,6 @@ def seals(artifact: Artifact) -> Iterator[Seal]:
         ranges = (each.signature.salt, head, payload, each.signature.trailer)
         claim = Claim("package", Recipe(each.digest_algorithm, ranges), None)
         yield Seal(where, each, (claim, *compared), findings=placed)
-
-
-def _parts(found: Package) -> tuple[Range, Range]:
-    return Range(found.start, found.payload - found.start), Range(found.payload, found.size - found.payload)
 
 
 def _about_payload(*, covered: bool, elsewhere: bool) -> Finding:
@@ -86,11 +82,11 @@ def recipe(artifact: Artifact, options: SealOptions) -> Recipe:
     found = _sound(artifact)
     covered = _covered(artifact, found)
     if _whole(options, found):
-        return Recipe(options.digest_algorithm, _parts(found), CONTENT)
+        return Recipe(options.digest_algorithm, found.parts, CONTENT)
     if not covered:
         message = f"{artifact.name}: the header has no strong digest of the payload: build it anew, or --variant v3"
         raise RefusedError(message)
-    return Recipe(options.digest_algorithm, _parts(found)[:1], CONTENT)
+    return Recipe(options.digest_algorithm, found.parts[:1], CONTENT)
 
 
 def _covered(artifact: Artifact, found: Package) -> list[Claim]:
@@ -109,7 +105,9 @@ def _covered(artifact: Artifact, found: Package) -> list[Claim]:
 
 def digest(artifact: Artifact, recipes: Sequence[Recipe]) -> list[Payload]:
     """Digests in one pass over the file; content in memory. Raises UnreadableError."""
-    hashed = iter(_hashed(artifact.view, [each for each in recipes if not each.transform]))
+    view, plain = artifact.view, [each for each in recipes if not each.transform]
+    small = isinstance(view, FileView) and view.whole() is not None
+    hashed = iter(hash_ranges(view, plain) if small else _hashed(view, plain))
     return [_content(artifact, each) if each.transform else next(hashed) for each in recipes]
 
 

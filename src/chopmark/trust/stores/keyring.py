@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core import clock, discovery, limits
 from chopmark.core.errors import MalformedError, UsageError
+from chopmark.core.lazy import lazy
 from chopmark.trust.stores import reasons
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from chopmark.core.finding import Finding
     from chopmark.core.proof import Proof
@@ -47,6 +48,18 @@ class Keyring:
         """All keys."""
         return [each for several in self._known.values() for each in several]
 
+    def concerned(self, signer: str, authority: str) -> Sequence[KnownKey]:
+        """Whose word counts about a signer: their own key, and those who vouch for others. The revoked ones first."""
+        found = [*self._by_fingerprint.get((False, signer), ()), *self._by_fingerprint.get((True, authority), ())]
+        return sorted(found, key=lambda known: not known.key.terms.revoked)
+
+    @lazy
+    def _by_fingerprint(self) -> dict[tuple[bool, str], list[KnownKey]]:
+        found: dict[tuple[bool, str], list[KnownKey]] = {}
+        for each in self.every():
+            found.setdefault((each.key.terms.authority, each.key.fingerprint), []).append(each)
+        return found
+
     def keys(self, kind: str, identifier: bytes) -> Sequence[PublicKey]:
         """The keys of a kind with this identifier."""
         return [each.key for each in self._known.get((kind, identifier), ())]
@@ -59,10 +72,11 @@ class Keyring:
 def read(data: bytes) -> list[PublicKey] | None:
     """The public keys in a file, whatever kind they are of; None when it is a file of none of these kinds.
 
-    Every envelope that is checked with bare keys offers `public_keys`. Raises MalformedError.
+    Every envelope that is checked with bare keys offers `public_keys` in its module `bare_keys`. Raises
+    MalformedError.
     """
-    readers: dict[str, Reader] = discovery.exported("chopmark.envelopes", "public_keys")
-    for reader in readers.values():
+    readers: Iterator[Reader] = discovery.one_by_one("chopmark.envelopes", "bare_keys", "public_keys")
+    for reader in readers:
         found = reader(data)
         if found is not None:
             return found
@@ -91,12 +105,9 @@ def judge(proof: Proof, ring: Keyring, at: dt.datetime) -> Judged:
     if signer is None or not signer.fingerprint:
         return Judged([])  # the envelope has said that it knows no such key
     claims = dict(signer.claims)
-    authority = claims.get("authority", "")
     against: list[Finding] = []
-    for each in sorted(ring.every(), key=lambda known: not known.key.terms.revoked):
+    for each in ring.concerned(signer.fingerprint, claims.get("authority", "")):
         key = each.key
-        if key.fingerprint != (authority if key.terms.authority else signer.fingerprint):
-            continue
         own = _by_itself(key, claims, at)
         if own is not None:
             against.append(own._replace(subject=signer.subject))
@@ -132,9 +143,10 @@ def _by_itself(key: PublicKey, claims: Mapping[str, str], at: dt.datetime) -> Fi
 def _by_signature(terms: Terms, claims: Mapping[str, str], at: dt.datetime) -> Finding | None:
     """What a signature says of its own time, held against the key and the time of the check."""
     made, expires = claims.get("made"), claims.get("expires")
-    if made and clock.parse(made) - at > limits.CLOCK_SKEW:
+    moment = clock.parse(made) if made else None
+    if moment is not None and moment - at > limits.CLOCK_SKEW:
         return reasons.KEY_EARLY.found(f"made {made}")
-    if made and terms.valid_after is not None and clock.parse(made) < terms.valid_after:
+    if moment is not None and terms.valid_after is not None and moment < terms.valid_after:
         return reasons.KEY_EARLY.found(f"made {made}, the key {clock.show(terms.valid_after)}")
     if expires and at >= clock.parse(expires):
         return reasons.KEY_SIGNATURE_EXPIRED.found(expires)
