@@ -25,7 +25,7 @@ from chopmark.engine import batch, check, identify
 if TYPE_CHECKING:
     import datetime as dt
     from argparse import ArgumentParser, Namespace
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from chopmark.core.verdict import Verdict
     from chopmark.trust.blocklists.blocklist import Blocklist
@@ -120,7 +120,7 @@ def run(args: Namespace) -> int:
         context = context_for(args, connections)
         add_catalogs(args, context)
         work = partial(_judged, context=context, args=args)
-        for judged in output.progress(batch.run(args.paths, work, jobs), len(args.paths), "verifying"):
+        for judged in output.progress(batch.run_groups(args.paths, work, jobs), len(args.paths), "verifying"):
             statuses.append(judged.status)
             if judged.text:
                 print(judged.text)
@@ -142,9 +142,12 @@ class _Judged(NamedTuple):
     verdict: Verdict | None = None
 
 
-def _judged(path: str, context: Context, args: Namespace) -> _Judged:
-    """Check a file and render the verdict where it was made: there every reason that it gives has been loaded."""
-    verdict = check.check_path(path, context, args.format)
+def _judged(paths: Sequence[str], context: Context, args: Namespace) -> Iterator[_Judged]:
+    return (_rendered(verdict, args) for verdict in check.check_paths(paths, context, args.format))
+
+
+def _rendered(verdict: Verdict, args: Namespace) -> _Judged:
+    """Render a verdict where it was made: there every reason that it gives has been loaded."""
     if args.sarif:
         return _Judged(verdict.status, verdict=verdict)
     if args.json:

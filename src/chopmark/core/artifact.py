@@ -106,8 +106,12 @@ class FileView:
 
         A small file (READ_WHOLE_MAX) is read whole the first time.
         """
-        length = min(length, self.size - offset)
         if offset < 0 or length <= 0:
+            return b""
+        if self._whole is not None:
+            return self._whole[offset : offset + length]
+        length = min(length, self.size - offset)
+        if length <= 0:
             return b""
         whole = self.whole()
         return self._read(offset, length) if whole is None else whole[offset : offset + length]

@@ -29,4 +29,5 @@ def parse(text: str) -> dt.datetime:
 
 def show(moment: dt.datetime) -> str:
     """ISO 8601 in UTC with a Z, as every output writes time (fractions only when there are some)."""
-    return moment.astimezone(UTC).isoformat().replace("+00:00", "Z")
+    utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
+    return utc.isoformat().removesuffix("+00:00") + "Z"

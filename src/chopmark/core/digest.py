@@ -107,11 +107,11 @@ def hash_ranges(view: View, recipes: Sequence[Recipe], taps: Sequence[Tap] = ())
 
 def _in_memory(view: FileView, whole: bytes, recipe: Recipe) -> Payload:
     """What a recipe comes to for a small file: reading costs nothing, keeping several in step would."""
-    if _is_beginning(recipe.ranges, view):
-        [part] = recipe.ranges
-        return Payload(recipe, _beginning(view, recipe.algorithm, part.length), part.length)
+    ranges = recipe.ranges
+    if _is_beginning(ranges, view):
+        return Payload(recipe, _beginning(view, recipe.algorithm, ranges[0].length), ranges[0].length)
     hasher, length = hashlib.new(recipe.algorithm, usedforsecurity=False), 0
-    for part in recipe.ranges:
+    for part in ranges:
         if isinstance(part, Range):
             offset, size = part
             if offset < 0 or size < 0 or offset + size > len(whole):

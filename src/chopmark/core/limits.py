@@ -21,6 +21,10 @@ REPLACED_TOGETHER_SECONDS = 0.1
 """How long a finished file waits for others: a key that takes longer has each written at once."""
 DIGEST_STATES_MAX = 4_096
 """Places in one artifact up to which a digest is known; each costs some hundred bytes."""
+ABREAST_MAX = 32
+"""Files of a call that are open at once, so that each stage of checking is done for all of them in a row."""
+ABREAST_BYTES = 4 * MIB
+"""How many bytes those have together; a larger file is checked by itself."""
 DETECT_HEAD = 4 * KIB
 """What a format sees of a file when it is asked whether this is its own."""
 

@@ -7,6 +7,7 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
+from chopmark.core import limits
 from chopmark.core.errors import ChopmarkError
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 Result = TypeVar("Result")
 
-_GROUP_MAX = 32
+_GROUP_MAX = limits.ABREAST_MAX
 """Files handed to a worker at once: enough to make handing over cheap, few enough to keep all workers busy."""
 _QUEUED_MAX = 8192
 """Groups waiting in the queue: their numbers fit into the buffer of a pipe, so that filling it never blocks."""

@@ -80,10 +80,14 @@ class Header(NamedTuple):
 
     def number(self, tag: int) -> int | None:
         """The one number; None where the tag is missing. Raises BrokenError where there are more."""
-        found = self.numbers(tag)
-        if len(found) > 1:
-            raise BrokenError(reasons.TAG, f"tag {tag} has {len(found)} values")
-        return found[0] if found else None
+        if tag not in self.entries:
+            return None
+        kind, offset, amount, end = self.entries[tag]
+        if kind not in _NUMBERS:
+            raise _wrong_type(tag, kind)
+        if amount > 1:
+            raise BrokenError(reasons.TAG, f"tag {tag} has {amount} values")
+        return int.from_bytes(self.data[offset:end], "big")
 
     def raw(self, tag: int) -> bytes:
         """The octets of a value, whatever they are; empty where the tag is missing."""
@@ -198,24 +202,26 @@ def _entries(
     """
     _check_rows(rows, len(data))
     found: dict[int, tuple[int, int, int, int]] = {}
-    places = (*rows.offsets, limit)
-    _check_between(data, (start, places[0]), rows, 0, gaps=gaps)
-    find, sizes = data.find, [_SIZES[kind] for kind in rows.kinds]
-    columns = zip(*rows, sizes, places[1:], (*sizes, 0)[1:], strict=True)
-    for tag, kind, offset, amount, size, upper, following in columns:
+    find, sizes, end = data.find, _SIZES, start
+    for tag, kind, offset, amount in zip(*rows, strict=True):
+        size = sizes[kind]
+        if offset != end and (offset != end + -end % (size or 1) or data[end:offset].strip(b"\0")):
+            _refuse_between(end, offset, gaps=gaps)
         if size:
             end = offset + size * amount
+            if offset % size:
+                raise BrokenError(reasons.OVERLAP, f"tag {tag} is not aligned")
         elif amount == 1:
-            end = find(b"\0", offset, upper) + 1
+            end = find(b"\0", offset, limit) + 1
         elif kind != tags.STRING:
-            end = _end_of_texts(data, offset, amount, upper, gaps=gaps)
+            end = _end_of_texts(data, offset, amount, (*rows.offsets, limit)[len(found) + 1], gaps=gaps)
         else:
             raise BrokenError(reasons.TAG, f"tag {tag} with {amount} values of type {kind}")
-        if end <= offset or (size > 1 and offset % size):
-            raise BrokenError(reasons.OVERLAP, f"tag {tag} is not aligned, or goes on into the next one")
-        if end != upper and (upper != end + -end % (following or 1) or data[end:upper].strip(b"\0")):
-            _check_between(data, (end, upper), rows, len(found) + 1, gaps=gaps)
+        if end <= offset:
+            raise BrokenError(reasons.OVERLAP, f"tag {tag} has no end")
         found[tag] = kind, offset, amount, end
+    if end > limit or (end != limit and not gaps):
+        raise BrokenError(reasons.OVERLAP, "something behind the last tag, or it goes on")
     return found
 
 
@@ -232,18 +238,11 @@ def _check_rows(rows: _Rows, room: int) -> None:
                 raise BrokenError(reasons.TAG, f"tag {tag} with {amount} values of type {kind}")
 
 
-def _check_between(data: bytes, between: tuple[int, int], rows: _Rows, behind: int, *, gaps: bool) -> None:
-    """Values follow each other; before numbers there may be zeros that align them, and at the end nothing is left over.
-
-    `between` are where one value ends and the next begins, that of row `behind`. Raises BrokenError.
-    """
-    end, offset = between
+def _refuse_between(end: int, offset: int, *, gaps: bool) -> None:
+    """One value does not begin where the one before ends, or where zeros align it. Raises BrokenError."""
     if offset < end:
-        raise BrokenError(reasons.OVERLAP, f"{offset - end} bytes between values")
-    if gaps:
-        return
-    size = _SIZES[rows.kinds[behind]] if behind < len(rows.kinds) else 0
-    if offset != end + -end % (size or 1) or data[end:offset].strip(b"\0"):
+        raise BrokenError(reasons.OVERLAP, f"{end - offset} bytes of one value are in the next")
+    if not gaps:
         raise BrokenError(reasons.OVERLAP, f"something between values, at byte {end}")
 
 

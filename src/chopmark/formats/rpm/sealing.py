@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 VARIANT_WHOLE = "v3"
 """As rpmsign's --rpmv3: over header and payload, for packages whose header has no digest of the payload."""
 _RSA = (mathematics.RSA, mathematics.RSA_SIGN)
+_ABOUT_FILES = frozenset((tags.FILE_SIGNATURES, tags.VERITY_SIGNATURES))
 _ROOM = (tags.RESERVED, tags.RESERVED_SPACE)
 
 
@@ -62,15 +63,16 @@ def _about_payload(*, covered: bool, elsewhere: bool) -> Finding:
     return reasons.PAYLOAD_ELSEWHERE.found() if elsewhere else reasons.PAYLOAD_UNCOVERED.found()
 
 
-def _placed(found: Package) -> Iterator[Finding]:
-    yield package.size_finding(found) or reasons.LAYOUT.found()
+def _placed(found: Package) -> list[Finding]:
+    said = [package.size_finding(found) or reasons.LAYOUT.found()]
     if (name := package.lead_finding(found)) is not None:
-        yield name
+        said.append(name)
     algorithm = files.algorithm(found.header)
     if tags.FILE_DIGESTS in found.header.entries and ALGORITHMS[algorithm].strength is not Strength.STRONG:
-        yield reasons.WEAK_FILES.found(algorithm)
-    if {tags.FILE_SIGNATURES, tags.VERITY_SIGNATURES} & found.signatures.entries.keys():
-        yield reasons.FILE_SIGNATURES.found()
+        said.append(reasons.WEAK_FILES.found(algorithm))
+    if not _ABOUT_FILES.isdisjoint(found.signatures.entries):
+        said.append(reasons.FILE_SIGNATURES.found())
+    return said
 
 
 def recipe(artifact: Artifact, options: SealOptions) -> Recipe:

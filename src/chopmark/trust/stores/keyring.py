@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core import clock, discovery, limits
@@ -116,11 +117,16 @@ def judge(proof: Proof, ring: Keyring, at: dt.datetime) -> Judged:
             continue
         why_not = _why_not(key.terms, claims, at)
         if not why_not:
-            age = f", as of {clock.show(each.as_of)}" if each.as_of else ""
+            age = _age(each.as_of) if each.as_of else ""
             said = reasons.KEY_TRUSTED.found(f"{key.name}, store {each.store}{age}", subject=signer.subject)
             return Judged([said], each.store)
         against.append(reasons.KEY_TERMS.found(f"{key.name}: {why_not}", subject=signer.subject))
     return Judged(against[:1] or [reasons.KEY_UNTRUSTED.found(subject=signer.subject)])
+
+
+@lru_cache(maxsize=1024)
+def _age(as_of: dt.datetime) -> str:
+    return f", as of {clock.show(as_of)}"
 
 
 def _by_itself(key: PublicKey, claims: Mapping[str, str], at: dt.datetime) -> Finding | None:
