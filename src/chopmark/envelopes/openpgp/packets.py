@@ -102,14 +102,15 @@ def _length(reader: Reader) -> int:
     return reader.number(4)
 
 
-def sublength(reader: Reader) -> int:
-    """The length of a subpacket (clause 5.2.3.7)."""
-    first = reader.number(1)
+def sublength(data: bytes, place: int) -> tuple[int, int]:
+    """The length of a subpacket (clause 5.2.3.7), and where it begins. Raises MalformedError."""
+    first = data[place]
     if first < _TWO:
-        return first
-    if first < _FOUR:
-        return ((first - _TWO) << 8) + reader.number(1) + _TWO
-    return reader.number(4)
+        return first, place + 1
+    reader = Reader(data)
+    reader.place = place + 1
+    length = ((first - _TWO) << 8) + reader.number(1) + _TWO if first < _FOUR else reader.number(4)
+    return length, reader.place
 
 
 def write(tag: int, body: bytes) -> bytes:

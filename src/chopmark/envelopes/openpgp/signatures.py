@@ -210,17 +210,18 @@ _FINGERPRINTS = {V4: 20, V6: 32}
 
 def _subpackets(data: bytes) -> tuple[Subpacket, ...]:
     """Clause 5.2.3.7. A length counts the octet that says which kind it is."""
-    reader, found = Reader(data), []
-    while reader.left():
-        body = reader.take(packets.sublength(reader))
-        if not body:
-            raise MalformedError("an empty subpacket")
-        each = Subpacket(body[0] & 0x7F, body[0] > 0x7F, body[1:])
-        if each.kind in _SIZES and len(each.body) != _SIZES[each.kind]:
-            raise MalformedError(f"a subpacket {each.kind} of {len(each.body)} octets")
-        if each.kind == ISSUER_FINGERPRINT and len(each.body) - 1 != _FINGERPRINTS.get(
-            each.body[0] if each.body else 0
-        ):
+    place, found = 0, []
+    while place < len(data):
+        length, place = packets.sublength(data, place)
+        end = place + length
+        if not place < end <= len(data):
+            raise MalformedError("a subpacket that is empty or ends too late")
+        kind, body = data[place], data[place + 1 : end]
+        each = Subpacket(kind & 0x7F, kind > 0x7F, body)
+        if each.kind in _SIZES and len(body) != _SIZES[each.kind]:
+            raise MalformedError(f"a subpacket {each.kind} of {len(body)} octets")
+        if each.kind == ISSUER_FINGERPRINT and len(body) - 1 != _FINGERPRINTS.get(body[0] if body else 0):
             raise MalformedError("a fingerprint of an odd length")
         found.append(each)
+        place = end
     return tuple(found)

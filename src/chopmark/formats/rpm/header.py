@@ -200,42 +200,34 @@ def _entries(
 
     With `gaps` something may be between them. Most of the time that a small package takes is spent here.
     """
-    _check_rows(rows, len(data))
+    if max(rows.amounts, default=0) > len(data):
+        raise BrokenError(reasons.TAG, f"{max(rows.amounts)} values in {len(data)} bytes")
     found: dict[int, tuple[int, int, int, int]] = {}
     find, sizes, end = data.find, _SIZES, start
     for tag, kind, offset, amount in zip(*rows, strict=True):
-        size = sizes[kind]
+        size = sizes.get(kind, -1)
         if offset != end and (offset != end + -end % (size or 1) or data[end:offset].strip(b"\0")):
             _refuse_between(end, offset, gaps=gaps)
-        if size:
+        if size > 0:
             end = offset + size * amount
             if offset % size:
                 raise BrokenError(reasons.OVERLAP, f"tag {tag} is not aligned")
-        elif amount == 1:
+        elif amount == 1 and not size:
             end = find(b"\0", offset, limit) + 1
-        elif kind != tags.STRING:
-            end = _end_of_texts(data, offset, amount, (*rows.offsets, limit)[len(found) + 1], gaps=gaps)
-        else:
+        elif size or kind == tags.STRING:
             raise BrokenError(reasons.TAG, f"tag {tag} with {amount} values of type {kind}")
+        else:
+            end = _end_of_texts(data, offset, amount, (*rows.offsets, limit)[len(found) + 1], gaps=gaps)
         if end <= offset:
-            raise BrokenError(reasons.OVERLAP, f"tag {tag} has no end")
+            raise BrokenError(reasons.OVERLAP, f"tag {tag}, with {amount} values, has no end")
         found[tag] = kind, offset, amount, end
     if end > limit or (end != limit and not gaps):
         raise BrokenError(reasons.OVERLAP, "something behind the last tag, or it goes on")
-    return found
-
-
-def _check_rows(rows: _Rows, room: int) -> None:
-    """What can be said of the index alone; `room` is how many bytes all values have. Raises BrokenError."""
-    if not rows.tags:
-        return
-    if len(set(rows.tags)) != len(rows.tags):
+    if len(found) != len(rows.tags):
         raise BrokenError(reasons.DUPLICATE, f"tag {max(rows.tags, key=rows.tags.count)}")
-    lowest, least, most = min(rows.tags), min(rows.amounts), max(rows.amounts)
-    if lowest < tags.LOCALES or least < 1 or most > room or not _SIZES.keys() >= set(rows.kinds):
-        for tag, kind, amount in zip(rows.tags, rows.kinds, rows.amounts, strict=True):
-            if tag < tags.LOCALES or not 0 < amount <= room or kind not in _SIZES:
-                raise BrokenError(reasons.TAG, f"tag {tag} with {amount} values of type {kind}")
+    if min(rows.tags, default=tags.LOCALES) < tags.LOCALES:
+        raise BrokenError(reasons.TAG, f"tag {min(rows.tags)}")
+    return found
 
 
 def _refuse_between(end: int, offset: int, *, gaps: bool) -> None:
