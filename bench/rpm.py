@@ -10,7 +10,9 @@ from pathlib import Path
 from bench.measure import CHOPMARK, Row, process, row, side_by_side
 
 BATCHES = {"200 kB": (1000, 200_000), "2 MB": (100, 2_000_000)}
-"""Sizes of packages, and how many there are. Of small ones rpmkeys checks more in a second: its work is all in C."""
+"""Sizes of packages, and how many there are."""
+SMALL = 2000
+"""Packages of a few kB, no two alike: what counts there is how long each takes whatever it holds."""
 SPEC = """Name: bench
 Version: 1
 Release: 1
@@ -38,12 +40,20 @@ def run(folder: Path, rounds: int) -> list[Row]:
         rows.append(_row(f"chopmark verify {count} -j 1, rpm of {name}", files, public, database, rounds))
         for file in files:
             Path(file).unlink()
+    files = _small(folder / "small", secret)
+    rows.append(_row(f"chopmark verify {SMALL} -j 1, rpm of 6 kB", files, public, database, rounds))
+    rows.append(_row(f"chopmark verify {SMALL}, rpm of 6 kB", files, public, database, rounds, jobs=()))
+    many = files * 5
+    rows.append(_row(f"chopmark verify {len(many)}, rpm of 6 kB", many, public, database, rounds, jobs=()))
     return rows
 
 
-def _row(ours: str, files: list[str], public: Path, database: Path, rounds: int) -> Row:
+def _row(
+    ours: str, files: list[str], public: Path, database: Path, rounds: int, jobs: tuple[str, ...] = ("-j", "1")
+) -> Row:
+    """Of chopmark with one process, where nothing else is said, as rpmkeys is one."""
     theirs = "rpmkeys -K"
-    mine = [CHOPMARK, "verify", *files, "--store", str(public), "-j", "1", "-q"]
+    mine = [CHOPMARK, "verify", *files, "--store", str(public), *jobs, "-q"]
     peer = ["rpmkeys", "--dbpath", str(database), "-K", *files]
     measured = side_by_side({ours: lambda: process(mine), theirs: lambda: process(peer)}, rounds)
     return row(measured, ours, theirs, bound="<= 1")
@@ -77,4 +87,22 @@ def _packages(folder: Path, count: int, size: int, secret: Path) -> list[str]:
     for number in range(count):
         files.append(str(folder / f"{number}.rpm"))
         shutil.copy(built, files[-1])
+    return files
+
+
+def _small(folder: Path, secret: Path) -> list[str]:
+    """Packages that rpmbuild makes of one description, each with a file of its own."""
+    folder.mkdir()
+    head, _, _ = SPEC.partition("%install")
+    lines = [head, "%install"]
+    lines.append("mkdir -p %{buildroot} && cd %{buildroot}")
+    lines.append(f"for each in $(seq {SMALL}); do mkdir $each && echo $each > $each/data; done")
+    for number in range(1, SMALL + 1):
+        name = f"p{number}"
+        lines += [f"%package {name}", "Summary: bench", f"%description {name}", "bench"]
+        lines += [f"%files {name}", f"/{number}/data"]
+    (folder / "bench.spec").write_text("\n".join((*lines, "")))
+    process(["rpmbuild", "-bb", "--quiet", "--define", f"_topdir {folder}", str(folder / "bench.spec")])
+    files = sorted(map(str, folder.glob("RPMS/noarch/*.rpm")))
+    process([CHOPMARK, "sign", *files, "--format", "rpm", "--key", f"openpgp:{secret}"])
     return files

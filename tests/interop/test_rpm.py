@@ -168,7 +168,7 @@ def test_both_refuse_what_was_changed(peer: Peer, built: Path, part: str) -> Non
     with Artifact.open(built) as artifact:
         found = package.read(artifact.view)
     tag = next(tag for tag in (tags.OPENPGP, tags.RSA, tags.DSA) if tag in found.signatures.entries)
-    behind = found.end - len(found.signatures.data) + found.signatures.entry(tag).end
+    behind = found.end - len(found.signatures.data) + found.signatures.entries[tag][-1]
     places = {
         "signature": behind - 8,
         "header": found.payload - 40,

@@ -12,10 +12,10 @@ import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from chopmark.core.artifact import Artifact
+from chopmark.core.artifact import Artifact, BytesView
 from chopmark.core.contracts import SealOptions
 from chopmark.engine import sign
-from chopmark.formats.deb import ar
+from chopmark.formats.deb import ar, package
 from tests.support import bare_keys
 
 if TYPE_CHECKING:
@@ -71,6 +71,17 @@ def deb(
         ("control.tar.gz", PACK["gz"](tar(control))),
         (f"data.tar{suffix}", PACK[packed](tar(files))),
     )
+
+
+def sums(data: bytes) -> str:
+    """What dpkg-sig has signed of a package: MD5 and SHA-1 of its members."""
+    lines = []
+    for part in package.read(BytesView(data)).parts:
+        raw = data[part.offset : part.offset + part.size]
+        md5, sha1 = (hashlib.new(name, raw, usedforsecurity=False).hexdigest() for name in ("md5", "sha1"))
+        lines.append(f"\t{md5} {sha1} {part.size} {part.name}\n")
+    head = "Version: 4\nSigner: Nobody <nobody@example.org>\nDate: Wed Jul 1 12:00:00 2026\nRole: builder\nFiles: \n"
+    return head + "".join(lines)
 
 
 def assembled(*members: tuple[str, bytes]) -> bytes:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from enum import Enum
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
 from chopmark.core import limits
@@ -13,6 +14,7 @@ from chopmark.core.seal import Payload, Range, Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from hashlib import _Hash as Hash
 
     from chopmark.core.artifact import View
 
@@ -60,6 +62,16 @@ def weakest(names: Iterable[str]) -> str:
     return min(names, key=lambda name: (order.index(ALGORITHMS[name].strength), ALGORITHMS[name].size))
 
 
+@cache
+def _untouched(algorithm: str) -> Hash:
+    return hashlib.new(algorithm, usedforsecurity=False)
+
+
+def fresh(algorithm: str) -> Hash:
+    """A digest to be computed: a copy, which takes a fifth of the time of asking OpenSSL for one by its name."""
+    return _untouched(algorithm).copy()
+
+
 def of(data: bytes, algorithm: str) -> bytes:
     """The digest of bytes in memory."""
     return hashlib.new(algorithm, data, usedforsecurity=False).digest()
@@ -92,7 +104,7 @@ def hash_ranges(view: View, recipes: Sequence[Recipe], taps: Sequence[Tap] = ())
             [name], [part] = names, ranges
             by_ranges[ranges], lengths[ranges] = {name: _beginning(view, name, part.length)}, part.length
             continue
-        hashers = [hashlib.new(name, usedforsecurity=False) for name in names]
+        hashers = [fresh(name) for name in names]
         lengths[ranges] = 0
         for offset, piece in _located(view, ranges):
             lengths[ranges] += len(piece)
@@ -110,7 +122,7 @@ def _in_memory(view: FileView, whole: bytes, recipe: Recipe) -> Payload:
     ranges = recipe.ranges
     if _is_beginning(ranges, view):
         return Payload(recipe, _beginning(view, recipe.algorithm, ranges[0].length), ranges[0].length)
-    hasher, length = hashlib.new(recipe.algorithm, usedforsecurity=False), 0
+    hasher, length = fresh(recipe.algorithm), 0
     for part in ranges:
         if isinstance(part, Range):
             offset, size = part
@@ -140,7 +152,7 @@ def _is_beginning(ranges: tuple[Range | bytes, ...], view: View) -> TypeGuard[tu
 def _beginning(view: FileView, algorithm: str, length: int) -> bytes:
     """The digest of the first bytes, from where an earlier one got to."""
     if algorithm not in view.hashed:
-        view.hashed[algorithm] = [(0, hashlib.new(algorithm, usedforsecurity=False))]
+        view.hashed[algorithm] = [(0, fresh(algorithm))]
     states = view.hashed[algorithm]
     at, state = next(each for each in reversed(states) if each[0] <= length)
     if at == length:

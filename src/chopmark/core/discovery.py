@@ -47,7 +47,7 @@ def offered(package: str, attribute: str) -> dict[str, Any]:
 
 
 def one_by_one(package: str, inner: str, attribute: str) -> Iterator[Any]:
-    """What packages of `package` offer in a module `inner` of theirs, and entry points, each loaded when its turn comes.
+    """What packages of `package` offer in a module `inner` of theirs, and entry points, each loaded in its turn.
 
     For what is asked in turn until one answers: the rest is not loaded at all. Otherwise as `exported`.
     """

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from chopmark.envelopes.openpgp.envelope import OpenPgpEnvelope, envelope_in, envelopes_in
 from chopmark.envelopes.openpgp.bare_keys import public_keys
+from chopmark.envelopes.openpgp.envelope import OpenPgpEnvelope, envelope_in, envelopes_in
 
 __all__ = ["OpenPgpEnvelope", "envelope_in", "envelopes_in", "public_keys", "seal"]
 

@@ -27,29 +27,19 @@ _SIZES = {1: 1, tags.INT8: 1, tags.INT16: 2, tags.INT32: 4, tags.INT64: 8, tags.
 _NUMBERS = {tags.INT16: "H", tags.INT32: "I", tags.INT64: "Q"}
 
 
-class Entry(NamedTuple):
-    """A tag of the index: the type of its value, where it begins in the data, how many there are, where they end."""
+Entry = tuple[int, int, int, int]
+"""A tag of the index: the type of its value, where it begins in the data, how many there are, and where they end.
 
-    kind: int
-    offset: int
-    amount: int
-    end: int
+A bare tuple, because most of what is made of them nobody ever asks for.
+"""
 
 
 class Header(NamedTuple):
-    """What is in a region, by tag: the fields of an Entry, bare because hardly any tag of a package is ever asked for.
+    """What is in a region, by tag. `signed` are the bytes that signatures are over: intro, index and data."""
 
-    `signed` are the bytes that signatures are over: intro, index and data.
-    """
-
-    entries: Mapping[int, tuple[int, int, int, int]]
+    entries: Mapping[int, Entry]
     data: bytes
     signed: bytes
-
-    def entry(self, tag: int) -> Entry | None:
-        """What the index says of a tag, if anything."""
-        fields = self.entries.get(tag)
-        return Entry(*fields) if fields else None
 
     def string(self, tag: int) -> bytes | None:
         """A single string, the first one where there are several languages. Raises BrokenError for other types."""
@@ -193,16 +183,14 @@ def _region(body: bytes, count: int, region: int) -> tuple[int, int]:
     return inside, offset + _ENTRY.size
 
 
-def _entries(
-    rows: _Rows, data: bytes, start: int, limit: int, *, gaps: bool = False
-) -> dict[int, tuple[int, int, int, int]]:
+def _entries(rows: _Rows, data: bytes, start: int, limit: int, *, gaps: bool = False) -> dict[int, Entry]:
     """The entries of some rows of the index, whose values stand between `start` and `limit` and fill that.
 
     With `gaps` something may be between them. Most of the time that a small package takes is spent here.
     """
     if max(rows.amounts, default=0) > len(data):
         raise BrokenError(reasons.TAG, f"{max(rows.amounts)} values in {len(data)} bytes")
-    found: dict[int, tuple[int, int, int, int]] = {}
+    found: dict[int, Entry] = {}
     find, sizes, end = data.find, _SIZES, start
     for tag, kind, offset, amount in zip(*rows, strict=True):
         size = sizes.get(kind, -1)
@@ -210,24 +198,26 @@ def _entries(
             _refuse_between(end, offset, gaps=gaps)
         if size > 0:
             end = offset + size * amount
-            if offset % size:
-                raise BrokenError(reasons.OVERLAP, f"tag {tag} is not aligned")
         elif amount == 1 and not size:
             end = find(b"\0", offset, limit) + 1
         elif size or kind == tags.STRING:
             raise BrokenError(reasons.TAG, f"tag {tag} with {amount} values of type {kind}")
         else:
             end = _end_of_texts(data, offset, amount, (*rows.offsets, limit)[len(found) + 1], gaps=gaps)
-        if end <= offset:
-            raise BrokenError(reasons.OVERLAP, f"tag {tag}, with {amount} values, has no end")
+        if end <= offset or (size > 1 and offset % size):
+            raise BrokenError(reasons.OVERLAP, f"tag {tag}, with {amount} values, has no end, or is not aligned")
         found[tag] = kind, offset, amount, end
     if end > limit or (end != limit and not gaps):
         raise BrokenError(reasons.OVERLAP, "something behind the last tag, or it goes on")
-    if len(found) != len(rows.tags):
-        raise BrokenError(reasons.DUPLICATE, f"tag {max(rows.tags, key=rows.tags.count)}")
-    if min(rows.tags, default=tags.LOCALES) < tags.LOCALES:
-        raise BrokenError(reasons.TAG, f"tag {min(rows.tags)}")
+    _check_tags(rows.tags, len(found))
     return found
+
+
+def _check_tags(those: tuple[int, ...], different: int) -> None:
+    if different != len(those):
+        raise BrokenError(reasons.DUPLICATE, f"tag {max(those, key=those.count)}")
+    if min(those, default=tags.LOCALES) < tags.LOCALES:
+        raise BrokenError(reasons.TAG, f"tag {min(those)}")
 
 
 def _refuse_between(end: int, offset: int, *, gaps: bool) -> None:

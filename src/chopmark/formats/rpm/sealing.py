@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import binascii
-import hashlib
 from collections import deque
 from itertools import pairwise
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 from chopmark.core import limits
 from chopmark.core import reasons as common
 from chopmark.core.artifact import FileView, UnreadableError, pieces
-from chopmark.core.digest import ALGORITHMS, Strength, hash_ranges
+from chopmark.core.digest import ALGORITHMS, Strength, fresh, hash_ranges
 from chopmark.core.errors import MalformedError, RefusedError, UsageError
 from chopmark.core.patch import Patch
 from chopmark.core.seal import CONTENT, Claim, Payload, Range, Recipe, Seal
@@ -133,7 +132,7 @@ class _Running:
 
     def __init__(self, recipe: Recipe, edges: Sequence[int]) -> None:
         self._recipe = recipe
-        self._hasher = hashlib.new(recipe.algorithm, usedforsecurity=False)
+        self._hasher = fresh(recipe.algorithm)
         self._length = 0
         self._parts: deque[int | bytes] = deque()
         for part in recipe.ranges:

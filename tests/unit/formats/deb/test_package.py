@@ -166,16 +166,7 @@ def test_only_packages_are_signed() -> None:
 
 def by_sums(data: bytes, text: bytes | None = None) -> bytes:
     """Signed as dpkg-sig does."""
-    import hashlib
-
-    parts = package.read(BytesView(data)).parts
-    lines = []
-    for part in parts:
-        raw = data[part.offset : part.offset + part.size]
-        md5, sha1 = (hashlib.new(name, raw, usedforsecurity=False).hexdigest() for name in ("md5", "sha1"))
-        lines.append(f"\t{md5} {sha1} {part.size} {part.name}\n")
-    head = "Version: 4\nSigner: Nobody <nobody@example.org>\nDate: Wed Jul 1 12:00:00 2026\nRole: builder\nFiles: \n"
-    return data + ar.written("_gpgbuilder", debs.clearsigned(text or (head + "".join(lines)).encode()))
+    return data + ar.written("_gpgbuilder", debs.clearsigned(text or debs.sums(data).encode()))
 
 
 def test_dpkg_sigs_signature_holds_and_is_weak(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def test_a_package_without_reserved_room_grows(tmp_path: Path) -> None:
     tight = rpms.packed(rpms.values(payload=PAYLOAD).values(), PAYLOAD,
                         beside={tags.RESERVED_SPACE: Value(tags.RESERVED_SPACE, tags.BINARY, 9, bytes(9))})  # fmt: skip
     assert judged(rpms.signed(tight), tmp_path) == (Status.TRUSTED, set())
-    assert package.read(BytesView(rpms.signed(tight))).signatures.entry(tags.RESERVED_SPACE).amount == 9
+    assert package.read(BytesView(rpms.signed(tight))).signatures.entries[tags.RESERVED_SPACE][2] == 9
 
 
 def test_several_signatures_are_for_version_6_alone(tmp_path: Path) -> None:
