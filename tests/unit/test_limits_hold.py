@@ -19,7 +19,7 @@ from chopmark.core.verdict import Status
 from chopmark.engine.services import shell
 from chopmark.engine.services.units import text as unit_text
 from chopmark.envelopes import algorithms, der, x509
-from chopmark.envelopes.openpgp import keyring, packets
+from chopmark.envelopes.openpgp import bare_keys, packets
 from chopmark.formats.git.database import repository
 from chopmark.keys import pbes2, ssh_wire
 from chopmark.keys.errors import PassphraseError
@@ -73,10 +73,10 @@ def test_packets_and_keys_of_a_ring(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(MalformedError, match="more than 2"):
         list(packets.read(raw))
     monkeypatch.undo()
-    assert keyring.public_keys(OPENPGP)
+    assert bare_keys.public_keys(OPENPGP)
     monkeypatch.setattr(limits, "OPENPGP_KEYS_MAX", 0)
     with pytest.raises(MalformedError, match="more than 0 keys"):
-        keyring.public_keys(OPENPGP)
+        bare_keys.public_keys(OPENPGP)
 
 
 def test_rounds_of_a_passphrase(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,7 +15,6 @@ from tests.contract import laws
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
-    from pathlib import Path
 
 
 def task(name: str, log: list[str], stages: int, size: int = 1) -> Generator[int, None, str]:
@@ -78,6 +78,10 @@ def test_who_breaks_off_leaves_nothing_open() -> None:
     assert log == ["a0", "a1", "a!"]
 
 
+def open_files() -> int:
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
 def test_many_files_come_out_as_each_alone(tmp_path: Path) -> None:
     for number, subject in enumerate(subject for subject in laws.subjects() if not subject.unsigned.asked):
         data = subject.sample.read_bytes() if number % 2 else laws.signed_subject(subject).data
@@ -87,9 +91,9 @@ def test_many_files_come_out_as_each_alone(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "fifo")
     paths = [*paths, "/nonexistent", *(str(tmp_path / name) for name in ("", "broken.exe", "fifo")), *paths]
     context = laws.court(tmp_path)
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_files()
     assert list(check.check_paths(paths, context)) == [check.check_path(path, context) for path in paths]
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_files() == before
     with pytest.raises(UsageError):
         list(check.check_paths(paths, context, "none such"))
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_files() == before
