@@ -275,7 +275,7 @@ def test_what_fills_up_the_signature_header_is_zero() -> None:
     ("tag", "raw", "code"),
     [
         (tags.DSA, b"x", "openpgp.form"),
-        (tags.DSA, b"\xc2\x01\x03", "openpgp.unsupported"),
+        (tags.DSA, b"\xc2\x01\x02", "openpgp.unsupported"),
         (tags.RSA, b"-----BEGIN PGP SIGNATURE-----\n", "openpgp.form"),
     ],
 )
