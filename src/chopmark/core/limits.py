@@ -232,6 +232,10 @@ EVIDENCE_ALIKE_MAX = 32
 """Certificates with the same name in it that are tried as an issuer."""
 CRL_SIGNERS_MAX = 8
 """Certificates that are tried as the signer of one CRL, besides the issuer's."""
+CRL_SEARCHES_MAX = 32
+"""Signers of lists other than the issuer, for whose certificates paths are looked for, behind one signature."""
+REVOCATION_CARRIED_MAX = 256
+"""Lists and answers that came along and are weighed for one signature."""
 CRL_SIGNER_DEPTH_MAX = 3
 """Signers of CRLs whose standing hangs on each other."""
 CRL_RETENTION = dt.timedelta(days=3653)

@@ -39,11 +39,34 @@ class Standing(NamedTuple):
     remarks: tuple[Doubt, ...] = ()
 
 
+class Budget:
+    """How much may still be looked at for one signature, whatever hangs on what: all of it was chosen by somebody else.
+
+    `carried` are lists and answers that came along and are about the certificate in question, `signers` those for whose
+    certificate a path has to be found because they sign lists in place of the issuer.
+    """
+
+    def __init__(self) -> None:
+        self._carried = limits.REVOCATION_CARRIED_MAX
+        self._signers = limits.CRL_SEARCHES_MAX
+
+    def spend_carried(self) -> bool:
+        """Whether one more may be looked at."""
+        self._carried -= 1
+        return self._carried >= 0
+
+    def spend_signer(self) -> None:
+        """Raise UnusableError when there were too many."""
+        self._signers -= 1
+        if self._signers < 0:
+            raise revocation_list.UnusableError(f"more than {limits.CRL_SEARCHES_MAX} signers of lists were looked at")
+
+
 class Inquiry:
     """All that can be asked about the certificates of one trusted path.
 
     `lists`, `answers` and `certificates` (DER) came with the signature; `pending` are certificates whose standing hangs
-    on this one's, so that nobody vouches for themselves.
+    on this one's, so that nobody vouches for themselves; an inquiry that hangs on another shares its `budget`.
     """
 
     def __init__(
@@ -54,7 +77,9 @@ class Inquiry:
         certificates: Sequence[bytes] = (),
         pending: frozenset[bytes] = frozenset(),
         answers: Sequence[Answer] = (),
+        budget: Budget | None = None,
     ) -> None:
+        self.budget = budget or Budget()
         self.context = context
         self.path = path
         self.lists = lists
@@ -65,7 +90,8 @@ class Inquiry:
     def below(self, certificate: x509.Certificate, path: Sequence[x509.Certificate] | None = None) -> Inquiry:
         """The same for somebody on whom the standing of a certificate hangs, on this path or another."""
         pending = self.pending | {certificate.raw}
-        return Inquiry(self.context, path or self.path, self.lists, self.certificates, pending, self.answers)
+        way = path or self.path
+        return Inquiry(self.context, way, self.lists, self.certificates, pending, self.answers, self.budget)
 
     def standing(self, certificate: x509.Certificate, issuer: x509.Certificate) -> Standing:
         """What lists and OCSP answers say about a certificate.
@@ -182,7 +208,14 @@ class _Lists:
     def carried(self) -> bool:
         """Ask the lists that came with the signature."""
         own = [each for each in self._inquiry.lists if each.issuer_key in self._issuers]
-        return self._weigh([(crl, "") for crl in _complete(own)])
+        return self._weigh(self._affordable(_complete(own)))
+
+    def _affordable(self, lists: Sequence[Crl]) -> Iterator[tuple[Crl | None, str]]:
+        for crl in lists:
+            if not self._inquiry.budget.spend_carried():
+                yield None, f"more than {limits.REVOCATION_CARRIED_MAX} lists and answers came along"
+                return
+            yield crl, ""
 
     @property
     def result(self) -> Standing:

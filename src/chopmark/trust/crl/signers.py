@@ -83,6 +83,7 @@ def _doubt(
         return ""  # its issuer chose this list for this very certificate (cRLIssuer); nobody else can speak about it
     if signer.raw in pending:
         return "its signer's own standing hangs on it"
+    inquiry.budget.spend_signer()
     carried = [*inquiry.certificates, *(each.raw for each in inquiry.path[1:-1])]
     material = path.Material(context.store, carried, context.issuers)
     way = path.find(signer, rules.CRL_SIGNING, Moment(context.at), material)

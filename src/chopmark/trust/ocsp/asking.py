@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from chopmark.core import limits
 from chopmark.core.errors import BrokenError, MalformedError
 from chopmark.trust.crl.revocation_list import CERTIFICATE_HOLD, Entry
 from chopmark.trust.ocsp import reasons
@@ -74,8 +75,16 @@ class Answers:
 
     def carried(self) -> bool:
         """Ask the answers that came with the signature, or lie in evidence."""
+        return self._add(self._affordable())
+
+    def _affordable(self) -> Iterator[Answer]:
         serial = self._certificate.serial_octets
-        return self._add(answer for answer in self._inquiry.answers if serial in answer.serials)
+        for answer in self._inquiry.answers:
+            if serial in answer.serials:
+                if not self._inquiry.budget.spend_carried():
+                    self.doubts.append(Doubt(reasons.TOO_MANY, f"{limits.REVOCATION_CARRIED_MAX} are the limit"))
+                    return
+                yield answer
 
     @property
     def settled(self) -> bool:

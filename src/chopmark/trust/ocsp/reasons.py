@@ -22,6 +22,13 @@ TRY_LATER = Reason(
     "ocsp.try_later", INFO, "The OCSP responder asks to be asked again later.", _AGAIN, "RFC 6960 clause 2.3"
 )
 REFUSED = Reason("ocsp.refused", INFO, "The OCSP responder does not answer.", _RESPONDER, "RFC 6960 clause 2.3")
+TOO_MANY = Reason(
+    "ocsp.too_many",
+    INFO,
+    "More lists and OCSP answers came with the signature than are looked at.",
+    "Get a copy of the file from its publisher, or leave out what its signature does not need.",
+    "RFC 5280 clause 8",
+)
 OTHER = Reason(
     "ocsp.other",
     INFO,

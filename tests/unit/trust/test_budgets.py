@@ -1,0 +1,121 @@
+"""What somebody puts beside a signature, to whom it costs nothing, must not cost whoever checks it much."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from chopmark.core import limits
+from chopmark.envelopes import der, ocsp, x509
+from chopmark.envelopes.ocsp import writing
+from chopmark.trust.belief import Belief, Carried, believe
+from chopmark.trust.crl.revocation_list import Crl
+from chopmark.trust.moment import Moment
+from chopmark.trust.ocsp.answer import Answer
+from chopmark.trust.paths import path
+from tests.support import pki
+from tests.unit.trust import material
+from tests.unit.trust.material import Cert, Extension, ca_extensions, codes, make
+from tests.unit.trust.test_standing import LISTS, cert, crl, directory, point, scope
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+SECOND = dt.timedelta(seconds=1)
+ROOT = cert("Budget Root")
+ISSUING = cert("Budget Issuing", ROOT)
+PLAIN = cert("Budget Signer", ISSUING, extensions=[material.purposes(material.CODE)])
+
+
+class Count:
+    """How often something was called."""
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def of(self, function: Callable[..., Any]) -> Callable[..., Any]:
+        def counted(*given: object, **more: object) -> object:
+            self.calls += 1
+            return function(*given, **more)
+
+        return counted
+
+
+def judged(
+    folder: Path, leaf: Cert, certificates: Sequence[Cert], lists: Sequence[bytes], answers: Sequence[bytes] = ()
+) -> Belief:
+    here = material.circumstances(folder, material.trusting(folder, ROOT), revocation="require")
+    carried = Carried(tuple(each.raw for each in certificates), tuple(lists), tuple(answers))
+    return believe(leaf.view, carried, "code-signing", Moment(pki.NOW), here)
+
+
+def strangers() -> list[Cert]:
+    """Certificates of one key under the issuer's name, below authorities that lead nowhere."""
+    nodes = [make(material.name(f"Node {number}"), pki.key("p256", f"node {number}")) for number in range(4)]
+    key = pki.key("p256", "stranger")
+    name = ISSUING.name
+    fakes = [make(name, key, each, extensions=LISTS, serial=bytes([1, at + 1])) for at, each in enumerate(nodes * 2)]
+    return fakes + [make(a.name, a.key, b, extensions=ca_extensions()) for a in nodes for b in nodes if a is not b]
+
+
+def forged(count: int, entries: Sequence[bytes] = ()) -> list[bytes]:
+    """Lists under the issuer's name, newer than any real one."""
+    return [crl(strangers()[0], *entries, since=pki.NOW - number * SECOND) for number in range(count)]
+
+
+@pytest.mark.parametrize("count", [2, 40])
+def test_lists_by_strangers_do_not_hide_the_issuers_own(tmp_path: Path, count: int) -> None:
+    lists = [*forged(count), crl(ISSUING), crl(ROOT)]
+    assert codes(judged(tmp_path, PLAIN, [ISSUING, *strangers()], lists).findings) == set()
+    revoked = crl(ISSUING, material.entry(PLAIN.view.serial_octets, pki.NOW - 2 * SECOND))
+    lists = [*forged(count), revoked, crl(ROOT)]
+    assert codes(judged(tmp_path, PLAIN, [ISSUING, *strangers()], lists).findings) == {"revocation.revoked"}
+
+
+def test_signers_of_lists_are_not_looked_for_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each list costs its maker a signature; eight certificates of that key to try, and a mesh above them, nothing."""
+    searches, checks = Count(), Count()
+    monkeypatch.setattr(path, "find", searches.of(path.find))
+    monkeypatch.setattr(Crl, "check_signature", checks.of(Crl.check_signature))
+    found = judged(tmp_path, PLAIN, [ISSUING, *strangers()], forged(limits.REVOCATION_CARRIED_MAX + 50))
+    assert codes(found.findings) == {"revocation.unavailable"}
+    assert searches.calls - 1 <= limits.CRL_SEARCHES_MAX  # one of them is for the signer of the file
+    assert checks.calls <= limits.REVOCATION_CARRIED_MAX * (limits.CRL_SIGNERS_MAX + 2)
+
+
+def test_signers_of_lists_that_hang_on_each_other_end_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An authority names many issuers of lists, about each of whom all others speak: n to the fourth, left alone."""
+    names = [material.name(f"Lister {number}") for number in range(12)]
+
+    def told(without: int) -> Extension:
+        points = [point(issuer=directory(name)) for number, name in enumerate(names) if number != without]
+        return Extension(x509.CRL_DISTRIBUTION_POINTS, der.sequence(*points))
+
+    listers = [
+        cert(f"Lister {number}", ISSUING, key=f"lister {number}", extensions=[*LISTS, told(number)])
+        for number in range(12)
+    ]
+    leaf = cert("Budget Leaf", ISSUING, extensions=[material.purposes(material.CODE), told(-1)])
+    lists = [crl(each, extensions=[scope(indirect=True)]) for each in listers]
+    searches = Count()
+    monkeypatch.setattr(path, "find", searches.of(path.find))
+    found = judged(tmp_path, leaf, [ISSUING, *listers], [*lists, crl(ROOT)])
+    assert codes(found.findings) == {"revocation.unavailable"}
+    assert searches.calls - 1 <= limits.CRL_SEARCHES_MAX
+
+
+def test_answers_are_not_weighed_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    identity = ocsp.for_certificate(PLAIN.view, ISSUING.view).encoded()
+    single = writing.single(identity, writing.UNREVOKED[ocsp.GOOD], pki.NOW - SECOND, pki.NOW + 60 * SECOND)
+    junk = []
+    for number in range(limits.REVOCATION_CARRIED_MAX + 50):
+        data = ocsp.response_data(bytes(20), pki.NOW - number * SECOND, [single])
+        junk.append(ocsp.response(data, der.sequence(der.oid("1.2.840.10045.4.3.2")), bytes(70), ()))
+    weighed = Count()
+    monkeypatch.setattr(Answer, "says", weighed.of(Answer.says))
+    found = judged(tmp_path, PLAIN, [ISSUING], [], junk)
+    assert codes(found.findings) == {"revocation.unavailable", "ocsp.signer", "ocsp.too_many"}
+    assert weighed.calls <= limits.REVOCATION_CARRIED_MAX
