@@ -9,10 +9,7 @@ import ctypes
 import errno
 import os
 import struct
-from typing import TYPE_CHECKING, NamedTuple, Self
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from typing import NamedTuple, Self
 
 # Of a group, fanotify_init
 CLASS_CONTENT = 0x00000004
@@ -133,21 +130,20 @@ class Group:
         finally:
             os.close(folder)
 
-    def read(self, most: int = _MOST) -> Iterator[Event]:
-        """The events that are waiting, `most` of them; none is an empty iterator. Raises OSError."""
+    def read(self, most: int = _MOST) -> list[Event]:
+        """The events that are waiting, at most so many. Raises OSError."""
         try:
             data = os.read(self.descriptor, most * _HEADER.size)
         except BlockingIOError:
-            return
-        at = 0
-        while at + _HEADER.size <= len(data):
-            length, version, _, _, mask, descriptor, thread = _HEADER.unpack_from(data, at)
-            if version != _VERSION or length < _HEADER.size:
-                message = f"fanotify events of version {version}"
+            return []
+        found = []
+        for length, version, _, _, mask, descriptor, thread in _HEADER.iter_unpack(data):
+            if version != _VERSION or length != _HEADER.size:  # more comes with an event only to those who ask for it
+                message = f"fanotify events of version {version} and {length} bytes"
                 raise OSError(message)
-            at += length
             if descriptor >= 0:
-                yield Event(descriptor, mask, thread)
+                found.append(Event(descriptor, mask, thread))
+        return found
 
     def answer(self, descriptor: int, *, allow: bool) -> None:
         """Let the thread that waits for `descriptor` go on, or fail with EPERM."""

@@ -19,7 +19,7 @@ from chopmark.policy.facts import FileFacts
 from tests.support.guarding import eventually, policy
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -55,10 +55,10 @@ class Questions(Answers):
         self._events.append(fanotify.Event(descriptor, fanotify.OPEN_EXEC_PERM, os.getppid()))
         os.write(self._writing, b"?")
 
-    def read(self, most: int = 256) -> Iterator[fanotify.Event]:
+    def read(self, most: int = 256) -> list[fanotify.Event]:
         with contextlib.suppress(BlockingIOError):
-            for _ in os.read(self.descriptor, most):
-                yield self._events.popleft()
+            return [self._events.popleft() for _ in os.read(self.descriptor, most)]
+        return []
 
 
 class Examiner:
