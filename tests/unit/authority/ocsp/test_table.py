@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import shutil
+import signal
 import sqlite3
 from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -20,6 +24,9 @@ from chopmark.core import limits
 from chopmark.core.errors import ChopmarkError
 from chopmark.envelopes import der, ocsp, x509
 from tests.unit.authority.conftest import Clock, order, spki
+
+if TYPE_CHECKING:
+    from chopmark.authority.ocsp.store import Kept
 
 CODE = profiles.CODE_SIGNING
 
@@ -314,6 +321,44 @@ def test_a_second_run_looks_at_what_was_done_and_at_nothing_else(
     clock.advance(hours=45, minutes=45)
     assert responder.presign().signed == total + 1 - 2  # the two are younger by half an hour
     assert responder.presign().kept == total + 1
+
+
+@pytest.mark.parametrize("when", ["signing", "making the table"])
+def test_what_was_signed_before_it_was_killed_is_not_signed_again(
+    when: str, authority: Authority, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificates = [issued(authority, f"signer {number}") for number in range(6)]
+    child = os.fork()
+    if not child:
+        _be_killed(authority.folder, clock, when)
+    assert os.WTERMSIG(os.waitpid(child, 0)[1]) == signal.SIGKILL
+    assert not Path(path(authority)).exists()
+    with Responder(authority) as again:
+        signed, kept = again.presign(2)
+        assert (signed, kept) == ((3, 4) if when == "signing" else (0, 7))  # the responder's own is one of them
+        monkeypatch.setattr(Responder, "_answered", lambda *_: pytest.fail("not in the table"))
+        assert {status(again.respond(asking(authority, each))) for each in certificates} == {ocsp.GOOD}
+    assert min(os.listdir(Path(authority.folder, "ocsp"))) == "answers.sqlite3"  # noqa: PTH208 - names alone
+    assert not [name for name in os.listdir(Path(authority.folder, "ocsp")) if ".chopmark" in name]  # noqa: PTH208
+
+
+def _be_killed(folder: str, clock: Clock, when: str) -> NoReturn:
+    """Sign ahead two at a time, and be killed after four answers, or with the table half made."""
+    put, turns = AnswerStore.put, itertools.count(1)
+
+    def some(store: AnswerStore, issuer: int, answers: list[Kept]) -> None:
+        put(store, issuer, answers)
+        if when == "signing" and answers and next(turns) == 2:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    patched = pytest.MonkeyPatch()  # in a process that ends here
+    patched.setattr(AnswerStore, "put", some)
+    patched.setattr(AnswerStore, "several", lambda *_: os.kill(os.getpid(), signal.SIGKILL))
+    try:
+        with Authority.open(folder, clock=clock) as authority, Responder(authority) as responder:
+            responder.presign(2)
+    finally:
+        os._exit(0)
 
 
 def test_after_a_responder_was_revoked_all_is_looked_at_again(authority: Authority, responder: Responder) -> None:
