@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 FILE = "answers.sqlite3"
 _VERSION = 1
 _BUSY_SECONDS = 30
+_CHECKPOINT_PAGES = 16_384
+"""Pages of 4 KiB that are written ahead before they get into the file, which waits for the disk: 64 MiB."""
 _TABLE = """
 CREATE TABLE IF NOT EXISTS answers (
     issuer INTEGER NOT NULL,
@@ -158,6 +160,7 @@ class AnswerStore:
         os.makedirs(os.path.dirname(self._path), 0o700, exist_ok=True)
         connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA journal_mode = WAL")
+        connection.execute(f"PRAGMA wal_autocheckpoint = {_CHECKPOINT_PAGES}")
         connection.execute("PRAGMA synchronous = NORMAL")  # what is lost with the power is signed again
         if connection.execute("PRAGMA user_version").fetchone()[0] not in (0, _VERSION):
             connection.execute("DROP TABLE IF EXISTS answers")
