@@ -79,7 +79,7 @@ class PreparedReplies:
 
     def reply(self, prepared: Prepared, now: int, method: str) -> tuple[Reply, int]:
         """The reply with an answer, and for how many seconds from now (Unix) it may be given again."""
-        body, this_update, next_update, kind = prepared
+        body, tag, this_update, next_update, kind = prepared
         key = len(body), this_update, next_update, method
         lines = self._lines.get(key)
         if lines is None or now >= lines.until:
@@ -88,7 +88,6 @@ class PreparedReplies:
                 self._lines.clear()
             self._lines[key] = lines
         until, headers, fields = lines
-        tag = http.tag(body)
         reply = Reply(body, ocsp.RESPONSE_TYPE, 200, headers, etag=tag, tally=_TALLIES[kind])
         reply.rendered = b"%bETag: %b\r\n" % (fields, tag.encode())
         return reply, until - now

@@ -7,7 +7,9 @@ from pathlib import Path
 from chopmark.authority.ocsp import table
 from chopmark.envelopes import ocsp
 
-ENTRIES = [table.Entry(1, b"%d" % number, "by", "good", 10, 20, b"data", b"signature") for number in range(5)]
+ENTRIES = [
+    table.Entry(1, b"%d" % number, "by", "good", 10, 20, bytes(32), b"data", b"signature") for number in range(5)
+]
 ASKED = [ocsp.request([ocsp.CertId("sha1", b"n" * 20, b"k" * 20, each.serial)]) for each in ENTRIES]
 FACTS = table.Facts(7, "mark", 5, {table.hashes_of(b"n" * 20, b"k" * 20): 1})
 

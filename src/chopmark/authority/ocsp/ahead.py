@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import threading
 import time
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from chopmark.authority.ocsp import table
 from chopmark.authority.ocsp.delegates import FOLDER
+from chopmark.authority.ocsp.framing import Frame
 from chopmark.authority.ocsp.store import AnswerStore, state_text
 from chopmark.authority.register.records import serial_text
 from chopmark.core import limits
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from chopmark.authority.ca import Authority
-    from chopmark.authority.ocsp.delegates import Delegates
+    from chopmark.authority.ocsp.delegates import Delegate, Delegates
     from chopmark.authority.register.records import Issuer
     from chopmark.authority.register.status import Changes, State, Statuses
 
@@ -145,16 +147,32 @@ def tabulate(authority: Authority, statuses: Statuses, store: AnswerStore, deleg
     return table.write(path, _entries(statuses, store, able, now), facts)
 
 
-def _able(issuer: Issuer, statuses: Statuses, delegates: Delegates, now: dt.datetime) -> frozenset[str]:
-    """The responders of a CA whose answers count."""
+class _Able:
+    """A responder whose answers count."""
+
+    def __init__(self, delegate: Delegate) -> None:
+        self._delegate = delegate
+        self._frames: dict[tuple[int, int], Frame] = {}
+
+    def digest(self, data: bytes, signature: bytes) -> bytes:
+        """That of the whole response."""
+        sizes = len(data), len(signature)
+        frame = self._frames.get(sizes)
+        if frame is None:
+            frame = self._frames[sizes] = Frame.around(self._delegate, data, signature)
+        return hashlib.sha256(frame.whole(data, signature)).digest()
+
+
+def _able(issuer: Issuer, statuses: Statuses, delegates: Delegates, now: dt.datetime) -> dict[str, _Able]:
+    """The responders of a CA whose answers count, by their serial numbers."""
     delegates.current(issuer, now)
-    known = [each.serial for each in delegates.all() if each.issuer == issuer.id]
-    states = statuses.look_up(issuer.id, known)
-    return frozenset(serial for serial, state in states.items() if state.revoked is None)
+    known = {each.serial: each for each in delegates.all() if each.issuer == issuer.id}
+    states = statuses.look_up(issuer.id, list(known))
+    return {serial: _Able(known[serial]) for serial, state in states.items() if state.revoked is None}
 
 
 def _entries(
-    statuses: Statuses, store: AnswerStore, able: Mapping[int, frozenset[str]], now: dt.datetime
+    statuses: Statuses, store: AnswerStore, able: Mapping[int, Mapping[str, _Able]], now: dt.datetime
 ) -> Iterator[table.Entry]:
     for page in statuses.pages(lambda: now, _PAGE):
         for number in {each[0] for each in page} & able.keys():
@@ -162,7 +180,9 @@ def _entries(
             yield from _fresh(number, states, store, able[number])
 
 
-def _fresh(issuer: int, states: Mapping[str, State], store: AnswerStore, able: frozenset[str]) -> Iterator[table.Entry]:
+def _fresh(
+    issuer: int, states: Mapping[str, State], store: AnswerStore, able: Mapping[str, _Able]
+) -> Iterator[table.Entry]:
     """The answers in store that say what the register says."""
     for kept in store.several(issuer, list(states)):
         state = states[kept.serial]
@@ -170,7 +190,8 @@ def _fresh(issuer: int, states: Mapping[str, State], store: AnswerStore, able: f
             kind = "good" if state.revoked is None else "revoked"
             times = kept.this_update, kept.next_update
             serial = serial_octets(kept.serial)
-            yield table.Entry(issuer, serial, kept.delegate, kind, *times, kept.data, kept.signature)
+            digest = able[kept.delegate].digest(kept.data, kept.signature)
+            yield table.Entry(issuer, serial, kept.delegate, kind, *times, digest, kept.data, kept.signature)
 
 
 def serial_octets(serial: str) -> bytes:

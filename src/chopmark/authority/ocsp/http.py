@@ -78,18 +78,23 @@ def reply(answer: Answer, now: int, method: str) -> HttpAnswer:
     return HttpAnswer(200, ocsp.RESPONSE_TYPE, (kept, *answer.headers), answer.body)
 
 
-def lasting(body: bytes, this_update: int, next_update: int) -> tuple[tuple[str, str], ...]:
+def lasting(tag: str, this_update: int, next_update: int) -> tuple[tuple[str, str], ...]:
     """The headers of an answer that are the same whenever it is given (times in Unix seconds)."""
     return (
-        ("ETag", tag(body)),
+        ("ETag", tag),
         ("Last-Modified", _date(this_update)),
         ("Expires", _date(next_update)),
     )
 
 
-def tag(body: bytes) -> str:
+def tag_of(body: bytes) -> str:
     """What tells an answer from others."""
-    return f'"{hashlib.sha256(body).hexdigest()}"'
+    return tag(hashlib.sha256(body).digest())
+
+
+def tag(digest: bytes) -> str:
+    """The same of its SHA-256."""
+    return f'"{digest.hex()}"'
 
 
 @lru_cache(maxsize=1024)

@@ -7,6 +7,7 @@ reaches its answers at once: nothing is taken from memory or from the file that 
 from __future__ import annotations
 
 import datetime as dt
+import hashlib
 import os
 import time
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,6 +17,7 @@ from chopmark.authority.ocsp import http, single
 from chopmark.authority.ocsp.ahead import Ahead
 from chopmark.authority.ocsp.cache import Cache
 from chopmark.authority.ocsp.delegates import FOLDER, Delegates
+from chopmark.authority.ocsp.framing import Frame
 from chopmark.authority.ocsp.presigning import Presigned, Presigner
 from chopmark.authority.ocsp.store import AnswerStore, StoreError, state_text
 from chopmark.authority.register.records import Issuer, serial_text
@@ -66,9 +68,10 @@ class Answer(NamedTuple):
 
 
 class Prepared(NamedTuple):
-    """A response that was signed ahead, its times in Unix seconds, and of which kind it is."""
+    """A response that was signed ahead, its tag in HTTP, its times in Unix seconds, and of which kind it is."""
 
     body: bytes
+    tag: str
     this_update: int
     next_update: int
     kind: str
@@ -77,22 +80,7 @@ class Prepared(NamedTuple):
     def answer(self) -> Answer:
         """With its headers."""
         begin, end = self.this_update, self.next_update
-        return Answer(self.body, begin, (begin + end) // 2, end, http.lasting(self.body, begin, end), kind=self.kind)
-
-
-class Frame(NamedTuple):
-    """What stands around the signed data and the signature in a response by one responder, for one size of each."""
-
-    head: bytes
-    middle: bytes
-    tail: bytes
-
-    @classmethod
-    def around(cls, delegate: Delegate, data: bytes, signature: bytes) -> Frame:
-        """Taken from a whole response."""
-        head, _, rest = delegate.response(data, signature).partition(data)
-        middle, _, tail = rest.partition(signature)
-        return cls(head, middle, tail)
+        return Answer(self.body, begin, (begin + end) // 2, end, http.lasting(self.tag, begin, end), kind=self.kind)
 
 
 class Responder(Closing):
@@ -170,9 +158,12 @@ class Responder(Closing):
             delegate = self.delegates.of_serial(entry.issuer, entry.delegate, self._authority.clock())
             if delegate is None:
                 return None
-            frame = self._frames[key] = Frame.around(delegate, entry.data, entry.signature)
-        body = b"".join((frame.head, entry.data, frame.middle, entry.signature, frame.tail))
-        return Prepared(body, entry.this_update, entry.next_update, entry.kind)
+            frame = Frame.around(delegate, entry.data, entry.signature)
+            if hashlib.sha256(frame.whole(entry.data, entry.signature)).digest() != entry.digest:
+                return None  # the table is of another version, which framed answers in another way
+            self._frames[key] = frame
+        body = frame.whole(entry.data, entry.signature)
+        return Prepared(body, http.tag(entry.digest), entry.this_update, entry.next_update, entry.kind)
 
     def seconds(self) -> int:
         """What time it is (Unix)."""
@@ -311,7 +302,7 @@ def _serial(octets: bytes) -> str:
 
 def _dated(body: bytes, this_update: dt.datetime, next_update: dt.datetime, kind: str) -> Answer:
     begin, end = int(this_update.timestamp()), int(next_update.timestamp())
-    return Answer(body, begin, (begin + end) // 2, end, http.lasting(body, begin, end), kind=kind)
+    return Answer(body, begin, (begin + end) // 2, end, http.lasting(http.tag_of(body), begin, end), kind=kind)
 
 
 def _kind(states: Sequence[State | None]) -> str:

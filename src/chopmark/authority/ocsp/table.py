@@ -3,8 +3,8 @@
 The file is made of what `store` has, and replaced as a whole. It says up to which event it knows the register; about
 certificates with which something was done later it is not asked. It is only a cache, and can be thrown away.
 
-    records     each an answer: _RECORD, whose first octets are a checksum; the octets of the serial number, what was
-                signed, the signature
+    records     each an answer: _RECORD, whose first octets are a checksum; the octets of the serial number, the digest
+                of the whole response, what was signed, the signature
     index       eight octets for each slot: where a record begins, 0 for none; after a wrong one the next slot is tried
     trailer     JSON: the last event, the responders, and which CA has which hashes in questions
     _FOOTER     where index and trailer begin
@@ -29,11 +29,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 FILE = "answers.table"
-_MAGIC = b"chopmark answers 1\n".ljust(24, b"\0") + sys.byteorder.encode().ljust(8, b"\0")
+_MAGIC = b"chopmark answers 2\n".ljust(24, b"\0") + sys.byteorder.encode().ljust(8, b"\0")
 _RECORD = struct.Struct("=IIHBBHHQQ")
 _RECORD_SIZE = _RECORD.size
 _unpack = _RECORD.unpack_from
 _CHECKED = 4
+_DIGEST = 32
 """Octets of a record that are the checksum of the others."""
 _FOOTER = struct.Struct("=QQQI4x32s")
 _SLOT = 8
@@ -44,7 +45,8 @@ _HASHES = 42
 class Entry(NamedTuple):
     """An answer: by which CA, about which serial number (octets of the INTEGER), by which responder, of which kind.
 
-    Its times are Unix seconds; `data` is what was signed.
+    Its times are Unix seconds; `data` is what was signed, `digest` the SHA-256 of the response that it is a part of,
+    which HTTP wants to know each time (RFC 5019 clause 6.2).
     """
 
     issuer: int
@@ -53,6 +55,7 @@ class Entry(NamedTuple):
     kind: str
     this_update: int
     next_update: int
+    digest: bytes
     data: bytes
     signature: bytes
 
@@ -135,7 +138,7 @@ class _Writer:
         kind = _KINDS.index(entry.kind)
         sizes = len(entry.serial), len(entry.data), len(entry.signature)
         head = _RECORD.pack(0, entry.issuer, by, kind, *sizes, entry.this_update, entry.next_update)
-        checked = head[_CHECKED:] + entry.serial + entry.data + entry.signature
+        checked = b"".join((head[_CHECKED:], entry.serial, entry.digest, entry.data, entry.signature))
         return struct.pack("=I", zlib.crc32(checked)) + checked
 
     def _index(self) -> array[int]:
@@ -207,7 +210,8 @@ class Table:
             size = found[4]
             begin = place + _RECORD_SIZE
             if found[1] == issuer and octets[begin : begin + size] == serial:
-                return self._record(found, octets[place + _CHECKED : begin + size + found[5] + found[6]], serial)
+                end = begin + size + _DIGEST + found[5] + found[6]
+                return self._record(found, octets[place + _CHECKED : end], serial)
             slot = (slot + 1) % slots
         return None
 
@@ -216,9 +220,10 @@ class Table:
         checksum, issuer, by, kind, size, data, _, this_update, next_update = found
         if zlib.crc32(checked) != checksum:
             return None
-        begin = _RECORD_SIZE - _CHECKED + size
+        start = _RECORD_SIZE - _CHECKED + size
+        begin = start + _DIGEST
         middle = begin + data
-        parts = checked[begin:middle], checked[middle:]
+        parts = checked[start:begin], checked[begin:middle], checked[middle:]
         return _make_entry((issuer, serial, self._delegates[by], _KINDS[kind], this_update, next_update, *parts))
 
 

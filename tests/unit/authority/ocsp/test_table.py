@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from chopmark.authority.ca import Authority
 from chopmark.authority.issuing import profiles
 from chopmark.authority.ocsp import table
+from chopmark.authority.ocsp.framing import Frame
 from chopmark.authority.ocsp.presigning import Presigner
 from chopmark.authority.ocsp.responder import Responder
 from chopmark.authority.ocsp.store import AnswerStore
@@ -115,6 +116,18 @@ def test_what_was_done_reaches_the_answers_at_once(authority: Authority, respond
     if action == "held":
         authority.release(serial)
         assert status(responder.respond(request)) == ocsp.GOOD
+
+
+def test_a_table_whose_answers_were_framed_otherwise_is_not_used(
+    authority: Authority, responder: Responder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As after an upgrade: the digests in it would be those of other responses."""
+    request = asking(authority, issued(authority))
+    with monkeypatch.context() as patched:
+        patched.setattr(Frame, "whole", lambda self, data, signature: self.head + data + signature)
+        responder.presign()
+    assert responder.prepared(request, responder.seconds()) is None
+    assert status(responder.respond(request)) == ocsp.GOOD
 
 
 def test_a_process_that_starts_later_knows_what_was_done_since(authority: Authority, responder: Responder) -> None:
@@ -224,7 +237,9 @@ def test_a_responder_that_was_revoked_is_left_out_of_the_next_table(authority: A
 
 def entries(count: int) -> list[table.Entry]:
     return [
-        table.Entry(1 + number % 2, b"%d" % number, f"by{number % 3}", "good", 10, 20, b"d%d" % number, b"s" * number)
+        table.Entry(
+            1 + number % 2, b"%d" % number, f"by{number % 3}", "good", 10, 20, bytes(32), b"d%d" % number, b"s" * number
+        )
         for number in range(count)
     ]
 
