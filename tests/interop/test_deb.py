@@ -155,6 +155,26 @@ def test_we_refuse_what_is_put_into_the_archive_and_dpkg_deb_reads(peer: Peer, t
     assert peer.ours() == 1
 
 
+def test_we_refuse_files_that_were_moved_behind_control_tar(peer: Peer, tmp_path: Path) -> None:
+    """The signature still holds, and debsig-verify takes it, but the file is not among those that dpkg installs."""
+    control = debs.tar([File("./control", b"Package: tool\nVersion: 1\nArchitecture: all\nDescription: tool\n")])
+    data = debs.tar([File("./guard", b"on"), File("./tool", b"tool")])
+    peer.file.write_bytes(debs.assembled(("debian-binary", b"2.0\n"), ("control.tar", control), ("data.tar", data)))
+    peer.policy("origin")
+    words = ["sign", str(peer.file), "--format", "deb", "--key", f"openpgp:{peer.secret}", "--digest", "sha512"]
+    assert main(words) == 0
+    assert (peer.theirs(), peer.ours()) == (0, 0)
+    whole = peer.file.read_bytes()
+    end = whole.index(b"_gpgorigin")
+    moved = debs.assembled(
+        ("debian-binary", b"2.0\n"), ("control.tar", control + data[:1024]), ("data.tar", data[1024:])
+    )
+    file = tmp_path / "moved.deb"
+    file.write_bytes(moved + whole[end:])
+    assert (peer.theirs(file), peer.ours(file)) == (0, 1)
+    assert b"guard" not in run("dpkg-deb", "-c", file).stdout
+
+
 def test_dpkg_deb_reads_what_we_build_and_refuses_what_we_refuse(tmp_path: Path) -> None:
     file = tmp_path / "x.deb"
     file.write_bytes(debs.deb([File("./usr/file", b"content")]))

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from chopmark.core.artifact import Artifact, BytesView
 from chopmark.core.errors import MalformedError, RefusedError
+from chopmark.formats._compressed import zstandard
 from chopmark.formats._tar import tarball
-from chopmark.formats.deb import FORMAT, contents
+from chopmark.formats.deb import FORMAT, contents, package
 from tests.fuzz.formats import VECTORS
 from tests.support import debs
 
@@ -23,6 +24,7 @@ def seeds() -> Iterable[bytes]:
     yield debs.deb(files, packed="")
     yield debs.deb(files, settings=["etc/x"], packed="xz")
     yield debs.tar(files)
+    yield zstandard.MAGIC + b"\x20\x01\x09\x00\x00x"
 
 
 def run(data: bytes) -> None:
@@ -37,6 +39,10 @@ def run(data: bytes) -> None:
         contents.control(BytesView(data))
         for _ in contents.files(BytesView(data)):
             pass
+    with suppress(MalformedError):
+        contents.check_boundary(BytesView(data), package.read(BytesView(data)))
+    with suppress(MalformedError):
+        assert 0 < zstandard.end(data) <= len(data)
     with suppress(MalformedError):
         for _ in tarball.entries([data]):
             pass

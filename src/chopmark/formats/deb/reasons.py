@@ -35,6 +35,15 @@ MEMBER = Reason(
 VERSION = Reason("deb.version", NO, "This is no package of format version 2.0.", _AGAIN, _DEB)
 LAYOUT = Reason("deb.layout", OK, "The archive has the three members of a package and signatures, and nothing else.",
                 cites=_DEB)  # fmt: skip
+BOUNDARY = Reason(
+    "deb.boundary",
+    NO,
+    "control.tar does not end where its content does: bytes of one member were moved into the other, and the signature"
+    " is over both without saying where one ends.",
+    "Get an unchanged copy from its publisher; or build it again with dpkg-deb, and have that signed.",
+    "deb(5); debsigs(1)",
+    _HIDING,
+)
 SUMS = Reason(
     "deb.sums",
     NO,

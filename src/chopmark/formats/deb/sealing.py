@@ -13,7 +13,7 @@ from chopmark.core.patch import Patch
 from chopmark.core.seal import CONTENT, Claim, Payload, Range, Recipe, Seal
 from chopmark.envelopes import openpgp
 from chopmark.envelopes.openpgp import armor, envelope, signatures, text
-from chopmark.formats.deb import ar, package, reasons, sums
+from chopmark.formats.deb import ar, contents, package, reasons, sums
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,8 +35,11 @@ def seals(artifact: Artifact) -> Iterator[Seal]:
         if member.size > limits.OPENPGP_SIGNATURES_SIZE_MAX:
             raise BrokenError(reasons.MEMBER, f"{member.name} has {member.size} bytes")
         data = artifact.view.read(member.offset, member.size)
-        made = _over_sums(found, member, data) if data.startswith(text.BEGIN) else _over_parts(found, member, data)
-        yield from made
+        if data.startswith(text.BEGIN):
+            yield from _over_sums(found, member, data)
+        else:
+            contents.check_boundary(artifact.view, found)
+            yield from _over_parts(found, member, data)
 
 
 def _over_parts(found: Package, member: Member, data: bytes) -> Iterator[Seal]:
@@ -69,9 +72,17 @@ def _ranges(found: Package) -> tuple[Range, ...]:
 
 
 def recipe(artifact: Artifact, options: SealOptions) -> Recipe:
-    """What a new signature covers. Raises RefusedError, and UsageError for a variant that there is not."""
+    """What a new signature covers.
+
+    Raises RefusedError, also where it would not say where a member ends; UsageError for a variant that there is not.
+    """
     _role(options)
-    return Recipe(options.digest_algorithm, _ranges(_sound(artifact)), CONTENT)
+    found = _sound(artifact)
+    try:
+        contents.check_boundary(artifact.view, found)
+    except MalformedError as error:
+        raise RefusedError(f"{artifact.name}: {error}") from None
+    return Recipe(options.digest_algorithm, _ranges(found), CONTENT)
 
 
 def digest(artifact: Artifact, recipes: Sequence[Recipe]) -> list[Payload]:
