@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, padding,
 from chopmark.core import digest as digests
 from chopmark.core import limits
 from chopmark.core.errors import MalformedError
-from chopmark.envelopes import der
+from chopmark.envelopes import der, trivial_keys
 from chopmark.envelopes import dsa as dsa_keys
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ class UnsupportedError(MalformedError):
 
 
 class ForbiddenKeyError(UnsupportedError):
-    """A key that no honest signer has: explicit elliptic-curve parameters (CVE-2020-0601)."""
+    """A key that no honest signer has: explicit curve parameters (CVE-2020-0601), or everybody can sign with it."""
 
 
 class BadSignatureError(MalformedError):
@@ -245,6 +245,7 @@ def _other_key(spki: bytes) -> Any:  # noqa: ANN401 - likewise
             return _point(_curve(identifier), bits)
         if kind == ED25519:
             identifier.done()
+            _require_honest(trivial_keys.ed25519_fault(bits))
             return ed25519.Ed25519PublicKey.from_public_bytes(bits)
         if kind in ML_DSA:
             identifier.done()
@@ -293,6 +294,11 @@ def _curve(identifier: der.Fields) -> ec.EllipticCurve:
     return curve
 
 
+def _require_honest(fault: str) -> None:
+    if fault:
+        raise ForbiddenKeyError(fault)
+
+
 def _rsa_key(bits: bytes) -> rsa.RSAPublicKey:
     """RSAPublicKey (RFC 8017 appendix A.1.1), within bounds."""
     numbers = der.parse(bits).fields()
@@ -301,6 +307,7 @@ def _rsa_key(bits: bytes) -> rsa.RSAPublicKey:
     numbers.done()
     if not 512 <= modulus.bit_length() <= limits.RSA_BITS_MAX or modulus < 0 or exponent < 0:
         raise UnsupportedError(f"an RSA key of {modulus.bit_length()} bits, or with negative numbers")
+    _require_honest(trivial_keys.rsa_fault(modulus))
     return rsa.RSAPublicNumbers(exponent, modulus).public_key()
 
 

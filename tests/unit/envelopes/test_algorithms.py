@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from chopmark.core import digest as digests
 from chopmark.core.errors import ChopmarkError
 from chopmark.envelopes import algorithms, der
+from tests.support import rsa_numbers
 from tests.unit.envelopes import material
 
 DATA = b"what is signed"
@@ -152,7 +153,7 @@ def test_rsa_keys_whose_numbers_cannot_be_right_are_refused() -> None:
 
 
 def test_the_largest_rsa_key_is_loaded() -> None:
-    modulus = (1 << 16384) - 1
+    modulus = rsa_numbers.honest((1 << 16383) + 1)
     assert algorithms.key_size(rsa_key(modulus, 65537)) == 16384
     with pytest.raises(algorithms.UnsupportedError):
         algorithms.public_key(rsa_key(modulus << 8, 65537))

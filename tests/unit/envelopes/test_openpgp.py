@@ -24,7 +24,7 @@ from chopmark.keys import openpgp as opening
 from chopmark.trust import context as contexts
 from chopmark.trust.crl import origins
 from chopmark.trust.stores import keyring, store
-from tests.support import bare_keys, pki
+from tests.support import bare_keys, pki, rsa_numbers
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -343,7 +343,7 @@ def test_names() -> None:
 
 
 def test_weak_keys() -> None:
-    modulus = (1 << 1023) + 1
+    modulus = rsa_numbers.honest((1 << 1023) + 1)
     body = b"\4" + four(BORN) + b"\1" + packets.mpi(modulus) + packets.mpi(65537)
     [held] = certificates.read(certificates.split([packets.Packet(packets.PUBLIC_KEY, body)])[0])
     assert held.standing.weak == "RSA with 1024 bits"

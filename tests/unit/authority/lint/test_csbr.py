@@ -308,11 +308,12 @@ class TestEncodings:
         assert "lint.algorithm_parameters" in against(outer)
 
     def test_keys(self) -> None:
-        from tests.unit.authority.lint.test_weak_keys import public, without_small_factors
+        from tests.support import rsa_numbers
+        from tests.unit.authority.lint.test_weak_keys import public
 
-        weak = public(without_small_factors(2**3071 + 1, 2) * 751)
+        weak = public(rsa_numbers.honest(2**3071 + 1) * 751)
         assert "lint.key_quality" in against(rebuilt(self.RAW, key=weak))
-        small = public(without_small_factors(2**3071 + 1, 2), 3)
+        small = public(rsa_numbers.honest(2**3071 + 1), 3)
         found = against(rebuilt(self.RAW, key=small))
         assert found["lint.exponent"] is Outcome.INFO
 

@@ -12,8 +12,9 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from chopmark.authority.lint import weak_keys
 from chopmark.authority.lint.linter import IssueRefusedError
-from chopmark.authority.lint.weak_keys import ROCA_PRIMES, SMALL_PRIMES
+from chopmark.authority.lint.weak_keys import ROCA_PRIMES
 from chopmark.core.errors import UsageError
+from tests.support import rsa_numbers
 from tests.unit.authority.conftest import order, spki
 
 if TYPE_CHECKING:
@@ -25,47 +26,39 @@ def public(modulus: int, exponent: int = 65537) -> bytes:
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
-def without_small_factors(start: int, step: int) -> int:
-    """The first number of start, start + step, ... that no prime under 752 divides."""
-    number = start
-    while any(number % prime == 0 for prime in (2, *SMALL_PRIMES)):
-        number += step
-    return number
-
-
 @pytest.mark.parametrize("kind", ["rsa3072", "rsa4096", "p256", "p384", "p521", "ed25519"])
 def test_good_keys(kind: str) -> None:
     assert weak_keys.fault(spki(kind)) == ""
 
 
 def test_primes_that_are_close() -> None:
-    first = without_small_factors(2**1535 + 1, 2)
-    second = without_small_factors(first + 2**700, 2)
+    first = rsa_numbers.honest(2**1535 + 1)
+    second = rsa_numbers.honest(first + 2**700)
     assert "close" in weak_keys.fault(public(first * second))
     assert "close" in weak_keys.fault(public(first * first))
 
 
 def test_small_factors() -> None:
-    assert "small factor" in weak_keys.fault(public(without_small_factors(2**3071 + 1, 2) * 751))
+    assert "small factor" in weak_keys.fault(public(rsa_numbers.honest(2**3071 + 1) * 751))
 
 
 def test_roca() -> None:
     product = prod(ROCA_PRIMES)
     start = pow(65537, 12345, product) + (2**3071 // product) * product
-    assert "ROCA" in weak_keys.fault(public(without_small_factors(start, product)))
+    assert "ROCA" in weak_keys.fault(public(rsa_numbers.honest(start, product)))
 
 
 @pytest.mark.parametrize("exponent", [3, 17, 2**256 + 1])
 def test_exponents(exponent: int) -> None:
-    assert "exponent" in weak_keys.fault(public(without_small_factors(2**3071 + 1, 2), exponent))
+    assert "exponent" in weak_keys.fault(public(rsa_numbers.honest(2**3071 + 1), exponent))
 
 
 class TestBlocklist:
     def test_both_forms(self, tmp_path: Path) -> None:
         import hashlib
 
-        key = public(without_small_factors(2**3071 + 1, 2))
-        modulus = without_small_factors(2**3071 + 1, 2)
+        key = public(rsa_numbers.honest(2**3071 + 1))
+        modulus = rsa_numbers.honest(2**3071 + 1)
         line = f"Modulus={modulus:X}\n".encode()
         (tmp_path / "debian").write_text(f"# openssl-blacklist\n{hashlib.sha1(line).hexdigest()[20:]}\n")  # noqa: S324
         listed = weak_keys.Blocklist(str(tmp_path))
