@@ -318,6 +318,18 @@ def test_a_folder_can_be_looked_at_before_anybody_uses_it(where: Path, tmp_path:
     subprocess.run(["umount", outside], check=True)
 
 
+def test_what_a_guard_opens_itself_while_it_looks_at_a_file_is_answered(where: Path, tmp_path: Path) -> None:
+    """Signatures beside a file lie where it lies, and who leads cannot answer itself."""
+    place(where / "good.minisig", b"no signature", 0o644)
+    with Guarded(where, tmp_path / "home", policy([GOOD]), "--no-ahead") as guard:
+        passed = guard.status()["passed"]
+        began = time.monotonic()
+        assert ran(str(where / "good")) == "0"
+        assert time.monotonic() - began < limits.GUARD_HUNG_SECONDS
+        assert guard.status()["passed"] > passed
+        assert len(guard.workers()) == 1
+
+
 def test_what_lies_there_is_looked_at_when_a_guard_begins(where: Path, tmp_path: Path) -> None:
     with Guarded(where, tmp_path / "home", policy([GOOD]), "--warm", str(where), "--warm", "/proc") as guard:
         eventually(lambda: guard.status()["ahead"] == 1)
