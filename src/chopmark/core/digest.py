@@ -7,8 +7,8 @@ from enum import Enum
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple, TypeGuard
 
-from chopmark.core import limits
-from chopmark.core.artifact import FileView, pieces
+from chopmark.core import limits, reasons
+from chopmark.core.artifact import FileView, UnreadableError, pieces
 from chopmark.core.errors import MalformedError
 from chopmark.core.seal import Payload, Range, Recipe
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from hashlib import _Hash as Hash
 
-    from chopmark.core.artifact import View
+    from chopmark.core.artifact import Artifact, View
 
     Tap = Callable[[int, bytes | memoryview], None]
 
@@ -138,6 +138,15 @@ def _in_memory(view: FileView, whole: bytes, recipe: Recipe) -> Payload:
 
 def _outside(part: Range, view: View) -> MalformedError:
     return MalformedError(f"range {part.offset}+{part.length} lies outside of {view.size} bytes")
+
+
+def content_of(artifact: Artifact, recipe: Recipe) -> Payload:
+    """The bytes of a recipe's ranges themselves, for keys that sign these and not a digest. Raises UnreadableError."""
+    parts = [part for part in recipe.ranges if isinstance(part, Range)]
+    size = sum(part.length for part in parts)
+    if size > limits.CONTENT_SIGNED_MAX:
+        raise UnreadableError(artifact.name, reasons.INPUT_TOO_LARGE, f"{size} bytes")
+    return Payload(recipe, b"".join(artifact.view.read(part.offset, part.length) for part in parts), size)
 
 
 def _is_beginning(ranges: tuple[Range | bytes, ...], view: View) -> TypeGuard[tuple[Range]]:

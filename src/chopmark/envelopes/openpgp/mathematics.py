@@ -92,13 +92,16 @@ def _edwards(algorithm: int, fields: Reader) -> bytes:
     return (point & (1 << 8 * _HALF) - 1).to_bytes(_HALF, "big")
 
 
-def verify(public: bytes, algorithm: int, fields: Reader, name: str, digest: bytes) -> bool:
-    """Whether a signature's own fields are one over a digest. Raises MalformedError, UnsupportedError."""
+def verify(public: bytes, algorithm: int, fields: Reader, name: str, digest: bytes, *, exact: bool) -> bool:
+    """Whether a signature's own fields are one over a digest. Raises MalformedError, UnsupportedError.
+
+    Without `exact`, the number of RSA's may have zeros before it, as some signers write it.
+    """
     key = algorithms.public_key(public)
     prehashed = utils.Prehashed(algorithms.hash_algorithm(name))
     try:
         if algorithm in (RSA, RSA_SIGN) and isinstance(key, rsa.RSAPublicKey):
-            value = fields.mpi()
+            value = fields.mpi(exact=exact)
             fields.done()
             size = (key.key_size + 7) // 8
             if value.bit_length() > 8 * size:

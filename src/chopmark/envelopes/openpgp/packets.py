@@ -46,11 +46,11 @@ class Reader:
         value, self.place = int.from_bytes(self.data[self.place : end], "big"), end
         return value
 
-    def mpi(self) -> int:
-        """A multiprecision integer, its length in bits exact (clause 3.2)."""
+    def mpi(self, *, exact: bool = True) -> int:
+        """A multiprecision integer, its length in bits `exact`, or with zeros before it (clause 3.2)."""
         bits = self.number(2)
         value = int.from_bytes(self.take((bits + 7) // 8), "big")
-        if value.bit_length() != bits:
+        if value.bit_length() > bits or (exact and value.bit_length() != bits):
             raise MalformedError("a number whose length is not what it says")
         return value
 

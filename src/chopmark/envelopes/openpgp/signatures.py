@@ -95,7 +95,8 @@ class Signature(NamedTuple):
         """Whether it is by this key over this digest. Raises MalformedError, UnsupportedError."""
         if digest[:2] != self.left:
             return False
-        return mathematics.verify(spki, self.algorithm, Reader(self.value), self.digest_algorithm, digest)
+        exact = self.version == V6  # where anything else must be refused (clause 3.2)
+        return mathematics.verify(spki, self.algorithm, Reader(self.value), self.digest_algorithm, digest, exact=exact)
 
 
 def moment(seconds: int) -> dt.datetime:

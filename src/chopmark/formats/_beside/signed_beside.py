@@ -5,8 +5,6 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from chopmark.core import limits, reasons
-from chopmark.core.artifact import UnreadableError
 from chopmark.core.seal import CONTENT, Claim, Payload, Range, Recipe, Seal
 
 if TYPE_CHECKING:
@@ -66,10 +64,10 @@ class SignedBeside:
 
     def digest(self, artifact: Artifact, recipes: Sequence[Recipe]) -> Sequence[Payload]:
         """Digests in one pass; or the content, which must fit into memory then. Raises UnreadableError."""
-        from chopmark.core.digest import hash_ranges
+        from chopmark.core.digest import content_of, hash_ranges
 
         hashed = iter(hash_ranges(artifact.view, [recipe for recipe in recipes if not recipe.transform]))
-        return [self._content(artifact, recipe) if recipe.transform else next(hashed) for recipe in recipes]
+        return [content_of(artifact, recipe) if recipe.transform else next(hashed) for recipe in recipes]
 
     def content(self, artifact: Artifact, payload: Payload, options: SealOptions) -> Content:  # noqa: ARG002 - the contract
         """What is signed: the value of the payload."""
@@ -104,9 +102,3 @@ class SignedBeside:
 
     def _recipe(self, artifact: Artifact, algorithm: str, *, whole: bool) -> Recipe:
         return Recipe(algorithm, (Range(0, artifact.view.size),), CONTENT if whole else "")
-
-    def _content(self, artifact: Artifact, recipe: Recipe) -> Payload:
-        size = artifact.view.size
-        if size > limits.CONTENT_SIGNED_MAX:
-            raise UnreadableError(artifact.name, reasons.INPUT_TOO_LARGE, f"{size} bytes")
-        return Payload(recipe, artifact.view.read(0, size), size)

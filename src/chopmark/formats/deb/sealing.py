@@ -5,9 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chopmark.core import limits
-from chopmark.core import reasons as common
-from chopmark.core.artifact import UnreadableError
-from chopmark.core.digest import hash_ranges
+from chopmark.core.digest import content_of, hash_ranges
 from chopmark.core.errors import BrokenError, MalformedError, RefusedError, UsageError
 from chopmark.core.patch import Patch
 from chopmark.core.seal import CONTENT, Claim, Payload, Range, Recipe, Seal
@@ -88,15 +86,7 @@ def recipe(artifact: Artifact, options: SealOptions) -> Recipe:
 def digest(artifact: Artifact, recipes: Sequence[Recipe]) -> list[Payload]:
     """Digests in one pass over the file; content in memory. Raises UnreadableError."""
     hashed = iter(hash_ranges(artifact.view, [each for each in recipes if not each.transform]))
-    return [_content(artifact, each) if each.transform else next(hashed) for each in recipes]
-
-
-def _content(artifact: Artifact, recipe: Recipe) -> Payload:
-    parts = [each for each in recipe.ranges if isinstance(each, Range)]
-    size = sum(part.length for part in parts)
-    if size > limits.CONTENT_SIGNED_MAX:
-        raise UnreadableError(artifact.name, common.INPUT_TOO_LARGE, f"{size} bytes")
-    return Payload(recipe, b"".join(artifact.view.read(part.offset, part.length) for part in parts), size)
+    return [content_of(artifact, each) if each.transform else next(hashed) for each in recipes]
 
 
 def embed(artifact: Artifact, made: bytes, options: SealOptions) -> Patch:

@@ -52,11 +52,11 @@ class OpenPgpFormat(SignedBeside):
         return [self._text(artifact, recipe) if recipe in texts else next(others) for recipe in recipes]
 
     def _text(self, artifact: Artifact, recipe: Recipe) -> Payload:
-        from chopmark.core.digest import of
+        from chopmark.core.digest import content_of, of
         from chopmark.core.seal import Payload
         from chopmark.envelopes.openpgp import text
 
-        whole = self._content(artifact, recipe)
+        whole = content_of(artifact, recipe)
         salt, _, trailer = recipe.ranges
         covered = b"".join(each for each in (salt, text.canonical(whole.value), trailer) if isinstance(each, bytes))
         return Payload(recipe, of(covered, recipe.algorithm), whole.length)

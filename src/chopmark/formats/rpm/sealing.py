@@ -7,10 +7,8 @@ from collections import deque
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
-from chopmark.core import limits
-from chopmark.core import reasons as common
-from chopmark.core.artifact import FileView, UnreadableError, pieces
-from chopmark.core.digest import ALGORITHMS, Strength, fresh, hash_ranges
+from chopmark.core.artifact import FileView, pieces
+from chopmark.core.digest import ALGORITHMS, Strength, content_of, fresh, hash_ranges
 from chopmark.core.errors import MalformedError, RefusedError, UsageError
 from chopmark.core.patch import Patch
 from chopmark.core.seal import CONTENT, Claim, Payload, Range, Recipe, Seal
@@ -109,7 +107,7 @@ def digest(artifact: Artifact, recipes: Sequence[Recipe]) -> list[Payload]:
     view, plain = artifact.view, [each for each in recipes if not each.transform]
     small = isinstance(view, FileView) and view.whole() is not None
     hashed = iter(hash_ranges(view, plain) if small else _hashed(view, plain))
-    return [_content(artifact, each) if each.transform else next(hashed) for each in recipes]
+    return [content_of(artifact, each) if each.transform else next(hashed) for each in recipes]
 
 
 def _hashed(view: View, recipes: Sequence[Recipe]) -> list[Payload]:
@@ -164,14 +162,6 @@ class _Running:
         if self._parts:
             raise MalformedError("ranges that do not follow each other")
         return Payload(self._recipe, self._hasher.digest(), self._length)
-
-
-def _content(artifact: Artifact, recipe: Recipe) -> Payload:
-    parts = [each for each in recipe.ranges if isinstance(each, Range)]
-    size = sum(part.length for part in parts)
-    if size > limits.CONTENT_SIGNED_MAX:
-        raise UnreadableError(artifact.name, common.INPUT_TOO_LARGE, f"{size} bytes")
-    return Payload(recipe, b"".join(artifact.view.read(part.offset, part.length) for part in parts), size)
 
 
 def embed(artifact: Artifact, made: bytes, options: SealOptions) -> Patch:
