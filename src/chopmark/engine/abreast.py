@@ -6,6 +6,7 @@ room for the code of all stages. Of small files a fifth of the time was waiting 
 
 from __future__ import annotations
 
+import resource
 from typing import TYPE_CHECKING, TypeVar
 
 from chopmark.core import limits
@@ -19,8 +20,10 @@ Result = TypeVar("Result")
 def run(tasks: Iterable[Generator[int, None, Result]]) -> Iterator[Result]:
     """The results of tasks, in their order. A task yields after each stage, first how many bytes it is about.
 
-    So many go side by side as are about ABREAST_BYTES together, at most ABREAST_MAX; a large file goes alone.
+    So many go side by side as are about ABREAST_BYTES together, at most ABREAST_MAX, and few enough to leave
+    descriptors for everything else; a large file goes alone.
     """
+    most = _most()
     group: list[Generator[int, None, Result]] = []
     done: dict[int, Result] = {}
     size = 0
@@ -30,10 +33,16 @@ def run(tasks: Iterable[Generator[int, None, Result]]) -> Iterator[Result]:
         except StopIteration as end:
             done[len(group)] = end.value
         group.append(task)
-        if size >= limits.ABREAST_BYTES or len(group) == limits.ABREAST_MAX:
+        if size >= limits.ABREAST_BYTES or len(group) == most:
             yield from _finished(group, done)
             group, done, size = [], {}, 0
     yield from _finished(group, done)
+
+
+def _most() -> int:
+    """Each task has one file open, and now and then another beside it (RLIMIT_NOFILE, getrlimit(2))."""
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return limits.ABREAST_MAX if allowed == resource.RLIM_INFINITY else max(1, min(limits.ABREAST_MAX, allowed // 4))
 
 
 def alone(task: Generator[int, None, Result]) -> Result:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -52,6 +53,14 @@ def test_groups_are_bounded(monkeypatch: pytest.MonkeyPatch, many: int, large: i
         next(done)
         seen.append(sum(each.endswith(".") for each in log))
     assert [count - before for before, count in zip([0, *seen], seen, strict=False) if count != before] == groups
+
+
+@pytest.mark.parametrize(("allowed", "open_at_once"), [(2, 1), (12, 3), (1 << 20, 32), (resource.RLIM_INFINITY, 32)])
+def test_descriptors_are_left_for_others(monkeypatch: pytest.MonkeyPatch, allowed: int, open_at_once: int) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (allowed, allowed))
+    log: list[str] = []
+    next(abreast.run(task(str(number), log, 1) for number in range(100)))
+    assert sum(each.endswith("0") and not each.endswith(".") for each in log) == open_at_once
 
 
 def test_the_next_are_begun_only_when_results_are_taken(monkeypatch: pytest.MonkeyPatch) -> None:
