@@ -170,9 +170,8 @@ class Crl:
 
     @property
     def file_name(self) -> str:
-        """A file name that follows from the issuer and the scope, so that a newer list replaces the older one."""
-        extension = self.extensions.get(x509.ISSUING_DISTRIBUTION_POINT)
-        identity = self.issuer + (extension.value if extension else b"")
+        """A file name that follows from issuer, scope and kind, so that a newer list replaces an older one alone."""
+        identity = self.issuer + self.partition + (b"delta" if self.is_delta else b"")
         return hashlib.sha256(identity).hexdigest()[:32] + ".crl"
 
     def check_signature(self, issuer: x509.Certificate) -> None:

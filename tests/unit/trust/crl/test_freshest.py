@@ -10,8 +10,11 @@ from cryptography import x509 as builders
 
 from chopmark.core import limits
 from chopmark.envelopes import der, x509
+from chopmark.trust import context, evidence
 from chopmark.trust.belief import Carried, believe
+from chopmark.trust.crl import origins
 from chopmark.trust.moment import Moment
+from chopmark.trust.stores import store
 from tests.support import pki
 from tests.unit.trust import material
 from tests.unit.trust.material import Cert, Extension, Served, ca_extensions, codes, entry, list_by_hand, make, name
@@ -187,3 +190,31 @@ def test_no_more_lists_are_fetched_than_there_may_be(tmp_path: Path) -> None:
     against, _, network = judged(tmp_path, leaf, {})
     assert against == {"revocation.unavailable"}
     assert network.asked == urls[: limits.CRL_URLS_MAX]
+
+
+def test_what_was_fetched_is_evidence_with_its_delta(tmp_path: Path) -> None:
+    bodies = {BASE_URL: crl(5), DELTA_URL: crl(6, REVOKED, base=5)}
+    trusted = material.trusting(tmp_path, ROOT)
+    collector = evidence.Collector(str(tmp_path / "bundle"))
+    lists = origins.CrlSource(cache=str(tmp_path / "crls"), fetcher=Served(bodies))
+    online = context.Context(trusted, NOW, "require", lists, besides=context.Besides(collector=collector))
+    offline_lists = origins.CrlSource(cache=str(tmp_path / "none"))
+    assert codes(believe(NAMING.view, Carried((), ()), "code-signing", Moment(NOW), online).findings) == {
+        "revocation.revoked"
+    }
+    held = evidence.read(str(tmp_path / "bundle"), offline_lists)
+    offline = context.Context(trusted, NOW, "require", offline_lists, besides=context.Besides(held))
+    found = believe(NAMING.view, Carried((), ()), "code-signing", Moment(NOW), offline)
+    assert codes(found.findings) == {"revocation.revoked"}
+
+
+def test_a_delta_does_not_take_the_place_of_its_list_in_a_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHOPMARK_HOME", str(tmp_path))
+    store.add("fresh", [ROOT.raw])
+    paths = [store.add_crl("fresh", raw) for raw in (crl(5, REVOKED), crl(6, base=5), crl(7, base=5))]
+    assert len(set(paths)) == 2
+    here = context.Context(store.load(["fresh"]), NOW, "prefer", origins.CrlSource(cache=str(tmp_path / "crls")))
+    found = believe(PLAIN.view, Carried((), ()), "code-signing", Moment(NOW), here)
+    assert codes(found.findings) == {"revocation.revoked"}
