@@ -110,7 +110,8 @@ def ask(path: str, what: str, **more: object) -> dict[str, Any]:
             to.sendall(json.dumps({"ask": what, **more}).encode() + b"\n")
             answer = json.loads(_line(to) or b"null") or {}
     except (OSError, ValueError) as error:
-        raise UsageError(f"no guard answers on {path} ({error})") from None
+        said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise UsageError(f"no guard answers on {path}: {said} (--control names its socket)") from None
     if not answer:
         raise UsageError(f"the guard on {path} answers only its own user and root")
     if "error" in answer:

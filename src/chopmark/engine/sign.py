@@ -65,7 +65,7 @@ def preflight(request: SignRequest) -> x509.Certificate:
         raise UsageError(message)
     certificate = x509.certificate(request.certificates[0])
     if certificate.spki != request.signer.public_key:
-        message = f"the certificate {certificate.subject_text} belongs to another key"
+        message = f"the certificate {certificate.subject_text} belongs to another key (chopmark key show says which)"
         raise RefusedError(message)
     if not certificate.not_before <= request.signing_time <= certificate.not_after:
         since, until, at = map(clock.show, (certificate.not_before, certificate.not_after, request.signing_time))

@@ -225,7 +225,9 @@ def _open(name: str) -> Source:
     elif os.path.isfile(name):
         opened = source.FileSource(name, [name])
     else:
-        raise UsageError(f"there is no trust store {name!r}: neither a name (chopmark store list) nor a file or folder")
+        raise UsageError(
+            f"there is no trust store {name!r}: neither a name (chopmark store list; store add) nor a file or folder"
+        )
     if next(opened.every(), None) is None:
         raise UsageError(
             f"trust store {name}: it has no root; a certificate issued by another is trusted only when added "
