@@ -93,7 +93,8 @@ class Decider:
     def decide(self, facts: FileFacts, asked: Asked) -> Answer:
         """The answer, from facts."""
         now, versions = clock.now(), self._world.versions
-        ruling = self._said(facts, asked.use, asked.path, now)
+        path = self._place(facts, asked)
+        ruling = self._said(facts, asked.use, path, now)
         decision = ruling.settled or ruling.decide(_process_of(asked, processes.status(asked.thread)))
         if decision.effect is not Effect.DENY:
             everybody = (
@@ -103,11 +104,20 @@ class Decider:
                 and not self._world.is_placed(facts)
                 and ruling.until is None
                 and not (versions is not None and versions.is_news(facts))  # which told() must hear of
-                and self._for_all(facts, asked, now)
+                and self._for_all(facts, asked, path, now)
             )
             return Answer(allow=True, everybody=everybody, decision=Given(decision.reason, decision.effect, decision))
         given = Given(decision.reason, Effect.DENY, decision)
         return self._softened(asked, given)
+
+    def _place(self, facts: FileFacts, asked: Asked) -> str:
+        """The path of a file where it matters, if the file lies there for us as well; else nobody knows where it lies.
+
+        Whoever has mounts of their own (unshare(1), with a user namespace anybody) can put a file under any name.
+        """
+        if not (self._compiled.by_place or self._world.is_placed(facts)):
+            return asked.path
+        return asked.path if _lies(asked.path, *asked.key) else ""
 
     def _said(self, facts: FileFacts, use: str, path: str, now: dt.datetime) -> Ruling:
         """What the policy says, remembered for a moment; where place or use make no difference, for all of them."""
@@ -122,10 +132,10 @@ class Decider:
         self._says[key] = (facts, ruling, time.monotonic() + limits.GUARD_RULING_SECONDS)
         return ruling
 
-    def _for_all(self, facts: FileFacts, asked: Asked, now: dt.datetime) -> bool:
+    def _for_all(self, facts: FileFacts, asked: Asked, path: str, now: dt.datetime) -> bool:
         """Whether every other use is allowed as well: the kernel's cache does not tell them apart."""
         for use in _USES if self._compiled.by_use else (asked.use,):
-            ruling = self._said(facts, use, asked.path, now)
+            ruling = self._said(facts, use, path, now)
             if ruling.settled is None or ruling.settled.effect is not Effect.ALLOW or ruling.until is not None:
                 return False
         return True
@@ -248,11 +258,29 @@ def event(
 
 
 def _process_of(asked: Asked, status: processes.Status | None) -> Process:
+    """Who asks; programs are known by their paths where these are theirs for us as well."""
     if status is None:
-        return NOBODY_KNOWN._replace(program=asked.by.path)
-    return Process(
-        status.user, user_name(status.user) or str(status.user), asked.by.path, processes.program(status.parent).path
-    )
+        return NOBODY_KNOWN
+    programs = (_known(each) for each in (asked.thread, status.parent))
+    return Process(status.user, user_name(status.user) or str(status.user), *programs)
+
+
+def _known(thread: int) -> str:
+    path = processes.program(thread).path
+    try:
+        state = os.stat(f"/proc/{thread}/exe")
+    except OSError:
+        return ""
+    return path if _lies(path, state.st_dev, state.st_ino) else ""
+
+
+def _lies(path: str, device: int, inode: int) -> bool:
+    """Whether a path, without links in it, is that of a file in our own view."""
+    try:
+        state = os.stat(path, follow_symlinks=False)
+    except (OSError, ValueError):
+        return False
+    return (state.st_dev, state.st_ino) == (device, inode)
 
 
 def _notice(asked: Asked, given: Given, terminal: str) -> Notice | None:

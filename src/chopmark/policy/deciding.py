@@ -198,6 +198,8 @@ def _why_unknown(file: FileFacts, candidates: Sequence[Candidate]) -> str:
     rule = _first(candidates).rule
     if rule.match(file, next(iter(rule.conditions.kinds), "")):
         return "who uses it"
+    if rule.conditions.paths and not file.path:
+        return "where it lies"
     if rule.conditions.products and not file.release_readable:
         return "its version could not be read"
     if rule.conditions.products and file.release is not None:

@@ -57,11 +57,11 @@ class SealFacts(NamedTuple):
 class FileFacts(NamedTuple):
     """A file, as rules look at it.
 
-    `path` is absolute, links followed; `sha256` is in hex, empty when the file could not be read: then nothing else is
-    known. `release` is what it says of itself, `release_readable` False when that could not be read. `writable` says
-    whether anybody but the administrator may change what lies at the path (None: not looked at). `blocked` is what a
-    blocklist says against it; `logged` whether a trusted log has its signature (None: not asked); `newest` the latest
-    version of this product by this signer that is remembered.
+    `path` is absolute, links followed, empty where nobody knows it; `sha256` is in hex, empty when the file could not
+    be read: then nothing else is known. `release` is what it says of itself, `release_readable` False when that could
+    not be read. `writable` says whether anybody but the administrator may change what lies at the path (None: not
+    looked at). `blocked` is what a blocklist says against it; `logged` whether a trusted log has its signature (None:
+    not asked); `newest` the latest version of this product by this signer that is remembered.
     """
 
     path: str

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 _UNREADABLE = ("release", "")
 """What files have whose release cannot be read."""
+_NOWHERE = ("place", "")
+"""What files have whose path nobody knows."""
 
 
 class Index:
@@ -38,8 +40,11 @@ class Index:
                 continue
             for key in keys:
                 self._held.setdefault(key, []).append(rule)
-            if any(key[0] == "release" for key in keys if isinstance(key, tuple)):
+            kinds = {key[0] for key in keys if isinstance(key, tuple)}
+            if "release" in kinds:
                 self._held.setdefault(_UNREADABLE, []).append(rule)
+            if kinds & {"place", "below"}:
+                self._held.setdefault(_NOWHERE, []).append(rule)
         self.by_place = any(rule.conditions.paths for rule in rules)
         self._all = tuple(rules)
 

@@ -212,7 +212,8 @@ class Rule(NamedTuple):
     def match(self, file: FileFacts, kind: str) -> Answer:
         """Whether it is about this file, used in this way; who uses it is asked separately."""
         about = self.conditions
-        if (about.kinds and kind not in about.kinds) or (about.paths and not _any(about.paths, file.path)):
+        placed = _fits(about.paths, file.path) if about.paths else True
+        if (about.kinds and kind not in about.kinds) or placed is False:
             return False
         if not file.sha256:
             return None  # nobody could read it
@@ -221,8 +222,8 @@ class Rule(NamedTuple):
         if about.formats and file.format not in about.formats:
             return False
         if self.action == DENY:
-            return self._denied(file)
-        return every((self._trusted(file), self.released(file)))
+            return every((placed, self._denied(file)))
+        return every((placed, self._trusted(file), self.released(file)))
 
     def _denied(self, file: FileFacts) -> Answer:
         """A rule that denies looks at every seal, believed or not."""

@@ -196,6 +196,20 @@ def test_a_program_in_memory_is_not_seen(where: Path) -> None:
     assert ran(sys.executable, "-c", run).split()[0] == ("1" if closed else "7")
 
 
+def test_an_interpreter_under_another_name_is_not_recognised(tmp_path: Path) -> None:
+    """What it reads is not judged; that it runs at all is, so that a rule can say where interpreters belong."""
+    shell = Path("/bin/sh").resolve().read_bytes()
+    with Mounted(tmp_path) as where:
+        evil = place(where / "evil", b"echo evil\n", 0o644)
+        copies = [place(where / name, shell) for name in ("sh", "tool")]
+        with Guarded(where, tmp_path / "home", policy([shell])):
+            assert "evil" not in ran(copies[0], evil).replace(evil, "")
+            assert ran(copies[1], evil) == "0 evil"
+        somewhere = policy([shell]).replace("digest =", 'path = "/usr/**"\ndigest =')
+        with Guarded(where, tmp_path / "home2", somewhere):
+            assert ran(copies[1], evil) == "denied"
+
+
 def test_many_at_once_are_all_answered(where: Path) -> None:
     good, evil = place(where / "good", GOOD), place(where / "evil", EVIL)
     answers: list[str] = []

@@ -315,6 +315,17 @@ def test_rules_about_places_make_every_ruling_one_about_a_place() -> None:
     assert decide([anywhere, elsewhere], FILE._replace(path="/tmp/tool")).reason is reasons.DENIED
 
 
+def test_a_file_of_which_nobody_knows_where_it_lies_is_not_allowed_by_rules_about_places() -> None:
+    anywhere, there = {"action": "allow", "ca": DIGESTS[4]}, {"action": "allow", "path": "/opt/**"}
+    nowhere = FILE._replace(path="", writable=False)
+    assert decide([anywhere], nowhere).allowed
+    assert decide([there], nowhere).reason is reasons.UNDECIDED
+    assert decide([anywhere, {"action": "deny", "path": "/tmp/*"}], nowhere).reason is reasons.UNDECIDED
+    assert decide([anywhere, {"action": "deny", "path": "/tmp/tool"}], nowhere).detail == "where it lies"
+    assert decide([anywhere, {"action": "deny", "path": "/tmp/tool", "format": "script"}], nowhere).allowed
+    assert decide([there], nowhere._replace(status=Status.REJECTED)).reason is reasons.NOTHING
+
+
 def test_a_ruling_does_not_end_before_it_began() -> None:
     rule = {"action": "allow", "ca": DIGESTS[4], "require": {"max-age": "1d"}}
     old = FILE._replace(seals=(SIGNED._replace(signed_at=NOW - dt.timedelta(days=3)),))
