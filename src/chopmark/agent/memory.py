@@ -46,7 +46,9 @@ class Memory:
             known = self._database.get(key)
             if known is not None:
                 known = self._remember(key, known)
-        return known.facts if known is not None and known.until > time.time() else None
+        # What would hold for longer than anything does was found out before the clock was set back.
+        holds = known is not None and 0 < known.until - time.time() <= limits.GUARD_VERDICT_SECONDS
+        return known.facts if known is not None and holds else None
 
     def put(self, key: str, facts: FileFacts, until: float) -> FileFacts:
         """Know facts until then; they share with those of others what they have in common."""

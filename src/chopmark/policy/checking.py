@@ -107,11 +107,13 @@ def _wide(rule: Rule, stores: Sequence[str]) -> Iterator[str]:
 
 def _wide_path(pattern: Pattern) -> str:
     """Why a pattern is wide; empty when it is not."""
-    if pattern.exact:
-        return ""
-    if len(pattern.literal) < _FEW:
+    if not pattern.exact and len(pattern.literal) < _FEW:
         return f"{pattern.text} is nearly everything"
-    below = [each for each in _OPEN if pattern.literal.startswith(each) or each.startswith(pattern.literal)]
+    below = [
+        each
+        for each in _OPEN
+        if pattern.literal.startswith(each) or (not pattern.exact and each.startswith(pattern.literal))
+    ]
     return f"{pattern.text}: users may write below {below[0]}" if below else ""
 
 

@@ -177,6 +177,14 @@ def test_memory_forgets_what_is_touched_and_what_is_old(tmp_path: Path) -> None:
     assert said == []
 
 
+def test_memory_does_not_believe_what_was_found_out_before_the_clock_was_set_back(tmp_path: Path) -> None:
+    known = memory.Memory(str(tmp_path / "verdicts.db"), print)
+    known.put("a", TRUSTED, time.time() + limits.GUARD_VERDICT_SECONDS)
+    known.put("b", TRUSTED, time.time() + limits.GUARD_VERDICT_SECONDS + 3600)
+    assert (known.get("a"), known.get("b")) == (TRUSTED, None)
+    known.close()
+
+
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(limits, "GUARD_KNOWN_MAX", 3)
     known = memory.Memory(str(tmp_path / "verdicts.db"), print)

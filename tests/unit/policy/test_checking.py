@@ -76,6 +76,7 @@ def test_rules_that_no_file_fits_and_such(rule: dict[str, Any], code: str) -> No
         {"path": "/**"},
         {"path": "/home/*/bin/*"},
         {"path": "/tmp/x/**"},
+        {"path": "/dev/shm/tool"},
         {"path": "/opt/**", "status": ["unsigned", "rejected"]},
         {"store": "microsoft"},
         {"product": "tool"},
