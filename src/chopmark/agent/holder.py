@@ -4,6 +4,9 @@ The kernel lets everybody pass once nobody holds the group's descriptor. So one 
 (this module), and a worker answers. When the worker dies or stops to give signs of life, the holder takes back every
 ignore mark (whose leases went with the worker), answers those whom the worker had not answered yet, and starts another.
 When the holder is killed, the worker starts a holder that takes its place. The service manager watches the holder.
+
+Where the guard's own files are on a file system that it protects, nobody would answer a worker that begins. Then the
+holder does, and answers everybody else meanwhile: a worker that waits for itself would stop the machine.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from chopmark.net import notify
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from chopmark.agent.fanotify import Group
+    from chopmark.agent.fanotify import Event, Group
 
 READY = b"r"
 OPEN, CLOSED = b"o", b"c"
@@ -63,11 +66,22 @@ class Holder:
     """Holds the group and keeps a worker going.
 
     `work` is a worker's whole life, in a process of its own; `ready` is called each time one protects. What becomes of
-    those who wait for a worker that died, the worker has said: they fail until one says otherwise.
+    those who wait for a worker that died, the worker has said: they fail until one says otherwise. `at_home` says that
+    workers open files that are protected; `passes` then says of an event whether no policy is about it.
     """
 
-    def __init__(self, group: Group, work: Callable[[Line], int], ready: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        group: Group,
+        work: Callable[[Line], int],
+        ready: Callable[[], None],
+        *,
+        at_home: bool = False,
+        passes: Callable[[Event], bool] = lambda _: False,
+    ) -> None:
         self._group = group
+        self._at_home = at_home
+        self._passes = passes
         self._work = work
         self._ready = ready
         self._failing_open = False
@@ -111,14 +125,14 @@ class Holder:
         elif self._worker and time.monotonic() - self._heard > patience:
             os.kill(self._worker, signal.SIGKILL)  # stopped, or stuck: everybody waits for it
             self._heard = time.monotonic()
-        if not self._worker:
+        if not self._is_ready:
             self._stand_in()
-            if time.monotonic() >= self._again:
-                self._start()
+        if not self._worker and time.monotonic() >= self._again:
+            self._start()
 
     def _wait(self, reading: int) -> None:
         watched = [reading] if self._line is None else [reading, self._line.fileno()]
-        if not self._worker and self._failing_open:
+        if self._stands_in:
             watched.append(self._group.descriptor)
         found, _, _ = select.select(watched, [], [], limits.GUARD_TICK_SECONDS)
         if reading in found:
@@ -174,7 +188,7 @@ class Holder:
 
     def _recover(self) -> None:
         """The worker is dead and its leases are gone: ignore nothing any more, and answer whom it owed an answer."""
-        self._worker = 0
+        self._worker, self._is_ready = 0, False
         if self._line is not None:
             self._line.close()
             self._line = None
@@ -183,14 +197,23 @@ class Holder:
         pause = min(limits.GUARD_RESTART_SECONDS * 2 ** (self._failures - 1), limits.GUARD_RESTART_MAX_SECONDS)
         self._again = time.monotonic() + (0 if self._failures == 1 else pause)
 
+    @property
+    def _stands_in(self) -> bool:
+        """Whether nobody else answers now, and waiting for the next worker is not what those who ask shall do."""
+        return not self._is_ready and (self._at_home or (not self._worker and self._failing_open))
+
     def _stand_in(self) -> None:
-        """While there is no worker: with failing_open let everybody pass, else let them wait for the next one."""
-        if not self._failing_open and self._failures <= limits.GUARD_FAILURES_MAX:
+        """Answer, where others cannot wait or have waited for too long: all alike, but a worker that begins."""
+        if not self._stands_in and (self._worker or self._failures <= limits.GUARD_FAILURES_MAX):
             return
         with contextlib.suppress(OSError):
             for event in self._group.read():
-                self._group.answer(event.descriptor, allow=self._failing_open)
+                allow = self._failing_open or (self._at_home and (self._is_own(event.thread) or self._passes(event)))
+                self._group.answer(event.descriptor, allow=allow)
                 os.close(event.descriptor)
+
+    def _is_own(self, thread: int) -> bool:
+        return bool(self._worker) and os.path.exists(f"/proc/{self._worker}/task/{thread}")
 
     def _end(self) -> int:
         if not self._worker:
@@ -220,18 +243,22 @@ def settle(group: Group, *, allow: bool) -> None:
             group.answer(number, allow=allow)
 
 
-def watch(group: Group, worker: int, again: list[str]) -> NoReturn:
+def watch(group: Group, worker: int, again: list[str], *, at_home: bool = False) -> NoReturn:
     """Take the place of a holder that was killed, for a worker that lives: wait for its end, then begin anew.
 
-    `again` is the command that starts a guard, which inherits the group.
+    `again` is the command that starts a guard, which inherits the group; not where it would have to answer itself.
     """
     descriptor = os.pidfd_open(worker)
     poll = select.poll()
     poll.register(descriptor, select.POLLIN)
     poll.poll()
     settle(group, allow=False)
-    os.set_inheritable(group.descriptor, True)  # noqa: FBT003 - the only way to call it
-    environment = {**os.environ, "CHOPMARK_GUARD_GROUP": str(group.descriptor)}
+    environment = dict(os.environ)
+    if at_home:
+        group.close()
+    else:
+        os.set_inheritable(group.descriptor, True)  # noqa: FBT003 - the only way to call it
+        environment["CHOPMARK_GUARD_GROUP"] = str(group.descriptor)
     os.execve(again[0], again, environment)  # noqa: S606 - what was started, again
 
 

@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from chopmark.agent.events import Stream
-    from chopmark.agent.fanotify import Group
+    from chopmark.agent.fanotify import Event, Group
     from chopmark.agent.holder import Line
     from chopmark.agent.settings import Settings, Sources
+    from chopmark.agent.uses import Rules
     from chopmark.agent.world import World
 
 TABLE = "guard"
@@ -151,14 +152,44 @@ def run(args: Namespace) -> int:
         except OSError as error:
             message = f"the kernel gives no permission events: {error.strerror} (chopmark guard doctor)"
             raise UsageError(message) from None
-    notify.store("fanotify", group.descriptor)
+    at_home = _at_home(settings)
+    if not at_home:  # whoever started us again would wait for us, too
+        notify.store("fanotify", group.descriptor)
+    os.environ[_HOME] = "1" if at_home else ""
 
     def ready() -> None:
         print("guard ready", flush=True)
         notify.ready("guarding")
 
     work = partial(_work, settings, group, events.Stream(wanted))
-    return holder.Holder(group, work, ready).run()
+    passes = partial(_passes, settings.rules)
+    return holder.Holder(group, work, ready, at_home=at_home, passes=passes).run()
+
+
+def _passes(rules: Rules, event: Event) -> bool:
+    """Whether no policy is about an event: an open by who runs nothing of what it reads."""
+    from chopmark.agent import processes, uses
+
+    return not (event.executes or rules.strict or uses.interpreter(processes.program(event.thread).name, rules))
+
+
+def _at_home(settings: Settings) -> bool:
+    """Whether what a worker opens before it answers is on a file system that it protects."""
+    from chopmark.agent import mounts, processes
+
+    protected = {device for _, device in settings.folders}
+    if settings.new_mounts:
+        protected |= {
+            each.device for each in mounts.below([folder for folder, _ in settings.folders], mounts.mounted())
+        }
+    needed = [*settings.files, settings.state, places.data(), places.config(), places.cache(), os.__file__, __file__]
+    found = {device for device, _ in processes.code(os.getpid())}
+    for path in needed:
+        while path and path != "/" and not os.path.exists(path):
+            path = os.path.dirname(path)  # noqa: PLW2901 - where it will be made
+        if path:
+            found.add(os.stat(path).st_dev)
+    return bool(found & protected)
 
 
 def _work(settings: Settings, group: Group, stream: Stream, line: Line) -> int:
@@ -210,6 +241,7 @@ def _settings(args: Namespace) -> Settings:
     return Settings(
         folders=tuple(map(_folder, folders)),
         load=partial(_load, sources),
+        files=(sources.policy, *sources.catalogs, *sources.stores, *sources.crls, *sources.blocklists),
         rules=uses.Rules(
             switch(setting(args.strict, TABLE, "strict"), "strict"),
             frozenset(words(setting(args.interpreter, TABLE, "interpreter", default=[]))),
@@ -232,6 +264,8 @@ def _load(sources: Sources) -> World:
     return opening.opened(sources)
 
 
+_HOME = "CHOPMARK_GUARD_AT_HOME"
+"""Whether the guard's own files are protected by it, for those that come after the first."""
 _DEVICES = "CHOPMARK_GUARD_DEVICES"
 """What the folders were on when a guard was first asked for, for those that come after it."""
 
@@ -258,7 +292,8 @@ def hold(args: Namespace) -> int:
     """Take the place of a holder that was killed."""
     from chopmark.agent import fanotify, holder
 
-    holder.watch(fanotify.Group(args.group), args.worker, [sys.executable, "-m", "chopmark", *args.again])
+    again = [sys.executable, "-m", "chopmark", *args.again]
+    holder.watch(fanotify.Group(args.group), args.worker, again, at_home=bool(os.environ.get(_HOME)))
 
 
 def unit(args: Namespace) -> int:

@@ -85,6 +85,38 @@ def test_a_worker_that_is_stopped_is_replaced(where: Path, tmp_path: Path) -> No
         assert guard.workers() not in ([], [worker])
 
 
+@needs_a_guard
+@pytest.mark.parametrize("mode", ["enforce", "audit"])
+def test_a_worker_whose_own_files_are_protected_does_not_wait_for_itself(
+    where: Path, tmp_path: Path, mode: str
+) -> None:
+    """Only the holder answers while it begins: who runs something meanwhile is denied, and not held up for ever."""
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "policy.toml").symlink_to(where / "policy.toml")
+    allowed = {"enforce": "denied", "audit": "7"}[mode]
+    with Guarded(where, home, policy([GOOD], mode)).bounded(GUARD_HUNG_SECONDS=60.0) as guard:
+        for times in (2, 3):
+            assert ran(str(where / "good")) == "0"
+            [worker] = guard.workers()
+            os.kill(worker, signal.SIGKILL)
+            assert ran(str(where / "evil")) == allowed
+            assert ran("cat", str(where / "policy.toml")).startswith("0 ")  # which no policy is about
+            eventually(lambda times=times: guard.said().count("guard ready") == times)  # type: ignore[misc]
+        eventually(lambda: ran(str(where / "good")) == "0")
+        assert ran(str(where / "evil")) == allowed
+        [last] = guard.workers()
+        guard.running.kill()  # and when the process that takes the holder's place begins anew, nobody waits for it
+        guard.running.wait()
+        eventually(lambda: bool(guard.events("holder-replaced")))
+        replacement = guard.events("holder-replaced")[-1]["process"]
+        os.kill(last, signal.SIGKILL)
+        eventually(lambda: len(guard.events("started")) == 4)
+        eventually(lambda: ran(str(where / "evil")) == allowed)
+        os.kill(replacement, signal.SIGTERM)
+        eventually(lambda: bool(guard.events("stopped")))
+
+
 class Signs:
     """A line to a holder that counts."""
 
