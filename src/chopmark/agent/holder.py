@@ -248,10 +248,10 @@ def watch(group: Group, worker: int, again: list[str], *, at_home: bool = False)
 
     `again` is the command that starts a guard, which inherits the group; not where it would have to answer itself.
     """
-    descriptor = os.pidfd_open(worker)
-    poll = select.poll()
-    poll.register(descriptor, select.POLLIN)
-    poll.poll()
+    with contextlib.suppress(ProcessLookupError):  # it has died before we were there
+        poll = select.poll()
+        poll.register(os.pidfd_open(worker), select.POLLIN)
+        poll.poll()
     settle(group, allow=False)
     environment = dict(os.environ)
     if at_home:
