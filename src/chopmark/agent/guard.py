@@ -56,6 +56,7 @@ class Guard:
         self.began = clock.show(clock.now())
         self._protected: dict[int, mounts.Mount] = {}
         self._released: set[int] = set()
+        before = watching.states(settings.files)
         world = settings.load()
         preload()
         self.memory = memory.Memory(
@@ -69,7 +70,7 @@ class Guard:
         self.behind = self._behind()
         self.loop = loop.Loop(group, self.kept, self.decider, self.behind, lambda: len(self.releasing) < room.released)
         self.ahead = self._ahead() if settings.ahead else None
-        self.watch = watching.Watch(self)
+        self.watch = watching.Watch(self, before)
 
     def _ahead(self) -> ahead.Ahead:
         return ahead.Ahead(self._look_ahead, self.loop, self._protected.__contains__)

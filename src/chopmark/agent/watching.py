@@ -14,6 +14,8 @@ from chopmark.agent import deciding
 from chopmark.core import limits
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from chopmark.agent.guard import Guard
     from chopmark.agent.holder import Line
 
@@ -23,12 +25,13 @@ _State = tuple[int, int, int, int]
 class Watch:
     """Looks again and again until it is told to stop."""
 
-    def __init__(self, guard: Guard) -> None:
+    def __init__(self, guard: Guard, before: dict[str, _State | None]) -> None:
+        """`before` are states of files from before the world was made of them (`states`)."""
         self._guard = guard
         self._wake = threading.Event()
         self._stopping = False
         self._wanted = False
-        self._states: dict[str, _State | None] = {}
+        self._states = before
         self._holder: subprocess.Popen[bytes] | None = None
         self._is_held = True
         self._seen = 0.0
@@ -48,17 +51,19 @@ class Watch:
         guard = self._guard
         self._seen = renewed = looked = written = time.monotonic()
         threading.Thread(target=self._live, args=(line,), name="living", daemon=True).start()
-        self._states = self._look()
+        self._states = {**self._look(), **self._states}
         while not self._stopping:
             self._wake.wait(limits.GUARD_LOOK_SECONDS)
             self._wake.clear()
             self._seen = now = time.monotonic()
             if not self._is_held:
                 self._replace_holder()
-            if self._changed() or self._wanted or now - renewed > limits.GUARD_VERDICT_SECONDS:
+            found = self._look()
+            if found != self._states or self._wanted or now - renewed > limits.GUARD_VERDICT_SECONDS:
                 self._wanted, renewed = False, now
                 guard.reload()
-                self._states = self._look()
+                # As they were before: what changed meanwhile shows in the next look, and so does what was half-written.
+                self._states = {path: found.get(path) or state for path, state in self._look().items()}
             guard.loop.know_own()
             guard.tell_kernel()
             if now - written >= limits.GUARD_VERSIONS_SECONDS:
@@ -79,11 +84,7 @@ class Watch:
             time.sleep(limits.GUARD_LOOK_SECONDS)
 
     def _look(self) -> dict[str, _State | None]:
-        return {path: _state(path) for path in self._guard.watched()}
-
-    def _changed(self) -> bool:
-        """Whether a file that the world was made of is another one now. What is half-written shows in the next look."""
-        return self._look() != self._states
+        return states((*self._guard.watched(), *self._guard.settings.files))
 
     def _replace_holder(self) -> None:
         """Our holder was killed: start another process that holds the group, and begins anew when we die."""
@@ -111,6 +112,11 @@ class Watch:
             self._guard.stream.say("holder-replaced", process=self._holder.pid)
         finally:
             os.close(group)
+
+
+def states(paths: Iterable[str]) -> dict[str, _State | None]:
+    """What there is at paths now; None where nothing is."""
+    return {path: _state(path) for path in paths}
 
 
 def _state(path: str) -> _State | None:

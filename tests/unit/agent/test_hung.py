@@ -129,13 +129,16 @@ class Signs:
         return self.held
 
 
-def watch(monkeypatch: pytest.MonkeyPatch, reload: Callable[[], None], *, answers: bool = True) -> watching.Watch:
+def watch(
+    monkeypatch: pytest.MonkeyPatch, reload: Callable[[], None], *files: str, answers: bool = True
+) -> watching.Watch:
     """The main thread of a guard that has nothing else to do."""
     monkeypatch.setattr(limits, "GUARD_LOOK_SECONDS", 0.01)
     nothing = lambda *_: None  # noqa: E731 - several of them
     guard = SimpleNamespace(
         decider=SimpleNamespace(failing_open=False),
-        watched=lambda: (),
+        watched=lambda: files,
+        settings=SimpleNamespace(files=()),
         answers=lambda: answers,
         reload=reload,
         loop=SimpleNamespace(know_own=nothing, order=nothing),
@@ -144,7 +147,7 @@ def watch(monkeypatch: pytest.MonkeyPatch, reload: Callable[[], None], *, answer
         write_versions=nothing,
         look_at_mounts=nothing,
     )
-    return watching.Watch(cast("Guard", guard))
+    return watching.Watch(cast("Guard", guard), watching.states(files))
 
 
 def test_who_takes_long_to_load_gives_signs_of_life_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -162,6 +165,28 @@ def test_who_takes_long_to_load_gives_signs_of_life_meanwhile(monkeypatch: pytes
     loaded.set()
     thread.join(10)
     assert not thread.is_alive()
+
+
+def test_what_changes_while_it_is_loaded_is_loaded_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file may have been half-written, and whole a moment after it was read."""
+    file = tmp_path / "policy.toml"
+    file.write_text("")
+    read: list[str] = []
+
+    def load() -> None:
+        read.append(file.read_text())
+        if len(read) == 1:
+            file.write_text("whole")
+        else:
+            watched.stop()
+
+    watched = watch(monkeypatch, load, str(file))
+    file.write_text("half")  # since the guard began to load
+    thread = threading.Thread(target=watched.run, args=(cast("Line", Signs()),))
+    thread.start()
+    thread.join(10)
+    watched.stop()
+    assert read == ["half", "whole"]
 
 
 def test_who_loads_for_ever_gives_none(monkeypatch: pytest.MonkeyPatch) -> None:
