@@ -6,7 +6,7 @@ import os
 import re
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from chopmark.core import limits, places
+from chopmark.core import clock, limits, places
 from chopmark.core.artifact import read_small
 from chopmark.core.errors import InputError, MalformedError, UnavailableError, UsageError
 from chopmark.envelopes import pem, x509
@@ -296,10 +296,24 @@ def add(
 
 
 def add_crl(name: str, raw: bytes) -> str:
-    """Put a DER CRL into a user's store in place of the issuer's older one; the path written. Raises as `add` does."""
-    from chopmark.trust.crl.revocation_list import Crl  # whoever only reads stores does not need it
+    """Put a DER CRL into a user's store in place of the issuer's older one; the path written. Raises as `add` does.
 
-    return _write(_own_folder(name), Crl(raw).file_name, raw)
+    UsageError also for a list that is older than the one that is there: what that one revokes must not be forgotten.
+    """
+    from chopmark.trust.crl import revocation_list  # whoever only reads stores does not need it
+
+    where, new = _own_folder(name), revocation_list.Crl(raw)
+    path = os.path.join(where, new.file_name)
+    if os.path.exists(path):
+        try:
+            old = revocation_list.Crl(read_small(path, limits.CRL_MAX))
+        except MalformedError:  # whatever it is, it says nothing
+            old = new
+        except InputError as error:
+            raise UsageError(str(error)) from None
+        if new.this_update < old.this_update:
+            raise UsageError(f"{path}: of {clock.show(old.this_update)}, which is newer; remove it yourself")
+    return _write(where, new.file_name, raw)
 
 
 def add_key(name: str, data: bytes) -> str:

@@ -264,6 +264,19 @@ def test_a_list_of_revocations_can_be_kept_in_a_store() -> None:
     assert store.load(["corp"]).crl_files == (first,)
 
 
+def test_an_older_list_does_not_take_the_place_of_a_newer_one() -> None:
+    store.add("corp", [ROOT.der])
+    newer = material.revocations(ROOT, since=JULY + dt.timedelta(days=1))
+    path = pathlib.Path(store.add_crl("corp", newer))
+    with pytest.raises(UsageError):
+        store.add_crl("corp", material.revocations(ROOT, since=JULY))
+    assert path.read_bytes() == newer
+    store.add_crl("corp", newer)
+    path.write_bytes(b"no list")
+    store.add_crl("corp", material.revocations(ROOT, since=JULY))
+    assert path.read_bytes() != b"no list"
+
+
 def test_the_listing_tells_sizes_ages_and_troubles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store.add("corp", [ROOT.der])
     os.makedirs(store.folder("broken"))  # noqa: PTH103
