@@ -19,7 +19,7 @@ class Reason:
     ids. Making one enters it into the catalogue; a code declared twice is a programming error (ValueError).
     """
 
-    __slots__ = ("cites", "code", "outcome", "remedy", "sentence", "techniques")
+    __slots__ = ("_plain", "cites", "code", "outcome", "remedy", "sentence", "techniques")
 
     def __init__(
         self,
@@ -39,10 +39,13 @@ class Reason:
         self.remedy = remedy
         self.cites = cites
         self.techniques = techniques
+        self._plain = Finding(code, outcome, "", "", cites)
         CATALOG[code] = self
 
     def found(self, detail: str = "", *, subject: str = "", outcome: Outcome | None = None) -> Finding:
         """A finding for this reason; `subject` is what was looked at, `detail` the particulars of this case."""
+        if not (detail or subject or outcome):
+            return self._plain  # nothing about this case: one for all
         return Finding(self.code, outcome or self.outcome, subject, detail, self.cites)
 
 
