@@ -38,7 +38,7 @@ LAYOUT = Reason("deb.layout", OK, "The archive has the three members of a packag
 BOUNDARY = Reason(
     "deb.boundary",
     NO,
-    "control.tar does not end where its content does: bytes of one member were moved into the other, and the signature"
+    "The end of control.tar is not that of its content: bytes of one member were moved into the other, and the signature"
     " is over both without saying where one ends.",
     "Get an unchanged copy from its publisher; or build it again with dpkg-deb, and have that signed.",
     "deb(5); debsigs(1)",
