@@ -38,8 +38,8 @@ LAYOUT = Reason("deb.layout", OK, "The archive has the three members of a packag
 BOUNDARY = Reason(
     "deb.boundary",
     NO,
-    "The end of control.tar is not that of its content: bytes of one member were moved into the other, and the signature"
-    " is over both without saying where one ends.",
+    "The end of control.tar is not that of its content: bytes of one member were moved into the other, and the"
+    " signature is over both without saying where one ends.",
     "Get an unchanged copy from its publisher; or build it again with dpkg-deb, and have that signed.",
     "deb(5); debsigs(1)",
     _HIDING,
