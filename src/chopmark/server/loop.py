@@ -114,16 +114,21 @@ class Loop:
         self.now = now = time.monotonic()
         again, self._soon = self._soon, []
         connections, doors = self._connections, self._doors
+        knocked: list[Door] = []
         for number, happened in events:
             connection = connections.get(number)
             if connection is not None:
                 connection.event(happened)
             elif number in doors:
-                # Not more than there is to do otherwise: with little to do the next process takes the next connection,
-                # and whoever asks for one when there is none is told so at a price.
-                self._accept(doors[number], min(len(events), _ACCEPT_MAX))
+                knocked.append(doors[number])
             elif number == self._wakeup:
                 self._woken()
+        # After those that are there: a request that has come already is no reason to be closed for somebody else. Not
+        # more than there is to do otherwise: with little to do the next process takes the next connection, and whoever
+        # asks for one when there is none is told so at a price.
+        for door in knocked:
+            if not self.draining:
+                self._accept(door, min(len(events), _ACCEPT_MAX))
         while done := self.pool.take():
             done.connection.answered(done)
         for connection in again:
