@@ -9,9 +9,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chopmark.core.signer import Authority
 from chopmark.core.verdict import Status
 from chopmark.core.versions import Release
 from chopmark.policy import reasons
+from chopmark.policy import rules as about
 from chopmark.policy.deciding import Effect, Mode
 from chopmark.policy.facts import FileFacts, Process, SealFacts
 from tests.support import policies, policy_oracle
@@ -169,6 +171,26 @@ def test_distinct_signers_are_people_not_signatures() -> None:
         assert decide(rule, FILE._replace(seals=(SIGNED, second))).unmet == (("signers", False),)
     linked = (SIGNED, same_name, SIGNED._replace(subject="CN=D", key=HEX[5]))
     assert decide(rule, FILE._replace(seals=linked)).unmet == (("signers", False),)
+
+
+def test_one_name_under_one_root_or_under_none_is_one_signer() -> None:
+    renewed = SIGNED._replace(key=HEX[2])
+    elsewhere = renewed._replace(authorities=(Authority("CN=R", HEX[3], HEX[5]),))
+    alone = SIGNED._replace(authorities=())
+    assert about.distinct([SIGNED, renewed]) == 1
+    assert about.distinct([SIGNED, elsewhere]) == 2
+    assert about.distinct([alone, alone._replace(key=HEX[2])]) == 1
+    assert about.distinct([alone, alone._replace(key=HEX[2], subject="CN=B")]) == 2
+
+
+@pytest.mark.parametrize(
+    ("answers", "every", "some"),
+    [([], True, False), ([True, None], None, True), ([None, True], None, True), ([False, None], False, None),
+     ([None, False], False, None), ([True, False, None], False, True), ([False, False], False, False)],
+)  # fmt: skip
+def test_answers_together(answers: list[bool | None], every: object, some: object) -> None:
+    assert about.every(answers) is every
+    assert about.some(answers) is some
 
 
 def test_keys_of_one_openpgp_holder_are_one_signer() -> None:
