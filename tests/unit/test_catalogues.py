@@ -134,19 +134,19 @@ def constants_named(text: str) -> set[str]:
 
 
 def test_every_reason_is_named_by_a_test_or_it_is_said_why_not() -> None:
-    assert constants()  # and with it every reason is in the catalogue
+    known = set(constants().values())  # other tests of this process may have put their own into the catalogue
+    assert known <= CATALOG.keys()
     laws = [path.read_text() for path in (ROOT / "tests").rglob("*.toml")]
     named = {code for text in (*sources().values(), *laws) for code in _CODE.findall(text)}
     named |= {code for text in sources().values() if "reasons" in text for code in constants_named(text)}
     # What is wrong with some vectors is in their names.
     named |= {f"{path.parent.name}.{path.stem.split('-')[1]}" for path in ROOT.glob("tests/vectors/*/*-*")}
     unnamed = listed(UNNAMED_REASONS)
-    assert sorted(CATALOG.keys() - named - set(unnamed)) == [], "write a test in which it is found"
-    assert sorted(set(unnamed) - CATALOG.keys()) == [], "there is no such reason"
+    assert sorted(known - named - set(unnamed)) == [], "write a test in which it is found"
+    assert sorted(set(unnamed) - known) == [], "there is no such reason"
     assert sorted(set(unnamed) & named) == [], "take it off the list"
 
 
 def test_every_reason_is_documented() -> None:
-    assert constants()
     page = (ROOT / "docs" / "reference" / "reasons.md").read_text()
-    assert [code for code in CATALOG if f"`{code}`" not in page] == []
+    assert [code for code in constants().values() if f"`{code}`" not in page] == []
