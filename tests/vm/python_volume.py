@@ -25,6 +25,7 @@ _LEFT_OUT = shutil.ignore_patterns(
     "*.pyc",
 )
 _PACKAGES = ("cryptography", "cffi", "_cffi_backend*", "pycparser", "lxml")
+_SOURCES_AT, _PACKAGES_AT, _SCRIPTS_AT = (Path("/chopmark") / name for name in ("src", "packages", "scripts"))
 _LIBRARY = re.compile(r"(/\S+) \(0x")
 PLACE = "/python"
 """Where the guest mounts it."""
@@ -32,7 +33,7 @@ EXECUTABLE = str(Path(sys.executable).resolve())
 
 
 def build(folder: Path) -> Path:
-    """The image: ext4, everything at the path that it has here."""
+    """The image: ext4, Python at the path that it has here, and what it runs in a folder that no mount hides."""
     root = folder / "root"
     standard = Path(sysconfig.get_path("stdlib")).resolve()
     packages = Path(sysconfig.get_path("purelib"))
@@ -40,9 +41,9 @@ def build(folder: Path) -> Path:
     shutil.copytree(standard, _below(root, standard), ignore=_LEFT_OUT, symlinks=True)
     for pattern in _PACKAGES:
         for each in packages.glob(pattern):
-            _copy(each, root)
-    for each in (lab.ROOT / "src", lab.GUEST):
-        shutil.copytree(each, _below(root, each), ignore=shutil.ignore_patterns("*.pyc", "*.c", "*.h"))
+            _put(each, _below(root, _PACKAGES_AT) / each.name)
+    for each, place in ((lab.ROOT / "src", _SOURCES_AT), (lab.GUEST, _SCRIPTS_AT)):
+        shutil.copytree(each, _below(root, place), ignore=shutil.ignore_patterns("*.pyc", "*.c", "*.h"))
     for each in [Path(EXECUTABLE), *root.rglob("*.so"), *root.rglob("*.so.*")]:
         for library in _needed(each):
             if not _below(root, library).exists():
@@ -66,7 +67,7 @@ def steps() -> dict[str, str]:
 
 def command(script: str, *words: str) -> str:
     """A step that runs a script of tests/vm/guest, with the volume as its root folder."""
-    paths = [str(lab.ROOT / "src"), sysconfig.get_path("purelib"), str(lab.GUEST)]
+    paths = [str(place) for place in (_SOURCES_AT, _PACKAGES_AT, _SCRIPTS_AT)]
     code = f"import sys; sys.path[:0] = {paths}; import {script}; {script}.main(sys.argv[1:])"
     return "|".join(["inside", PLACE, EXECUTABLE, "-I", "-B", "-c", code, *words])
 
@@ -76,7 +77,10 @@ def _below(root: Path, path: Path) -> Path:
 
 
 def _copy(path: Path, root: Path) -> None:
-    target = _below(root, path)
+    _put(path, _below(root, path))
+
+
+def _put(path: Path, target: Path) -> None:
     if path.is_dir():
         shutil.copytree(path, target, ignore=_LEFT_OUT)
         return
