@@ -70,6 +70,8 @@ def test_examples_do_what_they_show(page: Path, tmp_path: Path) -> None:
         timeout=120,
         check=False,
     )
+    if (tmp_path / ".gnupg").exists() and shutil.which("gpgconf"):  # the agents of gpg go on after it
+        subprocess.run(["gpgconf", "--kill", "all"], env=environment, capture_output=True, check=False)
     outputs = done.stdout.split(f"{MARK}\n")
     for (command, expected), actual in zip(steps, outputs, strict=False):
         told = f"$ {command}\n--- shown\n{expected}\n--- got\n{actual}\n--- errors\n{done.stderr}"
