@@ -140,6 +140,18 @@ def test_a_signature_for_another_file_is_not_put_in() -> None:
         signing.embedded(PROGRAM, other)
 
 
+def test_what_was_drafted_for_a_file_vouches_for_no_other_signature() -> None:
+    """A file that content was just made for takes what encloses that content, and reads anything else anew."""
+    for options in (signing.PLAIN, signing.PAGES):
+        here = signing.artifact(PROGRAM)
+        [payload] = FORMAT.digest(here, [FORMAT.recipe(here, options)])
+        own = probing.envelope(FORMAT.content(here, payload, options))
+        other = signing.envelope(make.Pe(overlay=b"12345678").build(), options)
+        with pytest.raises(RefusedError):
+            FORMAT.embed(here, other, options)
+        assert FORMAT.embed(here, own, options).render(here) == signing.embedded(PROGRAM, own, options)
+
+
 def test_a_signature_for_another_kind_of_file_is_refused() -> None:
     honest = signing.content(PROGRAM)
     guid = "603bcc1f-4b59-4e08-b724-d2c6297ef351"
