@@ -48,6 +48,7 @@ class Database:
         """Raises InputError, and UsageError for records that are not rpm's or change meanwhile."""
         with Root(root) as below:
             place = _place(below)
+            named = below.outside(place.path)
             copy = os.path.join(folder, place.name)
             _copy(below, place.path, copy)
             with suppress(UnreadableError):  # nothing was written since all was put into place, or it has no log
@@ -56,7 +57,7 @@ class Database:
             self._records = _FORMS[place.name](copy)
             self.numbers = _numbers(self._records)
         except DatabaseError as error:
-            raise UsageError(f"{place.path}: not a database of rpm's: {error}") from None
+            raise UsageError(f"{named}: not a database of rpm's: {error}") from None
 
     def record(self, number: int) -> bytes:
         """The header of an installed package. Raises DatabaseError."""

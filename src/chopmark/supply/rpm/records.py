@@ -32,5 +32,5 @@ def unpacked(form: struct.Struct, view: View, offset: int) -> tuple[int, ...]:
     """The fields that stand at an offset. Raises DatabaseError where the file ends before."""
     data = view.read(offset, form.size)
     if len(data) != form.size:
-        raise DatabaseError(f"it ends before {offset + form.size}")
+        raise DatabaseError(f"the file ends before byte {offset + form.size}")
     return form.unpack(data)

@@ -144,7 +144,7 @@ def test_records_that_are_no_bytes(host: rpms.Host) -> None:
 )
 def test_files_that_are_no_database(host: rpms.Host, data: bytes) -> None:
     host.write("/var/lib/rpm/rpmdb.sqlite", data)
-    with pytest.raises(UsageError):
+    with pytest.raises(UsageError, match=str(host.root)):  # and not what it is called inside
         opened(host)
 
 
