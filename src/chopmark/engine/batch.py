@@ -2,27 +2,26 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
-from chopmark.core import limits
 from chopmark.core.errors import ChopmarkError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
+    from chopmark.engine.shares import Plan, Queues
+
 Result = TypeVar("Result")
 
-_GROUP_MAX = limits.ABREAST_MAX
-"""Files handed to a worker at once: enough to make handing over cheap, few enough to keep all workers busy."""
-_QUEUED_MAX = 8192
-"""Groups waiting in the queue: their numbers fit into the buffer of a pipe, so that filling it never blocks."""
 _NUMBER = 4
 """Bytes of a group's number, and of the length of an answer."""
-
-
+_ANSWERS = 1 << 20
+"""Bytes of answers that a pipe takes while nobody reads (pipe(7): as much as anybody may have)."""
 _COLLECT_AFTER = 20_000
 """Objects made and not yet gone before the collector looks for those that nobody needs."""
 
@@ -67,19 +66,12 @@ def run_groups(paths: Sequence[str], work: Callable[[Sequence[str]], Iterable[Re
         gc.enable()
     if jobs <= 1 or len(paths) <= 1:
         return iter(work(paths))
-    groups = list(_groups(paths, jobs))
+    from chopmark.engine import shares  # one process shares with nobody
+
+    plan = shares.plan(paths, min(jobs, len(paths)))
+    queues = shares.Queues(plan.rounds)
     # Forked here and not when the first result is asked for: whoever shows progress has a thread by then.
-    return _results(_workers(groups, work, min(jobs, len(groups))), len(groups))
-
-
-def _groups(paths: Sequence[str], jobs: int) -> Iterator[Sequence[str]]:
-    """Large groups first, and ever smaller ones towards the end, so that all workers have work until then."""
-    least = -(-len(paths) // _QUEUED_MAX)
-    start = 0
-    while start < len(paths):
-        size = max(least, min(_GROUP_MAX, (len(paths) - start) // (jobs * 3)), 1)
-        yield paths[start : start + size]
-        start += size
+    return _results(_workers(plan, queues, work), queues, len(plan.groups))
 
 
 class _Worker(NamedTuple):
@@ -89,42 +81,42 @@ class _Worker(NamedTuple):
     answers: int
 
 
-def _workers(
-    groups: Sequence[Sequence[str]], work: Callable[[Sequence[str]], Iterable[Result]], jobs: int
-) -> list[_Worker]:
+def _workers(plan: Plan, queues: Queues, work: Callable[[Sequence[str]], Iterable[Result]]) -> list[_Worker]:
     """Fork them.
 
-    The queue is a pipe filled with group numbers before anybody reads: each worker takes the next one when it is free,
-    and its end tells them that there are no more. (ProcessPoolExecutor would do, but takes longer to import than many
-    a call has to work.)
+    ProcessPoolExecutor would do, but takes longer to import than many a call has to work.
     """
-    queue, filling = os.pipe()
-    os.write(filling, b"".join(number.to_bytes(_NUMBER, "big") for number in range(len(groups))))
-    os.close(filling)
     _flush()
     workers: list[_Worker] = []
-    for _ in range(jobs):
+    for whose in range(len(plan.rounds[0])):
         answers, telling = os.pipe()
+        with suppress(OSError):  # a worker that goes on while nobody has time for its answer
+            fcntl.fcntl(telling, fcntl.F_SETPIPE_SZ, _ANSWERS)
         pid = os.fork()
         if not pid:
             for descriptor in (answers, *(worker.answers for worker in workers)):
                 os.close(descriptor)
-            _serve(groups, work, queue, telling)
+            queues.close_filling()
+            _serve(plan.groups, work, queues.take(whose), telling)
         os.close(telling)
         workers.append(_Worker(pid, answers))
-    os.close(queue)
+    queues.close_taking()
     return workers
 
 
-def _results(workers: Sequence[_Worker], count: int) -> Iterator[Any]:
+def _results(workers: Sequence[_Worker], queues: Queues, count: int) -> Iterator[Any]:
     try:
-        yield from _collected(workers, count)
+        yield from _collected(workers, queues, count)
     finally:
+        queues.close_filling()
         _stop(workers)
 
 
 def _serve(
-    groups: Sequence[Sequence[str]], work: Callable[[Sequence[str]], Iterable[Result]], queue: int, telling: int
+    groups: Sequence[Sequence[str]],
+    work: Callable[[Sequence[str]], Iterable[Result]],
+    numbers: Iterable[int],
+    telling: int,
 ) -> NoReturn:
     """The life of a worker. It leaves without cleaning up what belongs to the parent."""
     import pickle
@@ -133,16 +125,16 @@ def _serve(
     status = 1
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
-        while number := os.read(queue, _NUMBER):
-            done = pickle.dumps(list(work(groups[int.from_bytes(number, "big")])))
-            _write(telling, number + len(done).to_bytes(_NUMBER, "big") + done)
+        for number in numbers:
+            done = pickle.dumps(list(work(groups[number])))
+            _write(telling, number.to_bytes(_NUMBER, "big") + len(done).to_bytes(_NUMBER, "big") + done)
         status = 0
     finally:
         _flush()
         os._exit(status)
 
 
-def _collected(workers: Sequence[_Worker], count: int) -> Iterator[Any]:
+def _collected(workers: Sequence[_Worker], queues: Queues, count: int) -> Iterator[Any]:
     """The results of all groups, each as soon as those before it are there."""
     import pickle
     import select
@@ -159,7 +151,7 @@ def _collected(workers: Sequence[_Worker], count: int) -> Iterator[Any]:
             if not piece:
                 poll.unregister(descriptor)
                 del pending[descriptor]
-                if not pending:
+                if queues.filling or not pending:  # before the end of the queues no worker leaves by itself
                     raise WorkerError("a worker process died (out of memory?); the files it had are not done")
             else:
                 buffer = pending[descriptor]
@@ -169,6 +161,7 @@ def _collected(workers: Sequence[_Worker], count: int) -> Iterator[Any]:
         while following in found:
             yield from found.pop(following)
             following += 1
+            queues.done(following)
 
 
 def _answers(buffer: bytearray) -> Iterator[tuple[int, bytes]]:

@@ -92,7 +92,6 @@ _HASHES: dict[str, hashes.HashAlgorithm] = {
     "sha3_384": hashes.SHA3_384(),
     "sha3_512": hashes.SHA3_512(),
 }
-_ECDSA = {name: ec.ECDSA(hashing) for name, hashing in _HASHES.items()}
 CURVES: dict[str, ec.EllipticCurve] = {
     "1.2.840.10045.3.1.7": ec.SECP256R1(),
     "1.3.132.0.34": ec.SECP384R1(),
@@ -357,7 +356,7 @@ def verify(
         if isinstance(key, ec.EllipticCurvePublicKey):
             if algorithm.kind not in ("ecdsa", "by-key"):
                 raise UnsupportedError(f"an {algorithm.kind} signature with an elliptic-curve key")
-            key.verify(signature, data, ec.ECDSA(hashing) if digested else _ECDSA[digest])
+            key.verify(signature, data, ec.ECDSA(hashing) if digested else _ecdsa(digest))
         elif isinstance(key, dsa.DSAPublicKey):
             if algorithm.kind not in ("dsa", "by-key"):
                 raise UnsupportedError(f"an {algorithm.kind} signature with a DSA key")
@@ -369,6 +368,12 @@ def verify(
     except (ValueError, UnsupportedAlgorithm) as error:
         raise UnsupportedError(str(error)) from None
     return digest
+
+
+@lru_cache(maxsize=16)
+def _ecdsa(digest: str) -> ec.ECDSA:
+    """Made when it is wanted: making the first one loads what takes as long as a tenth of starting."""
+    return ec.ECDSA(_HASHES[digest])
 
 
 def _rsa_padding(spki: bytes, algorithm: SignatureAlgorithm) -> padding.PSS | padding.PKCS1v15:

@@ -46,6 +46,16 @@ def test_a_dead_worker_is_an_error_not_a_gap() -> None:
         list(batch.run([str(number) for number in range(8)], work, 2))
 
 
+def test_a_worker_that_dies_in_the_first_of_many_rounds_is_noticed_at_once() -> None:
+    def work(path: str) -> str:
+        if path == "7":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return path
+
+    with pytest.raises(batch.WorkerError):
+        list(batch.run([str(number) for number in range(10_000)], work, 2))
+
+
 def test_stopping_early_leaves_no_process(tmp_path: Path) -> None:
     def work(path: str) -> str:
         (tmp_path / str(os.getpid())).touch()
@@ -62,20 +72,6 @@ def test_stopping_early_leaves_no_process(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("count", "wanted", "jobs"), [(1, 8, 1), (0, None, 1), (10, 2, 2), (3, 9, 3)])
 def test_jobs_never_exceed_the_files(count: int, wanted: int | None, jobs: int) -> None:
     assert batch.jobs_for(count, wanted) == jobs
-
-
-@pytest.mark.parametrize(("count", "jobs"), [(2, 2), (47, 3), (500, 3), (300_000, 2)])
-def test_groups_get_smaller_towards_the_end_and_are_never_too_many_to_queue(count: int, jobs: int) -> None:
-    groups: list[int] = []
-    sizes = batch.run_groups(["x"] * count, lambda group: [len(group)] * len(group), jobs)
-    for size in sizes:
-        groups.append(size)
-        for _ in range(size - 1):
-            assert next(sizes) == size
-    assert sum(groups) == count
-    assert groups == sorted(groups, reverse=True)
-    assert groups[-1] <= max(1, -(-count // 8192))
-    assert len(groups) * 4 <= 65536 // 2
 
 
 def test_a_group_is_worked_on_as_its_results_are_wanted_in_one_process() -> None:

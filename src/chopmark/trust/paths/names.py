@@ -28,12 +28,12 @@ _UTF8_MAILBOX = der.oid("1.3.6.1.5.5.7.8.9")
 
 _HOST_MAX = 253
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_HOST = re.compile(rf"{_LABEL}(?:\.{_LABEL})*\.?", re.ASCII)
-"""The preferred name syntax of RFC 1034 clause 3.5, with RFC 1123 clause 2.1."""
+_HOST = rf"{_LABEL}(?:\.{_LABEL})*\.?"
+"""The preferred name syntax of RFC 1034 clause 3.5, with RFC 1123 clause 2.1. (Compiled when there is a name.)"""
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
-_LOCAL = re.compile(rf"{_ATOM}(?:\.{_ATOM})*|\"(?:[ !#-\[\]-~]|\\[ -~])*\"", re.ASCII)
+_LOCAL = rf"{_ATOM}(?:\.{_ATOM})*|\"(?:[ !#-\[\]-~]|\\[ -~])*\""
 """The local part of a mailbox (RFC 5321 clause 4.1.2)."""
-_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:[\w.~:/?#\[\]@!$&'()*+,;=%-]+", re.ASCII)
+_ABSOLUTE = r"[A-Za-z][A-Za-z0-9+.-]*:[\w.~:/?#\[\]@!$&'()*+,;=%-]+"
 """A URI with its scheme (RFC 3986 clause 3)."""
 
 
@@ -184,7 +184,7 @@ def _shown(name: General) -> str:
 
 
 def _is_host(text: str) -> bool:
-    return len(text) <= _HOST_MAX and _HOST.fullmatch(text) is not None
+    return len(text) <= _HOST_MAX and re.fullmatch(_HOST, text, re.ASCII) is not None
 
 
 def _dns_name(node: der.Node) -> bool:
@@ -195,11 +195,11 @@ def _dns_name(node: der.Node) -> bool:
 def _mailbox(node: der.Node) -> bool:
     local, at, host = _octets(node).rpartition("@")
     literal = host.startswith("[") and host.endswith("]")
-    return bool(at) and _LOCAL.fullmatch(local) is not None and (literal or _is_host(host))
+    return bool(at) and re.fullmatch(_LOCAL, local, re.ASCII) is not None and (literal or _is_host(host))
 
 
 def _uri(node: der.Node) -> bool:
-    return _ABSOLUTE.fullmatch(_octets(node)) is not None
+    return re.fullmatch(_ABSOLUTE, _octets(node), re.ASCII) is not None
 
 
 def _address(node: der.Node) -> bool:
