@@ -23,11 +23,11 @@ from chopmark.core import patch as patches
 from chopmark.core.artifact import Artifact, read_small
 from chopmark.core.contracts import SealOptions
 from chopmark.core.errors import ChopmarkError, InputError, MalformedError, UsageError
-from chopmark.engine import batch, identify, sign
+from chopmark.engine import abreast, batch, identify, sign
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Generator, Iterator, Sequence
 
     from chopmark.core.contracts import Countersigner, Signer, Stamper
 
@@ -258,10 +258,11 @@ def _some(
     paths: Sequence[str], args: Namespace, request: sign.SignRequest | None, attached: bytes, *, together: bool
 ) -> Iterator[Outcome]:
     """Sign files, and write them together as far as none has to wait."""
+    most = limits.ABREAST_MAX if together and request and sign.side_by_side(request) else 1
     with patches.Group() as group:
         waiting: list[Outcome] = []
-        for path in paths:
-            waiting.append(_one(path, args, request, attached, group))
+        for outcome in abreast.run((_one(path, args, request, attached, group) for path in paths), most):
+            waiting.append(outcome)
             if group.due or not together:
                 yield from _committed(group, waiting)
                 waiting = []
@@ -277,10 +278,11 @@ def _committed(group: patches.Group, waiting: list[Outcome]) -> Iterator[Outcome
 
 def _one(
     path: str, args: Namespace, request: sign.SignRequest | None, attached: bytes, group: patches.Group
-) -> Outcome:
+) -> Generator[int, None, Outcome]:
     try:
         with Artifact.open(path) as artifact:
-            facts, made = _signed(artifact, args, request, attached, group)
+            yield artifact.view.size
+            facts, made = yield from _signed(artifact, args, request, attached, group)
             return Outcome(path, facts, made=made)
     except ChopmarkError as error:
         return _failed(path, error)
@@ -293,7 +295,7 @@ def _failed(path: str, error: ChopmarkError) -> Outcome:
 
 def _signed(
     artifact: Artifact, args: Namespace, request: sign.SignRequest | None, attached: bytes, group: patches.Group
-) -> tuple[dict[str, Any], sign_log.Made | None]:
+) -> Generator[int, None, tuple[dict[str, Any], sign_log.Made | None]]:
     """Sign one file as asked; the facts that `--json` prints, and what a log may be told."""
     facts: dict[str, Any] = {"path": artifact.name}
     if request is None:
@@ -317,7 +319,8 @@ def _signed(
     elif args.attach:
         signed = sign.attach(artifact, request, _to_be_signed(artifact.name), attached)
     else:
-        signed = sign.sign(artifact, request)
+        signed = yield from sign.stages(artifact, request)
+        yield 0
     written = sign.write(artifact, signed, args.output, settled=False, group=group)
     facts |= {"status": "signed", "format": signed.format.name, "written": written}
     if request is None:

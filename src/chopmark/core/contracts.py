@@ -208,7 +208,8 @@ class Signer(Protocol):
     `algorithm` names the kind of key and signature: "rsa" (PKCS #1 v1.5), "rsa-pss" (MGF1 and a salt as long as the
     digest), "ec", "ed25519", "ml-dsa-44", "ml-dsa-65" or "ml-dsa-87"; `public_key` is DER SubjectPublicKeyInfo;
     `certificates` are DER, its own first if it has one, then intermediates. One that cannot use every digest has an
-    attribute `digests` with the names of those it can.
+    attribute `digests` with the names of those it can; one that signs in this process, without a device or a service,
+    has a true attribute `at_hand`.
     """
 
     @property

@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 
-def run(tasks: Iterable[Generator[int, None, Result]]) -> Iterator[Result]:
+def run(tasks: Iterable[Generator[int, None, Result]], most: int = limits.ABREAST_MAX) -> Iterator[Result]:
     """The results of tasks, in their order. A task yields after each stage, first how many bytes it is about.
 
-    So many go side by side as are about ABREAST_BYTES together, at most ABREAST_MAX, and few enough to leave
-    descriptors for everything else; a large file goes alone.
+    So many go side by side as are about ABREAST_BYTES together, at most `most`, and few enough to leave descriptors
+    for everything else; a large file goes alone.
     """
-    most = _most()
+    most = min(most, _most())
     group: list[Generator[int, None, Result]] = []
     done: dict[int, Result] = {}
     size = 0

@@ -14,13 +14,13 @@ from chopmark.core.contracts import SealOptions
 from chopmark.core.errors import ChopmarkError, MalformedError, RefusedError, UsageError
 from chopmark.core.finding import Outcome
 from chopmark.core.reasons import CATALOG
-from chopmark.engine import check, identify
+from chopmark.engine import abreast, check, identify
 from chopmark.engine.preview import patched
 from chopmark.envelopes import cms, module, pem, timestamp, x509
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Generator, Sequence
 
     from chopmark.core.contracts import Content, Countersigner, Format, Signer, Stamper
     from chopmark.core.patch import Patch
@@ -103,9 +103,14 @@ def draft(artifact: Artifact, request: SignRequest) -> tuple[Format, Artifact, D
     Raises UsageError for a format that is not signed in two steps.
     """
     _require_certified(request.format_name, "cannot be signed in two steps")
-    format_, prepared, content = _content(artifact, request)
+    return abreast.alone(_drafted(artifact, request))
+
+
+def _drafted(artifact: Artifact, request: SignRequest) -> Generator[int, None, tuple[Format, Artifact, Draft]]:
+    format_, prepared, content = yield from _content(artifact, request)
     drafting = _drafting(format_.envelope)
     made: Draft = drafting.draft(content, request.signer, request.certificates, signing_time=request.signing_time)
+    yield 0
     return format_, prepared, made
 
 
@@ -121,17 +126,31 @@ def preload(path: str, request: SignRequest) -> None:
 
 def sign(artifact: Artifact, request: SignRequest) -> Signed:
     """Sign an artifact; nothing is written. Raises what the format, key or time-stamp authority raises."""
+    return abreast.alone(stages(artifact, request))
+
+
+def stages(artifact: Artifact, request: SignRequest) -> Generator[int, None, Signed]:
+    """`sign`, stopping after each stage (engine.abreast)."""
     if not certified(request.format_name):
-        return _sealed(artifact, request)
-    format_, prepared, made = draft(artifact, request)
+        return (yield from _sealed(artifact, request))
+    format_, prepared, made = yield from _drafted(artifact, request)
     signature = request.signer.sign(made.to_be_signed, made.digest_algorithm)
-    return _embedded(format_, prepared, request, made.finish(signature), signature)
+    yield 0
+    envelope = made.finish(signature)
+    yield 0
+    return _embedded(format_, prepared, request, envelope, signature)
+
+
+def side_by_side(request: SignRequest) -> bool:
+    """Whether several files may be under way together: nobody is waited for, so what was begun is soon written."""
+    waits = request.stamper or request.countersigner or not getattr(request.signer, "at_hand", False)
+    return not waits
 
 
 def attach(artifact: Artifact, request: SignRequest, to_be_signed: bytes, signature: bytes) -> Signed:
     """The second half, elsewhere's signature in hand: it must be over `to_be_signed`, and that over this artifact."""
     _require_certified(request.format_name, "cannot be signed in two steps")
-    format_, prepared, content = _content(artifact, request)
+    format_, prepared, content = abreast.alone(_content(artifact, request))
     made: Draft = _drafting(format_.envelope).resume(content, to_be_signed, request.certificates)
     return _embedded(format_, prepared, request, made.finish(signature), signature)
 
@@ -179,12 +198,12 @@ def _require_certified(format_name: str, otherwise: str) -> None:
         raise UsageError(message)
 
 
-def _sealed(artifact: Artifact, request: SignRequest) -> Signed:
+def _sealed(artifact: Artifact, request: SignRequest) -> Generator[int, None, Signed]:
     """Sign with a bare key: the envelope knows what that takes."""
     if request.stamper:
         message = f"a {request.format_name} signature has no place for a time stamp"
         raise UsageError(message)
-    format_, prepared, content = _content(artifact, request)
+    format_, prepared, content = yield from _content(artifact, request)
     seal: Callable[..., bytes] = import_module(f"chopmark.envelopes.{format_.envelope}").seal
     envelope = seal(content, request.signer, request.signing_time, request.options)
     return Signed(format_, envelope, format_.embed(prepared, envelope, request.options), prepared)
@@ -249,7 +268,7 @@ def _heeding(format_: Format, options: SealOptions) -> Format:
     return format_
 
 
-def _content(artifact: Artifact, request: SignRequest) -> tuple[Format, Artifact, Content]:
+def _content(artifact: Artifact, request: SignRequest) -> Generator[int, None, tuple[Format, Artifact, Content]]:
     options = request.options
     format_ = _heeding(identify.identify(artifact, request.format_name), options)
     if request.stamper and format_.envelope not in _STAMP_ATTRIBUTES:
@@ -259,7 +278,10 @@ def _content(artifact: Artifact, request: SignRequest) -> tuple[Format, Artifact
         message = f"{artifact.name}: the old time stamps are for Authenticode, and this is {format_.title}"
         raise UsageError(message)
     prepared = _prepared(format_, artifact, options)
-    [payload] = format_.digest(prepared, [format_.recipe(prepared, options)])
+    recipe = format_.recipe(prepared, options)
+    yield 0
+    [payload] = format_.digest(prepared, [recipe])
+    yield 0
     return format_, prepared, format_.content(prepared, payload, options)
 
 

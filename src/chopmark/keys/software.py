@@ -28,6 +28,8 @@ class SoftwareSigner:
     Everything that is the same for all signatures is prepared once, so that `sign` is the bare operation.
     """
 
+    at_hand = True
+
     __slots__ = ("_operations", "algorithm", "certificates", "curve", "public_key", "size")
 
     def __init__(self, key: PrivateKey, certificates: Iterable[bytes] = (), *, scheme: str = "") -> None:

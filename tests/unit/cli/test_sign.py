@@ -3,8 +3,9 @@ import json
 import os
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography import x509
@@ -14,6 +15,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from chopmark.authority.tsa.tsa import TimeStampAuthority
 from chopmark.core import limits
 from chopmark.core.patch import Group
+from chopmark.engine import sign
+from chopmark.keys.software import SoftwareSigner
 from chopmark.server import http, routes
 from tests.support import pki
 from tests.support.desk import SAMPLES, Desk
@@ -463,3 +466,25 @@ def test_a_file_that_changes_before_its_group_is_written_is_told_and_left(
     monkeypatch.undo()
     assert paths[1].read_bytes() == b"another"
     assert desk.verify(paths[0], paths[2]) == 0
+
+
+@pytest.mark.parametrize(
+    ("at_hand", "order"), [(True, ["sign", "sign", "write", "write"]), (False, ["sign", "write", "sign", "write"])]
+)
+def test_nothing_signed_waits_for_a_device_or_a_service(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, *, at_hand: bool, order: list[str]
+) -> None:
+    done: list[str] = []
+
+    def noted(name: str, real: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: object, **settings: object) -> object:
+            done.append(name)
+            return real(*arguments, **settings)
+
+        return call
+
+    monkeypatch.setattr(SoftwareSigner, "at_hand", at_hand)
+    monkeypatch.setattr(SoftwareSigner, "sign", noted("sign", SoftwareSigner.sign))
+    monkeypatch.setattr(sign, "write", noted("write", sign.write))
+    assert desk.run("sign", desk.sample("script"), desk.sample("pe"), *desk.by_signer, "-j", "1") == 0
+    assert done == order
