@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 from typing import TYPE_CHECKING
@@ -81,6 +82,19 @@ def test_what_was_changed_is_refused_by_both(place: str, tmp_path: Path) -> None
         raw = bytearray(path.read_bytes())
         raw[offset] ^= 1
         path.write_bytes(raw)
+    assert run("veritysetup", "verify", data, tree, known).returncode != 0
+    assert cli.main(["dmverity", "verify", str(data), "--root-hash", known]) == 1
+
+
+@pytest.mark.parametrize("left", [299, 256])
+def test_a_volume_that_was_cut_short_is_refused_by_both(left: int, tmp_path: Path) -> None:
+    """The root hash does not cover how many blocks there are; the digests of the others are still there."""
+    data, tree = image(tmp_path, 300), tmp_path / "disk.verity"
+    known = theirs(data, tree)
+    raw = bytearray(tree.read_bytes())
+    raw[72:80] = left.to_bytes(8, "little")
+    tree.write_bytes(raw)
+    os.truncate(data, left * 4096)
     assert run("veritysetup", "verify", data, tree, known).returncode != 0
     assert cli.main(["dmverity", "verify", str(data), "--root-hash", known]) == 1
 

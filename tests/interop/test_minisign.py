@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import shutil
 import subprocess
 from pathlib import Path
@@ -130,6 +132,21 @@ def test_signify_accepts_anything_behind_its_two_lines(tmp_path: Path) -> None:
     signature.write_bytes(signature.read_bytes() + b"anything may follow\n")
     assert peer.verify(path)
     assert not verified(path, peer)
+
+
+def test_they_take_a_digest_for_the_file_that_was_signed(tmp_path: Path) -> None:
+    """Nothing signs whether a digest is signed or the file itself: minisign and signify believe two letters."""
+    path, digest = tmp_path / "file", tmp_path / "digest"
+    path.write_bytes(b"content")
+    peer = PEERS["minisign"]
+    peer.sign(path)
+    digest.write_bytes(hashlib.blake2b(b"content").digest())
+    lines = Path(f"{path}.minisig").read_bytes().split(b"\n")
+    lines[1] = base64.b64encode(b"Ed" + base64.b64decode(lines[1])[2:])
+    for each, suffix, written in ((peer, ".minisig", lines), (Signify(), ".sig", [*lines[:2], b""])):
+        Path(f"{digest}{suffix}").write_bytes(b"\n".join(written))
+        assert run("minisign" if each is peer else "signify-openbsd", "-V", "-q", "-p", peer.public, "-m", digest) == 0
+        assert main(["verify", str(digest), "--format", each.format, "--store", str(peer.public)]) == 1
 
 
 def test_the_peers_are_there() -> None:

@@ -107,6 +107,13 @@ def test_both_refuse_the_tampered(world: World) -> None:
         ('namespaces="file"', True),
         ('namespaces="git,fi*"', True),
         ('namespaces="git"', False),
+        ('namespaces="fil?"', True),
+        ('namespaces="[f]ile"', False),
+        ('namespaces="!file,*"', False),
+        ('namespaces="*,!git"', True),
+        ('namespaces="!git"', False),
+        ('namespaces="git",namespaces="file"', False),
+        ('valid-before="20200101Z",valid-before="20990101Z"', False),
         ('valid-after="20200101Z"', True),
         ('valid-after="20990101Z"', False),
         ('valid-before="20990101Z"', True),
@@ -123,6 +130,21 @@ def test_the_options_of_allowed_signers(tmp_path: Path, options: str, allowed: b
     signed_by_them(world)
     assert world.theirs() is allowed
     assert (world.ours() == 0) is allowed
+
+
+@pytest.mark.parametrize("end", ["\f", "\x85", "\u2028"])
+def test_a_comment_allows_nobody(tmp_path: Path, end: str) -> None:
+    """What ends a line for Unicode ends none for ssh-keygen: behind it stands a comment still."""
+    keys = [tmp_path / "alice", tmp_path / "eve"]
+    for key in keys:
+        assert run("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", "", "-f", key) == 0
+    alice, eve = (key.with_suffix(".pub").read_text().strip() for key in keys)
+    world = World(keys[1], keys[1].with_suffix(".pub"), tmp_path / "allowed", tmp_path / "file")
+    world.file.write_bytes(b"content")
+    world.allowed.write_text(f"{WHO} {alice} note{end}{WHO} {eve}\n")
+    signed_by_them(world)
+    assert not world.theirs()
+    assert world.ours() == 1
 
 
 def test_another_namespace_is_refused_by_both(world: World) -> None:

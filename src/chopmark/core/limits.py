@@ -457,6 +457,10 @@ UNPACKED_ANYWAY = 64 * MIB
 """What it may hold whatever the archive's size: a file of zeros is compressed a thousandfold."""
 SDIST_ENTRIES_MAX = 300_000
 """Files of one sdist, about 300 bytes of memory each."""
+SDIST_LINKS_FOLLOWED_MAX = 40
+"""Links on the way to where a link of an sdist ends, as many as Linux follows (path_resolution(7))."""
+SDIST_LINK_STEPS_MAX = 500_000
+"""Names that are gone through to see where all links of an sdist end."""
 PYTHON_METADATA_MAX = 4 * MIB
 """METADATA, WHEEL and PKG-INFO; they carry the project's description."""
 PYTHON_RECORD_MAX = 64 * MIB

@@ -28,6 +28,7 @@ BODY = b"All that glisters is not gold.\n"
 HASHED = digest.of(BODY, "blake2b")
 NOON = dt.datetime(2026, 7, 1, 12, tzinfo=dt.UTC)
 MADE = making.seal(Content("minisign", "blake2b", HASHED), SIGNER, NOON, SealOptions(description="file:gold"))
+MADE_CODES = {"minisign.signature", "minisign.comment"}
 PURE = making.seal(Content("signify", "sha512", BODY), SIGNER, NOON, SealOptions())
 
 
@@ -48,6 +49,21 @@ def test_signify_signs_the_file_itself() -> None:
     assert codes(PURE, BODY) == {"minisign.signature"}
     assert codes(PURE, HASHED) == {"minisign.signature_wrong"}
     assert minisign.envelope_in(PURE).scheme == "signify"
+
+
+def test_a_signature_over_a_digest_is_none_over_the_file_that_holds_it() -> None:
+    """Nothing signs which of the two kinds it is: minisign and signify take the digest itself for the signed file."""
+    head, body, rest = MADE.split(b"\n", 2)
+    turned = base64.b64encode(b"Ed" + base64.b64decode(body)[2:])
+    assert codes(b"\n".join([head, turned, rest]), HASHED) == MADE_CODES | {"minisign.digest_like"}
+    assert codes(head + b"\n" + turned + b"\n", HASHED) == {"minisign.signature", "minisign.digest_like"}
+
+
+def test_what_may_be_a_digest_is_not_signed_as_it_is() -> None:
+    with pytest.raises(RefusedError):
+        making.seal(Content("signify", "sha512", HASHED), SIGNER, NOON, SealOptions())
+    text = HASHED[:32].hex().encode()
+    assert codes(making.seal(Content("signify", "sha512", text), SIGNER, NOON, SealOptions()), text) == {"minisign.signature"}
 
 
 def test_the_comment_is_held_by_its_own_signature_alone() -> None:

@@ -136,6 +136,7 @@ def test_a_security_key_says_whether_somebody_was_there(flags: int, expected: se
         ({"kind": 2}, "ssh.certificate_wrong"),
         ({"options": wire.string(b"force-command") + wire.string(wire.string(b"x"))}, "ssh.certificate_wrong"),
         ({"signed": b"otherwise"}, "ssh.certificate_wrong"),
+        ({"name": b"alice,root"}, "ssh.certificate_wrong"),
     ],
 )
 def test_a_certificate_around_the_key(changes: dict[str, Any], expected: str) -> None:
@@ -147,7 +148,7 @@ def test_a_certificate_around_the_key(changes: dict[str, Any], expected: str) ->
         (
             wire.string(b"ssh-ed25519-cert-v01@openssh.com") + wire.string(bytes(32)) + wire.string(own),
             (1).to_bytes(8, "big") + int(changes.get("kind", 1)).to_bytes(4, "big"),
-            wire.string(b"alice") + wire.string(wire.string(b"alice")),
+            wire.string(b"alice") + wire.string(wire.string(changes.get("name", b"alice"))),
             bytes(8) + b"\xff" * 8,
             wire.string(changes.get("options", b"")) + wire.string(b"") + wire.string(b"") + wire.string(by),
         )
@@ -200,11 +201,24 @@ def test_allowed_signers(line: str, terms: Terms) -> None:
         f"a@b {WORDS.split()[0]}",
         f"a@b ssh-rsa {WORDS.split()[1]}",
         f"a@b {WORDS}\na@b cert-authority=1 {WORDS}",
+        f'a@b namespaces="git",namespaces="file" {WORDS}',
+        f'a@b valid-before="20200101Z",valid-before="20990101Z" {WORDS}',
+        f'a@b valid-before="{"".join(chr(0x660 + int(each)) for each in "20990101")}" {WORDS}',
     ],
 )
 def test_lines_that_cannot_be_followed_are_refused(line: str) -> None:
     with pytest.raises(MalformedError, match="line"):
         allowed.public_keys(line.encode())
+
+
+@pytest.mark.parametrize("end", ["\v", "\f", "\x1c", "\x1e", "\x85", "\u2028", "\u2029", "\r"])
+def test_only_a_line_feed_ends_a_line(end: str) -> None:
+    """Else the comment of a key could allow another: editors, and ssh-keygen, show and read one line."""
+    other = ed25519.Ed25519PrivateKey.generate().public_key().public_bytes_raw()
+    eve = base64.b64encode(wire.string(b"ssh-ed25519") + wire.string(other)).decode()
+    found = allowed.public_keys(f"a@b {WORDS} note{end}eve ssh-ed25519 {eve}\n".encode())
+    assert found is not None
+    assert [key.raw for key in found] == [making.public_blob(SIGNER)]
 
 
 @pytest.mark.parametrize("data", [b"", b"\n# nothing\n", b"words", pki.world().root.pem, b"\0ssh-ed25519 x"])

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from chopmark.core.signer import PublicKey
 
 _ED25519 = algorithms.SignatureAlgorithm("ed25519", None)
+_DIGEST = 64
+_TEXT = re.compile(rb"[\t\n\r -~]*").fullmatch
 _TIMESTAMP = re.compile(rb"(?:^|\t| )timestamp:([0-9]{1,11})(?:\t| |$)")
 
 
@@ -66,7 +68,10 @@ class MinisignEnvelope:
         message = payloads[0].value
         for key in known:
             if _verified(key, self.signature.signature, message):
-                return self._proof(_signer(key, self._name), (reasons.SIGNATURE.found(), *self._comment(key)))
+                findings = [reasons.SIGNATURE.found(), *self._comment(key)]
+                if not self.signature.prehashed and is_like_digest(message):
+                    findings.append(reasons.DIGEST_LIKE.found())
+                return self._proof(_signer(key, self._name), tuple(findings))
         return self._proof(_signer(known[0], self._name), (reasons.SIGNATURE_WRONG.found(self._name),))
 
     @property
@@ -87,6 +92,14 @@ class MinisignEnvelope:
         """What minisign writes into the trusted comment unless the signer says something else."""
         found = _TIMESTAMP.search(self.signature.comment or b"")
         return dt.datetime.fromtimestamp(int(found[1]), dt.UTC) if found else None
+
+
+def is_like_digest(message: bytes) -> bool:
+    """Whether a message has the length of a digest (BLAKE2b-512), and is no text.
+
+    The two letters that say whether a digest is signed, or the file itself, are covered by nothing.
+    """
+    return len(message) == _DIGEST and not _TEXT(message)
 
 
 def _signer(key: PublicKey, name: str) -> SignerId:

@@ -7,6 +7,7 @@ import hashlib
 from typing import TYPE_CHECKING
 
 from chopmark.core.errors import RefusedError, UsageError
+from chopmark.envelopes.minisign.envelope import is_like_digest
 from chopmark.envelopes.minisign.reading import PREHASHED, PURE, TRUSTED, UNTRUSTED
 
 if TYPE_CHECKING:
@@ -21,12 +22,17 @@ _COMMENT_MAX = 1024
 
 
 def seal(content: Content, signer: Signer, signing_time: dt.datetime, options: SealOptions) -> bytes:
-    """A signature file over content. Raises RefusedError for a key that is not Ed25519, UsageError for the comment."""
+    """A signature file over content.
+
+    Raises RefusedError for a key that is not Ed25519 or what may be a digest, UsageError for the comment.
+    """
     if signer.algorithm != "ed25519":
         message = f"minisign and signify sign with Ed25519 keys, not {signer.algorithm}"
         raise RefusedError(message)
     number = number_of(signer)
     if content.content_type == SIGNIFY:
+        if is_like_digest(content.digest):
+            raise RefusedError("64 bytes that are no text: signed as they are, that is a signature over another file's digest")
         signature = signer.sign(content.digest, "sha512")
         return _lines(UNTRUSTED + b"signed with chopmark", PURE + number + signature)
     signature = signer.sign(content.digest, "sha512")

@@ -40,3 +40,11 @@ COMMENT_WRONG = Reason(
     _MINISIGN,
     ("T1036.001",),
 )
+DIGEST_LIKE = Reason(
+    "minisign.digest_like",
+    NO,
+    "The file is 64 bytes long and no text: this could be the signature over the digest of another file, taken from there.",
+    "Have it signed by minisign as it does by default, over the digest.",
+    _MINISIGN,
+    ("T1036.001",),
+)

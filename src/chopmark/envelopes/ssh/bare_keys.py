@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 _KIND = re.compile(r"(?:sk-)?(?:ssh|ecdsa)-[a-z0-9@.-]+")
 _OPTION = re.compile(r'([a-z-]+)(?:="([^"]*)")?(?:,|$)')
-_TIME = re.compile(r"(\d{8})(\d{4}(?:\d{2})?)?(Z?)")
+_TIME = re.compile(r"([0-9]{8})([0-9]{4}(?:[0-9]{2})?)?(Z?)")
+_BLANK = " \t\r"
+"""What stands between words for ssh-keygen. Only a line feed ends a line: Unicode's other ends of lines are text."""
 
 
 def public_keys(data: bytes) -> list[PublicKey] | None:
@@ -47,15 +49,15 @@ def _resembling(data: bytes) -> bool:
 
 
 def _lines(data: bytes) -> Iterator[tuple[int, str]]:
-    for number, line in enumerate(data.decode("utf-8", "replace").splitlines(), 1):
-        text = line.strip()
+    for number, line in enumerate(data.decode("utf-8", "replace").split("\n"), 1):
+        text = line.strip(_BLANK)
         if text and not text.startswith("#"):
             yield number, text
 
 
 def _words(line: str) -> list[str]:
-    """Separated by white space, except inside quotes."""
-    return re.findall(r'(?:[^\s"]|"[^"]*")+', line)
+    """Separated by blanks, except inside quotes."""
+    return re.findall(rf'(?:[^{_BLANK}"]|"[^"]*")+', line)
 
 
 def _key(line: str) -> PublicKey:
@@ -78,14 +80,18 @@ def _key(line: str) -> PublicKey:
 
 
 def _terms(text: str) -> Terms:
-    """The options of a line; one that is unknown is refused, because it may have been meant to limit trust."""
+    """The options of a line, each once; one that is unknown is refused, because it may have been meant to limit trust."""
     terms, at = Terms(), 0
+    seen: set[str] = set()
     while at < len(text):
         match = _OPTION.match(text, at)
         if match is None or match.end() == at:
             raise MalformedError(f"options that cannot be read: {text[at : at + 64]!r}")
         at = match.end()
         name, value = match[1], match[2]
+        if name in seen:
+            raise MalformedError(f"the option {name!r} twice")
+        seen.add(name)
         if name == "cert-authority" and value is None:
             terms = terms._replace(authority=True)
         elif name == "namespaces" and value:

@@ -79,6 +79,8 @@ class SshEnvelope:
             fault = "not for a user"
         elif certificate.critical:  # they limit log-ins; none is known for signatures, so none may be passed over
             fault = f"the critical options {', '.join(certificate.critical)}"
+        elif any("," in name for name in certificate.principals):
+            fault = "a name with a comma in it, which looks like two"
         return [reasons.CERTIFICATE_WRONG.found(fault) if fault else reasons.CERTIFICATE.found(certificate.key_id)]
 
     def _signer(self) -> SignerId:

@@ -15,16 +15,20 @@ GLOBAL, EXTENDED = b"g", b"x"
 _LENGTH = re.compile(rb"([1-9][0-9]{0,9}) ").match
 _NAMES = (b"path", b"linkpath")
 _HARMLESS = frozenset({*_NAMES, b"atime", b"comment", b"ctime", b"gid", b"gname", b"mtime", b"uid", b"uname"})
-_VENDORS = (b"SCHILY.", b"LIBARCHIVE.")
+_VENDORS = re.compile(
+    rb"SCHILY\.(?:acl\.(?:access|default|ace)|dev(?:major|minor)?|fflags|ino|nlink|xattr\..+)"
+    rb"|LIBARCHIVE\.(?:creationtime|symlinktype|xattr\..+)",
+    re.DOTALL,
+).fullmatch
 """Attributes and times in the manner of two other programs; nobody else looks at them."""
 
 
 def records(data: bytes, kind: bytes) -> Mapping[bytes, bytes]:
     """The records of one header. Raises BrokenError for what programs read in different ways.
 
-    `size` is refused because some take the one of the header itself, and find other entries behind it; `hdrcharset` and
-    what describes sparse files because they change what everything else means. A header for the whole archive may carry
-    a comment only, as `git archive` writes.
+    `size` is refused because some take the one of the header itself, and find other entries behind it, and
+    `SCHILY.realsize`, by which bsdtar alone cuts a file short; `hdrcharset` and what describes sparse files because they
+    change what everything else means. A header for the whole archive may carry a comment only, as `git archive` writes.
     """
     found: dict[bytes, bytes] = {}
     place = 0
@@ -36,7 +40,7 @@ def records(data: bytes, kind: bytes) -> Mapping[bytes, bytes]:
         name, equals, value = data[length.end() : end - 1].partition(b"=")
         if not equals or name in found:
             raise BrokenError(reasons.FORM, f"the record {_shown(name)} twice, or without a value")
-        if not (name in _HARMLESS or name.startswith(_VENDORS)) or (kind == GLOBAL and name != b"comment"):
+        if not (name in _HARMLESS or _VENDORS(name)) or (kind == GLOBAL and name != b"comment"):
             raise BrokenError(reasons.FORM, f"a record that changes how others are read: {_shown(name)}")
         if name in _NAMES and (not value or b"\0" in value):
             raise BrokenError(reasons.FORM, f"no {_shown(name)}, or one with a NUL in it")

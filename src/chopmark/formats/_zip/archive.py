@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import unicodedata
 import zlib
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 
 _HEADER, _HEADER_SIGN = struct.Struct("<4s5H3L2H"), b"PK\3\4"
 _DESCRIPTOR_SIGN = b"PK\7\x08"
+_PASSED_OVER = re.compile(r":|[. ](?:/|\Z)").search
 
 
 class Archive(NamedTuple):
@@ -77,13 +79,20 @@ def read(view: View) -> Archive:
 
 
 def alike(members: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Names that are the same on systems that do not tell capitals apart, or compose letters."""
+    """Names that are the same on systems that do not tell capitals apart, compose letters, or pass over some."""
     seen: dict[str, str] = {}
     for name in members:
-        folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+        folded = unicodedata.normalize("NFC", unicodedata.normalize("NFC", _on_windows(name)).casefold())
         if folded in seen:
             yield seen[folded], name
         seen.setdefault(folded, name)
+
+
+def _on_windows(name: str) -> str:
+    """A name without what Windows passes over: dots and blanks at the end of a part, and what names its own content."""
+    if not _PASSED_OVER(name):
+        return name
+    return "/".join(part.partition(":")[0].rstrip(". ") for part in name.split("/"))
 
 
 def _begin(view: View, member: Member) -> int:

@@ -124,14 +124,16 @@ def _wrong_data(data: View, tree: Tree, root_hash: bytes) -> tuple[list[int], in
 
 
 def _more_digests(tree: Tree) -> bool:
-    """Whether the last block over the data has digests of more blocks than there are said to be."""
+    """Whether the last block of any level has more digests than there are said to be blocks below it."""
     volume = tree.volume
-    counts = volume.levels
-    if not counts:
-        return False
-    used = volume.data_blocks - (counts[0] - 1) * volume.per_block
-    last = volume.starts(tree.offset)[0] + (counts[0] - 1) * volume.hash_block_size
-    return any(tree.view.read(last + used * volume.slot, volume.hash_block_size - used * volume.slot))
+    below = volume.data_blocks
+    for start, count in zip(volume.starts(tree.offset), volume.levels, strict=True):
+        used = (below - (count - 1) * volume.per_block) * volume.slot
+        last = start + (count - 1) * volume.hash_block_size
+        if any(tree.view.read(last + used, volume.hash_block_size - used)):
+            return True
+        below = count
+    return False
 
 
 def _digests(tree: Tree, start: int, count: int) -> Iterator[bytes]:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import posixpath
 import re
 import zlib
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core import limits
@@ -14,7 +14,7 @@ from chopmark.formats._compressed import bounds, streams
 from chopmark.formats._python import metadata, naming
 from chopmark.formats._tar import headers, tarball
 from chopmark.formats._tar import reasons as tar_reasons
-from chopmark.formats.sdist import reasons
+from chopmark.formats.sdist import links, reasons
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,6 +51,7 @@ def read(artifact: Artifact) -> Sdist:
     said: bytes | None = None
     is_python = False
     wrong: list[Finding] = []
+    targets: dict[bytes, bytes] = {}
     wanted = tarball.Wanted(frozenset({about}), limits.PYTHON_METADATA_MAX)
     for number, entry in enumerate(tarball.entries(_unpacked(artifact.view), wanted, extended=True)):
         if number == limits.SDIST_ENTRIES_MAX:
@@ -60,8 +61,12 @@ def read(artifact: Artifact) -> Sdist:
         is_python = is_python or (entry.path in signs and entry.kind == headers.FILE)
         if entry.path == about and entry.kind == headers.FILE:
             said = entry.data
+        if entry.kind == headers.LINK:
+            targets[entry.path] = entry.content
         if len(wrong) < limits.PYTHON_NAMED_MAX:
             wrong += _wrong(entry, top.encode())
+    for path in islice(links.leading_out(targets, top.encode()), max(0, limits.PYTHON_NAMED_MAX - len(wrong))):
+        wrong.append(reasons.LINK.found(f"{headers.shown(path)} -> {headers.shown(targets[path])}"))
     return Sdist(files, size, said, is_python, tuple(wrong))
 
 
@@ -118,9 +123,5 @@ def _wrong(entry: Entry, top: bytes) -> Iterator[Finding]:
     shown = headers.shown(entry.path)
     if entry.path != top and not entry.path.startswith(top + b"/"):
         yield reasons.TOP.found(shown)
-    if entry.kind == headers.LINK:
-        target = posixpath.normpath(posixpath.join(posixpath.dirname(entry.path), entry.content))
-        if not (target + b"/").startswith(top + b"/"):  # an absolute one has no folder before it
-            yield reasons.LINK.found(f"{shown} -> {headers.shown(entry.content)}")
-    elif entry.kind == headers.PIPE:
+    if entry.kind == headers.PIPE:
         yield reasons.SPECIAL.found(shown)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core import limits
@@ -30,7 +31,10 @@ _INFO, _DATA = ".dist-info", ".data"
 _SIGNATURES = ("RECORD.jws", "RECORD.p7s")
 _PLACES = frozenset({"purelib", "platlib", "headers", "scripts", "data"})
 _CODE = (".so", ".pyd", ".dll", ".dylib")
-_STARTERS = frozenset({"sitecustomize.py", "usercustomize.py"})
+_STARTERS = frozenset({"sitecustomize", "usercustomize"})
+"""Modules that are imported at every start, be they files or packages (site)."""
+_PACKAGES = re.compile(r"(?:.*/)?(?:site|dist)-packages/(.+)", re.DOTALL).fullmatch
+_ENVIRONMENT = "pyvenv.cfg"
 
 
 class Wheel(NamedTuple):
@@ -86,21 +90,34 @@ def facts(artifact: Artifact) -> Iterator[tuple[str, str]]:
 
 
 def starters(found: Wheel) -> Iterator[str]:
-    """Files that Python looks at whenever it starts, once they are installed."""
+    """Files that Python looks at whenever it starts, once they are installed (site; PEP 829)."""
     for member in found.archive.members.values():
-        path = member.name
-        top, _, rest = path.partition("/")
-        if top.endswith(_DATA) and rest.startswith(("purelib/", "platlib/")):
-            path = rest.partition("/")[2]
-        if path in _STARTERS or (path.endswith(".pth") and "/" not in path and _imports(found.archive, member)):
+        path = _installed(member.name)
+        top, slash, _ = path.partition("/")
+        if top.partition(".")[0] in _STARTERS or top == _ENVIRONMENT:
+            yield member.name
+        elif not slash and (top.endswith(".start") or (top.endswith(".pth") and _imports(found.archive, member))):
             yield member.name
 
 
+def _installed(name: str) -> str:
+    """Where a member comes to lie among the packages; empty for elsewhere, but for what describes the environment."""
+    top, _, rest = name.partition("/")
+    if not top.endswith(_DATA):
+        return name
+    place, _, path = rest.partition("/")
+    if place in ("purelib", "platlib"):
+        return path
+    match = _PACKAGES(path) if place == "data" else None
+    return match[1] if match else path if (place, path) == ("data", _ENVIRONMENT) else ""
+
+
 def _imports(packed: Archive, member: Member) -> bool:
+    """Whether a line is code. Which characters end a line, and begin the file, depends on the version of Python."""
     if member.size > limits.PYTHON_METADATA_MAX:
         return True
-    lines = packed.whole(member, limits.PYTHON_METADATA_MAX).splitlines()
-    return any(line.startswith((b"import ", b"import\t")) for line in lines)
+    text = packed.whole(member, limits.PYTHON_METADATA_MAX).decode("utf-8-sig", "replace")
+    return any(line.startswith(("import ", "import\t")) for line in text.splitlines())
 
 
 def _read(packed: Archive) -> Wheel:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -161,13 +161,13 @@ def _by_signature(terms: Terms, claims: Mapping[str, str], at: dt.datetime) -> F
 
 def _why_not(terms: Terms, claims: Mapping[str, str], at: dt.datetime) -> str:
     """Why these terms do not cover a signature with such claims; empty when they do."""
-    if terms.namespaces and not any(fnmatchcase(claims.get("namespace", ""), pattern) for pattern in terms.namespaces):
+    if terms.namespaces and not _is_listed(claims.get("namespace", ""), terms.namespaces):
         return f"only for {', '.join(terms.namespaces)}"
     since = [terms.valid_after] if terms.valid_after else []
     until = [terms.valid_before] if terms.valid_before else []
     if terms.authority:
         held = claims["principals"].split(",")
-        if not any(fnmatchcase(name, pattern) for name in held if name for pattern in terms.principals):
+        if not any(_is_listed(name, terms.principals) for name in held if name):
             return f"vouches only for {', '.join(terms.principals)}"
         since.append(clock.parse(claims["valid_after"]))
         until.append(clock.parse(claims["valid_before"]))
@@ -176,3 +176,16 @@ def _why_not(terms: Terms, claims: Mapping[str, str], at: dt.datetime) -> str:
     if any(at >= moment for moment in until):
         return f"only before {clock.show(min(until))}"
     return ""
+
+
+def _is_listed(name: str, patterns: Sequence[str]) -> bool:
+    """Whether a list of patterns has a name: one matches, and none that begins with `!` (ssh_config(5), PATTERNS)."""
+    taken_out = any(_pattern(each[1:]).fullmatch(name) for each in patterns if each.startswith("!"))
+    return not taken_out and any(_pattern(each).fullmatch(name) for each in patterns if not each.startswith("!"))
+
+
+@lru_cache(maxsize=1024)
+def _pattern(text: str) -> re.Pattern[str]:
+    """`*` stands for any characters, `?` for one, and everything else for itself."""
+    parts = {"*": ".*", "?": "."}
+    return re.compile("".join(parts.get(letter) or re.escape(letter) for letter in re.sub(r"\*+", "*", text)), re.DOTALL)

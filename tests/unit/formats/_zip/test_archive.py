@@ -226,6 +226,8 @@ def test_limits(name: str, value: int, code: str, monkeypatch: pytest.MonkeyPatc
 def test_names_that_are_alike_are_told() -> None:
     names = ["A.py", "a.py", "\u00e9", "e\u0301", "other"]
     assert list(archive.alike(names)) == [("A.py", "a.py"), ("\u00e9", "e\u0301")]
+    on_windows = ["p/a.py", "p/a.py.", "p /a.py", "p/a.py::$DATA", "p/other"]
+    assert list(archive.alike(on_windows)) == [(on_windows[0], each) for each in on_windows[1:4]]
 
 
 def test_one_small_member_is_read_whole() -> None:

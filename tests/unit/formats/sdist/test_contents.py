@@ -111,6 +111,45 @@ def test_links_inside_are_harmless() -> None:
     assert against([PKG_INFO, *links]) == []
 
 
+def linked(**links: str) -> list[Entry]:
+    """Links in the folder, by their names with two underscores for a slash."""
+    return [
+        Entry(f"sample-1.0/{name.replace('__', '/')}", kind=tarfile.SYMTYPE, target=target)
+        for name, target in links.items()
+    ]
+
+
+@pytest.mark.parametrize(
+    ("links", "codes"),
+    [
+        ({"d__e__up": "../..", "l": "d/e/up/PKG-INFO"}, []),
+        # As text it stays inside; through the other link it ends beside the folder, whichever comes first.
+        ({"d__e__up": "../..", "l": "d/e/up/../../x"}, ["sdist.link"]),
+        ({"d__e__up": "../..", "l": "d/e/up/../x"}, ["sdist.link"]),
+        ({"a": "d/e/up/../x", "d__e__up": "../.."}, ["sdist.link"]),
+        ({"d__up": "/", "l": "d/up/etc/passwd"}, ["sdist.link", "sdist.link"]),
+        ({"a": "b", "b": "a"}, ["sdist.link", "sdist.link"]),
+        ({"a": "../sample-1.0/PKG-INFO"}, []),
+    ],
+)
+def test_links_are_followed_through_links(links: dict[str, str], codes: list[str]) -> None:
+    assert against([PKG_INFO, PROJECT, *linked(**links)]) == codes
+
+
+def test_links_are_followed_only_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    chain = [PKG_INFO, *linked(a="b", b="c", c="PKG-INFO")]
+    assert against(chain) == []
+    monkeypatch.setattr(limits, "SDIST_LINK_STEPS_MAX", 6)
+    assert against(chain) == []
+    monkeypatch.setattr(limits, "SDIST_LINK_STEPS_MAX", 5)
+    assert against(chain) == ["tar.link"]
+    monkeypatch.undo()
+    monkeypatch.setattr(limits, "SDIST_LINKS_FOLLOWED_MAX", 2)
+    assert against(chain) == []
+    monkeypatch.setattr(limits, "SDIST_LINKS_FOLLOWED_MAX", 1)
+    assert against(chain) == ["sdist.link"]
+
+
 def test_what_it_says_of_itself_is_compared_with_its_name() -> None:
     assert against([Entry("sample-1.0/PKG-INFO", METADATA.replace(b"1.0", b"1.1"))]) == ["python.name_differs"]
     assert against([Entry("sample-1.0/PKG-INFO", b"Name: sample\n")]) == ["python.metadata"]

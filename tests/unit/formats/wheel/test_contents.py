@@ -190,7 +190,19 @@ def test_what_is_no_folder_of_data_may_be_called_so() -> None:
         ({"a.pth": b"# nothing\n\nimport\tos\n"}, True),
         ({"sitecustomize.py": b""}, True),
         ({"sample-1.0.data/purelib/a.pth": b"import os"}, True),
+        ({"a.pth": b"\xef\xbb\xbfimport os\n"}, True),  # a mark that Python passes over since 3.12
+        ({"a.pth": b"# x\x0cimport os\n"}, True),  # lines end so since 3.13
+        ({"a.pth": "# x\u2028import os\n".encode()}, True),
+        ({"a.pth": b"\xff\nimport os\n"}, True),
+        ({"a.start": b"sample:begin\n"}, True),  # since 3.15
+        ({"sitecustomize/__init__.py": b""}, True),
+        ({"usercustomize.abi3.so": b"\x7fELF"}, True),
+        ({"sample-1.0.data/data/lib/python3.11/site-packages/a.pth": b"import os"}, True),
+        ({"sample-1.0.data/data/lib/python3/dist-packages/sitecustomize.py": b""}, True),
+        ({"sample-1.0.data/data/pyvenv.cfg": b""}, True),
         ({"a.pth": b"/srv/code\n#import os\n"}, False),
+        ({"sub/sitecustomize.py": b"", "sub/a.start": b""}, False),
+        ({"sample-1.0.data/data/sitecustomize.py": b"", "sample-1.0.data/scripts/a.start": b"#!"}, False),
         ({"sub/a.pth": b"import os\n"}, False),
         ({"sample-1.0.data/data/a.pth": b"import os\n"}, False),
     ],

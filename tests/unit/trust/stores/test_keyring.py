@@ -101,6 +101,29 @@ def test_what_a_key_says_against_itself(terms: Terms, expected: str) -> None:
     assert [finding.code for finding in judged.findings] == [expected]
 
 
+@pytest.mark.parametrize(
+    ("patterns", "name", "expected"),
+    [
+        (("file",), "file", True),
+        (("f*", "git"), "file", True),
+        (("f?le",), "file", True),
+        (("*e",), "fi\nle", True),
+        (("[f]ile",), "file", False),  # brackets stand for themselves (ssh_config(5), PATTERNS)
+        (("*", "!file"), "file", False),
+        (("!file", "*"), "file", False),
+        (("!git", "*"), "file", True),
+        (("!git",), "file", False),
+        (("FILE",), "file", False),
+    ],
+)
+def test_patterns_are_those_of_ssh(patterns: tuple[str, ...], name: str, expected: bool) -> None:  # noqa: FBT001 - a case
+    [known] = store.load([str(PUBLIC)]).keyring.every()
+    signer = SignerId("ssh", "x", known.key.fingerprint, (("namespace", name),))
+    ring = keyring.Keyring([known._replace(key=known.key._replace(terms=Terms(namespaces=patterns)))])
+    judged = keyring.judge(Proof(signer, "sha512", ()), ring, pki.NOW)
+    assert [finding.code for finding in judged.findings] == ["key.trusted" if expected else "key.terms"]
+
+
 def test_two_keys_may_have_one_number() -> None:
     [known] = store.load([str(PUBLIC)]).keyring.every()
     twin = known._replace(key=PublicKey("minisign", known.key.identifier, b"another"))
