@@ -32,7 +32,10 @@ def seal(content: Content, signer: Signer, signing_time: dt.datetime, options: S
     number = number_of(signer)
     if content.content_type == SIGNIFY:
         if is_like_digest(content.digest):
-            raise RefusedError("64 bytes that are no text: signed as they are, that is a signature over another file's digest")
+            message = (
+                "64 bytes that are no text: signed as they are, that may be a signature over another file's digest"
+            )
+            raise RefusedError(message)
         signature = signer.sign(content.digest, "sha512")
         return _lines(UNTRUSTED + b"signed with chopmark", PURE + number + signature)
     signature = signer.sign(content.digest, "sha512")

@@ -43,7 +43,7 @@ COMMENT_WRONG = Reason(
 DIGEST_LIKE = Reason(
     "minisign.digest_like",
     NO,
-    "The file is 64 bytes long and no text: this could be the signature over the digest of another file, taken from there.",
+    "The file is 64 bytes long and no text: this may be the signature over the digest of another file, put here.",
     "Have it signed by minisign as it does by default, over the digest.",
     _MINISIGN,
     ("T1036.001",),

@@ -80,7 +80,7 @@ def _key(line: str) -> PublicKey:
 
 
 def _terms(text: str) -> Terms:
-    """The options of a line, each once; one that is unknown is refused, because it may have been meant to limit trust."""
+    """The options of a line, each once; an unknown one is refused, because it may have been meant to limit trust."""
     terms, at = Terms(), 0
     seen: set[str] = set()
     while at < len(text):

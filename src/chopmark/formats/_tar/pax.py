@@ -27,8 +27,9 @@ def records(data: bytes, kind: bytes) -> Mapping[bytes, bytes]:
     """The records of one header. Raises BrokenError for what programs read in different ways.
 
     `size` is refused because some take the one of the header itself, and find other entries behind it, and
-    `SCHILY.realsize`, by which bsdtar alone cuts a file short; `hdrcharset` and what describes sparse files because they
-    change what everything else means. A header for the whole archive may carry a comment only, as `git archive` writes.
+    `SCHILY.realsize`, by which bsdtar alone cuts a file short; `hdrcharset` and what describes sparse files because
+    they change what everything else means. A header for the whole archive may carry a comment only, as `git archive`
+    writes.
     """
     found: dict[bytes, bytes] = {}
     place = 0

@@ -1,4 +1,4 @@
-"""Where symbolic links of a source distribution lead, through other links of it (PEP 721: what the `data` filter refuses)."""
+"""Where symbolic links of a source distribution lead, through other links of it (PEP 721, the `data` filter)."""
 
 from __future__ import annotations
 

@@ -93,10 +93,9 @@ def starters(found: Wheel) -> Iterator[str]:
     """Files that Python looks at whenever it starts, once they are installed (site; PEP 829)."""
     for member in found.archive.members.values():
         path = _installed(member.name)
-        top, slash, _ = path.partition("/")
-        if top.partition(".")[0] in _STARTERS or top == _ENVIRONMENT:
-            yield member.name
-        elif not slash and (top.endswith(".start") or (top.endswith(".pth") and _imports(found.archive, member))):
+        top = path.partition("/")[0]
+        is_imported = top.partition(".")[0] in _STARTERS or top == _ENVIRONMENT
+        if is_imported or (path == top and _is_run(found.archive, member)):
             yield member.name
 
 
@@ -112,8 +111,10 @@ def _installed(name: str) -> str:
     return match[1] if match else path if (place, path) == ("data", _ENVIRONMENT) else ""
 
 
-def _imports(packed: Archive, member: Member) -> bool:
+def _is_run(packed: Archive, member: Member) -> bool:
     """Whether a line is code. Which characters end a line, and begin the file, depends on the version of Python."""
+    if not member.name.endswith(".pth"):
+        return member.name.endswith(".start")
     if member.size > limits.PYTHON_METADATA_MAX:
         return True
     text = packed.whole(member, limits.PYTHON_METADATA_MAX).decode("utf-8-sig", "replace")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import re
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -180,12 +180,10 @@ def _why_not(terms: Terms, claims: Mapping[str, str], at: dt.datetime) -> str:
 
 def _is_listed(name: str, patterns: Sequence[str]) -> bool:
     """Whether a list of patterns has a name: one matches, and none that begins with `!` (ssh_config(5), PATTERNS)."""
-    taken_out = any(_pattern(each[1:]).fullmatch(name) for each in patterns if each.startswith("!"))
-    return not taken_out and any(_pattern(each).fullmatch(name) for each in patterns if not each.startswith("!"))
+    taken_out = any(_matches(name, each[1:]) for each in patterns if each.startswith("!"))
+    return not taken_out and any(_matches(name, each) for each in patterns if not each.startswith("!"))
 
 
-@lru_cache(maxsize=1024)
-def _pattern(text: str) -> re.Pattern[str]:
-    """`*` stands for any characters, `?` for one, and everything else for itself."""
-    parts = {"*": ".*", "?": "."}
-    return re.compile("".join(parts.get(letter) or re.escape(letter) for letter in re.sub(r"\*+", "*", text)), re.DOTALL)
+def _matches(name: str, pattern: str) -> bool:
+    """`*` stands for any characters, `?` for one, and a bracket for itself."""
+    return fnmatchcase(name, pattern.replace("[", "[[]"))

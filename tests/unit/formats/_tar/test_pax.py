@@ -57,8 +57,15 @@ def test_the_comment_of_git_archive_is_harmless() -> None:
 
 @pytest.mark.parametrize(
     "headers",
-    [{"size": "0"}, {"hdrcharset": "BINARY"}, {"GNU__sparse__major": "1"}, {"GNU__sparse__name": "b"}, {"foo": "b"},
-     {"SCHILY__realsize": "1"}, {"SCHILY__filetype": "directory"}],
+    [
+        {"size": "0"},
+        {"hdrcharset": "BINARY"},
+        {"GNU__sparse__major": "1"},
+        {"GNU__sparse__name": "b"},
+        {"foo": "b"},
+        {"SCHILY__realsize": "1"},
+        {"SCHILY__filetype": "directory"},
+    ],
 )
 def test_records_that_divide_readers_are_refused(headers: dict[str, str]) -> None:
     """The size of an extended header is taken by some and passed over by others, who find other files then."""

@@ -99,7 +99,7 @@ def test_only_so_many_blocks_are_named() -> None:
     assert detail.startswith(f"{BLOCKS - 1} of {BLOCKS}: number 1, ")  # the first block is zeros anyway
 
 
-@pytest.mark.parametrize("left", [BLOCKS - 1, 288, 257])  # 16 digests to a block: 288 fill 18 blocks, whose digests fill 2
+@pytest.mark.parametrize("left", [BLOCKS - 1, 288, 257])  # 16 digests to a block: 288 fill 18 blocks
 def test_a_superblock_that_says_fewer_blocks_is_seen(left: int) -> None:
     """The root hash does not cover how many blocks there are."""
     data = data_of()
