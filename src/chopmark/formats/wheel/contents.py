@@ -95,7 +95,7 @@ def starters(found: Wheel) -> Iterator[str]:
         path = _installed(member.name)
         top = path.partition("/")[0]
         is_imported = top.partition(".")[0] in _STARTERS or top == _ENVIRONMENT
-        if is_imported or (path == top and _is_run(found.archive, member)):
+        if is_imported or (path and path == top and _is_run(found.archive, member)):
             yield member.name
 
 
