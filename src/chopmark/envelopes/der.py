@@ -54,10 +54,13 @@ _INTEGER_MAX = 512
 """Bytes of an INTEGER that is asked for as a number; Python can still write out one of this size in decimal."""
 
 
-_LONG = 0x80
+LONG = 0x80
 """From here on, the octet after the tag says how long the length is, not how long the value."""
+HEADERS = {0x81: 3, 0x82: 4}
+"""How many octets a header has, by the second of them; two where that is below LONG."""
 _ZULU = ord("Z")
 _NEW = object.__new__
+_from_iso = dt.datetime.fromisoformat
 
 
 class DerError(MalformedError):
@@ -238,26 +241,24 @@ def whole_bits(value: bytes) -> bytes:
 def read_time(tag: int, value: bytes) -> dt.datetime:
     """The value of a UTCTime or GeneralizedTime, as Node.time has it. Raises DerError."""
     try:
-        if tag == UTC_TIME and len(value) == 13 and value[-1] == _ZULU and value[:-1].isdigit():
-            century = b"19" if value >= b"50" else b"20"
-            return _moment(century + value[:-1], 0)
+        if tag == UTC_TIME and len(value) == 13 and value[12] == _ZULU and value[:12].isdigit():
+            return _moment(("19" if value >= b"50" else "20") + value.decode("ascii"))
         if tag == GENERALIZED_TIME and value[-1:] == b"Z" and value[:14].isdigit() and len(value) >= 15:
             fraction = value[14:-1]
             if fraction and (fraction[:1] != b"." or not fraction[1:].isdigit() or fraction[-1:] == b"0"):
                 raise ValueError
-            return _moment(value[:14], int(fraction[1:7].ljust(6, b"0")) if fraction else 0)
+            found = _moment(value[:14].decode("ascii") + "Z")
+            return found.replace(microsecond=int(fraction[1:7].ljust(6, b"0"))) if fraction else found
     except ValueError:
         pass
     raise DerError(f"not a time in Zulu: {value[:32].decode('latin-1')!r}")
 
 
-def _moment(digits: bytes, microsecond: int) -> dt.datetime:
-    """Of fourteen digits. Raises ValueError."""
-    if digits[8:10] >= b"24":  # some versions of Python take midnight for the end of a day
+def _moment(text: str) -> dt.datetime:
+    """Of fourteen digits and Z. Raises ValueError."""
+    if text[8:10] >= "24":  # some versions of Python take midnight for the end of a day
         raise ValueError
-    text = digits.decode("ascii")
-    found = dt.datetime.fromisoformat(f"{text[:8]}T{text[8:]}Z")
-    return found.replace(microsecond=microsecond) if microsecond else found
+    return _from_iso(f"{text[:8]}T{text[8:]}")
 
 
 class Fields:
@@ -328,9 +329,9 @@ def spans(buffer: bytes, position: int, end: int) -> list[Span]:
     few = end - position <= 2 * most  # an element has two octets at least
     while position < end:
         # Short values, nearly all, do not take the long way.
-        tag, length = buffer[position], buffer[position + 1] if position + 1 < end else _LONG
+        tag, length = buffer[position], buffer[position + 1] if position + 1 < end else LONG
         following = position + 2 + length
-        if length < _LONG and tag & 0x1F != 0x1F and following <= end:
+        if length < LONG and tag & 0x1F != 0x1F and following <= end:
             add((tag, position, position + 2, following))
             position = following
         else:
@@ -383,12 +384,20 @@ def encode(tag: int, *parts: bytes) -> bytes:
     return header(tag, length) + value
 
 
+@lru_cache(maxsize=1024)
 def header(tag: int, length: int) -> bytes:
     """Identifier and length octets of a value that is written apart from them, because it is long."""
     if length < 0x80:
         return bytes((tag, length))
     octets = length.to_bytes((length.bit_length() + 7) // 8, "big")
     return bytes((tag, 0x80 | len(octets))) + octets
+
+
+@lru_cache(maxsize=1024)
+def headers(outer: int, inner: int, length: int) -> bytes:
+    """The headers of a value in another, which holds nothing else."""
+    inside = header(inner, length)
+    return header(outer, len(inside) + length) + inside
 
 
 def sequence(*parts: bytes) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import datetime as dt
 import hashlib
 import re
 from functools import lru_cache, wraps
@@ -14,8 +15,7 @@ from chopmark.core.signer import Authority, SignerId
 from chopmark.envelopes import algorithms, der, stringprep
 
 if TYPE_CHECKING:
-    import datetime as dt
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
 Answer = TypeVar("Answer")
 NameKey = tuple[tuple[tuple[str, str], ...], ...]
@@ -81,6 +81,8 @@ _ATTRIBUTES = {
 
 _SPECIAL = re.compile(r'[,+"\\<>;]')
 """What RFC 4514 clause 2.4 has escaped wherever it stands."""
+_PLAIN = re.compile(r"[\w.()-]+(?: [\w.()-]+)*", re.ASCII).fullmatch
+"""Text that has nothing to escape."""
 _OPAQUE = "\0"
 """Begins the key of a value that is no comparable string; no prepared string has this character."""
 
@@ -102,11 +104,20 @@ class BasicConstraints(NamedTuple):
 _SIGNED = re.compile(rb"00\x03")
 _TBS = re.compile(rb"\xa0?\x0200000\x81?\x82?\xa3?")
 """Identifier octets of Certificate and TBSCertificate (clause 4.1)."""
+_USUAL = re.compile(rb"\x30\x82[^\0].\x30\x82[^\0].\xa0\x03\x02\x01\x02\x02[\x01-\x7f]", re.DOTALL)
+"""How most certificates begin: of more than 255 octets twice, of version 3, with a serial number."""
+_TWO_TIMES = b"\x30\x1e\x17\x0d"
+"""How a validity begins whose times are both UTCTime; the second begins as the first does."""
+_KEY_ID_OF_SHA1, _ISSUERS_KEY_ID_OF_SHA1, _KEY_ID_SIZE = b"\x04\x14", b"\x30\x16\x80\x14", 22
+"""How key identifiers begin that are as long as a SHA-1 (clauses 4.2.1.1 and 4.2.1.2), which most are."""
+_REST_OF_SECOND = dt.timedelta(microseconds=999_999)
 _VERSION, _EXTENSIONS = der.context(0), der.context(3)
 _VERSIONS = {b"\xa0\x03\x02\x01\x02": 3, b"\xa0\x03\x02\x01\x01": 2}
 _USUAL_EXTENSION = re.compile(rb"\x30([\x00-\x7f])\x06\x03(\x55\x1d[\x00-\x7f])(\x01\x01\xff)?\x04([\x00-\x7f])")
 """How most extensions begin: one of id-ce, and a value whose length is one octet, which stands last."""
-_USUAL_ATTRIBUTE = re.compile(rb"\x30([\x00-\x7f])\x06\x03(\x55\x04[\x00-\x7f])[\x0c\x13]([\x00-\x7f])")
+_USUAL_ATTRIBUTE = re.compile(
+    rb"\x31([\x00-\x7f])\x30([\x00-\x7f])\x06\x03(\x55\x04[\x00-\x7f])[\x0c\x13]([\x00-\x7f])"
+)
 """How most sets of attributes in names begin: there is one, of id-at, and its value is a short string."""
 
 
@@ -118,30 +129,21 @@ class Certificate:
 
     def __init__(self, raw: bytes) -> None:
         """Read a DER certificate. Raises DerError."""
-        outer = der.parse(raw).expect(der.SEQUENCE)
-        whole = der.shaped(raw, outer.body, outer.end, _SIGNED)
-        (_, tbs, body, end), (_, algorithm, _, behind), (_, _, signature, last) = whole
+        tbs, end, behind, bits, version, number, serial, algorithm, issuer, validity, subject, spki, block, last = (
+            _usual_parts(raw) or _parts(raw)
+        )
         self.raw = raw
         self.tbs = raw[tbs:end]
-        self.signature_algorithm_raw = raw[algorithm:behind]
-        self.signature = der.whole_bits(raw[signature:last])
-        fields = der.shaped(raw, body, end, _TBS)
-        self.version = 1
-        if fields[0][0] == _VERSION:
-            _, start, _, end = fields.pop(0)
-            written = raw[start:end]
-            self.version = _VERSIONS.get(written) or der.parse(written).only_child().expect(der.INTEGER).integer() + 1
-        number, algorithm_inside, issuer, validity, subject, spki = fields[:6]
-        self.serial_octets = raw[number[2] : number[3]]
-        if not self.serial_octets:
-            raise der.DerError("an empty serial number")
-        self.inner_algorithm_raw = raw[algorithm_inside[1] : algorithm_inside[3]]
-        self.issuer = raw[issuer[1] : issuer[3]]
-        self.not_before, self.not_after = _validity(raw, validity)
-        self.subject = raw[subject[1] : subject[3]]
-        self.spki = raw[spki[1] : spki[3]]
-        last, start, _, end = fields[-1]
-        self.extensions = extensions(der.Node(raw, start, end).only_child()) if last == _EXTENSIONS else {}
+        self.signature_algorithm_raw = raw[end:behind]
+        self.signature = raw[bits:]
+        self.version = version
+        self.serial_octets = raw[number:serial]
+        self.inner_algorithm_raw = raw[serial:algorithm]
+        self.issuer = raw[algorithm:issuer]
+        self.not_before, self.not_after = _validity(raw, issuer, validity)
+        self.subject = raw[validity:subject]
+        self.spki = raw[subject:spki]
+        self.extensions = extensions_at(raw, block, last)
 
     @property
     def serial(self) -> int:
@@ -151,7 +153,7 @@ class Certificate:
     @lazy
     def last_moment(self) -> dt.datetime:
         """The end of the second notAfter, which belongs to the validity (RFC 5280 clause 4.1.2.5)."""
-        return self.not_after.replace(microsecond=999_999)
+        return self.not_after + _REST_OF_SECOND if not self.not_after.microsecond else self.not_after.replace(microsecond=999_999)
 
     @lazy
     def sha256(self) -> str:
@@ -261,8 +263,13 @@ class Certificate:
     @lazy
     def subject_key_id(self) -> bytes | None:
         """The key identifier it gives itself."""
-        node = self._node(SUBJECT_KEY_ID)
-        return node.octets() if node else None
+        extension = self.extensions.get(SUBJECT_KEY_ID)
+        if extension is None:
+            return None
+        value = extension.value
+        if value[:2] == _KEY_ID_OF_SHA1 and len(value) == _KEY_ID_SIZE:  # nearly all
+            return value[2:]
+        return der.parse(value).octets()
 
     @lazy
     def short_key_id(self) -> bytes:
@@ -273,7 +280,12 @@ class Certificate:
     def authority_key_id(self) -> bytes | None:
         """The key identifier of its issuer."""
         extension = self.extensions.get(AUTHORITY_KEY_ID)
-        return _key_identifier(extension.value) if extension else None
+        if extension is None:
+            return None
+        value = extension.value
+        if value[:4] == _ISSUERS_KEY_ID_OF_SHA1 and len(value) == _KEY_ID_SIZE + 2:
+            return value[4:]
+        return _key_identifier(value)
 
     @lazy
     def crl_urls(self) -> tuple[str, ...]:
@@ -316,11 +328,81 @@ def certificate(raw: bytes) -> Certificate:
     return Certificate(raw)
 
 
-def _validity(raw: bytes, where: der.Span) -> tuple[dt.datetime, dt.datetime]:
-    times = der.spans(raw, where[2], where[3])
+def _parts(raw: bytes) -> tuple[int, ...]:
+    """Where the parts of a certificate begin and end, in order. Raises DerError.
+
+    TBSCertificate; the end of the algorithm behind it, and where the octets of the signature start; the version; the
+    serial number's octets; the ends of what follows it up to the key; the elements of the extensions.
+    """
+    outer = der.parse(raw).expect(der.SEQUENCE)
+    (_, tbs, body, end), (_, _, _, behind), (_, _, bits, last) = der.shaped(raw, outer.body, outer.end, _SIGNED)
+    der.whole_bits(raw[bits:last])
+    fields = der.shaped(raw, body, end, _TBS)
+    version = 1
+    if fields[0][0] == _VERSION:
+        _, start, _, after = fields.pop(0)
+        written = raw[start:after]
+        version = _VERSIONS.get(written) or der.parse(written).only_child().expect(der.INTEGER).integer() + 1
+    _, _, number, serial = fields[0]
+    if number == serial:
+        raise der.DerError("an empty serial number")
+    ends = [after for _, _, _, after in fields[1:6]]
+    tag, start, _, after = fields[-1]
+    if tag != _EXTENSIONS:
+        return (tbs, end, behind, bits + 1, version, number, serial, *ends, end, end)
+    block = der.Node(raw, start, after).only_child().expect(der.SEQUENCE)
+    return (tbs, end, behind, bits + 1, version, number, serial, *ends, block.body, block.end)
+
+
+def _usual_parts(raw: bytes) -> tuple[int, ...] | None:
+    """The same of a certificate that looks as nearly all do; None if it does not, or is none.
+
+    Version 3 with extensions, both times UTCTime, names and algorithms of less than 128 octets. Each part begins where
+    the one before it ends by its own length, and the last ends where the whole does: there is no other way to read it.
+    """
+    if _USUAL.match(raw) is None:
+        return None
+    size, end = len(raw), 8 + (raw[6] << 8 | raw[7])
+    try:
+        serial = 15 + raw[14]
+        algorithm = serial + 2 + raw[serial + 1]
+        issuer = algorithm + 2 + raw[algorithm + 1]
+        validity = issuer + 32
+        subject = validity + 2 + raw[validity + 1]
+        key = subject + der.HEADERS.get(raw[subject + 1], 2)
+        spki = key + (raw[subject + 1] if key == subject + 2 else int.from_bytes(raw[subject + 2 : key], "big"))
+        block = spki + 2 * der.HEADERS.get(raw[spki + 1], 2)
+        behind = end + 2 + raw[end + 1]
+        bits = behind + der.HEADERS.get(raw[behind + 1], 2)
+        usual = (
+            raw[serial] == raw[algorithm] == raw[validity] == raw[end] == der.SEQUENCE
+            and (raw[serial + 1] | raw[algorithm + 1] | raw[validity + 1] | raw[end + 1]) < der.LONG
+            and raw[issuer : issuer + 2] == _TWO_TIMES[:2]
+            and block <= end
+            and raw[bits] == 0
+        )
+    except IndexError:
+        return None
+    if (
+        usual
+        and raw[:4] == der.header(der.SEQUENCE, size - 4)
+        and raw[subject:key] == der.header(der.SEQUENCE, spki - key)
+        and raw[spki:block] == der.headers(_EXTENSIONS, der.SEQUENCE, end - block)
+        and raw[behind:bits] == der.header(der.BIT_STRING, size - bits)
+    ):
+        return 4, end, behind, bits + 1, 3, 15, serial, algorithm, issuer, validity, subject, spki, block, end
+    return None
+
+
+def _validity(raw: bytes, start: int, end: int) -> tuple[dt.datetime, dt.datetime]:
+    """Both times of a validity that stands there, from its header on. Raises DerError."""
+    if raw[start : start + 4] == _TWO_TIMES and raw[start + 17 : start + 19] == _TWO_TIMES[2:]:
+        return der.read_time(der.UTC_TIME, raw[start + 4 : start + 17]), der.read_time(der.UTC_TIME, raw[start + 19 : end])
+    outer = der.Node(raw, start, end).expect(der.SEQUENCE)
+    times = der.spans(raw, outer.body, outer.end)
     if len(times) != 2:
         raise der.DerError("a validity that is not two times")
-    before, after = (der.read_time(tag, raw[body:end]) for tag, _, body, end in times)
+    before, after = (der.read_time(tag, raw[body:behind]) for tag, _, body, behind in times)
     return before, after
 
 
@@ -354,22 +436,50 @@ def _key_identifier(value: bytes) -> bytes | None:
 
 def extensions(block: der.Node) -> dict[str, Extension]:
     """Extensions by identifier, in order (RFC 5280 clause 4.2: no two alike). Raises DerError."""
+    block.expect(der.SEQUENCE)
+    return extensions_at(block.buffer, block.body, block.end)
+
+
+def extensions_at(buffer: bytes, position: int, end: int) -> dict[str, Extension]:
+    """The same for those that fill `buffer` from `position` to `end`. Raises DerError."""
     found: dict[str, Extension] = {}
-    buffer = block.expect(der.SEQUENCE).buffer
-    for _, start, _, end in der.spans(buffer, block.body, block.end):
-        oid, extension = _extension(buffer[start:end])
+    few = end - position <= 2 * limits.DER_ELEMENTS_MAX
+    while position < end:
+        # What is known is whole: it ends where its own length says, and so does this one.
+        following = position + 2 + (buffer[position + 1] if position + 1 < end else der.LONG)
+        known = _KNOWN_EXTENSIONS.get(buffer[position:following]) if following <= end else None
+        if known is None:
+            node = der.Node(buffer, position, end)
+            known = _extension(node.raw)
+            following = node.end
+        oid, extension = known
         if oid in found:
             raise der.DerError(f"extension {oid} stands twice")
         found[oid] = extension
+        position = following
+        if not few and len(found) > limits.DER_ELEMENTS_MAX:
+            raise der.DerError(f"more than {limits.DER_ELEMENTS_MAX} extensions")
     return found
 
 
-@remembered(1024, limits.EXTENSION_KEPT_MAX)
+_KNOWN_EXTENSIONS: dict[bytes, tuple[str, Extension]] = {}
+"""Extensions of one length octet by their DER: many certificates say the same."""
+_EXTENSIONS_KEPT = 1024
+_UNIQUE = frozenset({SUBJECT_KEY_ID, SUBJECT_ALT_NAME})
+"""Those that hardly any two certificates have alike."""
+
+
 def _extension(raw: bytes) -> tuple[str, Extension]:
+    """One extension, and its identifier. Raises DerError."""
     usual = _USUAL_EXTENSION.match(raw)
     size = len(raw)
     if usual is not None and 2 + usual[1][0] == size and usual.end() + usual[4][0] == size:
-        return der.dotted(usual[2]), Extension(usual[3] is not None, raw[usual.end() :])
+        found = der.dotted(usual[2]), Extension(usual[3] is not None, raw[usual.end() :])
+        if found[0] not in _UNIQUE:
+            if len(_KNOWN_EXTENSIONS) >= _EXTENSIONS_KEPT:
+                _KNOWN_EXTENSIONS.clear()
+            _KNOWN_EXTENSIONS[raw] = found
+        return found
     fields = der.parse(raw).fields()
     oid = fields.take().oid()
     critical = fields.optional(der.BOOLEAN)
@@ -408,27 +518,70 @@ class _Attribute(NamedTuple):
     raw: bytes
 
 
-@remembered(1024, limits.NAME_KEPT_MAX)
+class _Name:
+    """A Name that was read: what it comes to for comparison and for people is made when it is asked for."""
+
+    def __init__(self, raw: bytes) -> None:
+        """Raises DerError."""
+        self._relative = _relative_names(raw)
+
+    @lazy
+    def parts(self) -> tuple[tuple[str, str], ...]:
+        return tuple(
+            [
+                (_ATTRIBUTES.get(each.oid, each.oid), "#" + each.raw.hex() if each.text is None else each.text)
+                for relative in self._relative
+                for each in relative
+            ]
+        )
+
+    @lazy
+    def key(self) -> NameKey:
+        return tuple(
+            [
+                ((relative[0].oid, _compared(relative[0])),)
+                if len(relative) == 1
+                else tuple(sorted((each.oid, _compared(each)) for each in relative))
+                for relative in self._relative
+            ]
+        )
+
+    @lazy
+    def text(self) -> str:
+        whole = ", ".join(
+            [f"{kind}={text if _PLAIN(text) else _escaped(text)}" for kind, text in reversed(self.parts)]
+        )
+        if len(whole) > limits.NAME_SHOWN_MAX:
+            whole = _cut(self.parts)
+        if whole.isprintable():
+            return whole
+        return "".join(character if character.isprintable() else f"\\{ord(character):02X}" for character in whole)
+
+
+_name = remembered(1024, limits.NAME_KEPT_MAX)(_Name)
+
+
 def _relative_names(raw: bytes) -> list[list[_Attribute]]:
     """A Name as a list of sets of attributes. Raises DerError."""
     outer = der.parse(raw).expect(der.SEQUENCE)
-    return [
-        _usual_attribute(tag, raw[body:end])
-        or [_attribute(pair) for pair in der.Node(raw, start, end).expect(der.SET).children()]
-        for tag, start, body, end in der.spans(raw, outer.body, outer.end)
-    ]
-
-
-def _usual_attribute(tag: int, inside: bytes) -> list[_Attribute]:
-    """The one attribute of a set, if it is as most are; else nothing."""
-    usual = _USUAL_ATTRIBUTE.match(inside)
-    size = len(inside)
-    if usual is None or tag != der.SET or 2 + usual[1][0] != size or usual.end() + usual[3][0] != size:
-        return []
-    value = inside[usual.end() :]
-    if not value.isascii():
-        return []
-    return [_Attribute(der.dotted(usual[2]), value.decode("ascii"), inside[usual.end() - 2 :])]
+    found, position, end = [], outer.body, outer.end
+    while position < end:
+        usual = _USUAL_ATTRIBUTE.match(raw, position, end)
+        if usual is not None:
+            whole, pair, kind, size = usual.group(1, 2, 3, 4)
+            start = usual.end()
+            following = start + size[0]
+            value = raw[start:following]
+            if following == position + 2 + whole[0] == position + 4 + pair[0] and following <= end and value.isascii():
+                found.append([_Attribute(der.dotted(kind), value.decode("ascii"), raw[start - 2 : following])])
+                position = following
+                continue
+        relative = der.Node(raw, position, end).expect(der.SET)
+        found.append([_attribute(pair) for pair in relative.children()])
+        position = relative.end
+        if len(found) > limits.DER_ELEMENTS_MAX:
+            raise der.DerError(f"more than {limits.DER_ELEMENTS_MAX} elements")
+    return found
 
 
 def _attribute(pair: der.Node) -> _Attribute:
@@ -441,30 +594,33 @@ def _attribute(pair: der.Node) -> _Attribute:
         return _Attribute(oid, None, value.raw)
 
 
-@remembered(1024, limits.NAME_KEPT_MAX)
 def name_parts(raw: bytes) -> tuple[tuple[str, str], ...]:
     """The attributes of a Name in order: (short type or dotted identifier, text). Raises DerError."""
-    return tuple(
-        (_ATTRIBUTES.get(each.oid, each.oid), "#" + each.raw.hex() if each.text is None else each.text)
-        for relative in _relative_names(raw)
-        for each in relative
-    )
+    return _name(raw).parts
 
 
-@remembered(1024, limits.NAME_KEPT_MAX)
 def name_text(raw: bytes) -> str:
     """A Name for people, most particular first (RFC 4514), without control characters; cut where it is enormous."""
+    return _name(raw).text
+
+
+def name_key(raw: bytes) -> NameKey:
+    """What two Names are compared by (RFC 5280 clause 7.1): case, spaces and the type of string do not count.
+
+    A value that cannot be compared as a string (`is_opaque`) stands for its own DER.
+    """
+    return _name(raw).key
+
+
+def _cut(parts: Sequence[tuple[str, str]]) -> str:
     shown, room = [], limits.NAME_SHOWN_MAX
-    for kind, text in reversed(name_parts(raw)):
+    for kind, text in reversed(parts):
         if room <= 0:
             shown.append("...")
             break
         shown.append(f"{kind}={_escaped(text[:room])}" + ("..." if len(text) > room else ""))
         room -= len(shown[-1])
-    whole = ", ".join(shown)
-    if whole.isprintable():
-        return whole
-    return "".join(character if character.isprintable() else f"\\{ord(character):02X}" for character in whole)
+    return ", ".join(shown)
 
 
 def _escaped(text: str) -> str:
@@ -472,20 +628,6 @@ def _escaped(text: str) -> str:
     if shown[:1] == " ":
         shown = "\\" + shown
     return shown[:-1] + "\\ " if len(shown) > 2 and shown[-1] == " " else shown
-
-
-@remembered(1024, limits.NAME_KEPT_MAX)
-def name_key(raw: bytes) -> NameKey:
-    """What two Names are compared by (RFC 5280 clause 7.1): case, spaces and the type of string do not count.
-
-    A value that cannot be compared as a string (`is_opaque`) stands for its own DER.
-    """
-    return tuple(
-        tuple(sorted((each.oid, _compared(each)) for each in relative))
-        if len(relative) != 1
-        else ((relative[0].oid, _compared(relative[0])),)
-        for relative in _relative_names(raw)
-    )
 
 
 def _compared(attribute: _Attribute) -> str:

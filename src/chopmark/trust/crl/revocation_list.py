@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,7 +11,7 @@ from chopmark.core.artifact import read_small
 from chopmark.core.errors import InputError, MalformedError
 from chopmark.core.lazy import lazy
 from chopmark.envelopes import algorithms, der, x509
-from chopmark.trust.crl import lookup
+from chopmark.trust.crl import frame, lookup
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -38,11 +37,6 @@ REASON_NAMES = {
 ALL_REASONS = frozenset(range(1, 9))
 """Every bit of ReasonFlags (clause 4.2.1.13) but the first, which is not used."""
 
-_SIGNED = re.compile(rb"00\x03")
-_TIMES = (der.UTC_TIME, der.GENERALIZED_TIME)
-_TBS = re.compile(rb"\x02?00[\x17\x18][\x17\x18]?0?\xa0?")
-"""Identifier octets of CertificateList and TBSCertList (clause 5.1)."""
-_VERSION_2 = der.integer(1)
 _LIST_EXTENSIONS = frozenset(
     {x509.AUTHORITY_KEY_ID, x509.CRL_NUMBER, x509.ISSUING_DISTRIBUTION_POINT, x509.DELTA_CRL_INDICATOR}
 )
@@ -89,33 +83,16 @@ class Crl:
         """Read a DER CRL; its index goes to `indexes` if it is large. Raises MalformedError."""
         if len(raw) > limits.CRL_MAX:
             raise der.DerError(f"a CRL of {len(raw)} bytes; {limits.CRL_MAX} are the limit")
-        outer = der.parse(raw).expect(der.SEQUENCE)
-        (_, tbs, body, end), (_, algorithm, _, behind), (_, _, signature, last) = der.shaped(
-            raw, outer.body, outer.end, _SIGNED
-        )
+        found = (frame.usual(raw) if kept is None else None) or frame.read(raw)
         self.raw = raw
-        self._tbs = tbs, end
-        self._algorithm = raw[algorithm:behind]
-        self._signature = der.whole_bits(raw[signature:last])
-        fields = der.shaped(raw, body, end, _TBS)
-        self._extensible = fields[0][0] == der.INTEGER
-        if self._extensible and raw[fields[0][1] : fields.pop(0)[3]] != _VERSION_2:
-            raise der.DerError("a CRL of an unknown version")
-        (_, inside, _, inner), (_, issuer, _, named), since, *fields = fields
-        if raw[inside:inner] != self._algorithm:
+        self._frame = found
+        self._algorithm = raw[found.end : found.behind]
+        if raw[found.inside : found.inner] != self._algorithm:
             raise der.DerError("the signature algorithm inside the CRL differs from the one outside")
-        self.issuer = raw[issuer:named]
+        self.issuer = raw[found.inner : found.named]
         self.issuer_key = x509.name_key(self.issuer)
-        self.this_update = der.read_time(since[0], raw[since[2] : since[3]])
-        until = fields.pop(0) if fields and fields[0][0] in _TIMES else None
-        self.next_update = der.read_time(until[0], raw[until[2] : until[3]]) if until else None
-        listed = fields.pop(0) if fields and fields[0][0] == der.SEQUENCE else None
-        self._entries = der.Node(raw, listed[1], listed[3]) if listed else None
-        if listed is not None and listed[2] == listed[3]:
-            raise der.DerError("an empty list of entries, which has to be left out")  # clause 5.1.2.6
-        if fields and not self._extensible:
-            raise der.DerError("extensions in a CRL of version 1")
-        self.extensions = x509.extensions(der.Node(raw, fields[0][1], end).only_child()) if fields else {}
+        self.this_update, self.next_update = found.this_update, found.next_update
+        self.extensions = x509.extensions_at(raw, found.block, found.last)
         self._verified: dict[bytes, str] = {}
         self._kept = kept
         self._indexes = indexes
@@ -199,7 +176,7 @@ class Crl:
         if self._kept is not None and self._kept.signed_by == key:
             return ""
         try:
-            algorithms.verify(issuer.spki, algorithm, self._signature, self._to_be_signed())
+            algorithms.verify(issuer.spki, algorithm, self.raw[self._frame.bits :], self._to_be_signed())
         except MalformedError as error:
             return f"its signature: {error}"
         self._signed_by = key
@@ -208,7 +185,7 @@ class Crl:
     def _to_be_signed(self) -> bytes | memoryview:
         """What the signature is over, not copied if it lies in memory."""
         whole = self.raw if self._kept is None else self.raw[:]
-        return memoryview(whole)[slice(*self._tbs)]
+        return memoryview(whole)[self._frame.tbs : self._frame.end]
 
     def coverage(self, certificate: x509.Certificate) -> frozenset[int]:
         """For which reasons it would name this certificate (clause 6.3.3 (b) and (d)).
@@ -268,7 +245,7 @@ class Crl:
         return again
 
     def _found(self, certificate: x509.Certificate) -> Entry | None:
-        if self._entries is None:
+        if self._frame.entries is None:
             return None
         index = self._index
         if index.trouble:
@@ -276,9 +253,9 @@ class Crl:
         if self.scope is not None and self.scope.indirect:
             from chopmark.trust.crl import scoping
 
-            nodes = scoping.entries_of(self._entries, index, self.issuer_key, certificate)
+            nodes = scoping.entries_of(self._frame.entries, index, self.issuer_key, certificate)
         else:
-            nodes = self._named(self._entries, index, certificate.serial_octets)
+            nodes = self._named(self._frame.entries, index, certificate.serial_octets)
         found = [_entry(node, delta=self.is_delta) for node in nodes]
         return min(found, key=lambda entry: entry.effective) if found else None
 
@@ -287,10 +264,10 @@ class Crl:
         """Where its entries are. It is kept only for a list whose signature was checked: nobody else's is worth it."""
         if self._kept is not None:
             return self._kept.entries
-        if self._entries is None:
+        if self._frame.entries is None:
             return lookup.Index(())
         indirect = self.scope is not None and self.scope.indirect
-        made = lookup.index(self._entries, indirect=indirect, extensible=self._extensible)
+        made = lookup.index(self._frame.entries, indirect=indirect, extensible=self._frame.extensible)
         if self._indexes is not None and self._signed_by is not None:
             self._indexes.keep(self.raw, made, self._signed_by)
         return made

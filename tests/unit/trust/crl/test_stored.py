@@ -99,7 +99,7 @@ def test_the_second_process_reads_the_index_and_says_the_same(path: Path) -> Non
 def test_every_entry_is_found_in_the_index(path: Path) -> None:
     opened(path).find(SIGNER)
     again = opened(path)
-    block = again._entries  # noqa: SLF001 - what the index points into
+    block = again._frame.entries  # noqa: SLF001 - what the index points into
     assert block is not None
     for number in range(0, COUNT, 97):
         serial = b"\x01" + hashlib.sha256(number.to_bytes(4, "big")).digest()[:15]
