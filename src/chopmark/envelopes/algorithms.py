@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed25519, padding, rsa, utils
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa, utils
 
 from chopmark.core import digest as digests
 from chopmark.core import limits
@@ -81,6 +81,9 @@ _PLAIN: tuple[tuple[str, Mapping[str, str | None]], ...] = (
     ("by-key", DIGEST_OIDS),  # some signers put the digest's own identifier here
 )
 """Signature algorithms whose parameters are absent or NULL."""
+DSA = "dsa"
+_WHOLE = frozenset({"ed25519", *ML_DSA.values()})
+"""Kinds of keys that take the data as it is."""
 _HASHES: dict[str, hashes.HashAlgorithm] = {
     "md5": hashes.MD5(),  # noqa: S303 - recognised and reported as broken
     "sha1": hashes.SHA1(),  # noqa: S303 - recognised and reported as dated
@@ -223,16 +226,21 @@ def _pss(fields: der.Fields) -> SignatureAlgorithm:
     return SignatureAlgorithm("rsa-pss", digest, mask, salt)
 
 
-@lru_cache(maxsize=1024)
 def public_key(spki: bytes) -> Any:  # noqa: ANN401 - one of cryptography's key classes, each with its own verify()
     """Load a SubjectPublicKeyInfo. Raises UnsupportedError for kinds, sizes, curves and parameters that are refused."""
+    return loaded(spki)[1]
+
+
+@lru_cache(maxsize=1024)
+def loaded(spki: bytes) -> tuple[str, Any]:
+    """The same with its kind in front: that of `key_kind`, or dsa. Asking for a key's class costs more than loading it."""
     for usual, size, curve in _USUAL:
         if len(spki) == size and spki.startswith(usual):
-            return _point(curve, spki[len(usual) :])
+            return "ec", _point(curve, spki[len(usual) :])
     return _other_key(spki)
 
 
-def _other_key(spki: bytes) -> Any:  # noqa: ANN401 - likewise
+def _other_key(spki: bytes) -> tuple[str, Any]:
     outer = der.parse(spki).fields()
     identifier = outer.take().fields()
     bits = outer.take().bit_string()
@@ -241,22 +249,22 @@ def _other_key(spki: bytes) -> Any:  # noqa: ANN401 - likewise
     # From the numbers, not by a loader for all encodings: importing that takes as long as starting Python.
     try:
         if kind == EC_PUBLIC_KEY:
-            return _point(_curve(identifier), bits)
+            return "ec", _point(_curve(identifier), bits)
         if kind == ED25519:
             identifier.done()
             _require_honest(trivial_keys.ed25519_fault(bits))
-            return ed25519.Ed25519PublicKey.from_public_bytes(bits)
+            return "ed25519", ed25519.Ed25519PublicKey.from_public_bytes(bits)
         if kind in ML_DSA:
             identifier.done()
-            return _ml_dsa_key(ML_DSA[kind], bits)
+            return ML_DSA[kind], _ml_dsa_key(ML_DSA[kind], bits)
         if kind in (RSA_ENCRYPTION, RSASSA_PSS):
             if kind == RSA_ENCRYPTION:
                 _absent_or_null(identifier)
             elif identifier.optional(der.SEQUENCE) is None:  # of PSS; verify() holds the key to them
                 identifier.done()
-            return _rsa_key(bits)
+            return "rsa", _rsa_key(bits)
         if kind == dsa_keys.KEY:
-            return dsa_keys.load(identifier, bits)
+            return DSA, dsa_keys.load(identifier, bits)
     except (ValueError, UnsupportedAlgorithm, der.DerError) as error:
         raise UnsupportedError(f"a public key that cannot be loaded ({error})") from None
     raise UnsupportedError(f"an unknown kind of public key {kind}")
@@ -341,11 +349,10 @@ def verify(
     `digest` fills in for identifiers that name none; `digested` says that `data` is the digest already. Raises
     BadSignatureError or UnsupportedError.
     """
-    key = public_key(spki)
+    kind, key = loaded(spki)
     digest = algorithm.digest or digest
     try:
-        if not hasattr(key, "key_size"):  # Ed25519 and ML-DSA, which take the data as it is
-            kind = key_kind(spki)
+        if kind in _WHOLE:
             if algorithm.kind != kind or digested:
                 raise UnsupportedError(f"a signature of the kind {algorithm.kind} with a key of {kind}")
             key.verify(signature, data)
@@ -353,11 +360,11 @@ def verify(
         if digest is None:
             raise UnsupportedError("a signature algorithm without a digest")
         hashing = utils.Prehashed(_HASHES[digest]) if digested else _HASHES[digest]
-        if isinstance(key, ec.EllipticCurvePublicKey):
+        if kind == "ec":
             if algorithm.kind not in ("ecdsa", "by-key"):
                 raise UnsupportedError(f"an {algorithm.kind} signature with an elliptic-curve key")
             key.verify(signature, data, ec.ECDSA(hashing) if digested else _ecdsa(digest))
-        elif isinstance(key, dsa.DSAPublicKey):
+        elif kind == DSA:
             if algorithm.kind not in ("dsa", "by-key"):
                 raise UnsupportedError(f"an {algorithm.kind} signature with a DSA key")
             key.verify(signature, data, hashing)
@@ -405,8 +412,8 @@ def _pss_key_permits(spki: bytes, algorithm: SignatureAlgorithm) -> bool:
 
 def recovers_bare_digest(spki: bytes, signature: bytes, digest: bytes) -> bool:
     """Whether an RSA signature holds the digest without a DigestInfo, as old Symantec countersignatures do."""
-    key = public_key(spki)
-    if not isinstance(key, rsa.RSAPublicKey):
+    kind, key = loaded(spki)
+    if kind != "rsa":
         return False
     try:
         return key.recover_data_from_signature(signature, padding.PKCS1v15(), None) == digest
@@ -461,16 +468,10 @@ def key_kind(spki: bytes) -> str:
 
     Raises UnsupportedError, also for DSA.
     """
-    key = public_key(spki)
-    if isinstance(key, dsa.DSAPublicKey):
+    kind, _ = loaded(spki)
+    if kind == DSA:
         raise UnsupportedError("a DSA key, with which nothing is signed any more (FIPS 186-5)")
-    if isinstance(key, rsa.RSAPublicKey):
-        return "rsa"
-    if isinstance(key, ec.EllipticCurvePublicKey):
-        return "ec"
-    if isinstance(key, ed25519.Ed25519PublicKey):
-        return "ed25519"
-    return ML_DSA[der.parse(spki).children()[0].children()[0].oid()]
+    return kind
 
 
 def message_digests(kind: str) -> tuple[str, ...]:

@@ -243,6 +243,11 @@ class Certificate:
         return der.parse(extension.value) if extension else None
 
     @lazy
+    def critical(self) -> frozenset[str]:
+        """The identifiers of the extensions that must be understood."""
+        return frozenset([oid for oid, each in self.extensions.items() if each.critical])
+
+    @lazy
     def key_usage(self) -> frozenset[int] | None:
         """The named bits set (DIGITAL_SIGNATURE, ...), or None without the extension."""
         extension = self.extensions.get(KEY_USAGE)

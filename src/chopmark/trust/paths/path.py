@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core import clock, limits
 from chopmark.core.errors import MalformedError
-from chopmark.core.finding import Finding, Outcome
+from chopmark.core.finding import AGAINST, Finding
 from chopmark.core.lazy import lazy
 from chopmark.envelopes import algorithms, dsa, x509
 from chopmark.trust.paths import reasons, rules
@@ -242,6 +242,8 @@ class _Search:
     def _complete(self, way: Sequence[x509.Certificate]) -> tuple[list[x509.Certificate], Finding | None]:
         """Fill in parameters of DSA keys from the keys above (clause 6.1.4 (e) and (f)), and check what had to wait."""
         whole = list(way)
+        if not any([dsa.inherits(each.spki) for each in way]):  # hardly anybody's does
+            return whole, None
         for position in range(len(way) - 2, -1, -1):
             each, above = whole[position], whole[position + 1]
             if dsa.inherits(each.spki):
@@ -315,7 +317,7 @@ _known_problem = lru_cache(maxsize=1024)(_signature_problem)
 
 
 def _problems(findings: Iterable[Finding]) -> list[Finding]:
-    return [finding for finding in findings if finding.outcome in (Outcome.NO, Outcome.UNKNOWN)]
+    return [finding for finding in findings if finding.outcome in AGAINST]
 
 
 def _readable(certificate: x509.Certificate) -> bool:
@@ -343,7 +345,7 @@ def _read(raws: Iterable[bytes]) -> list[x509.Certificate]:
 def _on_way(certificate: x509.Certificate, way: Sequence[x509.Certificate]) -> bool:
     """Whether the same key under the same name is on the way already (RFC 4158 clause 5.2)."""
     spki = certificate.spki
-    return any(each.spki == spki and each.subject_key == certificate.subject_key for each in way)
+    return any([each.spki == spki and each.subject_key == certificate.subject_key for each in way])
 
 
 def _may_be_issuer(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:

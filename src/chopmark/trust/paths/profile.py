@@ -27,15 +27,15 @@ _VERSIONS = (1, 2, 3)
 _EMPTY = b"\x30\x00"
 
 
-def check(certificate: x509.Certificate, *, is_leaf: bool, is_anchor: bool) -> tuple[Finding, ...]:
+def check(certificate: x509.Certificate, *, is_leaf: bool, is_anchor: bool) -> list[Finding]:
     """A finding for each rule that a certificate of a path breaks. Raises DerError for extensions that are not DER."""
-    broken = [*_always(certificate)]
+    broken = _always(certificate)
     if not is_anchor:
         broken += _below_a_root(certificate, is_leaf=is_leaf)
-    return tuple(
+    return [
         reasons.PATH_PROFILE.found(f"{rule} (clause {clause})", subject=certificate.subject_text)
         for rule, clause in broken
-    )
+    ]
 
 
 def seen(certificate: x509.Certificate) -> tuple[int, bool, bool, bool]:
@@ -45,46 +45,56 @@ def seen(certificate: x509.Certificate) -> tuple[int, bool, bool, bool]:
 
 
 def _serial_too_long(certificate: x509.Certificate) -> bool:
-    return len(certificate.serial_octets.lstrip(b"\0")) > _SERIAL_OCTETS_MAX
+    octets = certificate.serial_octets
+    return len(octets) > _SERIAL_OCTETS_MAX and len(octets.lstrip(b"\0")) > _SERIAL_OCTETS_MAX
 
 
-def _always(certificate: x509.Certificate) -> Iterator[tuple[str, str]]:
+def _always(certificate: x509.Certificate) -> list[tuple[str, str]]:
     """What holds for roots, too: each as the rule and the clause that has it."""
+    broken = []
     if certificate.version not in _VERSIONS:
-        yield f"version {certificate.version} of certificates is not known", "4.1.2.1"
-    for oid, clause in _NEVER_CRITICAL.items():
-        extension = certificate.extensions.get(oid)
-        if extension is not None and extension.critical:
-            yield f"extension {oid} must not be critical", clause
+        broken.append((f"version {certificate.version} of certificates is not known", "4.1.2.1"))
+    critical = certificate.critical
+    if not critical.isdisjoint(_NEVER_CRITICAL):
+        broken += [
+            (f"extension {oid} must not be critical", clause)
+            for oid, clause in _NEVER_CRITICAL.items()
+            if oid in critical
+        ]
     constraints = certificate.basic_constraints
     if constraints is not None and constraints.ca and certificate.subject == _EMPTY:
-        yield "an authority must have a name", "4.1.2.6"
+        broken.append(("an authority must have a name", "4.1.2.6"))
     if certificate.issuer == _EMPTY:
-        yield "the issuer must have a name", "4.1.2.4"
+        broken.append(("the issuer must have a name", "4.1.2.4"))
+    return broken
 
 
-def _below_a_root(certificate: x509.Certificate, *, is_leaf: bool) -> Iterator[tuple[str, str]]:
-    constraints, usage = certificate.basic_constraints, certificate.key_usage
+def _below_a_root(certificate: x509.Certificate, *, is_leaf: bool) -> list[tuple[str, str]]:
+    broken = []
+    extensions, constraints, usage = certificate.extensions, certificate.basic_constraints, certificate.key_usage
     authority = constraints is not None and constraints.ca
-    if not authority and x509.NAME_CONSTRAINTS in certificate.extensions:
-        yield "only an authority constrains names", "4.2.1.10"
+    if not authority and x509.NAME_CONSTRAINTS in extensions:
+        broken.append(("only an authority constrains names", "4.2.1.10"))
     if is_leaf and usage is not None and x509.KEY_CERT_SIGN in usage and not authority:
-        yield "only an authority's key is for certificates", "4.2.1.9"
+        broken.append(("only an authority's key is for certificates", "4.2.1.9"))
     if constraints is not None and constraints.path_length is not None:
         if constraints.path_length < 0:
-            yield "a path length must not be negative", "4.2.1.9"
+            broken.append(("a path length must not be negative", "4.2.1.9"))
         if not authority or (usage is not None and x509.KEY_CERT_SIGN not in usage):
-            yield "only who signs certificates limits paths", "4.2.1.9"
+            broken.append(("only who signs certificates limits paths", "4.2.1.9"))
     if _serial_too_long(certificate):
-        yield f"a serial number has {_SERIAL_OCTETS_MAX} octets at most", "4.1.2.2"
+        broken.append((f"a serial number has {_SERIAL_OCTETS_MAX} octets at most", "4.1.2.2"))
     if certificate.extended_key_usage == ():
-        yield "an extended key usage must name some", "4.2.1.12"
-    if x509.CERTIFICATE_POLICIES in certificate.extensions:
+        broken.append(("an extended key usage must name some", "4.2.1.12"))
+    if x509.CERTIFICATE_POLICIES in extensions:
         from chopmark.trust.paths import policies  # which rarely are looked at otherwise
 
         policies.named(certificate)
-    yield from _alternative_names(certificate)
-    yield from _access(certificate)
+    if x509.SUBJECT_ALT_NAME in extensions or certificate.subject == _EMPTY:
+        broken += _alternative_names(certificate)
+    if x509.AUTHORITY_INFORMATION_ACCESS in extensions:
+        broken += _access(extensions[x509.AUTHORITY_INFORMATION_ACCESS])
+    return broken
 
 
 def _alternative_names(certificate: x509.Certificate) -> Iterator[tuple[str, str]]:
@@ -103,10 +113,7 @@ def _alternative_names(certificate: x509.Certificate) -> Iterator[tuple[str, str
             yield problem, "4.2.1.6"
 
 
-def _access(certificate: x509.Certificate) -> Iterator[tuple[str, str]]:
-    extension = certificate.extensions.get(x509.AUTHORITY_INFORMATION_ACCESS)
-    if extension is None:
-        return
+def _access(extension: x509.Extension) -> Iterator[tuple[str, str]]:
     descriptions = der.parse(extension.value).expect(der.SEQUENCE).children()
     if not descriptions:
         yield "authority information access must say something", "4.2.2.1"

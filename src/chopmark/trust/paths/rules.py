@@ -5,8 +5,6 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
-
 from chopmark.core import clock, digest, limits
 from chopmark.core.errors import MalformedError
 from chopmark.envelopes import algorithms, der, x509
@@ -30,9 +28,13 @@ NETSCAPE_CERT_TYPE = "2.16.840.1.113730.1.1"
 _OBJECT_SIGNING, _OBJECT_SIGNING_CA = 3, 7
 _ANY_APPLICATION = "1.3.6.1.4.1.311.10.12.1"
 _POLICY_RULES = frozenset({x509.POLICY_MAPPINGS, x509.POLICY_CONSTRAINTS})
+_OF_WHOLE_PATHS = _POLICY_RULES | {x509.NAME_CONSTRAINTS}
+"""Extensions that can speak against other certificates of the path."""
 _WITH_EXTENSIONS = 3
 """The version of certificates that has extensions."""
 
+_NEVER = Moment(limits.SHA1_SUNSET)
+"""Not proven, so that nothing dated passes; whoever asks for that gets the same answer each time."""
 CRL_SIGNING = "crl-signing"
 """In place of an extended key usage: to sign revocation lists, which is a matter of key usage alone."""
 
@@ -73,9 +75,14 @@ def examine(
         except MalformedError as error:
             problems.append(reasons.PATH_MALFORMED.found(str(error), subject=certificate.subject_text))
     problems += _lengths(path)
-    problems += _names(path, anchor)
-    problems += _policies(path, demands)
-    problems += anchor.constraints.check(path[0], "" if oid == CRL_SIGNING else oid, moment)
+    unconstrained = anchor.constraints is anchors.UNCONSTRAINED
+    plain = all([_OF_WHOLE_PATHS.isdisjoint(each.extensions) for each in path])
+    if not (plain and unconstrained):
+        problems += _names(path, anchor)
+    if demands is not None or not plain:
+        problems += _policies(path, demands)
+    if not unconstrained:
+        problems += anchor.constraints.check(path[0], "" if oid == CRL_SIGNING else oid, moment)
     if not problems:
         return [reasons.PATH_VALID.found(f"{len(path)} certificates"), reasons.PATH_FITTING.found()]
     against = {finding.code for finding in problems}
@@ -113,7 +120,7 @@ def _each(path: Sequence[x509.Certificate], position: int, oid: str, moment: Mom
     if not is_anchor:
         found += _digest(certificate, moment)
     found += _key(certificate, moment, is_anchor=is_anchor)
-    if not (small and is_leaf and _faultless(_Alike(certificate), oid, is_anchor)):
+    if not (small and is_leaf and _faultless(certificate, oid, is_anchor=is_anchor)):
         found += _timeless(certificate, oid, is_leaf=is_leaf, is_anchor=is_anchor)
     return found
 
@@ -121,42 +128,42 @@ def _each(path: Sequence[x509.Certificate], position: int, oid: str, moment: Mom
 @lru_cache(maxsize=1024)
 def _sound_authority(certificate: x509.Certificate, oid: str, is_anchor: bool) -> bool:  # noqa: FBT001 - part of a key
     """Whether nothing but its validity can speak against an authority, whatever the moment: they are on many paths."""
-    never = Moment(limits.SHA1_SUNSET)  # not proven, so that nothing dated passes
-    found = [] if is_anchor else _digest(certificate, never)
-    found += _key(certificate, never, is_anchor=is_anchor)
+    found = [] if is_anchor else _digest(certificate, _NEVER)
+    found += _key(certificate, _NEVER, is_anchor=is_anchor)
     return not found and not _timeless(certificate, oid, is_leaf=False, is_anchor=is_anchor)
 
 
-class _Alike:
-    """A signer's certificate as rules without time see it: equal to all that differ in nothing that these look at.
+_faultless_kept: dict[object, bool] = {}
 
-    Those of one authority mostly do, since it is not looked at whose key and name it is, as long as there is a name.
+
+def _faultless(certificate: x509.Certificate, oid: str, *, is_anchor: bool) -> bool:
+    """Whether nothing but time can speak against a signer's certificate.
+
+    That is known from all that differ in nothing that these rules look at. Those of one authority mostly do not, since
+    it is not looked at whose key and name it is, as long as there is a name.
     """
-
-    __slots__ = ("certificate", "seen")
-
-    def __init__(self, certificate: x509.Certificate) -> None:
-        self.certificate = certificate
-        extensions = dict(certificate.extensions)
-        key_id = extensions.pop(x509.SUBJECT_KEY_ID, None)
-        self.seen = (profile.seen(certificate), key_id and key_id.critical, tuple(extensions.items()))
-
-    def __hash__(self) -> int:
-        return hash(self.seen)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Alike) and self.seen == other.seen
-
-
-@lru_cache(maxsize=1024)
-def _faultless(signer: _Alike, oid: str, is_anchor: bool) -> bool:  # noqa: FBT001 - part of a key
-    return not _timeless(signer.certificate, oid, is_leaf=True, is_anchor=is_anchor)
+    extensions = certificate.extensions
+    alike = (
+        profile.seen(certificate),
+        x509.SUBJECT_KEY_ID in certificate.critical,
+        oid,
+        is_anchor,
+        *[each for each in extensions.items() if each[0] != x509.SUBJECT_KEY_ID],
+    )
+    known = _faultless_kept.get(alike)
+    if known is None:
+        known = not _timeless(certificate, oid, is_leaf=True, is_anchor=is_anchor)
+        if len(_faultless_kept) >= limits.JUDGEMENTS_KEPT_MAX:
+            _faultless_kept.clear()
+        _faultless_kept[alike] = known
+    return known
 
 
 def _timeless(certificate: x509.Certificate, oid: str, *, is_leaf: bool, is_anchor: bool) -> list[Finding]:
     """Those that come out the same at any time."""
-    found = [*profile.check(certificate, is_leaf=is_leaf, is_anchor=is_anchor)]
-    found += _critical(certificate, oid, is_leaf=is_leaf)
+    found = profile.check(certificate, is_leaf=is_leaf, is_anchor=is_anchor)
+    if not certificate.critical <= EVALUATED:
+        found += _critical(certificate, oid, is_leaf=is_leaf)
     if not is_leaf:
         found += _authority(certificate, "" if oid == CRL_SIGNING else oid, is_anchor=is_anchor)
     elif oid == CRL_SIGNING:
@@ -204,15 +211,13 @@ def _digest(certificate: x509.Certificate, moment: Moment) -> list[Finding]:
 def _key(certificate: x509.Certificate, moment: Moment, *, is_anchor: bool) -> list[Finding]:
     """The length of a key, and DSA. A short key of a root is for its store to judge, which can end its trust in it."""
     try:
-        key = algorithms.public_key(certificate.spki)
+        kind, key = algorithms.loaded(certificate.spki)
     except algorithms.ForbiddenKeyError as error:
         return [reasons.PATH_WEAK_KEY.found(str(error), subject=certificate.subject_text)]
     except algorithms.UnsupportedError as error:
         return [reasons.PATH_UNSUPPORTED.found(str(error), subject=certificate.subject_text)]
-    if isinstance(key, ec.EllipticCurvePublicKey):
-        return []
-    is_dsa = isinstance(key, dsa.DSAPublicKey)
-    if not is_dsa and (not isinstance(key, rsa.RSAPublicKey) or key.key_size >= limits.RSA_BITS_MIN):
+    is_dsa = kind == algorithms.DSA
+    if not is_dsa and (kind != "rsa" or key.key_size >= limits.RSA_BITS_MIN):
         return []
     sunset = limits.RSA_1024_SUNSET if key.key_size < limits.RSA_BITS_MIN else limits.DSA_SUNSET
     vouched = is_anchor and not is_dsa
@@ -307,7 +312,7 @@ def _authority(certificate: x509.Certificate, oid: str, *, is_anchor: bool) -> l
     if usage is not None and x509.KEY_CERT_SIGN not in usage:
         found.append(reasons.PATH_KEY_USAGE.found("its key is not for certificates", subject=certificate.subject_text))
     purposes = certificate.extended_key_usage
-    if oid and purposes is not None and {*anchors.saying(oid), x509.EKU_ANY}.isdisjoint(purposes):
+    if oid and purposes is not None and x509.EKU_ANY not in purposes and anchors.saying(oid).isdisjoint(purposes):
         found.append(reasons.PATH_PURPOSE_ABOVE.found(f"for {', '.join(purposes)}", subject=certificate.subject_text))
     application = _application_purposes(certificate)
     if oid and application is not None and application.isdisjoint({*anchors.saying(oid), _ANY_APPLICATION}):

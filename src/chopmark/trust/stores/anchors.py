@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core import clock
@@ -41,6 +42,7 @@ def purpose_oid(purpose: str) -> str:
     raise UsageError(message)
 
 
+@lru_cache(maxsize=64)
 def saying(oid: str) -> frozenset[str]:
     """The extended key usages that permit a purpose: code signing includes those of KERNEL_SIDE."""
     return frozenset({oid, x509.EKU_CODE_SIGNING} if oid in KERNEL_SIDE else {oid})

@@ -74,13 +74,13 @@ class FileSource:
 
     def every(self) -> Iterator[Anchor]:
         """All anchors."""
-        return self._anchors(b"")
+        return iter(self._anchors(b""))
 
     def intermediates(self, name: bytes) -> list[x509.Certificate]:
         """The certificates with this name (DER; empty: all) that are no anchors."""
         found = []
-        for entry in self._entries:
-            if name in entry.raw and self._anchor(entry) is None:
+        for entry in self._holding(name):
+            if self._anchor(entry) is None:
                 certificate = _certificate(entry.raw)
                 if certificate is not None and name in (b"", certificate.subject):
                     found.append(certificate)
@@ -91,12 +91,13 @@ class FileSource:
         anchors = (self._anchor(entry) for entry in self._entries if text in squeezed(entry.raw))
         return [anchor for anchor in anchors if anchor is not None]
 
-    def _anchors(self, octets: bytes) -> Iterator[Anchor]:
-        for entry in self._entries:
-            if octets in entry.raw:
-                anchor = self._anchor(entry)
-                if anchor is not None:
-                    yield anchor
+    def _holding(self, octets: bytes) -> list[Entry]:
+        """Those in which some octets stand somewhere; what else there is need not be read."""
+        return [entry for entry in self._entries if octets in entry.raw]
+
+    def _anchors(self, octets: bytes) -> list[Anchor]:
+        anchors = [self._anchor(entry) for entry in self._holding(octets)]
+        return [anchor for anchor in anchors if anchor is not None] if anchors else []
 
     def _anchor(self, entry: Entry) -> Anchor | None:
         if entry.raw not in self._known:
