@@ -168,7 +168,7 @@ class Certificate:
     @lazy
     def subject_text(self) -> str:
         """The subject for people."""
-        return name_text(self.subject)
+        return _name(self.subject).text
 
     @lazy
     def issuer_text(self) -> str:
@@ -178,7 +178,7 @@ class Certificate:
     @lazy
     def common_name(self) -> str:
         """The last common name of the subject, else its organisation, else all of it."""
-        parts = dict(name_parts(self.subject))
+        parts = dict(_name(self.subject).parts)
         return parts.get("CN") or parts.get("O") or self.subject_text
 
     @lazy
@@ -205,12 +205,12 @@ class Certificate:
     @lazy
     def subject_key(self) -> NameKey:
         """What the subject is compared by. Raises DerError."""
-        return name_key(self.subject)
+        return _name(self.subject).key
 
     @lazy
     def issuer_key(self) -> NameKey:
         """What the issuer is compared by. Raises DerError."""
-        return name_key(self.issuer)
+        return _name(self.issuer).key
 
     @lazy
     def self_issued(self) -> bool:

@@ -193,13 +193,13 @@ class _Lists:
         except MalformedError as error:
             self._problem = f"its distribution points cannot be read: {error}"
         self._issuers, self._deltas = self._near.issuers, self._near.deltas
-        if inquiry.lists:
-            came = [crl for crl in inquiry.lists if crl.is_delta and crl.issuer_key in self._issuers]
+        self._came = [crl for crl in inquiry.lists if crl.issuer_key in self._issuers]
+        if came := [crl for crl in self._came if crl.is_delta]:
             self._deltas = self._deltas + came
 
     def near(self) -> bool:
         """Ask the lists in files and in the store, the newest first."""
-        return self._weigh([(crl, "") for crl in self._near.complete])
+        return self._weigh([(crl, "") for crl in self._near.complete]) if self._near.complete else False
 
     def published(self) -> bool:
         """Ask the lists at the addresses that the certificate names."""
@@ -207,8 +207,7 @@ class _Lists:
 
     def carried(self) -> bool:
         """Ask the lists that came with the signature."""
-        own = [each for each in self._inquiry.lists if each.issuer_key in self._issuers]
-        return self._weigh(self._affordable(_complete(own)))
+        return self._weigh(self._affordable(_complete(self._came)))
 
     def _affordable(self, lists: Sequence[Crl]) -> Iterator[tuple[Crl | None, str]]:
         for crl in lists:
@@ -222,7 +221,8 @@ class _Lists:
         """What they say together."""
         if self._problem:
             return Standing(None, self._problem)
-        return self._tally.result._replace(remarks=tuple(dict.fromkeys(self._remarks)))
+        result = self._tally.result
+        return result._replace(remarks=tuple(dict.fromkeys(self._remarks))) if self._remarks else result
 
     def _fetched(self) -> Iterator[tuple[Crl | None, str]]:
         context = self._inquiry.context
@@ -359,7 +359,9 @@ class _Tally:
         """What is known in the end."""
         if self._best is not None:
             problem = self._best.problem
-            return self._best._replace(problem="; ".join(dict.fromkeys((problem, *self.problems))) if problem else "")
+            if not problem:
+                return self._best
+            return self._best._replace(problem="; ".join(dict.fromkeys((problem, *self.problems))))
         if self._silent:
             self.problems.append("the CRL is about some reasons alone")
         return Standing(None, "; ".join(dict.fromkeys(self.problems)) or "there is no CRL")
@@ -382,7 +384,8 @@ def _kind(crl: Crl, covered: frozenset[int]) -> bytes:
 
 
 def _complete(lists: Sequence[Crl]) -> list[Crl]:
-    return sorted((crl for crl in lists if not crl.is_delta), key=lambda each: each.this_update, reverse=True)
+    found = [crl for crl in lists if not crl.is_delta]
+    return sorted(found, key=lambda each: each.this_update, reverse=True) if found[1:] else found
 
 
 def _issuers(certificate: x509.Certificate) -> list[object]:

@@ -165,21 +165,21 @@ class Crl:
         usage = issuer.key_usage
         if usage is not None and x509.CRL_SIGN not in usage:
             return "its issuer may not sign CRLs (key usage)"
-        algorithm = algorithms.signature_algorithm(der.parse(self._algorithm))
+        algorithm = algorithms.read_signature_algorithm(self._algorithm)
         name = algorithm.digest
         if name is not None:
             strength = digest.ALGORITHMS[name].strength
             late = self.this_update >= limits.SHA1_SUNSET
             if strength is digest.Strength.BROKEN or (strength is digest.Strength.DATED and late):
                 return f"it is signed over {name}"
-        key = hashlib.sha256(issuer.spki).digest()
-        if self._kept is not None and self._kept.signed_by == key:
+        if self._kept is not None and self._kept.signed_by == _identity(issuer):
             return ""
         try:
             algorithms.verify(issuer.spki, algorithm, self.raw[self._frame.bits :], self._to_be_signed())
         except MalformedError as error:
             return f"its signature: {error}"
-        self._signed_by = key
+        if self._indexes is not None:
+            self._signed_by = _identity(issuer)
         return ""
 
     def _to_be_signed(self) -> bytes | memoryview:
@@ -192,9 +192,9 @@ class Crl:
 
         Raises UnusableError when it is not about the certificate or says what is not evaluated; DerError.
         """
-        unknown = [oid for oid, each in self.extensions.items() if each.critical and oid not in _LIST_EXTENSIONS]
-        if unknown:
-            raise UnusableError(f"it has a critical extension that is not evaluated ({unknown[0]})")
+        for oid, each in self.extensions.items():
+            if each.critical and oid not in _LIST_EXTENSIONS:
+                raise UnusableError(f"it has a critical extension that is not evaluated ({oid})")
         scope = self.scope
         if scope is None:
             if self.issuer_key != certificate.issuer_key:
@@ -280,6 +280,11 @@ class Crl:
             entry = lookup.entry_at(block, offset)
             if lookup.magnitude(lookup.serial_of(entry)) == wanted:
                 yield entry
+
+
+def _identity(issuer: x509.Certificate) -> bytes:
+    """By which key an index on disk says that a list was signed."""
+    return hashlib.sha256(issuer.spki).digest()
 
 
 def _flag(node: der.Node | None) -> bool:

@@ -91,28 +91,25 @@ class _Search:
         self._settles = settles
         self._oid = oid
         self._moment = moment
-        self._store = material.store
-        self._issuers = material.issuers
-        self._demands = material.demands
-        self._material = material
+        self._store, self._given, self._issuers, self._demands, self._known = material
         self._ways_left = limits.PATHS_TRIED_MAX
         self._checks_left = limits.SIGNATURE_CHECKS_MAX
         self._fetches_left = limits.ISSUER_FETCHES_MAX
         self._unavailable: dict[bytes, str] = {}
         self._best: tuple[int, int] = (-1, 0)
-        self._best_path = Path((leaf,), None, ())
+        self._best_path: Path | None = None
         self._good: Path | None = None
         self._exhausted = ""
 
     def run(self) -> Path:
         """Search until a way is good, all have been tried, or the budget is spent."""
-        if self._material.known is not None:
-            self._retrace(self._material.known)
+        if self._known is not None:
+            self._retrace(self._known)
         if not self._finished:
             self._extend([self._leaf])
         if self._good is not None:
             return self._good
-        best = self._best_path
+        best = self._best_path or Path((self._leaf,), None, ())
         if not self._exhausted or self._best[0] == _UNSETTLED:
             return best
         # What was not looked at could have been good: nothing found so far is a reason to refuse.
@@ -123,7 +120,7 @@ class _Search:
 
     @lazy
     def _carried(self) -> list[x509.Certificate]:
-        return [each for each in _read(self._material.carried) if each.raw != self._leaf.raw]
+        return [each for each in _read(self._given) if each.raw != self._leaf.raw]
 
     @property
     def _finished(self) -> bool:
@@ -134,7 +131,7 @@ class _Search:
         leaf, above = self._leaf, known.certificates[1:]
         if not above or known.anchor is None or self._store.anchor(leaf) is not None:
             return
-        if not any(_on_way(each, (leaf,)) for each in above) and self._check(leaf, above[0]) is None:
+        if not _on_way(leaf, above) and self._check(leaf, above[0]) is None:
             self._judge((leaf, *above), known.anchor)
 
     def _extend(self, way: list[x509.Certificate]) -> None:
