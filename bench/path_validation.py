@@ -65,10 +65,11 @@ class Hierarchy(NamedTuple):
     lists: tuple[bytes, bytes]
     trusted: store.Store
     authority: pki.Entity
+    number: str
 
     def another(self, number: int) -> bytes:
-        """A signer of the same authority (DER)."""
-        return pki.leaf(self.authority, f"Bench Other {number}").der
+        """A signer of the same authority (DER), with a key of its own."""
+        return pki.leaf(self.authority, f"Bench Other {self.number} {number}").der
 
 
 def hierarchies(folder: Path, kind: str = "p256", entries: int = 0) -> Iterator[Hierarchy]:
@@ -83,7 +84,7 @@ def hierarchies(folder: Path, kind: str = "p256", entries: int = 0) -> Iterator[
         path.write_bytes(root.pem)
         trusted = store.load([str(path)])
         lists = (pki.crl(root), pki.crl(issuing, gone))
-        yield Hierarchy(root.certificate, signer.der, issuing.der, lists, trusted, issuing)
+        yield Hierarchy(root.certificate, signer.der, issuing.der, lists, trusted, issuing, number)
 
 
 def ours(leaf: bytes, number: int, carried: Carried, here: context.Context) -> None:

@@ -107,14 +107,44 @@ CURVES: dict[str, ec.EllipticCurve] = {
 """The curves of keys, by their object identifiers."""
 
 
-def _usual(curve: str, size: int) -> tuple[bytes, int, ec.EllipticCurve]:
-    """How a SubjectPublicKeyInfo with a point on a curve begins (RFC 5480 clause 2), and how long it is."""
+class _Usual(NamedTuple):
+    """How a SubjectPublicKeyInfo with both coordinates of a point begins (RFC 5480 clause 2), and how long it is.
+
+    The curve is y^2 = x^3 - 3x + `b` modulo `prime` (SP 800-186 clause 3.2.1).
+    """
+
+    head: bytes
+    size: int
+    curve: ec.EllipticCurve
+    prime: int
+    b: int
+
+    def holds(self, point: bytes) -> bool:
+        """Whether a point of two coordinates is on the curve; there is no other subgroup that it could be in."""
+        half = len(point) // 2
+        x, y = int.from_bytes(point[:half], "big"), int.from_bytes(point[half:], "big")
+        return x < self.prime and y < self.prime and (y * y - (x * x - 3) * x - self.b) % self.prime == 0
+
+
+def _usual(curve: str, prime: int, b: int) -> _Usual:
     identifier = der.sequence(der.oid(EC_PUBLIC_KEY), der.oid(curve))
-    whole = der.sequence(identifier, der.bit_string(bytes(size)))
-    return whole[:-size], len(whole), CURVES[curve]
+    size = 2 * ((prime.bit_length() + 7) // 8)
+    whole = der.sequence(identifier, der.bit_string(b"\x04" + bytes(size)))
+    return _Usual(whole[:-size], len(whole), CURVES[curve], prime, b)
 
 
-_USUAL = (_usual("1.2.840.10045.3.1.7", 65), _usual("1.3.132.0.34", 97))
+_USUAL = (
+    _usual(
+        "1.2.840.10045.3.1.7",
+        2**256 - 2**224 + 2**192 + 2**96 - 1,
+        0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B,
+    ),
+    _usual(
+        "1.3.132.0.34",
+        2**384 - 2**128 - 2**96 + 2**32 - 1,
+        0xB3312FA7E23EE7E4988E056BE3F82D19181D9C6EFE8141120314088F5013875AC656398D8A2ED19D2A85C8EDD3EC2AEF,
+    ),
+)
 """Keys of P-256 and P-384 with both coordinates, which most are, need no reading."""
 
 
@@ -231,13 +261,38 @@ def public_key(spki: bytes) -> Any:  # noqa: ANN401 - one of cryptography's key 
     return loaded(spki)[1]
 
 
-@lru_cache(maxsize=1024)
 def loaded(spki: bytes) -> tuple[str, Any]:
     """The same with its kind in front: that of `key_kind`, or dsa. Asking for a key's class costs more than loading it."""
-    for usual, size, curve in _USUAL:
-        if len(spki) == size and spki.startswith(usual):
-            return "ec", _point(curve, spki[len(usual) :])
+    known = _loaded.get(spki)
+    if known is None:
+        if len(_loaded) >= _KEYS_KEPT:
+            _loaded.clear()
+        known = _loaded[spki] = _load(spki)
+    return known
+
+
+_loaded: dict[bytes, tuple[str, Any]] = {}
+_KEYS_KEPT = 1024
+
+
+def _load(spki: bytes) -> tuple[str, Any]:
+    for usual in _USUAL:
+        if len(spki) == usual.size and spki.startswith(usual.head):
+            return "ec", _point(usual.curve, spki[len(usual.head) - 1 :])
     return _other_key(spki)
+
+
+def require_usable(spki: bytes) -> tuple[str, int]:
+    """The kind of a key that has to be one, and its size in bits; it is loaded only where that takes no less.
+
+    Whose certificate is judged is mostly not whose key is used. Raises UnsupportedError as `public_key` does.
+    """
+    if spki not in _loaded:
+        for usual in _USUAL:
+            if len(spki) == usual.size and spki.startswith(usual.head) and usual.holds(spki[len(usual.head) :]):
+                return "ec", usual.curve.key_size
+    kind, key = loaded(spki)
+    return kind, int(key.key_size) if hasattr(key, "key_size") else 8 * len(key.public_bytes_raw())
 
 
 def _other_key(spki: bytes) -> tuple[str, Any]:
@@ -331,8 +386,7 @@ def ed25519_spki(point: bytes) -> bytes:
 
 def key_size(spki: bytes) -> int:
     """Bits of an RSA modulus or a curve; of the public key itself for Ed25519 and ML-DSA."""
-    key = public_key(spki)
-    return int(key.key_size) if hasattr(key, "key_size") else 8 * len(key.public_bytes_raw())
+    return require_usable(spki)[1]
 
 
 def verify(

@@ -84,6 +84,14 @@ def find(
 class _Search:
     """One search, with what it may still spend."""
 
+    _ways_left = limits.PATHS_TRIED_MAX
+    _checks_left = limits.SIGNATURE_CHECKS_MAX
+    _fetches_left = limits.ISSUER_FETCHES_MAX
+    _best: tuple[int, int] = (-1, 0)
+    _best_path: Path | None = None
+    _good: Path | None = None
+    _exhausted = ""
+
     def __init__(
         self, leaf: x509.Certificate, oid: str, moment: Moment, material: Material, settles: Callable[[Path], bool]
     ) -> None:
@@ -92,14 +100,7 @@ class _Search:
         self._oid = oid
         self._moment = moment
         self._store, self._given, self._issuers, self._demands, self._known = material
-        self._ways_left = limits.PATHS_TRIED_MAX
-        self._checks_left = limits.SIGNATURE_CHECKS_MAX
-        self._fetches_left = limits.ISSUER_FETCHES_MAX
         self._unavailable: dict[bytes, str] = {}
-        self._best: tuple[int, int] = (-1, 0)
-        self._best_path: Path | None = None
-        self._good: Path | None = None
-        self._exhausted = ""
 
     def run(self) -> Path:
         """Search until a way is good, all have been tried, or the budget is spent."""

@@ -69,8 +69,14 @@ def examine(
     What passes is reported together, what does not is reported one by one; problems have the outcome no or unknown.
     """
     problems: list[Finding] = []
+    # All at once: that narrows the moment to the same window as one by one.
+    valid = moment.reached(max([each.not_before for each in path])) and not moment.after(
+        min([each.last_moment for each in path])
+    )
     for position, certificate in enumerate(path):
         try:
+            if not valid:
+                problems += _validity(certificate, moment)
             problems += _each(path, position, oid, moment)
         except MalformedError as error:
             problems.append(reasons.PATH_MALFORMED.found(str(error), subject=certificate.subject_text))
@@ -110,15 +116,13 @@ def usable_issuer(certificate: x509.Certificate, moment: Moment) -> bool:
 
 
 def _each(path: Sequence[x509.Certificate], position: int, oid: str, moment: Moment) -> list[Finding]:
-    """The rules about one certificate of the path."""
+    """The rules about one certificate of the path, but for its validity."""
     certificate = path[position]
     is_leaf, is_anchor = position == 0, position == len(path) - 1
-    found = _validity(certificate, moment)
     small = len(certificate.raw) <= limits.CERTIFICATE_KEPT_MAX
     if small and not is_leaf and _sound_authority(certificate, oid, is_anchor):
-        return found
-    if not is_anchor:
-        found += _digest(certificate, moment)
+        return []
+    found = [] if is_anchor else _digest(certificate, moment)
     found += _key(certificate, moment, is_anchor=is_anchor)
     if not (small and is_leaf and _faultless(certificate, oid, is_anchor=is_anchor)):
         found += _timeless(certificate, oid, is_leaf=is_leaf, is_anchor=is_anchor)
@@ -211,19 +215,19 @@ def _digest(certificate: x509.Certificate, moment: Moment) -> list[Finding]:
 def _key(certificate: x509.Certificate, moment: Moment, *, is_anchor: bool) -> list[Finding]:
     """The length of a key, and DSA. A short key of a root is for its store to judge, which can end its trust in it."""
     try:
-        kind, key = algorithms.loaded(certificate.spki)
+        kind, size = algorithms.require_usable(certificate.spki)
     except algorithms.ForbiddenKeyError as error:
         return [reasons.PATH_WEAK_KEY.found(str(error), subject=certificate.subject_text)]
     except algorithms.UnsupportedError as error:
         return [reasons.PATH_UNSUPPORTED.found(str(error), subject=certificate.subject_text)]
     is_dsa = kind == algorithms.DSA
-    if not is_dsa and (kind != "rsa" or key.key_size >= limits.RSA_BITS_MIN):
+    if not is_dsa and (kind != "rsa" or size >= limits.RSA_BITS_MIN):
         return []
-    sunset = limits.RSA_1024_SUNSET if key.key_size < limits.RSA_BITS_MIN else limits.DSA_SUNSET
+    sunset = limits.RSA_1024_SUNSET if size < limits.RSA_BITS_MIN else limits.DSA_SUNSET
     vouched = is_anchor and not is_dsa
-    dated = key.key_size >= limits.RSA_BITS_DATED and (vouched or moment.surely_before(sunset))
+    dated = size >= limits.RSA_BITS_DATED and (vouched or moment.surely_before(sunset))
     reason = reasons.PATH_DATED_KEY if dated else reasons.PATH_WEAK_KEY
-    return [reason.found(f"{'DSA' if is_dsa else 'RSA'} of {key.key_size} bits", subject=certificate.subject_text)]
+    return [reason.found(f"{'DSA' if is_dsa else 'RSA'} of {size} bits", subject=certificate.subject_text)]
 
 
 def _critical(certificate: x509.Certificate, purpose: str, *, is_leaf: bool) -> list[Finding]:
