@@ -262,7 +262,7 @@ def public_key(spki: bytes) -> Any:  # noqa: ANN401 - one of cryptography's key 
 
 
 def loaded(spki: bytes) -> tuple[str, Any]:
-    """The same with its kind in front: that of `key_kind`, or dsa. Asking for a key's class costs more than loading it."""
+    """The same with its kind in front (that of `key_kind`, or dsa), which costs less than asking for its class."""
     known = _loaded.get(spki)
     if known is None:
         if len(_loaded) >= _KEYS_KEPT:
@@ -470,7 +470,7 @@ def recovers_bare_digest(spki: bytes, signature: bytes, digest: bytes) -> bool:
     if kind != "rsa":
         return False
     try:
-        return key.recover_data_from_signature(signature, padding.PKCS1v15(), None) == digest
+        return bool(key.recover_data_from_signature(signature, padding.PKCS1v15(), None) == digest)
     except (InvalidSignature, ValueError, UnsupportedAlgorithm):
         return False
 

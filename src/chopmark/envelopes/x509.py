@@ -6,20 +6,16 @@ import copy
 import datetime as dt
 import hashlib
 import re
-from functools import lru_cache, wraps
-from typing import TYPE_CHECKING, NamedTuple, Self, TypeVar
+from typing import TYPE_CHECKING, NamedTuple, Self
 
 from chopmark.core import limits
 from chopmark.core.lazy import lazy
+from chopmark.core.remembering import remembered
 from chopmark.core.signer import Authority, SignerId
-from chopmark.envelopes import algorithms, der, stringprep
+from chopmark.envelopes import algorithms, der, dn, dsa, x509_parts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
-
-Answer = TypeVar("Answer")
-NameKey = tuple[tuple[tuple[str, str], ...], ...]
-"""A Name as it is compared: sets of attributes (type, prepared text), in order."""
+    from collections.abc import Mapping
 
 SUBJECT_KEY_ID = "2.5.29.14"
 KEY_USAGE = "2.5.29.15"
@@ -58,34 +54,6 @@ EKU_LIFETIME_SIGNING = "1.3.6.1.4.1.311.10.3.13"
 # Named bits of KeyUsage
 DIGITAL_SIGNATURE, NON_REPUDIATION, KEY_CERT_SIGN, CRL_SIGN = 0, 1, 5, 6
 
-_ATTRIBUTES = {
-    "2.5.4.3": "CN",
-    "2.5.4.4": "SN",
-    "2.5.4.5": "serialNumber",
-    "2.5.4.6": "C",
-    "2.5.4.7": "L",
-    "2.5.4.8": "ST",
-    "2.5.4.9": "street",
-    "2.5.4.10": "O",
-    "2.5.4.11": "OU",
-    "2.5.4.12": "title",
-    "2.5.4.15": "businessCategory",
-    "2.5.4.17": "postalCode",
-    "2.5.4.97": "organizationIdentifier",
-    "1.2.840.113549.1.9.1": "emailAddress",
-    "0.9.2342.19200300.100.1.25": "DC",
-    "1.3.6.1.4.1.311.60.2.1.1": "jurisdictionL",
-    "1.3.6.1.4.1.311.60.2.1.2": "jurisdictionST",
-    "1.3.6.1.4.1.311.60.2.1.3": "jurisdictionC",
-}
-
-_SPECIAL = re.compile(r'[,+"\\<>;]')
-"""What RFC 4514 clause 2.4 has escaped wherever it stands."""
-_PLAIN = re.compile(r"[\w.()-]+(?: [\w.()-]+)*", re.ASCII).fullmatch
-"""Text that has nothing to escape."""
-_OPAQUE = "\0"
-"""Begins the key of a value that is no comparable string; no prepared string has this character."""
-
 
 class Extension(NamedTuple):
     """An extension: whether it must be understood, and the DER inside its OCTET STRING."""
@@ -101,24 +69,11 @@ class BasicConstraints(NamedTuple):
     path_length: int | None
 
 
-_SIGNED = re.compile(rb"00\x03")
-_TBS = re.compile(rb"\xa0?\x0200000\x81?\x82?\xa3?")
-"""Identifier octets of Certificate and TBSCertificate (clause 4.1)."""
-_USUAL = re.compile(rb"\x30\x82[^\0].\x30\x82[^\0].\xa0\x03\x02\x01\x02\x02[\x01-\x7f]", re.DOTALL)
-"""How most certificates begin: of more than 255 octets twice, of version 3, with a serial number."""
-_TWO_TIMES = b"\x30\x1e\x17\x0d"
-"""How a validity begins whose times are both UTCTime; the second begins as the first does."""
 _KEY_ID_OF_SHA1, _ISSUERS_KEY_ID_OF_SHA1, _KEY_ID_SIZE = b"\x04\x14", b"\x30\x16\x80\x14", 22
 """How key identifiers begin that are as long as a SHA-1 (clauses 4.2.1.1 and 4.2.1.2), which most are."""
 _REST_OF_SECOND = dt.timedelta(microseconds=999_999)
-_VERSION, _EXTENSIONS = der.context(0), der.context(3)
-_VERSIONS = {b"\xa0\x03\x02\x01\x02": 3, b"\xa0\x03\x02\x01\x01": 2}
 _USUAL_EXTENSION = re.compile(rb"\x30([\x00-\x7f])\x06\x03(\x55\x1d[\x00-\x7f])(\x01\x01\xff)?\x04([\x00-\x7f])")
 """How most extensions begin: one of id-ce, and a value whose length is one octet, which stands last."""
-_USUAL_ATTRIBUTE = re.compile(
-    rb"\x31([\x00-\x7f])\x30([\x00-\x7f])\x06\x03(\x55\x04[\x00-\x7f])[\x0c\x13]([\x00-\x7f])"
-)
-"""How most sets of attributes in names begin: there is one, of id-at, and its value is a short string."""
 
 
 class Certificate:
@@ -130,7 +85,7 @@ class Certificate:
     def __init__(self, raw: bytes) -> None:
         """Read a DER certificate. Raises DerError."""
         tbs, end, behind, bits, version, number, serial, algorithm, issuer, validity, subject, spki, block, last = (
-            _usual_parts(raw) or _parts(raw)
+            x509_parts.usual(raw) or x509_parts.read(raw)
         )
         self.raw = raw
         self.tbs = raw[tbs:end]
@@ -140,7 +95,7 @@ class Certificate:
         self.serial_octets = raw[number:serial]
         self.inner_algorithm_raw = raw[serial:algorithm]
         self.issuer = raw[algorithm:issuer]
-        self.not_before, self.not_after = _validity(raw, issuer, validity)
+        self.not_before, self.not_after = x509_parts.validity(raw, issuer, validity)
         self.subject = raw[validity:subject]
         self.spki = raw[subject:spki]
         self.extensions = extensions_at(raw, block, last)
@@ -153,7 +108,9 @@ class Certificate:
     @lazy
     def last_moment(self) -> dt.datetime:
         """The end of the second notAfter, which belongs to the validity (RFC 5280 clause 4.1.2.5)."""
-        return self.not_after + _REST_OF_SECOND if not self.not_after.microsecond else self.not_after.replace(microsecond=999_999)
+        if self.not_after.microsecond:
+            return self.not_after.replace(microsecond=999_999)
+        return self.not_after + _REST_OF_SECOND
 
     @lazy
     def sha256(self) -> str:
@@ -168,17 +125,17 @@ class Certificate:
     @lazy
     def subject_text(self) -> str:
         """The subject for people."""
-        return _name(self.subject).text
+        return dn.name(self.subject).text
 
     @lazy
     def issuer_text(self) -> str:
         """The issuer for people."""
-        return name_text(self.issuer)
+        return dn.name(self.issuer).text
 
     @lazy
     def common_name(self) -> str:
         """The last common name of the subject, else its organisation, else all of it."""
-        parts = dict(_name(self.subject).parts)
+        parts = dict(dn.name(self.subject).parts)
         return parts.get("CN") or parts.get("O") or self.subject_text
 
     @lazy
@@ -203,14 +160,14 @@ class Certificate:
         return Authority(self.subject_text, self.key_sha256, self.sha256)
 
     @lazy
-    def subject_key(self) -> NameKey:
+    def subject_key(self) -> dn.NameKey:
         """What the subject is compared by. Raises DerError."""
-        return _name(self.subject).key
+        return dn.name(self.subject).key
 
     @lazy
-    def issuer_key(self) -> NameKey:
+    def issuer_key(self) -> dn.NameKey:
         """What the issuer is compared by. Raises DerError."""
-        return _name(self.issuer).key
+        return dn.name(self.issuer).key
 
     @lazy
     def self_issued(self) -> bool:
@@ -228,6 +185,11 @@ class Certificate:
         """Check the signature with an issuer's key; the digest it rests on. Raises BadSignature-/UnsupportedError."""
         return algorithms.verify(issuer_spki, self.signature_algorithm, self.signature, self.tbs)
 
+    @lazy
+    def inherits_key(self) -> bool:
+        """Whether its key leaves its parameters to the issuer's."""
+        return dsa.inherits(self.spki)
+
     def with_key(self, spki: bytes) -> Self:
         """The same certificate as its path reads it, where its key takes parameters from the issuer's.
 
@@ -236,6 +198,7 @@ class Certificate:
         twin = copy.copy(self)
         twin.key_sha256 = self.key_sha256
         twin.spki = spki
+        twin.inherits_key = dsa.inherits(spki)
         return twin
 
     def _node(self, oid: str) -> der.Node | None:
@@ -308,107 +271,10 @@ class Certificate:
         return tuple(urls)
 
 
-def remembered(count: int, size: int) -> Callable[[Callable[[bytes], Answer]], Callable[[bytes], Answer]]:
-    """Remember the answers of a function for `count` inputs of at most `size` bytes.
-
-    Larger ones are looked at anew each time: real certificates and names are small, and many files with enormous ones
-    must not fill the memory.
-    """
-
-    def decorate(function: Callable[[bytes], Answer]) -> Callable[[bytes], Answer]:
-        known = lru_cache(maxsize=count)(function)
-
-        @wraps(function)
-        def answer(raw: bytes) -> Answer:
-            return known(raw) if len(raw) <= size else function(raw)
-
-        return answer
-
-    return decorate
-
-
 @remembered(1024, limits.CERTIFICATE_KEPT_MAX)
 def certificate(raw: bytes) -> Certificate:
     """The view of a DER certificate, shared among all who ask. Raises DerError."""
     return Certificate(raw)
-
-
-def _parts(raw: bytes) -> tuple[int, ...]:
-    """Where the parts of a certificate begin and end, in order. Raises DerError.
-
-    TBSCertificate; the end of the algorithm behind it, and where the octets of the signature start; the version; the
-    serial number's octets; the ends of what follows it up to the key; the elements of the extensions.
-    """
-    outer = der.parse(raw).expect(der.SEQUENCE)
-    (_, tbs, body, end), (_, _, _, behind), (_, _, bits, last) = der.shaped(raw, outer.body, outer.end, _SIGNED)
-    der.whole_bits(raw[bits:last])
-    fields = der.shaped(raw, body, end, _TBS)
-    version = 1
-    if fields[0][0] == _VERSION:
-        _, start, _, after = fields.pop(0)
-        written = raw[start:after]
-        version = _VERSIONS.get(written) or der.parse(written).only_child().expect(der.INTEGER).integer() + 1
-    _, _, number, serial = fields[0]
-    if number == serial:
-        raise der.DerError("an empty serial number")
-    ends = [after for _, _, _, after in fields[1:6]]
-    tag, start, _, after = fields[-1]
-    if tag != _EXTENSIONS:
-        return (tbs, end, behind, bits + 1, version, number, serial, *ends, end, end)
-    block = der.Node(raw, start, after).only_child().expect(der.SEQUENCE)
-    return (tbs, end, behind, bits + 1, version, number, serial, *ends, block.body, block.end)
-
-
-def _usual_parts(raw: bytes) -> tuple[int, ...] | None:
-    """The same of a certificate that looks as nearly all do; None if it does not, or is none.
-
-    Version 3 with extensions, both times UTCTime, names and algorithms of less than 128 octets. Each part begins where
-    the one before it ends by its own length, and the last ends where the whole does: there is no other way to read it.
-    """
-    if _USUAL.match(raw) is None:
-        return None
-    size, end = len(raw), 8 + (raw[6] << 8 | raw[7])
-    try:
-        serial = 15 + raw[14]
-        algorithm = serial + 2 + raw[serial + 1]
-        issuer = algorithm + 2 + raw[algorithm + 1]
-        validity = issuer + 32
-        subject = validity + 2 + raw[validity + 1]
-        key = subject + der.HEADERS.get(raw[subject + 1], 2)
-        spki = key + (raw[subject + 1] if key == subject + 2 else int.from_bytes(raw[subject + 2 : key], "big"))
-        block = spki + 2 * der.HEADERS.get(raw[spki + 1], 2)
-        behind = end + 2 + raw[end + 1]
-        bits = behind + der.HEADERS.get(raw[behind + 1], 2)
-        usual = (
-            raw[serial] == raw[algorithm] == raw[validity] == raw[end] == der.SEQUENCE
-            and (raw[serial + 1] | raw[algorithm + 1] | raw[validity + 1] | raw[end + 1]) < der.LONG
-            and raw[issuer : issuer + 2] == _TWO_TIMES[:2]
-            and block <= end
-            and raw[bits] == 0
-        )
-    except IndexError:
-        return None
-    if (
-        usual
-        and raw[:4] == der.header(der.SEQUENCE, size - 4)
-        and raw[subject:key] == der.header(der.SEQUENCE, spki - key)
-        and raw[spki:block] == der.headers(_EXTENSIONS, der.SEQUENCE, end - block)
-        and raw[behind:bits] == der.header(der.BIT_STRING, size - bits)
-    ):
-        return 4, end, behind, bits + 1, 3, 15, serial, algorithm, issuer, validity, subject, spki, block, end
-    return None
-
-
-def _validity(raw: bytes, start: int, end: int) -> tuple[dt.datetime, dt.datetime]:
-    """Both times of a validity that stands there, from its header on. Raises DerError."""
-    if raw[start : start + 4] == _TWO_TIMES and raw[start + 17 : start + 19] == _TWO_TIMES[2:]:
-        return der.read_time(der.UTC_TIME, raw[start + 4 : start + 17]), der.read_time(der.UTC_TIME, raw[start + 19 : end])
-    outer = der.Node(raw, start, end).expect(der.SEQUENCE)
-    times = der.spans(raw, outer.body, outer.end)
-    if len(times) != 2:
-        raise der.DerError("a validity that is not two times")
-    before, after = (der.read_time(tag, raw[body:behind]) for tag, _, body, behind in times)
-    return before, after
 
 
 # What many certificates say in the same octets is decoded once.
@@ -515,138 +381,19 @@ def _urls(names: list[der.Node]) -> list[str]:
     return [uri for uri in uris if uri.startswith(("http://", "https://"))]
 
 
-class _Attribute(NamedTuple):
-    """An attribute of a Name: its type, its text if it is a string, and the DER of its value."""
-
-    oid: str
-    text: str | None
-    raw: bytes
-
-
-class _Name:
-    """A Name that was read: what it comes to for comparison and for people is made when it is asked for."""
-
-    def __init__(self, raw: bytes) -> None:
-        """Raises DerError."""
-        self._relative = _relative_names(raw)
-
-    @lazy
-    def parts(self) -> tuple[tuple[str, str], ...]:
-        return tuple(
-            [
-                (_ATTRIBUTES.get(each.oid, each.oid), "#" + each.raw.hex() if each.text is None else each.text)
-                for relative in self._relative
-                for each in relative
-            ]
-        )
-
-    @lazy
-    def key(self) -> NameKey:
-        return tuple(
-            [
-                ((relative[0].oid, _compared(relative[0])),)
-                if len(relative) == 1
-                else tuple(sorted((each.oid, _compared(each)) for each in relative))
-                for relative in self._relative
-            ]
-        )
-
-    @lazy
-    def text(self) -> str:
-        whole = ", ".join(
-            [f"{kind}={text if _PLAIN(text) else _escaped(text)}" for kind, text in reversed(self.parts)]
-        )
-        if len(whole) > limits.NAME_SHOWN_MAX:
-            whole = _cut(self.parts)
-        if whole.isprintable():
-            return whole
-        return "".join(character if character.isprintable() else f"\\{ord(character):02X}" for character in whole)
-
-
-_name = remembered(1024, limits.NAME_KEPT_MAX)(_Name)
-
-
-def _relative_names(raw: bytes) -> list[list[_Attribute]]:
-    """A Name as a list of sets of attributes. Raises DerError."""
-    outer = der.parse(raw).expect(der.SEQUENCE)
-    found, position, end = [], outer.body, outer.end
-    while position < end:
-        usual = _USUAL_ATTRIBUTE.match(raw, position, end)
-        if usual is not None:
-            whole, pair, kind, size = usual.group(1, 2, 3, 4)
-            start = usual.end()
-            following = start + size[0]
-            value = raw[start:following]
-            if following == position + 2 + whole[0] == position + 4 + pair[0] and following <= end and value.isascii():
-                found.append([_Attribute(der.dotted(kind), value.decode("ascii"), raw[start - 2 : following])])
-                position = following
-                continue
-        relative = der.Node(raw, position, end).expect(der.SET)
-        found.append([_attribute(pair) for pair in relative.children()])
-        position = relative.end
-        if len(found) > limits.DER_ELEMENTS_MAX:
-            raise der.DerError(f"more than {limits.DER_ELEMENTS_MAX} elements")
-    return found
-
-
-def _attribute(pair: der.Node) -> _Attribute:
-    fields = pair.fields()
-    oid = fields.take().oid()
-    value = fields.take()
-    try:
-        return _Attribute(oid, value.text(), value.raw)
-    except der.DerError:
-        return _Attribute(oid, None, value.raw)
-
-
-def name_parts(raw: bytes) -> tuple[tuple[str, str], ...]:
-    """The attributes of a Name in order: (short type or dotted identifier, text). Raises DerError."""
-    return _name(raw).parts
+def name_key(raw: bytes) -> dn.NameKey:
+    """What a Name is compared by (dn.Name). Raises DerError."""
+    return dn.name(raw).key
 
 
 def name_text(raw: bytes) -> str:
-    """A Name for people, most particular first (RFC 4514), without control characters; cut where it is enormous."""
-    return _name(raw).text
+    """A Name for people (dn.Name). Raises DerError."""
+    return dn.name(raw).text
 
 
-def name_key(raw: bytes) -> NameKey:
-    """What two Names are compared by (RFC 5280 clause 7.1): case, spaces and the type of string do not count.
-
-    A value that cannot be compared as a string (`is_opaque`) stands for its own DER.
-    """
-    return _name(raw).key
-
-
-def _cut(parts: Sequence[tuple[str, str]]) -> str:
-    shown, room = [], limits.NAME_SHOWN_MAX
-    for kind, text in reversed(parts):
-        if room <= 0:
-            shown.append("...")
-            break
-        shown.append(f"{kind}={_escaped(text[:room])}" + ("..." if len(text) > room else ""))
-        room -= len(shown[-1])
-    return ", ".join(shown)
-
-
-def _escaped(text: str) -> str:
-    shown = _SPECIAL.sub(r"\\\g<0>", text) if _SPECIAL.search(text) else text
-    if shown[:1] == " ":
-        shown = "\\" + shown
-    return shown[:-1] + "\\ " if len(shown) > 2 and shown[-1] == " " else shown
-
-
-def _compared(attribute: _Attribute) -> str:
-    if attribute.text is not None:
-        try:
-            return stringprep.prepare(attribute.text)
-        except stringprep.ProhibitedError:
-            pass
-    return _OPAQUE + attribute.raw.hex()
-
-
-def is_opaque(text: str) -> bool:
-    """Whether a value in a `name_key` is no string that can be compared."""
-    return text.startswith(_OPAQUE)
+def name_parts(raw: bytes) -> tuple[tuple[str, str], ...]:
+    """The attributes of a Name (dn.Name). Raises DerError."""
+    return dn.name(raw).parts
 
 
 def subject_key_identifier(spki: bytes) -> bytes:

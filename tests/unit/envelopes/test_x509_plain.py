@@ -117,6 +117,30 @@ def test_every_flipped_octet_of_a_certificate_is_read_alike(raw: bytes) -> None:
             assert outcome(short, changed) == outcome(plain, changed)
 
 
+PADDED = b"\x30\x82\x00\x80" + bytes.fromhex("317e307c06035504030c75") + b"a" * 117
+"""A name, its length in more octets than it needs."""
+PARTS = [
+    PADDED,
+    b"\x30\x81\x80" + PADDED[4:],
+    b"\x30\x80" + PADDED[4:] + b"\0\0",
+    b"\x30\0",
+    b"\x30\x81\x00",
+    b"\x05\0",
+]
+
+
+@pytest.mark.parametrize("part", PARTS)
+@pytest.mark.parametrize("number", range(2, 7))
+def test_parts_with_other_lengths_are_read_alike(number: int, part: bytes) -> None:
+    tbs, *behind = der.parse(SAMPLES[0]).children()
+    fields = [each.raw for each in tbs.children()]
+    fields[number] = part
+    changed = der.sequence(der.sequence(*fields), *[each.raw for each in behind])
+    assert outcome(short, changed) == outcome(plain, changed)
+    outside = der.sequence(tbs.raw, part, behind[1].raw)
+    assert outcome(short, outside) == outcome(plain, outside)
+
+
 @given(st.sampled_from(SAMPLES), st.integers(0, 1500), st.integers(0, 4), st.binary(max_size=6))
 def test_certificates_with_other_octets_in_them_are_read_alike(raw: bytes, at: int, size: int, octets: bytes) -> None:
     changed = raw[:at] + octets + raw[at + size :]
@@ -209,3 +233,33 @@ def test_usual_keys_are_refused_as_others_are(kind: str) -> None:
         algorithms.public_key(spki[:-1] + bytes((spki[-1] ^ 1,)))
     with pytest.raises(MalformedError):
         algorithms.public_key(spki + b"\0")
+
+
+@pytest.mark.parametrize("kind", ["p256", "p384"])
+def test_a_key_that_nobody_uses_is_refused_as_one_that_is_loaded(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    spki = material.public_der(material.private_key(kind))
+    half, bits = {"p256": (32, 256), "p384": (48, 384)}[kind]
+    prime = {"p256": 2**256 - 2**224 + 2**192 + 2**96 - 1, "p384": 2**384 - 2**128 - 2**96 + 2**32 - 1}[kind]
+    head, x, y = spki[: -2 * half], spki[-2 * half : -half], int.from_bytes(spki[-half:], "big")
+    negative = head + x + (prime - y).to_bytes(half, "big")
+    monkeypatch.setattr(algorithms, "_loaded", {})
+    for usable in (spki, negative):
+        assert algorithms.require_usable(usable) == ("ec", bits)
+    assert not algorithms._loaded  # noqa: SLF001 - it was not loaded
+    wrong = [spki[:at] + bytes((spki[at] ^ 1,)) + spki[at + 1 :] for at in range(len(spki))]
+    wrong += [head + bytes(2 * half), head + b"\xff" * 2 * half, head + x + prime.to_bytes(half, "big")]
+    for each in wrong:
+        with pytest.raises(MalformedError):
+            algorithms.public_key(each)
+        with pytest.raises(MalformedError):
+            algorithms.require_usable(each)
+
+
+def test_coordinates_beyond_the_prime_are_no_point(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(algorithms, "_loaded", {})
+    prime = 2**256 - 2**224 + 2**192 + 2**96 - 1
+    root = 0x66485C780E2F83D72433BD5D84A06BB6541C2AF31DAE871728BF856A174F93F4  # of b, so that (0, root) is a point
+    head = material.public_der(material.private_key("p256"))[:-64]
+    assert algorithms.require_usable(head + bytes(32) + root.to_bytes(32, "big")) == ("ec", 256)
+    with pytest.raises(algorithms.UnsupportedError):
+        algorithms.require_usable(head + prime.to_bytes(32, "big") + root.to_bytes(32, "big"))

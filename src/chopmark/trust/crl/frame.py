@@ -62,19 +62,19 @@ def read(raw: bytes) -> Frame:
         raise der.DerError("extensions in a CRL of version 1")
     block = der.Node(raw, fields[0][1], end).only_child().expect(der.SEQUENCE) if fields else None
     return Frame(
-        tbs,
-        end,
-        behind,
-        bits + 1,
-        extensible,
-        inside,
-        inner,
-        named,
-        der.read_time(since[0], raw[since[2] : since[3]]),
-        der.read_time(until[0], raw[until[2] : until[3]]) if until else None,
-        der.Node(raw, listed[1], listed[3]) if listed else None,
-        block.body if block else end,
-        block.end if block else end,
+        tbs=tbs,
+        end=end,
+        behind=behind,
+        bits=bits + 1,
+        extensible=extensible,
+        inside=inside,
+        inner=inner,
+        named=named,
+        this_update=der.read_time(since[0], raw[since[2] : since[3]]),
+        next_update=der.read_time(until[0], raw[until[2] : until[3]]) if until else None,
+        entries=der.Node(raw, listed[1], listed[3]) if listed else None,
+        block=block.body if block else end,
+        last=block.end if block else end,
     )
 
 
@@ -120,19 +120,18 @@ def usual(raw: bytes) -> Frame | None:
         and raw[behind:bits] == der.header(der.BIT_STRING, size - bits)
     ):
         return None
-    since, until = times - _AS_LONG, times
     return Frame(
-        tbs,
-        end,
-        behind,
-        bits + 1,
-        True,
-        inside,
-        inner,
-        named,
-        der.read_time(der.UTC_TIME, raw[named + 2 : since]),
-        der.read_time(der.UTC_TIME, raw[since + 2 : until]),
-        der.Node(raw, times, block) if block != times else None,
-        start,
-        end,
+        tbs=tbs,
+        end=end,
+        behind=behind,
+        bits=bits + 1,
+        extensible=True,
+        inside=inside,
+        inner=inner,
+        named=named,
+        this_update=der.read_time(der.UTC_TIME, raw[named + 2 : named + _AS_LONG]),
+        next_update=der.read_time(der.UTC_TIME, raw[named + _AS_LONG + 2 : times]),
+        entries=der.Node(raw, times, block) if block != times else None,
+        block=start,
+        last=end,
     )

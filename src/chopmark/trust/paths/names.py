@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from chopmark.core import limits
 from chopmark.core.errors import ChopmarkError
-from chopmark.envelopes import der, x509
+from chopmark.envelopes import der, dn, x509
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -275,7 +275,7 @@ def _in_directory(name: der.Node, base: der.Node, *, excluding: bool) -> bool:
 def _may_equal(one: tuple[tuple[str, str], ...], other: tuple[tuple[str, str], ...]) -> bool:
     """Whether two relative names are the same as far as they can be compared."""
     return len(one) == len(other) and all(
-        kind == same and (mine == others or x509.is_opaque(mine) or x509.is_opaque(others))
+        kind == same and (mine == others or dn.is_opaque(mine) or dn.is_opaque(others))
         for (kind, mine), (same, others) in zip(one, other, strict=True)
     )
 

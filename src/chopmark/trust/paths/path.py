@@ -228,25 +228,34 @@ class _Search:
 
     def _check(self, certificate: x509.Certificate, issuer: x509.Certificate) -> Finding | None:
         """What is wrong with the issuer's signature on a certificate; nothing yet if the key is not complete."""
-        if dsa.inherits(issuer.spki):
+        if issuer.inherits_key:
             return None  # by a key above; _complete looks at it once that is known
         self._checks_left -= 1
         if self._checks_left < 0:
             self._exhausted = f"{limits.SIGNATURE_CHECKS_MAX} signatures"
             return reasons.PATH_BUDGET.found(self._exhausted)
-        small = len(certificate.raw) + len(issuer.spki) <= limits.CERTIFICATE_KEPT_MAX
-        return (_known_problem if small else _signature_problem)(certificate.raw, issuer.spki)
+        if len(certificate.raw) + len(issuer.spki) > limits.CERTIFICATE_KEPT_MAX:
+            return _signature_problem(certificate, issuer.spki)
+        signed = certificate.raw, issuer.spki
+        if signed not in _known_problems:
+            if len(_known_problems) >= limits.JUDGEMENTS_KEPT_MAX:
+                _known_problems.clear()
+            _known_problems[signed] = _signature_problem(certificate, issuer.spki)
+        return _known_problems[signed]
 
-    def _complete(self, way: Sequence[x509.Certificate]) -> tuple[list[x509.Certificate], Finding | None]:
+    def _complete(self, way: Sequence[x509.Certificate]) -> tuple[Sequence[x509.Certificate], Finding | None]:
         """Fill in parameters of DSA keys from the keys above (clause 6.1.4 (e) and (f)), and check what had to wait."""
+        for each in way:
+            if each.inherits_key:
+                break
+        else:
+            return way, None  # hardly anybody's key is of DSA
         whole = list(way)
-        if not any([dsa.inherits(each.spki) for each in way]):  # hardly anybody's does
-            return whole, None
         for position in range(len(way) - 2, -1, -1):
             each, above = whole[position], whole[position + 1]
-            if dsa.inherits(each.spki):
+            if each.inherits_key:
                 whole[position] = each.with_key(dsa.completed(each.spki, above.spki))
-            if dsa.inherits(way[position + 1].spki) and (problem := self._check(each, above)) is not None:
+            if way[position + 1].inherits_key and (problem := self._check(each, above)) is not None:
                 return whole, problem
         return whole, None
 
@@ -293,25 +302,25 @@ class _Search:
             self._exhausted = f"{limits.PATHS_TRIED_MAX} ways"
 
 
-def _signature_problem(raw: bytes, issuer_spki: bytes) -> Finding | None:
+def _signature_problem(certificate: x509.Certificate, issuer_spki: bytes) -> Finding | None:
     """What is wrong with a certificate's signature by a key; None when it is good."""
-    certificate = x509.certificate(raw)
-    subject = certificate.subject_text
     try:
         certificate.verify_signed_by(issuer_spki)
     except algorithms.BadSignatureError:
-        return reasons.PATH_BAD_SIGNATURE.found(f"issuer {certificate.issuer_text}", subject=subject)
+        reason, detail = reasons.PATH_BAD_SIGNATURE, f"issuer {certificate.issuer_text}"
     except algorithms.ForbiddenKeyError as error:
-        return reasons.PATH_WEAK_KEY.found(str(error), subject=subject)
+        reason, detail = reasons.PATH_WEAK_KEY, str(error)
     except algorithms.UnsupportedError as error:
-        return reasons.PATH_UNSUPPORTED.found(str(error), subject=subject)
+        reason, detail = reasons.PATH_UNSUPPORTED, str(error)
     except MalformedError as error:
-        return reasons.PATH_MALFORMED.found(str(error), subject=subject)
-    return None
+        reason, detail = reasons.PATH_MALFORMED, str(error)
+    else:
+        return None
+    return reason.found(detail, subject=certificate.subject_text)
 
 
-_known_problem = lru_cache(maxsize=1024)(_signature_problem)
-"""Many files share a signer's certificates."""
+_known_problems: dict[tuple[bytes, bytes], Finding | None] = {}
+"""Of certificates (DER) by keys: many files share a signer's certificates."""
 
 
 def _problems(findings: Iterable[Finding]) -> list[Finding]:
@@ -343,7 +352,10 @@ def _read(raws: Iterable[bytes]) -> list[x509.Certificate]:
 def _on_way(certificate: x509.Certificate, way: Sequence[x509.Certificate]) -> bool:
     """Whether the same key under the same name is on the way already (RFC 4158 clause 5.2)."""
     spki = certificate.spki
-    return any([each.spki == spki and each.subject_key == certificate.subject_key for each in way])
+    for each in way:  # noqa: SIM110 - a generator costs more than there is to look at
+        if each.spki == spki and each.subject_key == certificate.subject_key:
+            return True
+    return False
 
 
 def _may_be_issuer(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:

@@ -78,10 +78,9 @@ def _below_a_root(certificate: x509.Certificate, *, is_leaf: bool) -> list[tuple
     if is_leaf and usage is not None and x509.KEY_CERT_SIGN in usage and not authority:
         broken.append(("only an authority's key is for certificates", "4.2.1.9"))
     if constraints is not None and constraints.path_length is not None:
-        if constraints.path_length < 0:
-            broken.append(("a path length must not be negative", "4.2.1.9"))
-        if not authority or (usage is not None and x509.KEY_CERT_SIGN not in usage):
-            broken.append(("only who signs certificates limits paths", "4.2.1.9"))
+        broken += _path_length(
+            constraints.path_length, signs=authority and (usage is None or x509.KEY_CERT_SIGN in usage)
+        )
     if _serial_too_long(certificate):
         broken.append((f"a serial number has {_SERIAL_OCTETS_MAX} octets at most", "4.1.2.2"))
     if certificate.extended_key_usage == ():
@@ -95,6 +94,13 @@ def _below_a_root(certificate: x509.Certificate, *, is_leaf: bool) -> list[tuple
     if x509.AUTHORITY_INFORMATION_ACCESS in extensions:
         broken += _access(extensions[x509.AUTHORITY_INFORMATION_ACCESS])
     return broken
+
+
+def _path_length(length: int, *, signs: bool) -> Iterator[tuple[str, str]]:
+    if length < 0:
+        yield "a path length must not be negative", "4.2.1.9"
+    if not signs:
+        yield "only who signs certificates limits paths", "4.2.1.9"
 
 
 def _alternative_names(certificate: x509.Certificate) -> Iterator[tuple[str, str]]:

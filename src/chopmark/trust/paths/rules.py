@@ -28,8 +28,7 @@ NETSCAPE_CERT_TYPE = "2.16.840.1.113730.1.1"
 _OBJECT_SIGNING, _OBJECT_SIGNING_CA = 3, 7
 _ANY_APPLICATION = "1.3.6.1.4.1.311.10.12.1"
 _POLICY_RULES = frozenset({x509.POLICY_MAPPINGS, x509.POLICY_CONSTRAINTS})
-_OF_WHOLE_PATHS = _POLICY_RULES | {x509.NAME_CONSTRAINTS}
-"""Extensions that can speak against other certificates of the path."""
+_NAME_RULES = frozenset({x509.NAME_CONSTRAINTS})
 _WITH_EXTENSIONS = 3
 """The version of certificates that has extensions."""
 
@@ -69,10 +68,7 @@ def examine(
     What passes is reported together, what does not is reported one by one; problems have the outcome no or unknown.
     """
     problems: list[Finding] = []
-    # All at once: that narrows the moment to the same window as one by one.
-    valid = moment.reached(max([each.not_before for each in path])) and not moment.after(
-        min([each.last_moment for each in path])
-    )
+    valid = _all_valid(path, moment)
     for position, certificate in enumerate(path):
         try:
             if not valid:
@@ -81,13 +77,9 @@ def examine(
         except MalformedError as error:
             problems.append(reasons.PATH_MALFORMED.found(str(error), subject=certificate.subject_text))
     problems += _lengths(path)
-    unconstrained = anchor.constraints is anchors.UNCONSTRAINED
-    plain = all([_OF_WHOLE_PATHS.isdisjoint(each.extensions) for each in path])
-    if not (plain and unconstrained):
-        problems += _names(path, anchor)
-    if demands is not None or not plain:
-        problems += _policies(path, demands)
-    if not unconstrained:
+    problems += _names(path, anchor)
+    problems += _policies(path, demands)
+    if anchor.constraints is not anchors.UNCONSTRAINED:
         problems += anchor.constraints.check(path[0], "" if oid == CRL_SIGNING else oid, moment)
     if not problems:
         return [reasons.PATH_VALID.found(f"{len(path)} certificates"), reasons.PATH_FITTING.found()]
@@ -181,6 +173,15 @@ def _timeless(certificate: x509.Certificate, oid: str, *, is_leaf: bool, is_anch
             )
         )
     return found
+
+
+def _all_valid(path: Sequence[x509.Certificate], moment: Moment) -> bool:
+    """Whether all are valid. That narrows the moment to the same window as one by one."""
+    latest, earliest = path[0].not_before, path[0].last_moment
+    for each in path:
+        latest = max(latest, each.not_before)
+        earliest = min(earliest, each.last_moment)
+    return moment.reached(latest) and not moment.after(earliest)
 
 
 def _validity(certificate: x509.Certificate, moment: Moment) -> list[Finding]:
@@ -358,7 +359,8 @@ def _names(path: Sequence[x509.Certificate], anchor: Anchor) -> list[Finding]:
 
     The store's own come first (RFC 5937 clause 3.2).
     """
-    if anchor.constraints.name_limits is None and not any(x509.NAME_CONSTRAINTS in each.extensions for each in path):
+    unlimited = anchor.constraints is anchors.UNCONSTRAINED or anchor.constraints.name_limits is None
+    if unlimited and _none_has(path, _NAME_RULES):
         return []
     budget = names.Budget()
     known: dict[int, list[names.General]] = {}
@@ -386,9 +388,16 @@ def _names(path: Sequence[x509.Certificate], anchor: Anchor) -> list[Finding]:
     return []
 
 
+def _none_has(path: Sequence[x509.Certificate], some: frozenset[str]) -> bool:
+    for each in path:  # noqa: SIM110 - a generator costs more than there is to look at
+        if not some.isdisjoint(each.extensions):
+            return False
+    return True
+
+
 def _policies(path: Sequence[x509.Certificate], demands: Demands | None) -> list[Finding]:
     """Certificate policies, where somebody demands one (clause 6.1.5 (g)) or maps some."""
-    if demands is None and all(_POLICY_RULES.isdisjoint(each.extensions) for each in path):
+    if demands is None and _none_has(path, _POLICY_RULES):
         return []  # nothing can fail: every path is valid under any policy or none
     from chopmark.trust.paths import policies  # few paths need it
 

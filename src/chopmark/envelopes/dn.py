@@ -1,0 +1,169 @@
+"""Distinguished names (X.501) as they are read: what they are compared by, and how people see them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, NamedTuple
+
+from chopmark.core import limits
+from chopmark.core.lazy import lazy
+from chopmark.core.remembering import remembered
+from chopmark.envelopes import der, stringprep
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+NameKey = tuple[tuple[tuple[str, str], ...], ...]
+"""A Name as it is compared: sets of attributes (type, prepared text), in order."""
+
+_ATTRIBUTES = {
+    "2.5.4.3": "CN",
+    "2.5.4.4": "SN",
+    "2.5.4.5": "serialNumber",
+    "2.5.4.6": "C",
+    "2.5.4.7": "L",
+    "2.5.4.8": "ST",
+    "2.5.4.9": "street",
+    "2.5.4.10": "O",
+    "2.5.4.11": "OU",
+    "2.5.4.12": "title",
+    "2.5.4.15": "businessCategory",
+    "2.5.4.17": "postalCode",
+    "2.5.4.97": "organizationIdentifier",
+    "1.2.840.113549.1.9.1": "emailAddress",
+    "0.9.2342.19200300.100.1.25": "DC",
+    "1.3.6.1.4.1.311.60.2.1.1": "jurisdictionL",
+    "1.3.6.1.4.1.311.60.2.1.2": "jurisdictionST",
+    "1.3.6.1.4.1.311.60.2.1.3": "jurisdictionC",
+}
+
+_SPECIAL = re.compile(r'[,+"\\<>;]')
+"""What RFC 4514 clause 2.4 has escaped wherever it stands."""
+_PLAIN = re.compile(r"[\w.()-]+(?: [\w.()-]+)*", re.ASCII).fullmatch
+"""Text that has nothing to escape."""
+_OPAQUE = "\0"
+"""Begins the key of a value that is no comparable string; no prepared string has this character."""
+_USUAL_ATTRIBUTE = re.compile(
+    rb"\x31([\x00-\x7f])\x30([\x00-\x7f])\x06\x03(\x55\x04[\x00-\x7f])[\x0c\x13]([\x00-\x7f])"
+)
+"""How most sets of attributes in names begin: there is one, of id-at, and its value is a short string."""
+
+
+class _Attribute(NamedTuple):
+    """An attribute of a Name: its type, its text if it is a string, and the DER of its value."""
+
+    oid: str
+    text: str | None
+    raw: bytes
+
+
+class Name:
+    """A Name that was read: what it comes to for comparison and for people is made when it is asked for."""
+
+    def __init__(self, raw: bytes) -> None:
+        """Raises DerError."""
+        self._relative = _relative_names(raw)
+
+    @lazy
+    def parts(self) -> tuple[tuple[str, str], ...]:
+        """The attributes in order: (short type or dotted identifier, text)."""
+        return tuple(
+            [
+                (_ATTRIBUTES.get(each.oid, each.oid), "#" + each.raw.hex() if each.text is None else each.text)
+                for relative in self._relative
+                for each in relative
+            ]
+        )
+
+    @lazy
+    def key(self) -> NameKey:
+        """What two Names are compared by (RFC 5280 clause 7.1): case, spaces and the type of string do not count.
+
+        A value that cannot be compared as a string (`is_opaque`) stands for its own DER.
+        """
+        return tuple(
+            [
+                ((relative[0].oid, _compared(relative[0])),)
+                if len(relative) == 1
+                else tuple(sorted((each.oid, _compared(each)) for each in relative))
+                for relative in self._relative
+            ]
+        )
+
+    @lazy
+    def text(self) -> str:
+        """For people, most particular first (RFC 4514), without control characters; cut where it is enormous."""
+        whole = ", ".join([f"{kind}={text if _PLAIN(text) else _escaped(text)}" for kind, text in reversed(self.parts)])
+        if len(whole) > limits.NAME_SHOWN_MAX:
+            whole = _cut(self.parts)
+        if whole.isprintable():
+            return whole
+        return "".join(character if character.isprintable() else f"\\{ord(character):02X}" for character in whole)
+
+
+name = remembered(1024, limits.NAME_KEPT_MAX)(Name)
+
+
+def _relative_names(raw: bytes) -> list[list[_Attribute]]:
+    """A Name as a list of sets of attributes. Raises DerError."""
+    outer = der.parse(raw).expect(der.SEQUENCE)
+    found, position, end = [], outer.body, outer.end
+    while position < end:
+        usual = _USUAL_ATTRIBUTE.match(raw, position, end)
+        if usual is not None:
+            whole, pair, kind, size = usual.group(1, 2, 3, 4)
+            start = usual.end()
+            following = start + size[0]
+            value = raw[start:following]
+            if following == position + 2 + whole[0] == position + 4 + pair[0] and following <= end and value.isascii():
+                found.append([_Attribute(der.dotted(kind), value.decode("ascii"), raw[start - 2 : following])])
+                position = following
+                continue
+        relative = der.Node(raw, position, end).expect(der.SET)
+        found.append([_attribute(pair) for pair in relative.children()])
+        position = relative.end
+        if len(found) > limits.DER_ELEMENTS_MAX:
+            raise der.DerError(f"more than {limits.DER_ELEMENTS_MAX} elements")
+    return found
+
+
+def _attribute(pair: der.Node) -> _Attribute:
+    fields = pair.fields()
+    oid = fields.take().oid()
+    value = fields.take()
+    try:
+        return _Attribute(oid, value.text(), value.raw)
+    except der.DerError:
+        return _Attribute(oid, None, value.raw)
+
+
+def _cut(parts: Sequence[tuple[str, str]]) -> str:
+    shown, room = [], limits.NAME_SHOWN_MAX
+    for kind, text in reversed(parts):
+        if room <= 0:
+            shown.append("...")
+            break
+        shown.append(f"{kind}={_escaped(text[:room])}" + ("..." if len(text) > room else ""))
+        room -= len(shown[-1])
+    return ", ".join(shown)
+
+
+def _escaped(text: str) -> str:
+    shown = _SPECIAL.sub(r"\\\g<0>", text) if _SPECIAL.search(text) else text
+    if shown[:1] == " ":
+        shown = "\\" + shown
+    return shown[:-1] + "\\ " if len(shown) > 2 and shown[-1] == " " else shown
+
+
+def _compared(attribute: _Attribute) -> str:
+    if attribute.text is not None:
+        try:
+            return stringprep.prepare(attribute.text)
+        except stringprep.ProhibitedError:
+            pass
+    return _OPAQUE + attribute.raw.hex()
+
+
+def is_opaque(text: str) -> bool:
+    """Whether a value in a `name_key` is no string that can be compared."""
+    return text.startswith(_OPAQUE)
