@@ -42,17 +42,16 @@ class Slow:
 
     def __init__(self, folder: str) -> None:
         self._device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
+        options = f"fd={self._device},rootmode=40000,user_id=0,group_id=0".encode()
+        if _libc.mount(b"slow", os.fsencode(folder), b"fuse", 0, options):  # first: before it there is nothing to read
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code))
         self._reading, asking = os.pipe()
         self._process = os.fork()
         if not self._process:
             _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
             self._serve(asking)
             os._exit(0)
-        options = f"fd={self._device},rootmode=40000,user_id=0,group_id=0".encode()
-        if _libc.mount(b"slow", os.fsencode(folder), b"fuse", 0, options):
-            code = ctypes.get_errno()
-            os.kill(self._process, signal.SIGKILL)
-            raise OSError(code, os.strerror(code))
 
     def asked(self) -> int:
         """Wait until somebody reads; what the question is called."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import datetime as dt
 import os
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,7 +18,6 @@ from chopmark.policy.deciding import Effect, Mode
 from chopmark.policy.facts import NOBODY_KNOWN, FileFacts, Process
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Callable
 
     from chopmark.agent.events import Stream
@@ -40,6 +40,22 @@ class Given(NamedTuple):
     detail: str = ""
 
 
+class Glass(NamedTuple):
+    """Broken: nothing is denied. By whom and why, at what time; `ends` is in seconds of time.monotonic()."""
+
+    since: dt.datetime
+    until: dt.datetime
+    uid: int
+    why: str
+    ends: float
+
+    @property
+    def shown(self) -> dict[str, Any]:
+        """As `guard status` tells it."""
+        since, until = clock.show(self.since), clock.show(self.until)
+        return {"since": since, "until": until, "uid": self.uid, "user": user_name(self.uid), "why": self.why}
+
+
 class Decider:
     """A Bench (loop)."""
 
@@ -51,7 +67,7 @@ class Decider:
         self._stream = stream
         self._outdated = outdated
         self._spared: frozenset[tuple[int, int]] = frozenset()
-        self._glass_until = 0.0
+        self._glass: Glass | None = None
         self._noticed: collections.deque[float] = collections.deque(maxlen=limits.GUARD_NOTICES_MAX)
         self._says: dict[tuple[str, str, str], tuple[FileFacts, Ruling, float]] = {}
         know_users()
@@ -69,7 +85,7 @@ class Decider:
     @property
     def mode(self) -> str:
         """audit, enforce or learning; while the glass is broken, audit."""
-        return str(Mode.AUDIT if self._broken else self._compiled.mode)
+        return str(Mode.AUDIT if self.glass is not None else self._compiled.mode)
 
     @property
     def rules(self) -> uses.Rules:
@@ -77,8 +93,10 @@ class Decider:
         return self._settings.rules
 
     @property
-    def _broken(self) -> bool:
-        return time.monotonic() < self._glass_until
+    def glass(self) -> Glass | None:
+        """Who broke it, while it is broken. For any thread."""
+        held = self._glass
+        return held if held is not None and time.monotonic() < held.ends else None
 
     @property
     def failing_open(self) -> bool:
@@ -86,9 +104,11 @@ class Decider:
         asked_for = self._settings.failing_open
         return self._compiled.mode is not Mode.ENFORCE if asked_for is None else asked_for
 
-    def break_glass(self, seconds: float) -> None:
-        """Deny nothing for so long (0: deny again), but tell everything."""
-        self._glass_until = time.monotonic() + seconds
+    def break_glass(self, seconds: float, uid: int = 0, why: str = "") -> None:
+        """Deny nothing for so long (0: deny again), but tell everything; broken again, it has been since the first."""
+        now, held = clock.now(), self.glass
+        since = now if held is None else held.since
+        self._glass = Glass(since, now + dt.timedelta(seconds=seconds), uid, why, time.monotonic() + seconds)
 
     def decide(self, facts: FileFacts, asked: Asked) -> Answer:
         """The answer, from facts."""
@@ -150,7 +170,7 @@ class Decider:
         """A denial, unless the file is never blocked or the glass is broken."""
         if asked.key in self._spared:
             return Answer(allow=True, decision=given._replace(reason=reasons.SPARED, effect=Effect.AUDIT))
-        if self._broken:
+        if self.glass is not None:
             return Answer(allow=True, decision=given._replace(reason=reasons.GLASS, effect=Effect.AUDIT))
         return Answer(allow=False, decision=given)
 

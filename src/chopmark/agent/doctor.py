@@ -223,24 +223,13 @@ def _loose(folders: list[str], there: list[mounts.Mount]) -> Iterator[Symptom]:
     """File systems that are not protected and on which programs may run."""
     protected = {found.device for folder in folders if (found := mounts.of(folder, there)) is not None}
     open_ = sorted(
-        {
-            mount.place
-            for mount in there
-            if mount.has_files and mount.device not in protected and not _noexec(mount.place)
-        }
+        {mount.place for mount in there if mount.has_files and mount.device not in protected and not mount.noexec}
     )
     if open_:
         shown = ", ".join(open_[:6]) + (f" and {len(open_) - 6} more" if len(open_) > 6 else "")  # noqa: PLR2004 - a line
         yield Symptom("unprotected file systems", Outcome.NO, shown, "protect them, or mount them noexec")
     else:
         yield Symptom("unprotected file systems", Outcome.OK, "none without noexec")
-
-
-def _noexec(place: str) -> bool:
-    try:
-        return bool(os.statvfs(place).f_flag & os.ST_NOEXEC)
-    except OSError:
-        return True
 
 
 def _read(root: str, setting: str) -> str | None:

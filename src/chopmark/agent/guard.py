@@ -199,7 +199,7 @@ class Guard:
         except OSError as error:
             raise UsageError(f"{mount.place}: cannot be protected: {error.strerror}") from None
         self._protected[mount.device] = mount
-        if self.ahead is not None:
+        if self.ahead is not None and mount.leased:  # else nothing is kept of what was looked at
             self.ahead.protect(mount)
 
     def look_at_mounts(self) -> None:
@@ -381,7 +381,7 @@ class Guard:
         """Deny nothing for so long (0: deny again). Raises UsageError."""
         if not 0 <= seconds <= limits.GUARD_GLASS_SECONDS_MAX:
             raise UsageError(f"the glass stays broken for {limits.GUARD_GLASS_SECONDS_MAX:.0f} seconds at most")
-        self.loop.order(lambda: self.decider.break_glass(seconds))
+        self.loop.order(lambda: self.decider.break_glass(seconds, uid, why))
         self.stream.say("glass-broken" if seconds else "glass-mended", seconds=seconds, uid=uid, detail=why)
 
     def facts(self) -> dict[str, Any]:
@@ -389,6 +389,7 @@ class Guard:
         usage = resource.getrusage(resource.RUSAGE_SELF)
         return {
             "mode": self.decider.mode,
+            "glass": None if (glass := self.decider.glass) is None else glass.shown,
             "policy": self.decider.policy_shown,
             "since": self.began,
             "protected": [each._asdict() for each in self._protected.values()],

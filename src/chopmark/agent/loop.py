@@ -421,7 +421,7 @@ class Loop:
         if looked.leased and not kept:  # a writer came since: nothing is known any more
             self._unknown(looked, looking, "written", "")
             return False
-        if kept and (answers or for_all) and not looking.unwanted:
+        if kept and (answers or for_all) and not looking.unwanted and leases.tells(looked.descriptor):
             until = time.monotonic() + self._bench.keeps(looked.facts, for_all=for_all)
             file = self._kept.keep(looked.key, looked.descriptor, looked.facts, until)
             file.writes = looking.writes or 0

@@ -62,11 +62,12 @@ _ESCAPE = re.compile(r"\\([0-7]{3})")
 
 
 class Mount(NamedTuple):
-    """One mounted file system: where, which device, and its kind."""
+    """One mounted file system: where, which device, its kind, and whether nothing on it is executed."""
 
     place: str
     device: int
     kind: str
+    noexec: bool = False
 
     @property
     def remote(self) -> bool:
@@ -102,11 +103,11 @@ def mounted() -> list[Mount]:
 def _mount(line: str) -> Mount | None:
     before, separator, after = line.partition(" - ")
     words, kind = before.split(" "), after.split(" ", 1)[0]
-    if not separator or len(words) < 5:  # noqa: PLR2004 - the mount point is the fifth word
+    if not separator or len(words) < 6:  # noqa: PLR2004 - the mount point is the fifth word, options the sixth
         return None
     major, _, minor = words[2].partition(":")
     place = _ESCAPE.sub(lambda found: chr(int(found[1], 8)), words[4])
-    return Mount(place, os.makedev(int(major), int(minor)), kind)
+    return Mount(place, os.makedev(int(major), int(minor)), kind, "noexec" in words[5].split(","))
 
 
 def of(path: str, all_mounts: list[Mount] | None = None) -> Mount | None:

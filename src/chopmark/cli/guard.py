@@ -108,6 +108,11 @@ def _status(args: Namespace) -> int:
 
 def _shown(facts: dict[str, Any]) -> list[str]:
     rows = [("mode", facts["mode"]), ("policy", output.clean(facts["policy"])), ("since", facts["since"])]
+    glass = facts["glass"]
+    if glass is not None:
+        who = output.clean(glass["user"]) or glass["uid"]
+        rows.append(("GLASS", f"broken since {glass['since']} by {who}, until {glass['until']}; nothing is denied"))
+        rows.append(("", output.clean(glass["why"])))
     for mount in facts["protected"]:
         loose = "  (no leases: judged each time)" if mount["place"] in facts["unleased"] else ""
         rows.append(("protects", f"{output.clean(mount['place'])}  {mount['kind']}{loose}"))

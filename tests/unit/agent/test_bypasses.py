@@ -202,12 +202,36 @@ def test_an_interpreter_under_another_name_is_not_recognised(tmp_path: Path) -> 
     with Mounted(tmp_path) as where:
         evil = place(where / "evil", b"echo evil\n", 0o644)
         copies = [place(where / name, shell) for name in ("sh", "tool")]
+        os.link(copies[0], where / "linked")
+        (where / "pointing").symlink_to(copies[0])
         with Guarded(where, tmp_path / "home", policy([shell])):
             assert "evil" not in ran(copies[0], evil).replace(evil, "")
+            assert "evil" not in ran(str(where / "pointing"), evil).replace(evil, "")
+            assert "evil" not in ran("bash", "-c", f"exec -a tool {copies[0]} {evil}").replace(evil, "")
             assert ran(copies[1], evil) == "0 evil"
+            assert ran(str(where / "linked"), evil) == "0 evil"
         somewhere = policy([shell]).replace("digest =", 'path = "/usr/**"\ndigest =')
         with Guarded(where, tmp_path / "home2", somewhere):
             assert ran(copies[1], evil) == "denied"
+
+
+def test_scripts_that_are_executed_are_judged_whatever_runs_them(tmp_path: Path) -> None:
+    """By what stands in their first line, be that a script itself, or by what their kind is registered for."""
+    shell = Path("/bin/sh").resolve().read_bytes()
+    with Mounted(tmp_path) as where:
+        tool = place(where / "tool", shell)
+        chain = f'#!{tool}\n. "$1"\n'.encode()
+        link = place(where / "chain", chain)
+        own = [f"#!{each}\necho {said}\n".encode() for each, said in ((tool, "good"), (link, "good"))]
+        evil = [place(where / f"evil{number}", each.replace(b"good", b"evil")) for number, each in enumerate(own)]
+        good = [place(where / f"good{number}", each) for number, each in enumerate(own)]
+        with Guarded(where, tmp_path / "home", policy([shell, chain, *own])):
+            assert [ran(each) for each in (*good, *evil)] == ["0 good", "0 good", "denied", "denied"]
+            place(where / "evil.kind", b"echo evil\n")
+            register = f"mount -t binfmt_misc none /proc/sys/fs/binfmt_misc && echo ':k:E::kind::{tool}:'"
+            register += " >/proc/sys/fs/binfmt_misc/register || exit 99"
+            tried = ran("unshare", "-Urm", "sh", "-c", f"{register}; {where}/evil.kind; exit $?")
+            assert tried.split()[0] in ("126", "99")  # 99: this kernel has none of somebody's own
 
 
 def test_many_at_once_are_all_answered(where: Path) -> None:

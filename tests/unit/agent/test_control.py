@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import json
 import os
 import socket
@@ -43,9 +44,20 @@ def test_breaking_the_glass(where: Path, tmp_path: Path) -> None:
         )
         subprocess.run([*base, "--minutes", "1", "--why", "the disk is on fire"], check=True)
         eventually(lambda: ran(str(where / "evil")) == "7")
-        assert guard.status()["mode"] == "audit"
+        status = guard.status()
+        assert status["mode"] == "audit"
+        began, ends = (dt.datetime.fromisoformat(status["glass"][each]) for each in ("since", "until"))
+        assert ends - began == dt.timedelta(minutes=1)
+        assert (status["glass"]["uid"], status["glass"]["user"]) == (0, "root")
+        assert status["glass"]["why"] == "the disk is on fire"
+        shown = subprocess.run(
+            [*CHOPMARK, "guard", "status", "--control", guard.socket], check=True, capture_output=True, text=True
+        ).stdout
+        assert status["glass"]["until"] in shown
+        assert "the disk is on fire" in shown
         subprocess.run([*base, "--minutes", "0", "--why", "it is not"], check=True)
         eventually(lambda: ran(str(where / "evil")) == "denied")
+        assert guard.status()["glass"] is None
         control.ask(guard.socket, "break-glass", seconds=0, why="I was nobody", uid=65534)
         eventually(lambda: len(guard.events("glass-mended")) == 2)
         assert guard.events("glass-broken")[0]["detail"] == "the disk is on fire"

@@ -76,6 +76,20 @@ def test_a_worker_whose_answering_thread_is_stuck_is_replaced(where: Path, tmp_p
             assert (ran(str(where / "good")), ran(str(where / "evil"))) == ("0", "denied")
 
 
+def test_the_doctor_waits_for_no_file_system_that_answers_nobody(tmp_path: Path) -> None:
+    if os.geteuid():
+        pytest.skip("mounting needs root")
+    code = (
+        "import sys\nfrom chopmark.agent import doctor, mounts\n"
+        f"there = [each for each in mounts.mounted() if each.place == {str(tmp_path / 'x')!r}]\n"
+        "mounts.mounted = lambda: there\n"
+        "print(*[each.found for each in doctor.examine([]) if each.name == 'unprotected file systems'])"
+    )
+    with silent(tmp_path / "x") as folder:
+        done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == f"{folder}\n"
+
+
 @needs_a_guard
 def test_a_worker_that_is_stopped_is_replaced(where: Path, tmp_path: Path) -> None:
     with Guarded(where, tmp_path / "home", policy([GOOD])).bounded(GUARD_HUNG_SECONDS=1.0) as guard:

@@ -229,6 +229,10 @@ def test_mount_points_with_spaces_are_read() -> None:
     line = "36 35 98:0 / /mnt/a\\040b rw shared:1 - ext3 /dev/root rw\n"
     assert mounts._mount(line) == mounts.Mount("/mnt/a b", os.makedev(98, 0), "ext3")  # noqa: SLF001
     assert mounts._mount("nonsense\n") is None  # noqa: SLF001
+    found = mounts._mount(line.replace(" rw ", " rw,noexec,nodev "))  # noqa: SLF001
+    assert found is not None
+    assert found.noexec
+    assert mounts._mount(line.replace("/dev/root rw", "/dev/root noexec")) == mounts._mount(line)  # noqa: SLF001
 
 
 @pytest.mark.parametrize(
