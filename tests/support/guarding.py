@@ -27,6 +27,9 @@ _BOUNDED = (
     "vars(limits).update(json.loads(os.environ['LIMITS'])); sys.exit(cli.main())"
 )
 
+_PROMPT = {"GUARD_TICK_SECONDS": 0.02, "GUARD_LOOK_SECONDS": 0.05}
+"""What a guard in a test notices sooner: that it is told to end, and that a file of its settings was changed."""
+
 
 @cache
 def why_not() -> str:
@@ -132,7 +135,7 @@ class Guarded:
         self._events = home / "events.jsonl"
         self._said = home / "said"
         self._options = options
-        self._limits: dict[str, float] = {}
+        self._limits: dict[str, float] = dict(_PROMPT)
         self.environment = {**os.environ, "CHOPMARK_HOME": str(home / "chopmark")}
         self.process: subprocess.Popen[bytes] | None = None
 
@@ -150,15 +153,15 @@ class Guarded:
         return self
 
     def bounded(self, **limits: float) -> Self:
-        """Have other limits (core.limits) hold for it."""
-        self._limits = limits
+        """Have other limits (core.limits) hold for it too."""
+        self._limits |= limits
         return self
 
     def start(self) -> None:
         """Start it and wait until it protects."""
-        chopmark = [sys.executable, "-c", _BOUNDED] if self._limits else CHOPMARK
         self.environment["LIMITS"] = json.dumps(self._limits)
-        command = [*chopmark, "guard", "run", "--policy", str(self.policy), "--mount", str(self.folder)]
+        command = [sys.executable, "-c", _BOUNDED, "guard", "run"]
+        command += ["--policy", str(self.policy), "--mount", str(self.folder)]
         command += ["--control", self.socket, "--events", str(self._events)]
         if "--state" not in self._options:
             command += ["--state", "none"]
