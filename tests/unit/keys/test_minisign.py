@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import struct
 from typing import TYPE_CHECKING
 
 import pytest
@@ -29,12 +30,18 @@ def test_a_key_signs_under_its_number(name: str) -> None:
     assert len(signer.sign(b"x", "sha512")) == 64
 
 
-def test_an_encrypted_key_wants_its_passphrase() -> None:
+def test_an_encrypted_key_wants_its_passphrase(tmp_path: Path) -> None:
     signer = keys.open_key(f"minisign:{ENCRYPTED}", lambda _: b"correct horse")
     public = base64.b64decode((VECTORS / "minisign" / "encrypted.pub").read_bytes().split(b"\n")[1])
     assert public[10:] == signer.public_key[-32:]
+    comment, line, _ = ENCRYPTED.read_bytes().split(b"\n")
+    cheap = bytearray(base64.b64decode(line))
+    cheap[38:54] = struct.pack("<QQ", 1 << 15, 1 << 24)  # trying a wrong one takes no second
+    path = tmp_path / "cheap.key"
+    path.write_bytes(comment + b"\n" + base64.b64encode(cheap) + b"\n")
+    path.chmod(0o600)
     with pytest.raises(PassphraseError):
-        keys.open_key(f"minisign:{ENCRYPTED}", lambda _: b"wrong")
+        keys.open_key(f"minisign:{path}", lambda _: b"wrong")
     with pytest.raises(PassphraseError):
         keys.open_key(f"minisign:{ENCRYPTED}")
 
