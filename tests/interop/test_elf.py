@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import hashlib
 import shutil
 import subprocess
 import sys
@@ -14,12 +15,14 @@ import pytest
 
 from chopmark.core import patch as patches
 from chopmark.core.artifact import Artifact
+from chopmark.core.contracts import DATA, Content
 from chopmark.core.verdict import Status
 from chopmark.engine import check, sign
+from chopmark.envelopes import cms
 from chopmark.formats._appended import trailer
 from chopmark.formats._elf import header
 from tests.contract import laws
-from tests.support import pki
+from tests.support import pki, stuffing
 
 pytestmark = pytest.mark.interop
 
@@ -202,3 +205,16 @@ def test_programs_with_something_behind_them(tmp_path: Path) -> None:
     assert run(path).stdout == b"42\n"
     assert run(sys.executable, path).stdout == b"from the archive\n"
     assert stripped(path) == before
+
+
+def test_an_archive_in_the_signature_is_not_run_by_who_verifies_first(tmp_path: Path) -> None:
+    """Python runs what a certificate of nobody's carries, and what was signed is as it was."""
+    path = compiled(tmp_path)
+    signer = pki.world().signer
+    content = Content(DATA, "sha256", hashlib.sha256(path.read_bytes()).digest())
+    more = (*signer.certificates, stuffing.certificate(stuffing.archive()))
+    draft = cms.draft(content, signer, more, signing_time=pki.NOW)
+    path.write_bytes(path.read_bytes() + trailer.appended(draft.finish(signer.sign(draft.to_be_signed, "sha256"))))
+    assert run(path).stdout == b"42\n"
+    assert run(sys.executable, path).stdout == b"from the signature\n"
+    assert status(path) is Status.REJECTED

@@ -266,6 +266,24 @@ def test_replaced_objects_fool_nobody(keys: Keys, tmp_path: Path) -> None:
     assert repo.ours("verify", good) == 1, "the signature is good, and git shows something else"
 
 
+@pytest.mark.parametrize("below", ["v1:a", "v1^{tree}", "v1^{commit}"])
+def test_files_in_the_place_of_signed_ones_fool_nobody(keys: Keys, tmp_path: Path, below: str) -> None:
+    """Commit and tag are as they were signed; what git shows of them, and checks out, is not."""
+    repo = made(keys, "ssh", tmp_path / "repo")
+    (repo.folder / "a").write_text("good\n")
+    repo.must("add", "a")
+    repo.commit("good")
+    repo.must("tag", "-s", "-m", "v1", "v1")
+    signed = repo.must("rev-parse", below)
+    (repo.folder / "a").write_text("evil\n")
+    repo.must("commit", "-q", "-a", "-m", "evil", "--no-gpg-sign")
+    repo.must("replace", signed, repo.must("rev-parse", below.replace("v1", "HEAD")))
+    assert repo.must("show", "v1:a") == "evil"
+    assert repo.git("verify-tag", "v1").returncode == 0, "git sees nothing wrong"
+    assert repo.ours("verify-tag", "v1") == 1
+    assert repo.ours("verify", "v1") == 1
+
+
 def test_a_header_that_git_does_not_count(keys: Keys, tmp_path: Path) -> None:
     """git leaves every header that begins with gpgsig out of what is signed."""
     repo = made(keys, "ssh", tmp_path / "repo")

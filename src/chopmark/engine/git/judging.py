@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from chopmark.core import limits
 from chopmark.core.artifact import Artifact, BytesView
 from chopmark.core.digest import hash_ranges
 from chopmark.core.errors import BrokenError, MalformedError
@@ -47,6 +48,8 @@ def judge(
     findings = [reasons.OBJECT_ID.found(f"{stored.kind} {named.id}")]
     if named.id in repository.replaced:
         findings.append(reasons.REPLACED.found(named.id))
+    if repository.replaces_contents:
+        findings.append(reasons.REPLACED.found("files or folders"))
     try:
         if stored.kind == "tag":
             findings += _tag(repository, stored, named)
@@ -88,15 +91,23 @@ def _payloads(seal: Seal) -> list[Payload]:
 
 
 def _tag(repository: Repository, stored: Stored, named: Named) -> Iterator[Finding]:
-    """A tag must be the one that its ref says, and about what it says."""
+    """A tag must be the one that its ref says, and about what it says, in whose place git shows nothing else."""
     tag = parsing.parse(stored.data, parsing.TAG)
     name = tag.values(b"tag")[0].decode("utf-8", "surrogateescape")
     if named.ref and named.ref != _TAGS + name:
         yield reasons.TAG_NAME.found(f"{named.ref} has the tag {name}")
-    target = repository.read(tag.values(b"object")[0].decode())
+    id_ = tag.values(b"object")[0].decode()
+    target = repository.read(id_)
     kind = tag.values(b"type")[0].decode()
     if target.kind != kind:
         yield reasons.TAG_TARGET.found(f"a {target.kind}, not a {kind}")
+    for _ in range(limits.NESTED_MAX):
+        if id_ in repository.replaced:
+            yield reasons.REPLACED.found(id_)
+        if target.kind != "tag":
+            return
+        id_ = parsing.parse(target.data, parsing.TAG).values(b"object")[0].decode()
+        target = repository.read(id_)
 
 
 def _tree(repository: Repository, stored: Stored) -> Iterator[Finding]:

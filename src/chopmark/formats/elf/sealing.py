@@ -9,7 +9,7 @@ from chopmark.core.errors import BrokenError, MalformedError, RefusedError
 from chopmark.core.patch import Patch
 from chopmark.core.seal import Claim, Range, Recipe, Seal
 from chopmark.envelopes import cms
-from chopmark.formats._appended import trailer
+from chopmark.formats._appended import archive, trailer
 from chopmark.formats._elf import header
 from chopmark.formats._text.detached_signer import DetachedSigner
 from chopmark.formats.elf import reasons
@@ -33,7 +33,7 @@ def seals(artifact: Artifact) -> Iterator[Seal]:
     signed = cms.read(trailer.envelope(view, start, view.size))
     if not signed.signers:
         raise BrokenError(reasons.TRAILER_WRONG, "nobody signed it")
-    findings = (*_placed(view, start), *_contained(signed))
+    findings = (*_placed(view, start), *_contained(signed), *archive.findings(view, start, view.size))
     for number, signer in enumerate(signed.signers, 1):
         envelope = DetachedSigner(signed, signer)
         yield Seal(

@@ -8,6 +8,7 @@ from chopmark.core.errors import MalformedError
 from chopmark.core.seal import Claim, Recipe, Seal
 from chopmark.envelopes import authenticode
 from chopmark.envelopes.authenticode.reasons import WRONG_SUBJECT
+from chopmark.formats._appended import archive
 from chopmark.formats.pe import image as images
 from chopmark.formats.pe import layout, pages, reasons, table
 
@@ -31,7 +32,7 @@ def seals(artifact: Artifact) -> Iterator[Seal]:
     if not image.signed:
         return
     entries, findings = table.read(artifact.view, image)
-    findings += tuple(layout.check(image))
+    findings += (*layout.check(image), *archive.findings(artifact.view, image.table.offset, image.size))
     broken = None
     for number, entry in enumerate(entries, 1):
         try:

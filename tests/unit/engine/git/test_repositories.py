@@ -198,6 +198,35 @@ def test_replaced_and_grafted_objects_are_refused(repo: Repo, context: Context) 
     assert codes(judged(repo, good, context)) == {"git.replaced"}
 
 
+@pytest.mark.parametrize("shape", ["{}", "below/{}", "upper"])
+def test_what_is_replaced_below_a_commit_or_tag_is_seen(shape: str, repo: Repo, context: Context) -> None:
+    """git shows and checks out other files then; the last part of the ref's name counts, in capitals as well."""
+    commit = repo.commit()
+    tag = repo.tag(commit)
+    repo.ref("refs/tags/v1", tag)
+    other = repo.commit(text="other")
+    gone = "d" * 40
+    contents = (repo.tree(), repo.add("blob", b""), gone)
+    for replaced, wrong in (
+        (tag, (tag,)),
+        (commit, (commit, tag)),
+        *((each, (commit, tag, other)) for each in contents),
+    ):
+        name = replaced.upper() if shape == "upper" else shape.format(replaced)
+        repo.ref(f"refs/replace/{name}", other)
+        for each in (commit, tag, other):
+            assert ("git.replaced" in codes(judged(repo, each, context))) is (each in wrong), (replaced, each)
+        (repo.folder / "refs" / "replace" / name).unlink()
+
+
+def test_a_tag_of_a_tag_is_followed_to_what_is_replaced(repo: Repo, context: Context) -> None:
+    commit = repo.commit()
+    outer = repo.tag(repo.tag(commit, "inner"), "outer", "tag")
+    assert "git.replaced" not in codes(judged(repo, outer, context))
+    repo.ref(f"refs/replace/{commit}", repo.commit(text="other"))
+    assert "git.replaced" in codes(judged(repo, outer, context))
+
+
 def test_tags_are_what_their_refs_and_targets_say(repo: Repo, context: Context) -> None:
     commit = repo.commit()
     tag = repo.tag(commit)

@@ -23,7 +23,7 @@ from chopmark.formats._appended import trailer
 from chopmark.formats._elf import header
 from chopmark.formats.elf import FORMAT
 from tests.contract import laws
-from tests.support import pki
+from tests.support import pki, stuffing
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,11 +34,11 @@ POWERPC = (VECTORS / "sample-exit-powerpc").read_bytes()
 DATA = "1.2.840.113549.1.7.1"
 
 
-def forged(data: bytes, body: bytes | None = None) -> bytes:
-    """A good signature over any bytes, with no regard to what they are."""
+def forged(data: bytes, body: bytes | None = None, more: tuple[bytes, ...] = ()) -> bytes:
+    """A good signature over any bytes, with no regard to what they are; with `more` certificates."""
     signer = pki.world().signer
     content = Content(DATA, "sha256", of(data, "sha256"), body)
-    draft = cms.draft(content, signer, signer.certificates, signing_time=pki.NOW)
+    draft = cms.draft(content, signer, (*signer.certificates, *more), signing_time=pki.NOW)
     return data + trailer.appended(draft.finish(signer.sign(draft.to_be_signed, "sha256")))
 
 
@@ -99,6 +99,27 @@ def test_a_segment_that_loads_the_signature_is_refused(tmp_path: Path) -> None:
     size = len(forged(EXIT)) - len(EXIT)
     reaching = changed(EXIT, 64 + 32, "<QQ", len(EXIT) + size, len(EXIT) + size)
     assert against(judged(forged(reaching), tmp_path)) == {"elf.program_wrong"}
+
+
+def test_an_archive_that_ends_in_the_signature_is_refused(tmp_path: Path) -> None:
+    """Python and Java run the archive, wherever it ends; nothing covers the certificates that are not needed."""
+    archive = stuffing.archive()
+    assert against(judged(forged(EXIT, more=(stuffing.certificate(archive),)), tmp_path)) == {"appended.archive"}
+    wide = b"PK\6\7" + bytes(16) + archive[-22:]  # an end that points to the end of 64 bits
+    assert against(judged(forged(EXIT, more=(stuffing.certificate(wide),)), tmp_path)) == {"appended.archive"}
+    # The list of members may stand in the program itself: another than the archive's own is found then.
+    own = EXIT + archive
+    plain = forged(own, more=(stuffing.certificate(b"PK\5\6" + bytes(18)),))
+    size = plain.rindex(b"PK\5\6") - plain.index(b"PK\1\2")
+    end = b"PK\5\6" + bytes(8) + size.to_bytes(4, "little") + bytes(6)
+    assert against(judged(forged(own, more=(stuffing.certificate(end),)), tmp_path)) == {"appended.archive"}
+
+
+def test_what_only_looks_like_the_end_of_an_archive_does_no_harm(tmp_path: Path) -> None:
+    for harmless in (b"PK\5\6", b"PK\5\6" + bytes(18), b"PK\5\6" + b"\xff" * 18, b"PK\1\2" * 9):
+        assert judged(forged(EXIT, more=(stuffing.certificate(harmless),)), tmp_path).status is Status.TRUSTED
+    own = EXIT + stuffing.archive()  # of the program's own, which is signed
+    assert judged(forged(own), tmp_path).status is Status.TRUSTED
 
 
 @pytest.mark.parametrize("sample", [EXIT, POWERPC], ids=["little", "big"])

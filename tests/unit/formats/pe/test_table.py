@@ -9,7 +9,9 @@ import pytest
 from chopmark.core import limits
 from chopmark.core.contracts import SealOptions
 from chopmark.core.errors import BrokenError, RefusedError
+from chopmark.envelopes import cms
 from chopmark.formats.pe import FORMAT, reasons, table
+from tests.support import pki, stuffing
 from tests.unit.formats.pe import signing
 from tests.vectors.pe import make
 
@@ -60,6 +62,17 @@ def test_payload_in_the_padding_is_refused(payload: bytes) -> None:
         # Counted as part of the entry, or placed behind it as if it were alignment.
         tampered = signing.with_table(SIGNED, padded(entry(made + payload, length=size)))
         assert signing.against(tampered) & {reasons.PADDING.code, reasons.TABLE_ENTRIES.code}
+
+
+def test_an_archive_that_ends_in_the_signature_is_refused() -> None:
+    """CVE-2020-1464 for what nothing covers inside of a signature: certificates that it does not need."""
+    signer = pki.world().signer
+    content = signing.content(PROGRAM)
+    for payload, codes in ((stuffing.archive(), {"appended.archive"}), (b"PK\5\6" + bytes(18), set())):
+        more = (*signer.certificates, stuffing.certificate(payload))
+        draft = cms.draft(content, signer, more, signing_time=pki.NOW)
+        made = draft.finish(signer.sign(draft.to_be_signed, content.digest_algorithm))
+        assert signing.against(signing.embedded(PROGRAM, made)) == codes
 
 
 def test_one_byte_in_the_padding_is_refused() -> None:

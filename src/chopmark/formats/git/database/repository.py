@@ -168,9 +168,24 @@ class Repository:
 
     @cached_property
     def replaced(self) -> frozenset[str]:
-        """The ids of objects in whose place git shows others, or other parents."""
-        grafted = (line.split(" ")[0] for line in _text(self._path("info", "grafts")).splitlines())
-        return frozenset((*grafted, *(name.removeprefix(f"{_REPLACE}/") for name in self.refs(_REPLACE))))
+        """The ids of objects in whose place git shows others, or other parents.
+
+        Only the last part of a ref's name counts, and capitals are read as well (replace-object.c).
+        """
+        grafted = (line.split(" ")[0] for line in _text(self._path("info", "grafts")).split("\n"))
+        named = (name.rpartition("/")[2] for name in self.refs(_REPLACE))
+        return frozenset(each.lower() for each in (*grafted, *named) if _ID.fullmatch(each.lower()))
+
+    @cached_property
+    def replaces_contents(self) -> bool:
+        """Whether files or folders are among what is replaced, or what is not there to be looked at."""
+        return any(self._kind(name) not in ("commit", "tag") for name in self.replaced)
+
+    def _kind(self, name: str) -> str:
+        try:
+            return self.read(name).kind if len(name) == 2 * self.width else "commit"
+        except BrokenError:
+            return ""
 
     def _packed_refs(self) -> dict[str, str]:
         if self._packed is None:
