@@ -12,7 +12,7 @@ import pytest
 from chopmark.engine.services import gathering
 from chopmark.engine.services.host import Host
 from chopmark.engine.services.rooted import Root
-from chopmark.engine.services.units import merging, names, paths, specifiers, words
+from chopmark.engine.services.units import environment, merging, names, paths, specifiers, words
 from chopmark.engine.services.units.specifiers import LineError
 from chopmark.engine.services.units.tree import Tree
 from tests.support import unit_trees
@@ -139,6 +139,33 @@ def test_programs_that_systemd_misses_are_missing(tmp_path: Path) -> None:
         ours = {start.name for start in entry.starts if root.get(start.name) is None}
     assert theirs == {"/bin/gone4"}, "it looks at the first command of each kind, and not where there is a -"
     assert ours == {"/bin/gone1", "/bin/gone2", "/bin/gone3", "/bin/gone4"}
+
+
+_GENERATOR = "/usr/lib/systemd/user-environment-generators/30-systemd-environment-d-generator"
+_PIECES = ("A", "B", "=", "=x", "\n", "\n", " ", "'", '"', "\\", "\\\n", "x", "/", "\nA=", "\nB=", "_", "1", "\n#x\n")
+
+
+def test_files_of_variables_are_read_as_systemd_reads_them(tmp_path: Path) -> None:
+    """The generator for environment.d has the parser of EnvironmentFile=, and leaves out what is empty."""
+    chance, compared = random.Random(1), 0  # noqa: S311 - files that are the same every time
+    file = tmp_path / "environment.d" / "a.conf"
+    file.parent.mkdir()
+    for _ in range(150):
+        data = "".join(chance.choice(_PIECES) for _ in range(chance.randrange(1, 18)))
+        file.write_text(data)
+        environment_ = {"XDG_CONFIG_HOME": str(tmp_path), "HOME": str(tmp_path)}
+        done = subprocess.run([_GENERATOR], env=environment_, capture_output=True, text=True, check=True)
+        if "invalid syntax" in done.stderr:
+            continue
+        script = (
+            f'{done.stdout}\nfor each in A B; do [ -n "${{!each+s}}" ] && printf \'%s=%s\\0\' $each "${{!each}}"; done'
+        )
+        shown = subprocess.run(["bash", "-c", script], env={}, capture_output=True, text=True, check=False).stdout
+        theirs = {name: value for name, _, value in (each.partition("=") for each in shown.split("\0")[:-1])}
+        ours = {name: value.replace("\n", "\\n") for name, value in environment.assignments(data.encode()) if value}
+        assert {name: ours[name] for name in ours if name in ("A", "B")} == theirs, repr(data)
+        compared += bool(theirs)
+    assert compared > 30, "too few files to say anything"
 
 
 def test_systemd_passes_over_seals(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import io
 import zipfile
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives import hashes, serialization
 
 from tests.support import pki
 
@@ -32,4 +32,4 @@ def certificate(payload: bytes) -> bytes:
     )
     unknown = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), payload)
     made = builder.add_extension(unknown, critical=False).sign(entity.private_key, hashes.SHA256())
-    return made.public_bytes(pki.serialization.Encoding.DER)
+    return made.public_bytes(serialization.Encoding.DER)

@@ -11,6 +11,7 @@ from chopmark.engine.services.units import words
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Iterator
     from pathlib import Path
 
 FOLDERS = ("etc/systemd/system", "run/systemd/system", "usr/local/lib/systemd/system", "usr/lib/systemd/system")
@@ -164,7 +165,7 @@ def _asked(name: str, where: str, base: str) -> Theirs | None:
         if match[1]:
             key = match[1]
         else:
-            commands.append((key, tuple(words.all_words(match[2].replace("\\$", "$").replace("\\`", "`")))))
+            commands.append((key, tuple(_words(match[2].replace("\\$", "$").replace("\\`", "`")))))
     own = re.match(r"\t-> Unit (.*):", text)
     assert own is not None
     return Theirs(
@@ -174,3 +175,10 @@ def _asked(name: str, where: str, base: str) -> Theirs | None:
         tuple(commands),
         found.get("Unit Load State") == ["loaded"],
     )
+
+
+def _words(line: str) -> Iterator[str]:
+    each, place = words.word(line, 0)
+    while each is not None:
+        yield each
+        each, place = words.word(line, place)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core import limits
@@ -108,11 +109,26 @@ _WRAPPERS = {
     "busybox": Wrapper(),
     "catchsegv": Wrapper(),
     "prlimit": Wrapper(),
+    "ld.so": Wrapper(
+        _options("--library-path --preload --audit --argv0 --inhibit-rpath --glibc-hwcaps-prepend --glibc-hwcaps-mask")
+    ),
+    "tini": Wrapper(_options("-p -e")),
+    "dumb-init": Wrapper(_options("-r --rewrite")),
+    "catatonit": Wrapper(),
+    "strace": Wrapper(_options("-o -e -E -p -s -u -a -b -I -O -P -S -U -X")),
+    "eatmydata": Wrapper(),
+    "fakeroot": Wrapper(_options("-l --lib --faked -i -s -b")),
+    "pkexec": Wrapper(_options("--user")),
+    "cgexec": Wrapper(_options("-g")),
+    "runcon": Wrapper(_options("-t --type -u --user -r --role -l --range")),
+    "aa-exec": Wrapper(_options("-p --profile -n --namespace")),
     "softlimit": Wrapper(_options("-a -c -d -f -l -m -n -o -p -r -s -t")),
     "setuidgid": Wrapper(words=1),
     "chpst": Wrapper(_options("-u -U -b -d -n -l -L -m -o -p -f -c -r -t")),
     "gosu": Wrapper(words=1),
 }
+_SPLIT = re.compile(r"-[iv0]*S(.*)|--split-string(?:=(.*))?", re.DOTALL).fullmatch
+_LOADER = re.compile(r"ld(?:-[\w.-]+)?\.so(?:\.[0-9]+)?").fullmatch
 _SHELL_VALUED = _options("--rcfile --init-file")
 
 
@@ -133,12 +149,16 @@ class Found:
             self.findings.append(reasons.OPAQUE.found("more than is looked at", subject=call.where))
             return
         self.starts.append(call.start(name))
-        self.called(name.rpartition("/")[2], list(argv[1:]), call, depth + 1)
+        self.called(name.rpartition("/")[2], list(argv[1:]), call.inside(), depth + 1)
 
     def called(self, name: str, arguments: list[str], call: Call, depth: int = 0) -> None:
         """What a program of that name starts in turn, given these arguments."""
         if name in SHELLS:
             self._shell(arguments, call, depth)
+        elif name == "chroot":
+            self._chroot(arguments, call, depth)
+        elif _LOADER(name):
+            self._wrapper("ld.so", arguments, call, depth)
         elif name in _WRAPPERS:
             self._wrapper(name, arguments, call, depth)
         elif name in ("su", "runuser"):
@@ -152,19 +172,24 @@ class Found:
 
     def script(self, text: str, call: Call, depth: int = 0) -> None:
         """A piece of shell."""
-        for simple in shell.simple_commands(text, call.variables, depth):
-            if not simple.words:
+        known = {"PATH": ":".join(call.folders), **call.variables}
+        for simple in shell.simple_commands(text, known, depth):
+            self.environment(simple.assigned, call)
+            if simple.problem:
                 self.findings.append(reasons.OPAQUE.found(simple.problem, subject=call.where))
-                continue
-            words = [each.text for each in simple.words]
-            if words[0] in (".", "source"):
-                self._named(words[1:2], Role.SCRIPT, call, words)
-            elif words[0] == "eval" or (words[0] == "trap" and len(words) > 2):  # noqa: PLR2004 - code and a signal
-                self._evaluated(" ".join(words[1:]) if words[0] == "eval" else words[1], call, depth)
-            elif words[0] in ("exec", "command", "builtin"):
-                self.called(words[0], words[1:], call, depth + 1)
-            elif words[0] not in _BUILTINS:
-                self.command(words, call, depth=depth + 1)
+            elif simple.words:
+                here = call if simple.path is None else call.inside({"PATH": simple.path})
+                self._simple([each.text for each in simple.words], here, depth)
+
+    def _simple(self, words: list[str], call: Call, depth: int) -> None:
+        if words[0] in (".", "source"):
+            self._named(words[1:2], Role.SCRIPT, call, words)
+        elif words[0] == "eval" or (words[0] == "trap" and len(words) > 2):  # noqa: PLR2004 - code and a signal
+            self._evaluated(" ".join(words[1:]) if words[0] == "eval" else words[1], call, depth)
+        elif words[0] in ("exec", "command", "builtin"):
+            self.called(words[0], words[1:], call, depth + 1)
+        elif words[0] not in _BUILTINS:
+            self.command(words, call, depth=depth + 1)
 
     def _evaluated(self, code: str, call: Call, depth: int) -> None:
         if UNKNOWN in code:
@@ -181,7 +206,7 @@ class Found:
                     self._named([each], Role.LIBRARY, call, [value])
             elif name in ("BASH_ENV", "ENV") and value:
                 self._named([value], Role.SCRIPT, call, [value])
-            elif name in _STEERS and value:
+            elif (name in _STEERS and value) or (name == "PATH" and not _is_absolute(value)):
                 self.findings.append(reasons.STEERED.found(f"{name}={value}"[:200], subject=call.where))
 
     def _opaque(self, words: Sequence[str], call: Call) -> None:
@@ -220,22 +245,15 @@ class Found:
 
     def _wrapper(self, name: str, arguments: list[str], call: Call, depth: int) -> None:
         wrapper = _WRAPPERS[name]
-        rest = list(arguments)
-        while rest and rest[0].startswith("-") and len(rest[0]) > 1:
-            option = rest.pop(0)
-            if option == "--":
-                break
-            if name == "command" and option in ("-v", "-V"):
-                return
-            if name == "env" and option in ("-S", "--split-string"):
-                rest = [*(rest.pop(0).split() if rest else ()), *rest]
-            elif option in wrapper.valued and rest:
-                rest.pop(0)
+        rest = self._without_options(name, arguments, call)
+        if rest is None:
+            return
         variables = []
         while name in ("env", "sudo") and rest and re.match(r"[A-Za-z_]\w*=", rest[0]):
             variable, _, value = rest.pop(0).partition("=")
             variables.append((variable, value))
         self.environment(variables, call)
+        call = call.inside(dict(variables))
         rest = rest[wrapper.words :]
         if name == "flock" and rest[:1] in (["-c"], ["--command"]):
             self.script(" ".join(rest[1:2]), call, depth + 1)
@@ -243,6 +261,33 @@ class Found:
             self.called(rest[0], rest[1:], call, depth + 1)
         elif rest:
             self.command(rest, call, depth=depth + 1)
+
+    def _without_options(self, name: str, arguments: list[str], call: Call) -> list[str] | None:
+        """What follows the options of a wrapper; None where it then runs nothing."""
+        valued = _WRAPPERS[name].valued
+        rest = list(arguments)
+        while rest and rest[0].startswith("-") and len(rest[0]) > 1:
+            option = rest.pop(0)
+            if option == "--":
+                break
+            if name == "command" and option in ("-v", "-V"):
+                return None
+            if name == "ld.so" and option == "--preload" and rest:
+                self.environment([("LD_PRELOAD", rest.pop(0))], call)
+            elif name == "env" and (match := _SPLIT(option)) is not None:
+                given = match[1] or match[2] or (rest.pop(0) if rest else "")
+                rest = [*split_string(given), *rest]
+            elif option in valued and rest:
+                rest.pop(0)
+        return rest
+
+    def _chroot(self, arguments: list[str], call: Call, depth: int) -> None:
+        rest = [each for each in arguments if not each.startswith("-")]
+        if rest and (UNKNOWN in rest[0] or not rest[0].startswith("/")):
+            self._opaque(rest, call)
+        elif len(rest) > 1:
+            within = arguments[arguments.index(rest[0]) + 1 :]
+            self.command(within, call._replace(below=call.below + rest[0].rstrip("/")), depth=depth + 1)
 
     def _su(self, arguments: list[str], call: Call, depth: int) -> None:
         for place, option in enumerate(arguments):
@@ -293,6 +338,25 @@ class Found:
 
 _TELLING = ("-V", "-v", "--version", "-version", "-h", "--help")
 """Options with which an interpreter tells of itself and ends."""
+
+
+def env_words(argument: str) -> list[str]:
+    """The words of the one argument that a first line `#!` gives to env."""
+    match = _SPLIT(argument)
+    return split_string(match[1] or match[2] or "") if match else argument.split()
+
+
+def split_string(text: str) -> list[str]:
+    """The words of what `env -S` is given; variables in it are unknown (coreutils, env invocation)."""
+    try:
+        return [re.sub(r"\$\{\w*\}", UNKNOWN, each) for each in shlex.split(text)]
+    except ValueError:
+        return [UNKNOWN]
+
+
+def _is_absolute(path: str) -> bool:
+    """Whether a search path has nothing in it but folders that are known."""
+    return all(each.startswith("/") and UNKNOWN not in each for each in path.split(":"))
 
 
 def _short(options: frozenset[str]) -> list[str]:

@@ -47,6 +47,13 @@ class Call(NamedTuple):
     is_optional: bool = False
     below: str = ""
 
+    def inside(self, variables: Mapping[str, str] | None = None) -> Call:
+        """For what is started in turn, with further variables: names without a folder are looked for in PATH."""
+        together = {**self.variables, **variables} if variables else self.variables
+        path = together.get("PATH")
+        folders = self.folders if path is None else tuple(each for each in path.split(":") if each.startswith("/"))
+        return self._replace(variables=together, folders=folders)
+
     def start(self, name: str, role: Role = Role.PROGRAM) -> Start:
         """Something that is started so."""
         return Start(name, self.where, role, self.folders, self.is_optional, self.below)

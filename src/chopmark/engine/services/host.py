@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -13,13 +14,17 @@ from chopmark.engine.services import reasons
 from chopmark.engine.services.entry import Entry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
 
     from chopmark.core.finding import Finding
     from chopmark.engine.services.rooted import Root
 
 RUN_PARTS = re.compile(r"[A-Za-z0-9_-]+")
-"""Names that run-parts and cron heed (run-parts(8), cron(8))."""
+"""Names that Debian's run-parts and cron heed (run-parts(8), cron(8))."""
+_CRONIE = re.compile(
+    r"(?!\.).*(?<!~)(?<!\.rpmsave)(?<!\.rpmorig)(?<!\.rpmnew)(?<!\.cfsaved)(?<!\.swp)(?<!,v)", re.DOTALL
+)
+"""Names that those of Fedora, RHEL and SUSE heed: almost all (cronie, crontabs)."""
 
 
 class User(NamedTuple):
@@ -64,6 +69,22 @@ class Host:
                 self.findings.append(reasons.UNREADABLE.found("too many users", subject="/etc/passwd"))
                 break
         return tuple(found.values())
+
+    @cached_property
+    def cron_names(self) -> re.Pattern[str]:
+        """The names of tables that cron heeds here: cronie is known by what it is called."""
+        cronie = any(
+            self.root.get(path) for path in ("/usr/sbin/crond", "/usr/bin/crond", "/var/lib/dpkg/info/cronie.list")
+        )
+        return _CRONIE if cronie else RUN_PARTS
+
+    @cached_property
+    def run_parts_names(self) -> re.Pattern[str]:
+        """The names of programs that run-parts heeds here: it is a program on Debian, and elsewhere a script."""
+        for path in ("/usr/bin/run-parts", "/bin/run-parts"):
+            with suppress(UnreadableError):
+                return _CRONIE if self.root.read(path, limits.SERVICE_FILE_MAX).startswith(b"#!") else RUN_PARTS
+        return RUN_PARTS
 
     def lines(self, path: str) -> list[Line]:
         """The lines of a text file; none where it is not there, or cannot be read, which is a finding of the whole."""
@@ -122,6 +143,27 @@ def lines_of(data: bytes) -> list[Line]:
     """The lines of a text."""
     text = data.decode("utf-8", "surrogateescape")
     return [Line(number, line.rstrip("\r")) for number, line in enumerate(text.split("\n"), 1)]
+
+
+def assembled(lines: Iterable[Line]) -> Iterator[Line]:
+    """Lines of PAM's files without comments, each with those that continue it (linux-pam, _pam_assemble_line).
+
+    What is empty or a comment ends no continuation; a line with a comment in it is not continued.
+    """
+    held: Line | None = None
+    for line in lines:
+        text, sign, _ = line.text.strip(" \t").partition("#")
+        if not text:
+            continue
+        text = text.rstrip(" \t")
+        whole = line._replace(text=text) if held is None else held._replace(text=held.text + text)
+        held = None
+        if text.endswith("\\") and not sign:
+            held = whole._replace(text=whole.text[:-1] + " ")
+        else:
+            yield whole
+    if held is not None:
+        yield held
 
 
 def unreadable(path: str, error: UnreadableError) -> Finding:

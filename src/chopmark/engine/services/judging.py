@@ -272,7 +272,7 @@ def _interpreters(seen: Seen) -> list[Start]:
     found = commands.Found()
     found.starts.append(Call(f"{seen.path}:1").start(seen.interpreter[0]))
     if seen.interpreter[0].rpartition("/")[2] == "env" and len(seen.interpreter) > 1:
-        words = seen.interpreter[1].removeprefix("-S").split()
+        words = commands.env_words(seen.interpreter[1])
         named = [word for word in words if not word.startswith("-") and "=" not in word]
         found.starts += [Call(f"{seen.path}:1").start(named[0])] if named else []
     return found.starts

@@ -17,6 +17,7 @@ _ASSIGNMENT = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\+?=")
 _VARIABLE = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_]*))")
 _OPENING = frozenset(("if", "then", "else", "elif", "do", "while", "until", "!", "{", "time", "coproc"))
 _CLOSING = frozenset(("fi", "done", "esac", "}"))
+_DECLARING = frozenset(("export", "declare", "typeset", "readonly", "local"))
 _GLOBS = frozenset("*?[")
 
 
@@ -28,10 +29,15 @@ class Word(NamedTuple):
 
 
 class Simple(NamedTuple):
-    """A simple command; without words it is something that could not be taken apart, and `problem` says what."""
+    """A simple command; `problem` says what could not be taken apart.
+
+    `assigned` are the variables that are set with it, or alone; `path` is PATH as it is then, None where it is not set.
+    """
 
     words: tuple[Word, ...] = ()
     problem: str = ""
+    assigned: tuple[tuple[str, str], ...] = ()
+    path: str | None = None
 
 
 class _Operator(NamedTuple):
@@ -75,11 +81,20 @@ def _simple(words: list[Word], functions: set[str], variables: dict[str, str]) -
         return
     if not rest[0].is_quoted and rest[0].text == "for":
         return
+    assigned: list[tuple[str, str]] = []
     while rest and _ASSIGNMENT.match(rest[0].text):
-        name, _, value = rest.pop(0).text.partition("=")
-        variables[name.rstrip("+")] = UNKNOWN if name.endswith("+") else value
-    if rest and rest[0].text not in functions:
-        yield Simple(tuple(rest))
+        assigned.append(_assignment(rest.pop(0).text))
+    if rest and rest[0].text in _DECLARING:
+        assigned += [_assignment(each.text) for each in rest[1:] if _ASSIGNMENT.match(each.text)]
+    variables.update(assigned)
+    words_ = () if rest and rest[0].text in functions else tuple(rest)
+    if words_ or assigned:
+        yield Simple(words_, assigned=tuple(assigned), path=variables.get("PATH"))
+
+
+def _assignment(text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    return name.rstrip("+"), UNKNOWN + value if name.endswith("+") else value
 
 
 class _UnreadableError(Exception):

@@ -102,6 +102,13 @@ def test_shells_within_shells_end() -> None:
         ("busybox|sh|-c|a", ["busybox", "a"]),
         ("/usr/sbin/daemon|-c|/etc/x", ["/usr/sbin/daemon"]),
         ("setpriv|--reuid|1|sh|-c|exec a", ["setpriv", "sh", "a"]),
+        ("env|-S/x/a b", ["env", "/x/a"]),
+        ("env|-i|-vS/x/a b", ["env", "/x/a"]),
+        ("env|--split-string=-i '/x y/a'", ["env", "/x y/a"]),
+        ("/lib64/ld-linux-x86-64.so.2|--library-path|/x|/opt/a", ["/lib64/ld-linux-x86-64.so.2", "/opt/a"]),
+        ("tini|--|/x/a", ["tini", "/x/a"]),
+        ("chroot|--userspec=x|/srv/jail|/bin/a", ["chroot", "/bin/a"]),
+        ("chroot|/srv/jail", ["chroot"]),
     ],
 )  # fmt: skip
 def test_what_programs_start_in_turn(argv: str, expected: list[str]) -> None:
@@ -126,10 +133,49 @@ def test_what_programs_start_in_turn(argv: str, expected: list[str]) -> None:
         ("su|x", reasons.OPAQUE),
         ("env|LD_PRELOAD=/x.so|a", reasons.PRELOADED),
         ("env|PYTHONPATH=/x|a", reasons.STEERED),
+        ("env|PATH=/bin:.|a", reasons.STEERED),
+        ("env|-S${X}/a", reasons.OPAQUE),
+        ("env|-S'open", reasons.OPAQUE),
+        ("chroot|jail|/bin/a", reasons.OPAQUE),
+        ("/lib/ld-linux.so.2|--preload|/x.so|/bin/a", reasons.PRELOADED),
+        ("sh|-c|LD_PRELOAD=/x.so /bin/a", reasons.PRELOADED),
+        ("sh|-c|export LD_AUDIT=/x.so; /bin/a", reasons.PRELOADED),
+        ("sh|-c|PATH=$HOME/bin:$PATH; a", reasons.STEERED),
     ],
 )
 def test_what_is_only_known_when_it_runs(argv: str, code: Reason) -> None:
     assert started(*argv.split("|"))[1] == [code.code]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a", ("/bin",)),
+        ("PATH=/x:/y; a", ("/x", "/y")),
+        ("PATH=/x a", ("/x",)),
+        ("export PATH=/x:$PATH; a", ("/x", "/bin")),
+        ("env PATH=/z a", ("/z",)),
+        ("PATH=/x sh -c a", ("/x",)),
+    ],
+)
+def test_programs_are_looked_for_where_the_shell_looks(text: str, expected: tuple[str, ...]) -> None:
+    found = Found()
+    found.command(["/bin/sh", "-c", text], CALL._replace(folders=("/usr/bin",), variables={"PATH": "/bin"}))
+    [last] = [each for each in found.starts if each.name == "a"]
+    assert last.folders == expected
+    assert found.starts[0].folders == ("/usr/bin",)
+    assert found.findings == []
+
+
+def test_what_is_preloaded_is_started() -> None:
+    for text in ("LD_PRELOAD=/x.so /bin/a", "LD_PRELOAD=/x.so; export LD_PRELOAD; a", "declare -x LD_PRELOAD=/x.so"):
+        assert "library:/x.so" in of_shell(text)[0]
+
+
+def test_a_program_below_another_root_is_looked_for_there() -> None:
+    found = Found()
+    found.command(["chroot", "/srv/jail/", "/bin/a"], CALL)
+    assert [(each.name, each.below) for each in found.starts] == [("chroot", ""), ("/bin/a", "/srv/jail")]
 
 
 def test_variables_that_load_something() -> None:
@@ -147,6 +193,20 @@ def test_variables_that_load_something() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("argument", "expected"),
+    [
+        ("python3", ["python3"]),
+        ("-S python3 -u", ["python3", "-u"]),
+        ("-Spython3", ["python3"]),
+        ("-vS/x/python3 -u", ["/x/python3", "-u"]),
+        ("--split-string=/x/a", ["/x/a"]),
+    ],
+)
+def test_what_a_first_line_gives_to_env(argument: str, expected: list[str]) -> None:
+    assert commands.env_words(argument) == expected
+
+
 def test_first_lines() -> None:
     assert commands.interpreter_of(b"#! /bin/sh  -e x\nfoo") == ["/bin/sh", "-e x"]
     assert commands.interpreter_of(b"#!/usr/bin/env python3") == ["/usr/bin/env", "python3"]
@@ -157,4 +217,4 @@ def test_first_lines() -> None:
 @given(st.text(alphabet="ab $`'\"\\(){};&|<>#\n=~*/cifdone", max_size=60))
 def test_no_line_of_shell_breaks_it(text: str) -> None:
     for each in shell.simple_commands(text, {}):
-        assert each.words or each.problem
+        assert each.words or each.problem or each.assigned

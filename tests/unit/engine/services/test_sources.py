@@ -156,7 +156,7 @@ def test_autostart_and_the_bus(image: Image) -> None:
     image.write(
         "/usr/share/dbus-1/system-services/b.service", "[D-BUS Service]\nExec=/bin/false\nSystemdService=b.service\n"
     )
-    assert names(image, "autostart", "/etc/xdg/autostart/x.desktop") == ["/opt/a b/run$x"]
+    assert names(image, "autostart", "/etc/xdg/autostart/x.desktop") == ["/opt/a b/run$x", "/second"]
     assert image.entry("autostart", "/home/a/.config/autostart/hidden.desktop").state == "disabled"
     assert codes(image, "autostart", "/home/a/.config/autostart/open.desktop") == [reasons.LINE.code]
     assert names(image, "dbus", "/usr/share/dbus-1/system-services/a.service") == ["/bin/a"]
@@ -234,3 +234,138 @@ def test_modules_and_pam(image: Image) -> None:
     assert names(image, "modprobe") == ["/bin/sh", "/bin/x", "/sbin/modprobe"]
     assert image.entry("modules").state == "enabled"
     assert names(image, "pam") == ["pam_unix.so", "pam_systemd.so", "pam_exec.so", "/usr/local/bin/hook"]
+
+
+def test_variables_of_units_are_those_of_systemd(image: Image) -> None:
+    image.write("/etc/default/a.conf", "X = 1\nLD_PRELOAD = /spaced.so\n")
+    image.write("/etc/default/b.conf", "LD_AUDIT='/audit.so'\n")
+    image.write("/etc/default/.c.conf", "LD_AUDIT=/hidden.so\n")
+    image.unit(
+        "a.service",
+        '[Service]\nEnvironment=BASH_ENV=/first.sh "open\nEnvironment=PATH=/opt/x:/bin\n'
+        "EnvironmentFile=/etc/default/*.conf\nExecStart=/bin/sh -c tool\n",
+    )
+    entry = image.entry("unit")
+    starts = {each.name: each for each in entry.starts}
+    assert {"/spaced.so", "/audit.so", "/first.sh"} <= starts.keys()
+    assert "/hidden.so" not in starts
+    assert starts["tool"].folders == ("/opt/x", "/bin")
+    assert reasons.UNIT_LINE.code in [each.code for each in entry.findings]
+
+
+@pytest.mark.parametrize(
+    ("setting", "told"),
+    [
+        ("BindReadOnlyPaths=/srv/daemon:/usr/bin/daemon", True),
+        ("BindPaths=-/srv/lib:/usr/lib:rbind", True),
+        ("BindPaths=/a:/b /srv/bin:/opt/tool", True),
+        ("ExtensionImages=/srv/x.raw", True),
+        ("ExtensionDirectories=/srv/x", True),
+        ("MountImages=/srv/x.raw:/usr", True),
+        ("BindPaths=/usr/bin/daemon", False),
+        ("BindPaths=/srv/data:/var/lib/data", False),
+        ("BindPaths=/srv/daemon:/usr/bin/daemon\nBindPaths=", False),
+    ],
+)
+def test_files_that_a_unit_puts_over_others(image: Image, setting: str, told: bool) -> None:  # noqa: FBT001 - a case
+    image.unit("a.service", f"[Service]\nExecStart=/usr/bin/daemon\n{setting}\n")
+    assert (reasons.UNIT_IMAGE.code in codes(image, "unit")) is told
+
+
+def test_variables_of_the_managers(image: Image) -> None:
+    image.write("/usr/lib/systemd/system.conf", "[Manager]\nDefaultEnvironment=LD_PRELOAD=/vendor.so\n")
+    image.write("/etc/systemd/system.conf", "[Manager]\n#DefaultEnvironment=\nLogLevel=info\n")
+    assert image.entries("manager") == []
+    image.write("/usr/lib/systemd/system.conf.d/a.conf", "[Manager]\nDefaultEnvironment=LD_PRELOAD=/early.so\n")
+    image.write(
+        "/etc/systemd/system.conf.d/b.conf", "[Manager]\nDefaultEnvironment=\nManagerEnvironment=LD_AUDIT=/b.so\n"
+    )
+    image.write("/etc/systemd/system.conf.d/c.conf", '[Manager]\nDefaultEnvironment=BASH_ENV=/c.sh "open\n')
+    image.write("/run/systemd/system.conf.d/d.conf", "[Manager]\nDefaultEnvironment=LD_PRELOAD=/masked.so\n")
+    image.link("/etc/systemd/system.conf.d/d.conf", "/dev/null")
+    image.write("/etc/systemd/user.conf", "[Other]\nX=1\n[Manager]\nDefaultEnvironment=LD_PRELOAD=/%h/x.so\n")
+    system, user = image.entries("manager")
+    assert [each.name for each in system.starts] == ["/b.so", "/c.sh"]
+    assert [each.code for each in system.findings] == [reasons.UNIT_LINE.code, reasons.PRELOADED.code]
+    assert [each.rpartition("/")[2] for each in system.files] == ["a.conf", "b.conf", "c.conf"]
+    assert (user.scope, user.files) == ("user", ("/etc/systemd/user.conf",))
+    assert [each.code for each in user.findings] == [reasons.PRELOADED.code, reasons.OPAQUE.code]
+
+
+def test_lines_of_udev_rules_are_those_of_udev(image: Image) -> None:
+    """What its own parser finds (udev-rules.c), and a more lenient or stricter one does not."""
+    image.write(
+        "/etc/udev/rules.d/1.rules",
+        '# a comment that ends so \\\nRUN+="/a"\n'
+        'ACTION=="add", \\\n # within \\\n RUN+="/b"\n'
+        'ACTION=="add",, , RUN+="/c"\n'
+        'ENV{x"}="1", RUN+="/d", ENV{y"}="1"\n'
+        'ENV{x}="a\\\\",ENV{y}=" , RUN+="/e"\n'
+        'RUN+=e"/f\\x67 \\"h\\""\n'
+        'RUN+="/x\\x41 y"\n'
+        'ENV{LD_PRELOAD}="/g.so"\n',
+    )
+    found = names(image, "udev")
+    assert found == ["/a", "/b", "/c", "/d", "/e", "/fg", "/x\\x41", "/g.so"]
+
+
+def test_lines_of_pam_are_those_of_pam(image: Image) -> None:
+    image.write(
+        "/etc/pam.d/login",
+        "auth \\\n  # within\n\n  required /a.so\nAUTH Required /b.so # said \\\nauth required /c.so\n"
+        "auth \\ # not continued\nsession optional /d.so\nauth required \\\n",
+    )
+    image.write("/etc/pam.conf", "ssh\tauth\trequired\t/e.so\n")
+    image.write("/usr/lib/pam.d/vendor", "auth required /f.so\n")
+    image.write("/usr/lib/pam.d/login", "auth required /shadowed.so\n")
+    found = [name for entry in image.entries("pam") for name in (each.name for each in entry.starts)]
+    assert found == ["/a.so", "/b.so", "/c.so", "/d.so", "/f.so", "/e.so"]
+
+
+def test_variables_of_sessions(image: Image) -> None:
+    image.write("/etc/passwd", "a:x:1000:1000::/home/a:/bin/sh\n")
+    image.write(
+        "/etc/security/pam_env.conf",
+        '# X DEFAULT=1\nLD_PRELOAD DEFAULT=/a.so \\\n  OVERRIDE="/b.so"\nLD_AUDIT\tOVERRIDE=@{HOME}/c.so\n'
+        "X DEFAULT=LD_PRELOAD=/no\n",
+    )
+    image.write("/home/a/.pam_environment", "LD_PRELOAD=/d.so\nBASH_ENV OVERRIDE=/e.sh\n")
+    image.write("/usr/lib/environment.d/x.conf", "LD_PRELOAD = \\\n/f.so\n")
+    found = [name for entry in image.entries("environment") for name in (each.name for each in entry.starts)]
+    assert found == ["/a.so", "/b.so", "/f.so", "/d.so", "/e.sh"]
+    assert codes(image, "environment", "/etc/security/pam_env.conf")[-1] == reasons.OPAQUE.code
+
+
+@pytest.mark.parametrize(
+    ("daemon", "program", "name", "heeded"),
+    [
+        ("/usr/sbin/cron", b"\x7fELF", "a.sh", False),
+        ("/usr/sbin/crond", b"#!/bin/bash\n", "a.sh", True),
+        ("/usr/sbin/crond", b"#!/bin/bash\n", "a.sh~", False),
+        ("/usr/sbin/crond", b"#!/bin/bash\n", "a.rpmsave", False),
+        ("/usr/sbin/crond", b"#!/bin/bash\n", ".a", False),
+        ("/usr/sbin/cron", b"\x7fELF", "a-b_1", True),
+    ],
+)
+def test_names_that_cron_heeds_are_those_of_its_own_kind(
+    image: Image,
+    daemon: str,
+    program: bytes,
+    name: str,
+    heeded: bool,  # noqa: FBT001 - a case
+) -> None:
+    """cronie and its run-parts, of Fedora, RHEL and SUSE, run almost everything."""
+    image.program(daemon)
+    image.program("/usr/bin/run-parts", program)
+    image.write(f"/etc/cron.d/{name}", "* * * * * root /bin/x\n")
+    image.program(f"/etc/cron.daily/{name}")
+    assert [each.state for each in image.entries("cron")] == (["enabled"] * 2 if heeded else ["ignored"] * 2)
+
+
+def test_of_a_key_that_is_there_twice_every_value_counts(image: Image) -> None:
+    """systemd takes the first value of a key, GLib the last."""
+    image.write("/etc/xdg/autostart/a.desktop", "[Desktop Entry]\nHidden=true\nHidden=false\nExec=/a\nExec=/b\n")
+    image.write("/usr/share/gnome/autostart/a.desktop", "[Desktop Entry]\nHidden=true\nHidden=true\nExec=/c\n")
+    first, second = image.entries("autostart")
+    assert [each.name for each in first.starts] == ["/a", "/b"]
+    assert second.state == "disabled"

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from chopmark.engine.services import reasons
 from chopmark.engine.services.commands import Found
 from chopmark.engine.services.entry import Call, Entry
-from chopmark.engine.services.host import RUN_PARTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,7 +32,7 @@ def entries(host: Host) -> Iterator[Entry]:
     """One entry for each job of each table, and for each program in the folders."""
     yield from _table(host, "/etc/crontab", has_user=True)
     for name, path in host.files("/etc/cron.d"):
-        if RUN_PARTS.fullmatch(name):
+        if host.cron_names.fullmatch(name):
             yield from _table(host, path, has_user=True)
         elif name != ".placeholder":
             yield Entry("cron", path, (path,), state="ignored")

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+import shlex
+from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.engine.services import reasons
 from chopmark.engine.services.commands import Found
 from chopmark.engine.services.entry import Call, Entry
-from chopmark.engine.services.units import words
-from chopmark.engine.services.units.specifiers import LineError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +16,8 @@ if TYPE_CHECKING:
     from chopmark.core.finding import Finding
     from chopmark.engine.services.host import Host, Line
 
-_AUTOSTART = "/etc/xdg/autostart"
+_AUTOSTART = ("/etc/xdg/autostart", "/usr/local/share/gnome/autostart", "/usr/share/gnome/autostart")
+"""Each of them is read; gnome-session looks among the data as well."""
 _SYSTEM_BUS = (
     "/etc/dbus-1/system-services",
     "/run/dbus-1/system-services",
@@ -33,8 +33,9 @@ _QUOTED = re.compile(r"[ \t\n]*(?:\"((?:[^\"\\]|\\.)*)\"|([^ \t\n\"]+))", re.DOT
 
 def entries(host: Host) -> Iterator[Entry]:
     """One entry for each file."""
-    for _, path in host.chosen((_AUTOSTART,), ".desktop"):
-        yield _autostart(host, path, "user")
+    for folder in _AUTOSTART:
+        for _, path in host.chosen((folder,), ".desktop"):
+            yield _autostart(host, path, "user")
     for user in host.users:
         for _, path in host.chosen((f"{user.home}/.config/autostart",), ".desktop"):
             yield _autostart(host, path, f"user {user.name}")
@@ -46,9 +47,16 @@ def entries(host: Host) -> Iterator[Entry]:
         yield _bus(host, path, "user")
 
 
-def _keys(lines: list[Line], group: str) -> dict[str, tuple[str, int]]:
-    """The keys of one group of a desktop file, and the lines that they stand in; the first of a name counts."""
-    found: dict[str, tuple[str, int]] = {}
+class _Value(NamedTuple):
+    """A value and the line that it stands in."""
+
+    text: str
+    number: int
+
+
+def _keys(lines: list[Line], group: str) -> dict[str, list[_Value]]:
+    """The keys of one group of a desktop file, each with all of its values."""
+    found: dict[str, list[_Value]] = {}
     here = ""
     for line in lines:
         text = line.text.strip()
@@ -57,26 +65,28 @@ def _keys(lines: list[Line], group: str) -> dict[str, tuple[str, int]]:
         elif here == group and not text.startswith("#"):
             key, equals, value = text.partition("=")
             if equals:
-                found.setdefault(key.strip(), (value.strip(), line.number))
+                found.setdefault(key.strip(), []).append(_Value(value.strip(), line.number))
     return found
 
 
 def _autostart(host: Host, path: str, scope: str) -> Entry:
-    """An application that starts with the session (Desktop Application Autostart Specification)."""
+    """An application that starts with the session (Desktop Application Autostart Specification).
+
+    Of a key that is there twice, which must not be, systemd takes the first value and GLib the last: all of them count.
+    """
     lines, findings = host.text(path)
     keys = _keys(lines, "Desktop Entry")
-    if keys.get("Hidden", ("", 0))[0] == "true":
-        return Entry("autostart", path, (path,), state="disabled", scope=scope)
-    command, number = keys.get("Exec", ("", 0))
-    found = Found()
-    where = f"{path}:{number}"
-    if not command:
+    hidden, commands = keys.get("Hidden", []), [each for each in keys.get("Exec", []) if each.text]
+    if (hidden and all(each.text == "true" for each in hidden)) or not commands:
         return Entry("autostart", path, (path,), (), tuple(findings), "disabled", scope)
-    argv = _command_line(command)
-    if argv:
-        found.command(argv, Call(where))
-    else:
-        findings.append(reasons.LINE.found(command[:200], subject=where))
+    found = Found()
+    for command in commands:
+        where = f"{path}:{command.number}"
+        argv = _command_line(command.text)
+        if argv:
+            found.command(argv, Call(where))
+        else:
+            findings.append(reasons.LINE.found(command.text[:200], subject=where))
     return Entry("autostart", path, (path,), tuple(found.starts), (*findings, *found.findings), "enabled", scope)
 
 
@@ -100,15 +110,16 @@ def _command_line(text: str) -> list[str]:
 
 
 def _bus(host: Host, path: str, scope: str) -> Entry:
-    """A service that the bus activates (D-Bus Specification, message bus starting services)."""
+    """A service that the bus activates (D-Bus Specification, message bus starting services); the first key counts."""
     lines, findings = host.text(path)
     keys = _keys(lines, "D-BUS Service")
-    command, number = keys.get("Exec", ("", 0))
+    none = [_Value("", 0)]
+    command, unit = keys.get("Exec", none)[0], keys.get("SystemdService", none)[0].text
     found = Found()
-    if unit := keys.get("SystemdService", ("", 0))[0]:
+    if unit:
         return Entry("dbus", path, (path,), (), tuple(findings), f"through {unit}", scope)
-    where = f"{path}:{number}"
-    argv = _split(command, where, findings)
+    where = f"{path}:{command.number}"
+    argv = _split(command.text, where, findings)
     if argv:
         found.command(argv, Call(where))
     return Entry("dbus", path, (path,), tuple(found.starts), (*findings, *found.findings), "enabled", scope)
@@ -116,8 +127,8 @@ def _bus(host: Host, path: str, scope: str) -> Entry:
 
 def _split(command: str, where: str, findings: list[Finding]) -> list[str]:
     try:
-        argv = words.all_words(command)
-    except LineError:
+        argv = shlex.split(command, comments=True)
+    except ValueError:
         argv = []
     if not argv:
         findings.append(reasons.LINE.found(command[:200], subject=where))

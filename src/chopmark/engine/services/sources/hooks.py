@@ -16,17 +16,20 @@ if TYPE_CHECKING:
 
 
 class _Folder(NamedTuple):
-    """Where such programs stand; `name` is what their names must be, `must_execute` whether they are executed."""
+    """Where such programs stand; `name` is what their names must be, `must_execute` whether they are executed.
+
+    Without a `name` they are what run-parts heeds on this host.
+    """
 
     kind: str
     path: str
-    name: re.Pattern[str] = RUN_PARTS
+    name: re.Pattern[str] | None = RUN_PARTS
     must_execute: bool = True
 
 
 _ANY = re.compile(r"[^.].*")
 _FOLDERS = (
-    *(_Folder("cron", f"/etc/cron.{each}") for each in ("hourly", "daily", "weekly", "monthly", "yearly")),
+    *(_Folder("cron", f"/etc/cron.{each}", None) for each in ("hourly", "daily", "weekly", "monthly", "yearly")),
     *(_Folder("network hook", f"/etc/network/{each}") for each in
       ("if-pre-up.d", "if-up.d", "if-down.d", "if-post-down.d")),
     *(_Folder("network hook", f"{base}/NetworkManager/dispatcher.d{below}", _ANY) for base in ("/etc", "/usr/lib")
@@ -53,7 +56,7 @@ def entries(host: Host) -> Iterator[Entry]:
         for name, path in host.files(folder.path):
             if name == ".placeholder":
                 continue
-            if not folder.name.fullmatch(name):
+            if not (folder.name or host.run_parts_names).fullmatch(name):
                 yield Entry(folder.kind, path, (), state="ignored")
             else:
                 yield _program(host, folder.kind, path, must_execute=folder.must_execute)

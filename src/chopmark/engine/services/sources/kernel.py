@@ -9,7 +9,7 @@ from chopmark.engine.services import reasons
 from chopmark.engine.services.commands import Found
 from chopmark.engine.services.entry import Call, Entry
 from chopmark.engine.services.units import words
-from chopmark.engine.services.units.specifiers import UNKNOWN, LineError
+from chopmark.engine.services.units.specifiers import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,8 +21,11 @@ _RULES = ("/etc/udev/rules.d", "/run/udev/rules.d", "/usr/local/lib/udev/rules.d
 _PROGRAMS = ("/usr/lib/udev", "/lib/udev")
 """Where programs stand that rules name without a folder."""
 _TOKEN = re.compile(
-    r'\s*,?\s*([A-Z_]+)(?:\{((?:[^}"]|"[^"]*")*)\})?\s*(==|!=|\+=|-=|:=|=)\s*(e|i)?"((?:[^"\\]|\\.)*)"\s*', re.DOTALL
+    r"""[\s,]*([A-Z_]+)(?:\{([^}]*)\})?\s*(==|!=|\+=|-=|:=|=)\s*
+    (?: i?"((?:\\"|[^"])*+)" | i?ei?"((?:\\.|[^"\\])*+)" )\s*""",
+    re.DOTALL | re.VERBOSE,
 )
+"""A key with a value, in which only a quote can be escaped, whatever is before the backslash; with `e` all is."""
 _SUBSTITUTION = re.compile(r"\$(?:\$|[a-z]+(?:\{[^}]*\})?)|%(?:%|[a-zA-Z](?:\{[^}]*\})?)")
 _MODPROBE = (
     "/etc/modprobe.d",
@@ -52,8 +55,10 @@ def entries(host: Host) -> Iterator[Entry]:
 def _rules(host: Host, name: str, path: str) -> Entry:
     lines, findings = host.text(path)
     found = Found()
-    for line in _joined(lines):
-        if not line.text.strip() or line.text.lstrip().startswith("#"):
+    # A comment is one wherever it stands, and no line continues it (udev-rules.c, udev_rules_parse_file).
+    heeded = [line for line in lines if not line.text.lstrip().startswith("#")]
+    for line in _joined(heeded):
+        if not line.text.strip():
             continue
         where = f"{path}:{line.number}"
         place = 0
@@ -83,7 +88,10 @@ def _joined(lines: list[Line]) -> Iterator[Line]:
 
 
 def _token(found: Found, match: re.Match[str], call: Call) -> None:
-    key, attribute, _, _, value = match.groups()
+    key, attribute, _, plain, escaped = match.groups()
+    value = plain.replace('\\"', '"') if plain is not None else words.unescaped(escaped)
+    if key == "ENV" and attribute and value:  # what a device has is in the environment of what is run for it
+        found.environment([(attribute, _known(value))], call)
     runs = (
         (key == "RUN" and attribute in (None, "program"))
         or key == "PROGRAM"
@@ -91,13 +99,14 @@ def _token(found: Found, match: re.Match[str], call: Call) -> None:
     )
     if not runs or not value:
         return
-    text = _SUBSTITUTION.sub(lambda each: each[0][1] if each[0] in ("$$", "%%") else UNKNOWN, value)
-    try:
-        argv = words.all_words(text.replace('\\"', '"') if match[4] == "e" else text)
-    except LineError:
-        argv = text.split()
+    argv = words.quoted_words(_known(value))
     if argv:
         found.command(argv, call)
+
+
+def _known(value: str) -> str:
+    """A value with what is substituted in it unknown."""
+    return _SUBSTITUTION.sub(lambda each: each[0][1] if each[0] in ("$$", "%%") else UNKNOWN, value)
 
 
 def _modprobe(host: Host, name: str, path: str) -> Entry | None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import re
+from typing import TYPE_CHECKING, NamedTuple
 
+from chopmark.core import limits
+from chopmark.core.artifact import UnreadableError
 from chopmark.engine.services.commands import Found
 from chopmark.engine.services.entry import Call, Entry
-from chopmark.engine.services.host import lines_of
+from chopmark.engine.services.host import assembled, lines_of, unreadable
+from chopmark.engine.services.units import environment
+from chopmark.engine.services.units.specifiers import UNKNOWN
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from chopmark.engine.services.host import Host, User
 
@@ -23,7 +28,7 @@ _SYSTEM = (
 _FOLDERS = (("/etc/profile.d", ".sh"), ("/etc/profile.d", ".csh"), ("/etc/bash_completion.d", ""),
             ("/etc/fish/conf.d", ".fish"),
             ("/usr/share/fish/vendor_conf.d", ".fish"), ("/etc/X11/Xsession.d", ""), ("/etc/X11/xinit/xinitrc.d",
-            ""))  # fmt: skip
+            ""), ("/etc/xdg/plasma-workspace/env", ".sh"), ("/etc/xdg/plasma-workspace/shutdown", ".sh"))  # fmt: skip
 _HOME = (
     ".profile", ".bash_profile", ".bash_login", ".bashrc", ".bash_logout", ".bash_aliases", ".zshenv", ".zprofile",
     ".zshrc",
@@ -33,7 +38,14 @@ _HOME = (
 _POWERSHELL = ("profile.ps1", "Microsoft.PowerShell_profile.ps1", "Microsoft.VSCode_profile.ps1")
 _POWERSHELL_HOMES = ("/opt/microsoft/powershell", "/usr/local/microsoft/powershell", "/usr/lib/powershell",
                      "/snap/powershell/current/opt/powershell")  # fmt: skip
-_ENVIRONMENT = ("/etc/environment", "/etc/default/locale", "/etc/security/pam_env.conf")
+_ENVIRONMENT = ("/etc/environment", "/etc/default/locale")
+_ENVIRONMENT_FOLDERS = (
+    "/etc/environment.d",
+    "/run/environment.d",
+    "/usr/local/lib/environment.d",
+    "/usr/lib/environment.d",
+)
+_PAM_VALUE = re.compile(r'(?:DEFAULT|OVERRIDE)=(?:"([^"]*)"?|(\S*))')
 
 
 def entries(host: Host) -> Iterator[Entry]:
@@ -45,9 +57,10 @@ def entries(host: Host) -> Iterator[Entry]:
             yield from _there(host, "profile", path)
     yield from _powershell(host)
     for path in _ENVIRONMENT:
-        yield from _environment(host, path, "system")
-    for _, path in host.chosen(("/etc/environment.d", "/usr/lib/environment.d"), ".conf"):
-        yield from _environment(host, path, "system")
+        yield from _environment(host, path, "system", _plain)
+    yield from _environment(host, "/etc/security/pam_env.conf", "system", _of_pam)
+    for _, path in host.chosen(_ENVIRONMENT_FOLDERS, ".conf"):
+        yield from _environment(host, path, "system", _of_systemd)
     for user in host.users:
         yield from _of_user(host, user)
 
@@ -60,9 +73,10 @@ def _of_user(host: Host, user: User) -> Iterator[Entry]:
         yield from _there(host, "profile", path, scope)
     for name in _POWERSHELL:
         yield from _there(host, "powershell profile", f"{user.home}/.config/powershell/{name}", scope)
-    yield from _environment(host, f"{user.home}/.pam_environment", scope)
+    for read in (_plain, _of_pam):
+        yield from _environment(host, f"{user.home}/.pam_environment", scope, read)
     for _, path in host.chosen((f"{user.home}/.config/environment.d",), ".conf"):
-        yield from _environment(host, path, scope)
+        yield from _environment(host, path, scope, _of_systemd)
 
 
 def _there(host: Host, kind: str, path: str, scope: str = "system") -> Iterator[Entry]:
@@ -82,17 +96,48 @@ def _powershell(host: Host) -> Iterator[Entry]:
                     yield from _there(host, "powershell profile", f"{home}/{version}/{name}")
 
 
-def _environment(host: Host, path: str, scope: str) -> Iterator[Entry]:
+def _environment(host: Host, path: str, scope: str, read: Callable[[bytes], Iterator[_Assigned]]) -> Iterator[Entry]:
     """Variables of all sessions: of interest where they load something."""
     found = host.root.get(path)
     if found is None or not found.is_file:
         return
-    lines, findings = host.text(path)
+    try:
+        data = host.root.read(path, limits.SERVICE_FILE_MAX)
+    except UnreadableError as error:
+        yield Entry("environment", path, (path,), (), (unreadable(path, error),), "enabled", scope)
+        return
     collected = Found()
-    for line in lines or lines_of(b""):
+    for name, value, number in read(data):
+        collected.environment(((name, value),), Call(f"{path}:{number}" if number else path))
+    if collected.starts or collected.findings:
+        yield Entry("environment", path, (path,), tuple(collected.starts), tuple(collected.findings), "enabled", scope)
+
+
+class _Assigned(NamedTuple):
+    """A variable, its value, and the line that says so (0: not known)."""
+
+    name: str
+    value: str
+    number: int = 0
+
+
+def _plain(data: bytes) -> Iterator[_Assigned]:
+    """/etc/environment: NAME=VALUE, in quotes or not (pam_env(8))."""
+    for line in lines_of(data):
         name, equals, value = line.text.strip().removeprefix("export ").partition("=")
         if equals:
-            collected.environment(((name.strip(), value.strip().strip("\"'")),), Call(f"{path}:{line.number}"))
-    if collected.starts or collected.findings or findings:
-        starts, all_findings = tuple(collected.starts), (*findings, *collected.findings)
-        yield Entry("environment", path, (path,), starts, all_findings, "enabled", scope)
+            yield _Assigned(name.strip(), value.strip().strip("\"'"), line.number)
+
+
+def _of_systemd(data: bytes) -> Iterator[_Assigned]:
+    for name, value in environment.assignments(data):
+        yield _Assigned(name, value)
+
+
+def _of_pam(data: bytes) -> Iterator[_Assigned]:
+    """NAME [DEFAULT=VALUE] [OVERRIDE=VALUE] (pam_env.conf(5)); what is expanded in a value is unknown."""
+    for line in assembled(lines_of(data)):
+        name, _, rest = line.text.replace("\t", " ").partition(" ")
+        for match in _PAM_VALUE.finditer(rest):
+            value = match[1] if match[1] is not None else match[2]
+            yield _Assigned(name, re.sub(r"[$@]\{[^}]*\}", UNKNOWN, value), line.number)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from chopmark.core import limits
@@ -11,15 +12,16 @@ from chopmark.core.artifact import UnreadableError
 from chopmark.engine.services import reasons
 from chopmark.engine.services.commands import Found
 from chopmark.engine.services.entry import PATH, Call, Entry, Role
-from chopmark.engine.services.host import lines_of, unreadable
-from chopmark.engine.services.units import merging, paths, specifiers, words
+from chopmark.engine.services.host import unreadable
+from chopmark.engine.services.units import environment, merging, paths, specifiers, words
 from chopmark.engine.services.units.specifiers import UNKNOWN
 from chopmark.engine.services.units.tree import Tree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from chopmark.core.finding import Finding
+    from chopmark.engine.services.entry import Start
     from chopmark.engine.services.host import Host
     from chopmark.engine.services.units.merging import Merged
     from chopmark.engine.services.units.paths import Scope
@@ -33,6 +35,9 @@ _PLACES = ("/run/systemd", "/etc/systemd", "/usr/local/lib/systemd", "/usr/lib/s
 _RUN = (("generator", "system-generators"), ("generator", "user-generators"),
         ("generator", "system-environment-generators"), ("generator", "user-environment-generators"),
         ("shutdown hook", "system-shutdown"), ("sleep hook", "system-sleep"))  # fmt: skip
+_OVERLAYS = ("MountImages", "ExtensionImages", "ExtensionDirectories")
+"""What puts other files over those of the host, for one unit."""
+_PROGRAMS = ("/usr", "/bin", "/sbin", "/lib", "/opt")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)\}")
 _WHOLE = re.compile(r"\$([A-Za-z_]\w*)")
 
@@ -111,6 +116,9 @@ def _commands(host: Host, merged: Merged, scope: Scope, found: Found) -> None:
     if UNKNOWN in (below := _expanded(below, expand)):
         found.findings.append(reasons.UNIT_IMAGE.found(below.replace(UNKNOWN, "..."), subject=made.name))
         return
+    for key in _OVERLAYS:
+        for each in merged.values("Service", key):
+            found.findings.append(reasons.UNIT_IMAGE.found(f"{key}={each.value}"[:200], subject=each.where))
     search = tuple(part for each in merged.values("Service", "ExecSearchPath") for part in each.value.split(":"))
     for each in merged.effective:
         if each.key not in merging.COMMANDS.get(each.section, ()) or image:
@@ -127,6 +135,19 @@ def _commands(host: Host, merged: Merged, scope: Scope, found: Found) -> None:
                 found.command(argv or [command.program], optional, command.program)
         except specifiers.LineError:
             continue  # merging has told
+    found.findings += _bound(merged, found.starts, expand)
+
+
+def _bound(merged: Merged, starts: Sequence[Start], expand: Callable[[str], str]) -> Iterator[Finding]:
+    """Where a program comes to lie in the place of another, for this unit alone (systemd.exec(5), BindPaths=)."""
+    named = [each.name for each in starts if each.name.startswith("/")]
+    for each in (*merged.values("Service", "BindPaths"), *merged.values("Service", "BindReadOnlyPaths")):
+        for word in _expanded(each.value, expand).split():
+            source, _, rest = word.removeprefix("-").removeprefix("+").partition(":")
+            place = rest.partition(":")[0].rstrip("/")
+            covers = place.startswith(_PROGRAMS) or any(f"{name}/".startswith(f"{place}/") for name in named)
+            if place and place != source.rstrip("/") and covers:
+                yield reasons.UNIT_IMAGE.found(f"{source} at {place}"[:200], subject=each.where)
 
 
 def _guarded(merged: Merged, expand: Callable[[str], str]) -> set[str]:
@@ -158,35 +179,40 @@ def _environment(host: Host, merged: Merged, expand: Callable[[str], str]) -> tu
     variables: dict[str, str] = {}
     findings: list[Finding] = []
     for each in merged.values("Service", "Environment"):
-        try:
-            for word in words.all_words(each.value):
-                name, equals, value = _expanded(word, expand).partition("=")
-                if equals:
-                    variables[name] = value
-        except specifiers.LineError as error:
-            findings.append(reasons.UNIT_LINE.found(f"Environment: {error}", subject=each.where))
+        problems: list[str] = []
+        variables.update(environment.listed(each.value, expand, problems))
+        findings += [reasons.UNIT_LINE.found(f"Environment: {problem}", subject=each.where) for problem in problems]
     for each in merged.values("Service", "EnvironmentFile"):
-        path = _expanded(each.value.removeprefix("-"), expand)
-        if host.root.get(path) is None:
-            continue
-        try:
-            variables.update(_assignments(host.root.read(path, limits.SERVICE_FILE_MAX)))
-        except UnreadableError as error:
-            findings.append(unreadable(path, error))
+        for path in _files(host, _expanded(each.value.removeprefix("-"), expand)):
+            try:
+                variables.update(environment.assignments(host.root.read(path, limits.SERVICE_FILE_MAX)))
+            except UnreadableError as error:
+                findings.append(unreadable(path, error))
     for each in merged.values("Service", "UnsetEnvironment"):
         for name in each.value.split():
             variables.pop(name, None)
     return variables, findings
 
 
-def _assignments(data: bytes) -> Iterator[tuple[str, str]]:
-    for line in lines_of(data):
-        name, equals, value = line.text.strip().partition("=")
-        if equals and re.fullmatch(r"[A-Za-z_]\w*", name):
-            value = value.strip()
-            if value[:1] in ("'", '"') and value.endswith(value[0]) and len(value) > 1:
-                value = value[1:-1]
-            yield name, value
+def _files(host: Host, path: str) -> list[str]:
+    """The files that a path with wildcards stands for, in the order of their names (glob(7))."""
+    if not any(letter in path for letter in "*?["):
+        return [path] if host.root.get(path) is not None else []
+    found = [""]
+    for part in path.strip("/").split("/"):
+        if any(letter in part for letter in "*?["):
+            found = [f"{above}/{name}" for above in found for name in _matching(host, above or "/", part)]
+        else:
+            found = [f"{above}/{part}" for above in found]
+    return [each for each in found[: limits.SERVICE_INCLUDES_MAX] if host.root.get(each) is not None]
+
+
+def _matching(host: Host, folder: str, pattern: str) -> list[str]:
+    try:
+        listed = host.root.names(folder)
+    except OSError:
+        return []
+    return [name for name, _, _ in listed if fnmatchcase(name, pattern) and (name[:1] != "." or pattern[:1] == ".")]
 
 
 def _run(host: Host, kind: str, folder: str) -> Iterator[Entry]:

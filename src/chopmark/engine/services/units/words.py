@@ -132,15 +132,39 @@ def word(line: str, place: int) -> tuple[str | None, int]:
     return "".join(parts), place
 
 
-def all_words(line: str) -> list[str]:
-    """Every word of a line. Raises LineError."""
+def quoted_words(line: str) -> list[str]:
+    """Every word of a line in which backslashes are letters, and the last quote need not end (udev(7), RUN)."""
     found: list[str] = []
+    parts: list[str] = []
+    quote, is_word = "", False
+    for letter in f"{line} ":
+        if quote and letter != quote:
+            parts.append(letter)
+        elif quote:
+            quote = ""
+        elif letter in "'\"":
+            quote, is_word = letter, True
+        elif letter not in BLANK:
+            parts.append(letter)
+            is_word = True
+        elif is_word:
+            found.append("".join(parts))
+            parts, is_word = [], False
+    return [*found, "".join(parts[:-1])] if quote else found
+
+
+def unescaped(text: str) -> str:
+    """A text without its escapes."""
+    parts: list[str] = []
     place = 0
-    while True:
-        each, place = word(line, place)
-        if each is None:
-            return found
-        found.append(each)
+    while place < len(text):
+        if text[place] == "\\":
+            part, place = _escape(text, place + 1)
+            parts.append(part)
+        else:
+            parts.append(text[place])
+            place += 1
+    return "".join(parts)
 
 
 def _escape(line: str, place: int) -> tuple[str, int]:
