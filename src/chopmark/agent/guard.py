@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from chopmark.agent import (
     ahead,
@@ -124,7 +124,10 @@ class Guard:
             raise
         if server is not None:
             server.close()
-        self._end(answering)
+        if line.alive(failing_open=self.decider.failing_open):
+            self._end(answering)
+        else:
+            self._leave(answering)
         return 0
 
     def _answer(self, work: Callable[[], None]) -> None:
@@ -144,6 +147,26 @@ class Guard:
         """End soon."""
         self.watch.stop()
 
+    def _leave(self, answering: list[threading.Thread]) -> NoReturn:
+        """End without a holder: it was killed, and its manager ends the rest of us to begin anew. Release nothing.
+
+        Everybody waits for the next guard, while somebody holds the group; the kernel answers nobody by itself.
+        """
+        self.write_versions()
+        self.stream.say("stopped", detail="the holder is gone: everybody waits for the next guard")
+        self.stream.end()
+        self.stream.join(limits.GUARD_STOP_SECONDS)
+        self.memory.close()
+        self._stop_answering(answering)
+        self.group.heed_all()
+        os._exit(0)  # what else would be done opens files
+
+    def _stop_answering(self, answering: list[threading.Thread]) -> None:
+        self.loop.running = False
+        self.loop.wake()
+        for each in answering:
+            each.join(limits.GUARD_STOP_SECONDS)
+
     def _end(self, answering: list[threading.Thread]) -> None:
         if self.behind is not None:
             self.behind.protect((), enforce=False)
@@ -152,10 +175,7 @@ class Guard:
                 self.group.release(mount.place, mount.device, self._mask)
         if self.ahead is not None:
             self.ahead.end()
-        self.loop.running = False
-        self.loop.wake()
-        for each in answering:
-            each.join(limits.GUARD_STOP_SECONDS)
+        self._stop_answering(answering)
         self.loop.close()
         self.releasing.end()
         self.write_versions()
