@@ -104,6 +104,24 @@ def test_no_name_makes_a_sample_anybodys_guess(subject: Subject) -> None:
         assert list(certainty.values()).count(best) == 1, (name, certainty)
 
 
+HEADS = [subject.unsigned.artifact().head() for subject in SUBJECTS]
+
+
+@pytest.mark.parametrize("format_", identify.formats().values(), ids=lambda format_: format_.name)
+def test_a_format_takes_nothing_that_begins_otherwise(format_: Format) -> None:
+    """Whoever says how its files begin is not asked about others (core.contracts), so it must not want them."""
+    begins = getattr(format_, "begins", None)
+    if begins is None:
+        begins = (b"",)
+    assert begins == (b"",) or all(begins)
+    names = [f"x{suffix}" for suffix in format_.suffixes] or ["x"]
+    for head in (*HEADS, b"", *(bytes([octet]) + head[1:] for octet in range(256) for head in HEADS[:2])):
+        wanted = any(format_.detect(head, name) for name in names)
+        assert not wanted or head.startswith(begins), head[:16]
+        asked = format_.name in {each.name for each, _ in identify.asked(head[:1])}
+        assert asked or not wanted
+
+
 @every_subject
 def test_what_is_asked_for_is_found_without_asking(subject: Subject, context: Context) -> None:
     verdict = check.check(laws.signed_subject(subject).artifact(), context)

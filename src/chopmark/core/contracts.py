@@ -76,7 +76,8 @@ class Format(Protocol):
     A package in chopmark/formats exports one as `FORMAT`; it is found by discovery. `name` is the word on the command
     line, `title` the one for people, `suffixes` the usual extensions (with the dot, lower case), `envelope` the name of
     the envelope its signatures are made in, `options` the fields of SealOptions that mean something here (all formats
-    heed `digest_algorithm` and `append`).
+    heed `digest_algorithm` and `append`). One that takes nothing for its own but what begins in certain ways has an
+    attribute `begins` with these (bytes, none of them empty), and is not asked about anything else.
     """
 
     name: str

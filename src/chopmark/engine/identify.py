@@ -38,9 +38,9 @@ def identify(artifact: Artifact, name: str = "") -> Format:
     if name and (format_ := known(name)):
         return format_
     head = artifact.head()
-    best, winners = 0, []
-    for format_ in formats().values():
-        certainty = format_.detect(head, artifact.name)
+    best, winners, path = 0, [], artifact.name
+    for format_, detect in asked(head[:1]):
+        certainty = detect(head, path)
         if certainty > best:
             best, winners = certainty, [format_]
         elif certainty and certainty == best:
@@ -49,6 +49,17 @@ def identify(artifact: Artifact, name: str = "") -> Format:
         message = " and ".join(sorted(format_.title for format_ in winners)) if best else "nothing known"
         raise AmbiguousError(message)
     return winners[0]
+
+
+@cache
+def asked(first: bytes) -> tuple[tuple[Format, Callable[[bytes, str], int]], ...]:
+    """The formats that may take a file for their own that begins with this octet (empty: with none); how to ask."""
+    found = []
+    for format_ in formats().values():
+        begins: tuple[bytes, ...] | None = getattr(format_, "begins", None)
+        if begins is None or any(each.startswith(first) for each in begins if first):
+            found.append((format_, format_.detect))
+    return tuple(found)
 
 
 def known(name: str) -> Format | None:

@@ -24,6 +24,7 @@ class SignedBeside:
 
     suffixes: tuple[str, ...] = ()
     certified = False
+    begins: tuple[bytes, ...] = ()
 
     def __init__(
         self,

@@ -24,10 +24,11 @@ class CatalogFormat:
     suffixes: tuple[str, ...] = (".catalog",)
     envelope = "cms"
     options: tuple[str, ...] = ()
+    begins = (b"chopmark catalog ",)
 
     def detect(self, head: bytes, name: str) -> int:  # noqa: ARG002 - the contract
         """By the first words, whatever the version."""
-        return 9 if head.startswith(b"chopmark catalog ") else 0
+        return 9 if head.startswith(self.begins) else 0
 
     def extract(self, artifact: Artifact) -> Iterator[Seal]:
         """Every signer of the block at the end. Raises MalformedError for a list or a block that is none."""

@@ -27,6 +27,7 @@ class DebFormat:
     envelope = "openpgp"
     options: tuple[str, ...] = ("variant",)
     certified = False
+    begins = (_BEGIN[:8],)
 
     def detect(self, head: bytes, name: str) -> int:
         """An archive that begins as a package does, or any with the name of one."""

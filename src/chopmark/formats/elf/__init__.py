@@ -23,10 +23,11 @@ class ElfFormat:
     suffixes: tuple[str, ...] = (".so", ".elf", ".axf", ".appimage")
     envelope = "cms"
     options: tuple[str, ...] = ()
+    begins = (b"\x7fELF",)
 
     def detect(self, head: bytes, name: str) -> int:  # noqa: ARG002 - the contract
         """An executable or shared object; relocatable ones are kernel modules, or parts of programs."""
-        if head[:4] != b"\x7fELF":
+        if not head.startswith(self.begins):
             return 0
         from chopmark.formats._elf import header  # most files are no ELF files
 

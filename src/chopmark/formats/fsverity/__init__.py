@@ -22,6 +22,7 @@ class FsVerityFormat:
     envelope = "module"
     options: tuple[str, ...] = ("variant",)
     companion = ".fsv_sig"
+    begins: tuple[bytes, ...] = ()
 
     def detect(self, head: bytes, name: str) -> int:  # noqa: ARG002 - the contract
         """Never: the file itself shows nothing."""

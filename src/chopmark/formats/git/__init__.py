@@ -22,10 +22,11 @@ class GitFormat:
     envelope = "gitsig"
     options: tuple[str, ...] = ()
     certified = False
+    begins = (b"tree ", b"object ", b"certificate version 0.1\npusher ")
 
     def detect(self, head: bytes, name: str) -> int:  # noqa: ARG002 - the contract
         """By the first headers."""
-        if not head.startswith((b"tree ", b"object ", b"certificate version 0.1\npusher ")):
+        if not head.startswith(self.begins):
             return 0
         from chopmark.formats.git import parsing  # hardly any file gets here
 

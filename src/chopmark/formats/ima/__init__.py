@@ -25,6 +25,7 @@ class ImaFormat:
     options: tuple[str, ...] = ("variant",)
     companion = "xattr:security.ima"
     companions = (companion, ".sig", "xattr:security.evm")
+    begins: tuple[bytes, ...] = ()
 
     def detect(self, head: bytes, name: str) -> int:  # noqa: ARG002 - the contract
         """Never: the file itself shows nothing."""

@@ -28,20 +28,23 @@ class ModuleFormat:
     suffixes: tuple[str, ...] = (".ko", ".ko.gz", ".ko.xz", ".ko.zst")
     envelope = "module"
     options: tuple[str, ...] = ()
+    begins = (_ELF, *_PACKED, _ZSTANDARD)
 
     def detect(self, head: bytes, name: str) -> int:
         """A relocatable ELF file, or one compressed; beyond doubt with the name of a module."""
-        named = name.lower().endswith(self.suffixes)
         if head.startswith(_PACKED):
             from chopmark.formats.kmod import container  # most files are not compressed
 
             head = container.beginning(head)
         elif head.startswith(_ZSTANDARD):
-            return _CERTAIN if named else 0
+            return _CERTAIN if self._named(name) else 0
         if head[:4] != _ELF or head[5:6] not in (b"\1", b"\2"):
             return 0
         kind = int.from_bytes(head[16:18], "little" if head[5] == 1 else "big")
-        return (_CERTAIN if named else _LIKELY) if kind == _RELOCATABLE else 0
+        return (_CERTAIN if self._named(name) else _LIKELY) if kind == _RELOCATABLE else 0
+
+    def _named(self, name: str) -> bool:
+        return name.lower().endswith(self.suffixes)
 
     def extract(self, artifact: Artifact) -> Iterator[Seal]:
         """The appended signature. Raises MalformedError where it, or the compression around it, breaks the rules."""

@@ -31,6 +31,7 @@ class PeFormat:
     )
     envelope = "authenticode"
     options: tuple[str, ...] = ("description", "url", "page_hashes")
+    begins = (b"MZ",)
 
     def detect(self, head: bytes, name: str) -> int:  # noqa: ARG002 - the content says it all
         """MZ, and PE where e_lfanew points; a little less certain when that is behind the head."""

@@ -32,7 +32,7 @@ class PowerShellFormat:
 
     def detect(self, head: bytes, name: str) -> int:
         """By name and text; `pwsh` in the first line settles it, a signature block alone makes it likely."""
-        if interpreter_of(head).startswith(kinds.INTERPRETERS):
+        if head.startswith(b"#!") and interpreter_of(head).startswith(kinds.INTERPRETERS):
             return 8
         if kinds.suffix(name):
             text = head.startswith(_MARKS) or (b"\x00" not in head and not head.startswith(_BINARY))

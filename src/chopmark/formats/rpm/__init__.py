@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from chopmark.core.artifact import Artifact
     from chopmark.core.contracts import Content, SealOptions
@@ -28,16 +28,17 @@ class RpmFormat:
     envelope = "openpgp"
     options: tuple[str, ...] = ("variant",)
     certified = False
+    begins = (_LEAD,)
 
     def detect(self, head: bytes, name: str) -> int:  # noqa: ARG002 - the contract
         """By the first bytes of the lead, which are there for that."""
-        return 9 if head.startswith(_LEAD) else 0
+        return 9 if head.startswith(self.begins) else 0
 
-    def extract(self, artifact: Artifact) -> Iterator[Seal]:
+    def extract(self, artifact: Artifact) -> Sequence[Seal]:
         """Every signature. Raises BrokenError where the package breaks a rule."""
         from chopmark.formats.rpm import sealing
 
-        yield from sealing.seals(artifact)
+        return sealing.seals(artifact)
 
     def recipe(self, artifact: Artifact, options: SealOptions) -> Recipe:
         """The header, which has the payload's digest; or both. Raises RefusedError for what is no package."""

@@ -141,11 +141,12 @@ class Identity(NamedTuple):
 
 def identify(head: bytes, name: str) -> Identity:
     """What a file with this beginning and path is."""
-    interpreter = interpreter_of(head)
+    interpreter = interpreter_of(head) if head.startswith(b"#!") else ""
     base = name.rsplit("/", 1)[-1].lower()
     dot = base.rfind(".")
     by_name = BY_NAME.get(base) or (BY_SUFFIX.get(base[dot:]) if dot >= 0 else None)
-    return Identity(interpreter, BY_INTERPRETER.get(_plain(interpreter)), by_name)
+    by_first_line = BY_INTERPRETER.get(_plain(interpreter)) if interpreter else None
+    return Identity(interpreter, by_first_line, by_name)
 
 
 def declared_encoding(head: bytes, language: Language) -> str:

@@ -25,10 +25,11 @@ class SdistFormat(DetachedFormat):
     name = "sdist"
     title = "Python source distribution"
     suffixes: tuple[str, ...] = (".tar.gz",)
+    begins = (b"\x1f\x8b",)
 
     def detect(self, head: bytes, name: str) -> int:
         """A gzipped tar file, NAME-VERSION.tar.gz, whose first entry is in a folder NAME-VERSION."""
-        if not (head.startswith(b"\x1f\x8b") and name.endswith(self.suffixes)):
+        if not (head.startswith(self.begins) and name.endswith(self.suffixes)):
             return 0
         from chopmark.formats._python import naming  # most files are something else
         from chopmark.formats.sdist import contents
