@@ -92,14 +92,11 @@ class FileView:
         self.descriptor = descriptor
         self._name = name
         self._opened = state or os.fstat(descriptor)
+        self.size = self._opened.st_size
+        """Length in bytes when it was opened."""
         self._whole: bytes | None = None
         self.hashed: dict[str, list[tuple[int, Hash]]] = {}
         """For core.digest: what the bytes up to some places come to, by algorithm."""
-
-    @property
-    def size(self) -> int:
-        """Length in bytes when it was opened."""
-        return self._opened.st_size
 
     def read(self, offset: int, length: int) -> bytes:
         """Read with pread until the range is full; raises UnreadableError when the medium fails or the file shrank.

@@ -52,6 +52,8 @@ ALGORITHMS = {
         Algorithm("blake2b", 64, Strength.STRONG),
     )
 }
+STRONG = frozenset(each.name for each in ALGORITHMS.values() if each.strength is Strength.STRONG)
+"""Those of which no collisions are known."""
 SIGNING_ALGORITHMS = ("sha256", "sha384", "sha512")
 """What new signatures may use."""
 
@@ -93,9 +95,9 @@ def hash_ranges(view: View, recipes: Sequence[Recipe], taps: Sequence[Tap] = ())
 
     What all bytes come to is computed once for a view, and so is what its beginnings come to but for their ends.
     """
-    whole = view.whole() if isinstance(view, FileView) and not taps else None
-    if isinstance(view, FileView) and whole is not None:
-        return [_in_memory(view, whole, recipe) for recipe in recipes]
+    if isinstance(view, FileView) and not taps and (whole := view.whole()) is not None:
+        begun: dict[tuple[str, Range | bytes], Hash] = {}
+        return [_in_memory(view, memoryview(whole), recipe, begun) for recipe in recipes]
     by_ranges: dict[tuple[Range | bytes, ...], dict[str, bytes]] = {}
     lengths: dict[tuple[Range | bytes, ...], int] = {}
     for ranges in dict.fromkeys(recipe.ranges for recipe in recipes):
@@ -117,22 +119,32 @@ def hash_ranges(view: View, recipes: Sequence[Recipe], taps: Sequence[Tap] = ())
     return [Payload(recipe, by_ranges[recipe.ranges][recipe.algorithm], lengths[recipe.ranges]) for recipe in recipes]
 
 
-def _in_memory(view: FileView, whole: bytes, recipe: Recipe) -> Payload:
-    """What a recipe comes to for a small file: reading costs nothing, keeping several in step would."""
-    ranges = recipe.ranges
-    if _is_beginning(ranges, view):
-        return Payload(recipe, _beginning(view, recipe.algorithm, ranges[0].length), ranges[0].length)
-    hasher, length = fresh(recipe.algorithm), 0
-    for part in ranges:
-        if isinstance(part, Range):
+def _in_memory(
+    view: FileView, whole: memoryview, recipe: Recipe, begun: dict[tuple[str, Range | bytes], Hash]
+) -> Payload:
+    """What a recipe comes to for a small file: reading costs nothing, keeping several in step would.
+
+    `begun` has what the first parts of recipes came to, for those that begin alike.
+    """
+    algorithm, ranges, _ = recipe
+    if len(ranges) == 1 and _is_beginning(ranges, view):
+        return Payload(recipe, _beginning(view, algorithm, ranges[0].length), ranges[0].length)
+    hasher, length = fresh(algorithm), 0
+    for number, part in enumerate(ranges):
+        if isinstance(part, bytes):
+            piece: bytes | memoryview = part
+        else:
             offset, size = part
             if offset < 0 or size < 0 or offset + size > len(whole):
                 raise _outside(part, view)
-            hasher.update(memoryview(whole)[offset : offset + size])
-            length += size
-        else:
-            hasher.update(part)
-            length += len(part)
+            piece = whole[offset : offset + size]
+        length += len(piece)
+        if number == 0 and (algorithm, part) in begun:
+            hasher = begun[algorithm, part].copy()
+            continue
+        hasher.update(piece)
+        if number == 0:
+            begun[algorithm, part] = hasher.copy()
     return Payload(recipe, hasher.digest(), length)
 
 

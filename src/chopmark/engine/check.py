@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core import reasons
@@ -194,20 +195,19 @@ def judge_seal(
     """One seal: placement, content, signature, and then whom to believe."""
     from chopmark.trust import judge  # unsigned files need no trust
 
-    integrity = [*seal.findings, *content_findings(seal, payloads)]
+    own = [*seal.findings, *content_findings(seal, payloads)]
     proof = proof_of(seal, payloads, context.store)
-    integrity += proof.findings
     judgement = judge.judge(proof, seal.purpose, context)
     refused = blocked.signers(seal, judgement.path) if blocked is not None else []
     return SealVerdict(
         where=seal.where,
         scheme=seal.envelope.scheme,
-        intact=proof.intact and not against(integrity),
+        intact=proof.intact and not against(own),
         digest_algorithm=proof.digest_algorithm,
         signer=judgement.identity or proof.signer,
         signed_at=judgement.signed_at,
         nested=seal.nested,
-        findings=(*integrity, *judgement.findings, *refused),
+        findings=(*own, *proof.findings, *judgement.findings, *refused),
         authorities=tuple(each.as_authority for each in judgement.path[1:]),
         purposes=_purposes(judgement.path),
         store=judgement.store,
@@ -230,9 +230,14 @@ def proof_of(seal: Seal, payloads: Sequence[Payload], keys: KeySource | None = N
 def content_findings(seal: Seal, payloads: Sequence[Payload]) -> list[Finding]:
     """Compare what was claimed with what is; the envelope itself answers for claims that expect nothing."""
     findings = []
-    for claim, payload in zip(seal.claims, payloads, strict=True):
-        if claim.expected is None:
-            continue
-        reason = reasons.DIGEST_MATCH if payload.value == claim.expected else reasons.DIGEST_MISMATCH
-        findings.append(reason.found(f"{claim.what}, {claim.recipe.algorithm}", subject=claim.what))
+    for (what, recipe, expected), payload in zip(seal.claims, payloads, strict=True):
+        if expected is not None:
+            findings.append(_compared(what, recipe.algorithm, same=payload.value == expected))
     return findings
+
+
+@lru_cache(maxsize=1024)
+def _compared(what: str, algorithm: str, *, same: bool) -> Finding:
+    """One for all files of which it is true."""
+    reason = reasons.DIGEST_MATCH if same else reasons.DIGEST_MISMATCH
+    return reason.found(f"{what}, {algorithm}", subject=what)

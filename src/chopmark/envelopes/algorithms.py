@@ -413,7 +413,7 @@ def verify(
             return None
         if digest is None:
             raise UnsupportedError("a signature algorithm without a digest")
-        hashing = utils.Prehashed(_HASHES[digest]) if digested else _HASHES[digest]
+        hashing = prehashed(digest) if digested else _HASHES[digest]
         if kind == "ec":
             if algorithm.kind not in ("ecdsa", "by-key"):
                 raise UnsupportedError(f"an {algorithm.kind} signature with an elliptic-curve key")
@@ -515,6 +515,12 @@ def identifiers_for_key(spki: bytes, digest: str) -> list[bytes]:
 def hash_algorithm(digest: str) -> hashes.HashAlgorithm:
     """Cryptography's object for a digest name."""
     return _HASHES[digest]
+
+
+@lru_cache(maxsize=16)
+def prehashed(digest: str) -> utils.Prehashed:
+    """The same where what is checked is a digest already."""
+    return utils.Prehashed(_HASHES[digest])
 
 
 def key_kind(spki: bytes) -> str:

@@ -52,8 +52,10 @@ def judge(proof: Proof, purpose: str, context: Context) -> Judgement:
     """
     if proof.signer is not None and proof.signer.kind != "x509":
         known, store = keyring.judge(proof, context.store.keyring, context.at)
-        weak = stamps.weakness(proof.digest_algorithm, Moment(context.at))
-        return Judgement((*known, *([weak] if weak else []), *_blocked_key(proof, context)), store=store)
+        findings = [*known, *_blocked_key(proof, context)]
+        if (weak := stamps.weakness(proof.digest_algorithm, Moment(context.at))) is not None:
+            findings.insert(len(known), weak)
+        return Judgement(tuple(findings), store=store)
     chosen = stamps.choose(proof.stamps, context)
     findings = list(chosen.findings)
     moment, weak = _moment(proof, chosen, context)

@@ -135,10 +135,10 @@ def _shown(problems: Sequence[Finding]) -> str:
 
 def weakness(algorithm: str, moment: Moment, sunset: dt.datetime = limits.SHA1_SUNSET) -> Finding | None:
     """A finding about a digest that a signature rests on, when it is not a strong one; `sunset` is that of SHA-1."""
+    if algorithm in digest.STRONG:
+        return None
     known = digest.ALGORITHMS.get(algorithm)
     if known is None:
         return DIGEST_UNSUPPORTED.found(algorithm)
-    if known.strength is digest.Strength.STRONG:
-        return None
     dated = known.strength is digest.Strength.DATED and moment.surely_before(sunset)
     return (DIGEST_DATED if dated else DIGEST_WEAK).found(algorithm)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import os
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chopmark.core import digest, limits
-from chopmark.core.artifact import BytesView
+from chopmark.core.artifact import BytesView, FileView
 from chopmark.core.errors import MalformedError
 from chopmark.core.seal import Range, Recipe
 
@@ -45,7 +46,12 @@ def recipes(draw: st.DrawFn, size: int) -> list[Recipe]:
 @given(st.binary(max_size=64).flatmap(lambda data: st.tuples(st.just(data), recipes(len(data)))))
 def test_ranges_hash_as_if_they_were_joined(case: tuple[bytes, list[Recipe]]) -> None:
     data, wanted = case
+    descriptor = os.memfd_create("small")
+    os.write(descriptor, data)
+    small = FileView(descriptor, "small")
     payloads = digest.hash_ranges(BytesView(data), wanted)
+    assert digest.hash_ranges(small, wanted) == payloads
+    small.close()
     assert [payload.recipe for payload in payloads] == wanted
     for payload in payloads:
         joined = b"".join(
@@ -54,6 +60,24 @@ def test_ranges_hash_as_if_they_were_joined(case: tuple[bytes, list[Recipe]]) ->
         )
         assert payload.value == hashlib.new(payload.recipe.algorithm, joined, usedforsecurity=False).digest()
         assert payload.length == len(joined)
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0), (1, 3, 0, 2)])
+def test_what_begins_alike_goes_on_by_itself(order: tuple[int, ...]) -> None:
+    """What the first part came to is kept for the next recipe; nothing that follows it may get in there."""
+    data = b"head and rest"
+    head, rest = Range(0, 4), Range(9, 4)
+    each = [(head, b"one"), (head,), (head, rest, b"two"), (head, b"one", rest)]
+    wanted = [Recipe(name, each[number]) for number in order for name in ("sha256", "sha1", "sha256")]
+    descriptor = os.memfd_create("small")
+    os.write(descriptor, data)
+    small = FileView(descriptor, "small")
+    joined = {(head, b"one"): b"headone", (head,): b"head", (head, rest, b"two"): b"headresttwo",
+              (head, b"one", rest): b"headonerest"}  # fmt: skip
+    for payload in digest.hash_ranges(small, wanted):
+        whole = joined[payload.recipe.ranges]
+        assert payload.value == hashlib.new(payload.recipe.algorithm, whole, usedforsecurity=False).digest()
+    small.close()
 
 
 class CountingView(BytesView):

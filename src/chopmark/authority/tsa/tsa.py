@@ -130,7 +130,7 @@ class TimeStampAuthority:
             raise _RequestRefusedError("badAlg", str(error)) from None
         except MalformedError as error:
             raise _RequestRefusedError("badDataFormat", str(error)) from None
-        if digests.ALGORITHMS[request.algorithm].strength is not digests.Strength.STRONG:
+        if request.algorithm not in digests.STRONG:
             raise _RequestRefusedError("badAlg", f"{request.algorithm} is not accepted any more")
         if request.policy is not None and request.policy not in self._terms.policies:
             offered = ", ".join(self._terms.policies[:_POLICIES_TOLD])

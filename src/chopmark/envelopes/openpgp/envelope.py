@@ -82,10 +82,11 @@ class OpenPgpEnvelope:
         return f"key {keys.shown(self.signature.issuer)}" if self.signature.issuer else "a key that is not named"
 
     def _signer(self, key: PublicKey) -> SignerId:
-        claims = [("key", key.holder), ("made", clock.show(self.signature.created))]
-        if self.signature.expires:
-            claims.append(("expires", clock.show(self.signature.expires)))
-        return SignerId("openpgp", key.name, key.fingerprint, tuple(claims))
+        made, expires = self.signature.created, self.signature.expires
+        claims: tuple[tuple[str, str], ...] = (("key", key.holder), ("made", clock.show(made)))
+        if expires is not None:
+            claims += (("expires", clock.show(expires)),)
+        return SignerId("openpgp", key.name, key.fingerprint, claims)
 
     def _proof(self, signer: SignerId, finding: Finding) -> Proof:
         findings = (finding, *self._strict())
@@ -100,11 +101,11 @@ class OpenPgpEnvelope:
             found.append(reasons.VERSION_3.found())
         if unknown := signature.not_understood:
             found.append(reasons.CRITICAL.found(", ".join(f"subpacket {kind}" for kind in unknown)))
-        for each in signature.hashed:
-            if each.kind == signatures.NOTATION and each.critical:
+        for kind, critical, body in signature.hashed:
+            if kind == signatures.NOTATION and critical:
                 found.append(reasons.CRITICAL.found("a notation"))
-            if each.kind == signatures.RECIPIENT:
-                found.append(reasons.RECIPIENT.found(keys.shown(each.body[1:])))
+            if kind == signatures.RECIPIENT:
+                found.append(reasons.RECIPIENT.found(keys.shown(body[1:])))
         if stray := signature.stray:
             found.append(reasons.UNSIGNED.found(", ".join(f"subpacket {kind}" for kind in stray)))
         if self._headed:

@@ -52,6 +52,7 @@ CURVES: dict[bytes, ec.EllipticCurve] = {
 }
 EDDSA_CURVE = bytes.fromhex("2b06010401da470f01")
 _HALF = 32
+_PADDING = padding.PKCS1v15()
 
 
 def public_key(algorithm: int, fields: Reader) -> bytes:
@@ -97,21 +98,21 @@ def verify(public: bytes, algorithm: int, fields: Reader, name: str, digest: byt
 
     Without `exact`, the number of RSA's may have zeros before it, as some signers write it.
     """
-    key = algorithms.public_key(public)
-    prehashed = utils.Prehashed(algorithms.hash_algorithm(name))
+    kind, key = algorithms.loaded(public)
+    prehashed = algorithms.prehashed(name)
     try:
-        if algorithm in (RSA, RSA_SIGN) and isinstance(key, rsa.RSAPublicKey):
-            value = fields.mpi(exact=exact)
+        if algorithm in (RSA, RSA_SIGN) and kind == "rsa":
+            value = fields.mpi_octets(exact=exact)
             fields.done()
             size = (key.key_size + 7) // 8
-            if value.bit_length() > 8 * size:
+            if len(value) > size:
                 return False
-            key.verify(value.to_bytes(size, "big"), digest, padding.PKCS1v15(), prehashed)
-        elif algorithm == ECDSA and isinstance(key, ec.EllipticCurvePublicKey):
+            key.verify(value.rjust(size, b"\0"), digest, _PADDING, prehashed)
+        elif algorithm == ECDSA and kind == "ec":
             key.verify(_pair(fields), digest, ec.ECDSA(prehashed))
-        elif algorithm == DSA and isinstance(key, dsa.DSAPublicKey):
+        elif algorithm == DSA and kind == algorithms.DSA:
             key.verify(_pair(fields), digest, prehashed)
-        elif algorithm in (EDDSA, ED25519) and not hasattr(key, "key_size"):
+        elif algorithm in (EDDSA, ED25519) and kind == "ed25519":
             key.verify(_edwards_pair(algorithm, fields), digest)
         else:
             raise algorithms.UnsupportedError(

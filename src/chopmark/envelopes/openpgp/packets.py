@@ -48,11 +48,16 @@ class Reader:
 
     def mpi(self, *, exact: bool = True) -> int:
         """A multiprecision integer, its length in bits `exact`, or with zeros before it (clause 3.2)."""
+        return int.from_bytes(self.mpi_octets(exact=exact), "big")
+
+    def mpi_octets(self, *, exact: bool = True) -> bytes:
+        """The octets of one, without zeros before them."""
         bits = self.number(2)
-        value = int.from_bytes(self.take((bits + 7) // 8), "big")
-        if value.bit_length() > bits or (exact and value.bit_length() != bits):
+        octets = self.take((bits + 7) // 8).lstrip(b"\0")
+        actual = 8 * len(octets) - 8 + octets[0].bit_length() if octets else 0
+        if actual > bits or (exact and actual != bits):
             raise MalformedError("a number whose length is not what it says")
-        return value
+        return octets
 
     def rest(self) -> bytes:
         """All that is left."""
@@ -73,33 +78,41 @@ def read(data: bytes) -> Iterator[Packet]:
 
     Partial and indeterminate lengths are for data that is streamed (clause 4.2.1.4), not for signatures and keys.
     """
-    reader, count = Reader(data), 0
-    while reader.left():
+    place, size, count = 0, len(data), 0
+    while place < size:
         count += 1
         if count > limits.OPENPGP_PACKETS_MAX:
             raise MalformedError(f"more than {limits.OPENPGP_PACKETS_MAX} packets")
-        first = reader.number(1)
+        first = data[place]
         if not first & 0x80:
             raise MalformedError("not a packet")
         if first & 0x40:
-            tag, length = first & 0x3F, _length(reader)
+            tag = first & 0x3F
+            length, start = _length(data, place + 1)
         else:
             tag, kind = first >> 2 & 0x0F, first & 3
             if kind == 3:
                 raise MalformedError("a packet without a length")
-            length = reader.number(1 << kind)
-        yield Packet(tag, reader.take(length))
+            start = place + 1 + (1 << kind)
+            length = int.from_bytes(data[place + 1 : start], "big")
+        place = start + length
+        if place > size:
+            raise MalformedError("it ends too early")
+        yield Packet(tag, data[start:place])
 
 
-def _length(reader: Reader) -> int:
+def _length(data: bytes, place: int) -> tuple[int, int]:
+    """The length of a packet in the newer form, and where it begins."""
+    reader = Reader(data)
+    reader.place = place
     first = reader.number(1)
     if first < _TWO:
-        return first
+        return first, reader.place
     if first < _PARTIAL:
-        return ((first - _TWO) << 8) + reader.number(1) + _TWO
+        return ((first - _TWO) << 8) + reader.number(1) + _TWO, reader.place
     if first < _FOUR:
         raise MalformedError("a packet in several parts")
-    return reader.number(4)
+    return reader.number(4), reader.place
 
 
 def sublength(data: bytes, place: int) -> tuple[int, int]:

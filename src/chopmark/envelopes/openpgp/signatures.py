@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from typing import NamedTuple
+import struct
+from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core.errors import BrokenError, MalformedError
 from chopmark.envelopes import algorithms
 from chopmark.envelopes.openpgp import mathematics, packets, reasons
 from chopmark.envelopes.openpgp.packets import Reader
+
+if TYPE_CHECKING:
+    from chopmark.core.seal import Range
 
 BINARY, TEXT = 0x00, 0x01
 CERTIFICATIONS = frozenset({0x10, 0x11, 0x12, 0x13})
@@ -27,12 +31,16 @@ PRIMARY_USER_ID, KEY_FLAGS, SIGNERS_USER_ID, REASON, EMBEDDED, ISSUER_FINGERPRIN
 )
 _KNOWN = frozenset({2, 3, 4, 5, 6, 7, 9, 11, 12, 16, 21, 22, 23, 24, 25, 26, 27, 28, 29, 30, 31, 32, 33, 34, 35, 39})
 """Subpackets that are understood; a critical notation is not, because no name of one is."""
-_ONCE = (CREATED, EXPIRES, KEY_EXPIRES, KEY_FLAGS, ISSUER_FINGERPRINT)
+_ONCE = frozenset({CREATED, EXPIRES, KEY_EXPIRES, KEY_FLAGS, ISSUER_FINGERPRINT})
 _ADVISORY = frozenset({ISSUER, ISSUER_FINGERPRINT})
 """What may be outside of the signed part: it only helps to find the key, and the mathematics settles that."""
 SALTS = {"sha224": 16, "sha256": 16, "sha384": 24, "sha512": 32, "sha3_256": 16, "sha3_512": 32}
 """Octets of salt in version 6, by digest (clause 9.5)."""
 V3, V4, V6 = 3, 4, 6
+_BEGINS = {V4: (struct.Struct(">BBBH"), 2), V6: (struct.Struct(">BBBI"), 4)}
+"""What stands behind the version: kind, algorithm, digest, length of the signed subpackets; octets of a length."""
+_TRAILERS = {V4: b"\x04\xff", V6: b"\x06\xff"}
+"""What stands before the length of what a signature covers of itself (clause 5.2.4)."""
 _V3_HASHED = 5
 """Octets that a signature of version 3 covers itself: its type and time (RFC 9580 clause 5.2.2)."""
 _LAST = dt.datetime.max.replace(tzinfo=dt.UTC)
@@ -70,22 +78,30 @@ class Signature(NamedTuple):
     @property
     def expires(self) -> dt.datetime | None:
         """When its maker says that it ends to hold."""
-        seconds = int.from_bytes(self.one(EXPIRES) or b"", "big")
+        said = self.one(EXPIRES)
+        seconds = int.from_bytes(said, "big") if said else 0
         return later(self.created, seconds) if seconds else None
 
     def one(self, kind: int) -> bytes | None:
         """The body of a signed subpacket."""
-        return next((each.body for each in self.hashed if each.kind == kind), None)
+        for said, _, body in self.hashed:
+            if said == kind:
+                return body
+        return None
 
     @property
     def not_understood(self) -> list[int]:
         """The critical subpackets that are not known."""
-        return [each.kind for each in self.hashed if each.critical and each.kind not in _KNOWN]
+        return [kind for kind, critical, _ in self.hashed if critical and kind not in _KNOWN]
 
     @property
     def stray(self) -> list[int]:
         """Subpackets that nobody signed and that say more than where the key is."""
-        return [each.kind for each in self.unhashed if each.kind not in _ADVISORY]
+        return [kind for kind, _, _ in self.unhashed if kind not in _ADVISORY]
+
+    def around(self, *parts: Range | bytes) -> tuple[Range | bytes, ...]:
+        """All that is hashed where the signature is over these."""
+        return (self.salt, *parts, self.trailer) if self.salt else (*parts, self.trailer)
 
     def digest_of(self, data: bytes) -> bytes:
         """The digest that is signed, of what it is over (a key, a key and a name, ...)."""
@@ -117,23 +133,24 @@ def key_id(version: int, fingerprint: bytes) -> bytes:
 def read(body: bytes) -> Signature:
     """Read the body of a signature packet. Raises BrokenError."""
     try:
-        return _read(Reader(body))
+        return _read(body)
     except algorithms.UnsupportedError as error:
         raise BrokenError(reasons.UNSUPPORTED, str(error)) from None
     except MalformedError as error:
         raise BrokenError(reasons.FORM, str(error)) from None
 
 
-def _read(reader: Reader) -> Signature:
+def _read(body: bytes) -> Signature:
+    reader = Reader(body)
     version = reader.number(1)
     if version == V3:
         return _read_v3(reader)
-    if version not in (V4, V6):
+    if version not in _BEGINS:
         raise algorithms.UnsupportedError(f"a signature of version {version}")
-    kind, algorithm, number = reader.take(3)
-    width = 2 if version == V4 else 4
-    hashed = _subpackets(reader.take(reader.number(width)))
-    covered = reader.data[: reader.place]
+    begins, width = _BEGINS[version]
+    kind, algorithm, number, length = begins.unpack(reader.take(begins.size))
+    hashed = _subpackets(reader.take(length))
+    covered = body[: reader.place]
     unhashed = _subpackets(reader.take(reader.number(width)))
     left = reader.take(2)
     digest = mathematics.DIGESTS.get(number)
@@ -144,12 +161,12 @@ def _read(reader: Reader) -> Signature:
         salt = reader.take(reader.number(1))
         if len(salt) != SALTS.get(digest):
             raise MalformedError(f"a salt of {len(salt)} octets for {digest}")
-    once = [each.kind for each in hashed if each.kind in _ONCE]
-    if len(once) != len(set(once)) or CREATED not in once:
+    once = [(kind, body) for kind, _, body in hashed if kind in _ONCE]
+    said = dict(once)
+    if len(once) != len(said) or CREATED not in said:
         raise MalformedError("a signature that says something twice, or not when it was made")
-    created = next(each.body for each in hashed if each.kind == CREATED)
     return Signature(
-        reader.data,
+        body,
         version,
         kind,
         algorithm,
@@ -157,11 +174,11 @@ def _read(reader: Reader) -> Signature:
         hashed,
         unhashed,
         salt,
-        trailer=covered + bytes((version, 0xFF)) + packets.number(len(covered), 4),
-        left=left,
-        value=reader.rest(),
-        created=moment(int.from_bytes(created, "big")),
-        issuer=_issuer(hashed + unhashed),
+        covered + _TRAILERS[version] + len(covered).to_bytes(4, "big"),
+        left,
+        reader.rest(),
+        moment(int.from_bytes(said[CREATED], "big")),
+        _issuer(hashed + unhashed),
     )
 
 
@@ -211,18 +228,18 @@ _FINGERPRINTS = {V4: 20, V6: 32}
 
 def _subpackets(data: bytes) -> tuple[Subpacket, ...]:
     """Clause 5.2.3.7. A length counts the octet that says which kind it is."""
-    place, found = 0, []
-    while place < len(data):
+    place, size, found = 0, len(data), []
+    while place < size:
         length, place = packets.sublength(data, place)
         end = place + length
-        if not place < end <= len(data):
+        if not place < end <= size:
             raise MalformedError("a subpacket that is empty or ends too late")
-        kind, body = data[place], data[place + 1 : end]
-        each = Subpacket(kind & 0x7F, kind > 0x7F, body)
-        if each.kind in _SIZES and len(body) != _SIZES[each.kind]:
-            raise MalformedError(f"a subpacket {each.kind} of {len(body)} octets")
-        if each.kind == ISSUER_FINGERPRINT and len(body) - 1 != _FINGERPRINTS.get(body[0] if body else 0):
+        said, body = data[place], data[place + 1 : end]
+        kind = said & 0x7F
+        if kind in _SIZES and length - 1 != _SIZES[kind]:
+            raise MalformedError(f"a subpacket {kind} of {length - 1} octets")
+        if kind == ISSUER_FINGERPRINT and length - 2 != _FINGERPRINTS.get(body[0] if body else 0):
             raise MalformedError("a fingerprint of an odd length")
-        found.append(each)
+        found.append(Subpacket(kind, said > 0x7F, body))
         place = end
     return tuple(found)

@@ -45,8 +45,8 @@ def _over_parts(found: Package, member: Member, data: bytes) -> Iterator[Seal]:
     if member.name.removeprefix(_PREFIX) not in ROLES:
         raise BrokenError(reasons.MEMBER, member.name)
     for number, each in enumerate(openpgp.envelopes_in(data, (signatures.BINARY,)), 1):
-        ranges: tuple[Range | bytes, ...] = (each.signature.salt, *_ranges(found), each.signature.trailer)
-        claim = Claim("package", Recipe(each.digest_algorithm, ranges), None)
+        recipe = Recipe(each.digest_algorithm, each.signature.around(*_ranges(found)))
+        claim = Claim("package", recipe, None)
         yield Seal(_where(member, number), each, (claim,), findings=(reasons.LAYOUT.found(),))
 
 
@@ -55,8 +55,7 @@ def _over_sums(found: Package, member: Member, data: bytes) -> Iterator[Seal]:
     taken = text.clear(data)
     claims = sums.claims(taken.signed, found)
     for number, each in enumerate(envelope.envelopes_in(taken.signature, envelope.CLEAR), 1):
-        ranges = (each.signature.salt, taken.signed, each.signature.trailer)
-        claim = Claim("list of members", Recipe(each.digest_algorithm, ranges), None)
+        claim = Claim("list of members", Recipe(each.digest_algorithm, each.signature.around(taken.signed)), None)
         yield Seal(_where(member, number), sums.WeakEnvelope(each), (claim, *claims),
                    findings=(reasons.LAYOUT.found(),))  # fmt: skip
 

@@ -5,20 +5,23 @@ from __future__ import annotations
 import binascii
 from typing import TYPE_CHECKING, NamedTuple
 
-from chopmark.core.digest import ALGORITHMS, Strength
+from chopmark.core.digest import ALGORITHMS, STRONG
 from chopmark.core.errors import BrokenError
 from chopmark.core.seal import Claim, Range, Recipe
 from chopmark.envelopes.openpgp import mathematics
 from chopmark.formats.rpm import reasons, tags
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from chopmark.core.artifact import View
     from chopmark.formats.rpm.header import Header
     from chopmark.formats.rpm.package import Package
 
 _OF_HEADER = ((tags.SHA1, "sha1"), (tags.SHA256, "sha256"), (tags.SHA3_256, "sha3_256"))
+_MORE = (
+    ("sha512", tags.PAYLOAD_SHA512, tags.PAYLOAD_SHA512_UNPACKED),
+    ("sha3_256", tags.PAYLOAD_SHA3_256, tags.PAYLOAD_SHA3_256_UNPACKED),
+)
+"""Digests of the payload that have tags of their own."""
 _CPIO = b"0707"
 
 
@@ -30,19 +33,21 @@ class Stated(NamedTuple):
     unpacked: bytes
 
 
-def beside(found: Package, *, md5: bool = True) -> Iterator[Claim]:
+def beside(found: Package, *, md5: bool = True) -> list[Claim]:
     """The digests that stand beside the signatures. Nobody signs them; rpm refuses a package where they are wrong.
 
     MD5 of it all takes longer than everything else, and adds nothing where the payload has a digest that is signed.
     """
-    head = (found.parts[0],)
+    made = []
+    head = (found.head,)
     for tag, algorithm in _OF_HEADER:
         said = found.signatures.string(tag)
         if said is not None:
-            yield Claim("header", Recipe(algorithm, head), _octets(said, algorithm))
+            made.append(Claim("header", Recipe(algorithm, head), _octets(said, algorithm)))
     if md5 and tags.MD5 in found.signatures.entries:
         whole = (Range(found.start, found.size - found.start),)
-        yield Claim("package", Recipe("md5", whole), found.signatures.raw(tags.MD5))
+        made.append(Claim("package", Recipe("md5", whole), found.signatures.raw(tags.MD5)))
+    return made
 
 
 def of_payload(view: View, found: Package) -> list[Claim]:
@@ -50,15 +55,13 @@ def of_payload(view: View, found: Package) -> list[Claim]:
 
     A package whose payload was uncompressed since has it as the digest of that says; rpm takes it as well.
     """
-    payload = (found.parts[1],)
+    ranges = (found.rest,)
     plain = view.read(found.payload, len(_CPIO)) == _CPIO
     made = []
-    for each in stated(found.header):
-        if ALGORITHMS[each.algorithm].strength is not Strength.STRONG:
-            continue
-        expected = each.unpacked if plain and each.unpacked else each.packed
-        if expected:
-            made.append(Claim("payload", Recipe(each.algorithm, payload), expected))
+    for algorithm, packed, unpacked in stated(found.header):
+        expected = unpacked if plain and unpacked else packed
+        if expected and algorithm in STRONG:
+            made.append(Claim("payload", Recipe(algorithm, ranges), expected))
     return made
 
 
@@ -74,10 +77,7 @@ def stated(header: Header) -> list[Stated]:
         if algorithm is None:
             raise BrokenError(reasons.TAG, f"a digest {number} of the payload")
         found.append(_stated(algorithm, packed[0] if packed else b"", unpacked[0] if unpacked else b""))
-    for algorithm, tag, other in (
-        ("sha512", tags.PAYLOAD_SHA512, tags.PAYLOAD_SHA512_UNPACKED),
-        ("sha3_256", tags.PAYLOAD_SHA3_256, tags.PAYLOAD_SHA3_256_UNPACKED),
-    ):
+    for algorithm, tag, other in _MORE:
         first, second = header.string(tag) or b"", header.string(other) or b""
         if first or second:
             found.append(_stated(algorithm, first, second))

@@ -7,7 +7,7 @@ index, none overlaps another, and nothing is between them but what aligns them.
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from chopmark.core import limits
 from chopmark.core.errors import BrokenError
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MAGIC = b"\x8e\xad\xe8\x01\0\0\0\0"
 INTRO = 16
+_COUNTS = struct.Struct(">II")
 _ENTRY = struct.Struct(">IIiI")
 _SIZES = {1: 1, tags.INT8: 1, tags.INT16: 2, tags.INT32: 4, tags.INT64: 8, tags.BINARY: 1,
           tags.STRING: 0, tags.STRINGS: 0, tags.TRANSLATED: 0}  # fmt: skip
@@ -35,26 +36,35 @@ A bare tuple, because most of what is made of them nobody ever asks for.
 
 
 class Header(NamedTuple):
-    """What is in a region, by tag. `signed` are the bytes that signatures are over: intro, index and data."""
+    """What is in a region, by tag. `rows` is its index as it stands, and `end` where its data ends."""
 
     entries: Mapping[int, Entry]
     data: bytes
-    signed: bytes
+    rows: bytes = b""
+    end: int = 0
+
+    @property
+    def signed(self) -> bytes:
+        """The bytes of the region that signatures are over: intro, index and data."""
+        intro = _COUNTS.pack(len(self.rows) // _ENTRY.size, self.end)
+        return b"".join((MAGIC, intro, self.rows, self.data[: self.end]))
 
     def string(self, tag: int) -> bytes | None:
         """A single string, the first one where there are several languages. Raises BrokenError for other types."""
-        if tag not in self.entries:
+        entry = self.entries.get(tag)
+        if entry is None:
             return None
-        kind, offset, _, _ = self.entries[tag]
+        kind, offset, amount, end = entry
         if kind not in (tags.STRING, tags.TRANSLATED):
             raise _wrong_type(tag, kind)
-        return self.data[offset : self.data.index(b"\0", offset)]
+        return self.data[offset : end - 1 if amount == 1 else self.data.index(b"\0", offset)]
 
     def strings(self, tag: int) -> list[bytes]:
         """Several strings; none where the tag is missing. Raises BrokenError for other types."""
-        if tag not in self.entries:
+        entry = self.entries.get(tag)
+        if entry is None:
             return []
-        kind, offset, _, end = self.entries[tag]
+        kind, offset, _, end = entry
         if kind != tags.STRINGS:
             raise _wrong_type(tag, kind)
         return self.data[offset : end - 1].split(b"\0")
@@ -70,9 +80,10 @@ class Header(NamedTuple):
 
     def number(self, tag: int) -> int | None:
         """The one number; None where the tag is missing. Raises BrokenError where there are more."""
-        if tag not in self.entries:
+        entry = self.entries.get(tag)
+        if entry is None:
             return None
-        kind, offset, amount, end = self.entries[tag]
+        kind, offset, amount, end = entry
         if kind not in _NUMBERS:
             raise _wrong_type(tag, kind)
         if amount > 1:
@@ -107,7 +118,7 @@ def signatures(view: View, start: int, limit: int) -> tuple[Header, int]:
     found = _inside(body, count, inside, within)
     if inside == count and within == len(found.data):
         return found, end
-    added = _entries(_rows(body, inside, count), found.data, within, len(found.data))
+    added = _entries(body, (inside, count), found.data, (within, len(found.data)))
     both = found.entries.keys() & added.keys()
     if both:
         raise BrokenError(reasons.DUPLICATE, f"tag {min(both)}")
@@ -117,9 +128,9 @@ def signatures(view: View, start: int, limit: int) -> tuple[Header, int]:
 def _body(view: View, start: int, limit: int) -> tuple[bytes, int, int]:
     """Index and data of a header, how many tags it has, and where it ends."""
     intro = view.read(start, INTRO)
-    if len(intro) < INTRO or intro[:8] != MAGIC:
+    if len(intro) < INTRO or not intro.startswith(MAGIC):
         raise BrokenError(reasons.HEADER, f"no header at byte {start}")
-    count, size = struct.unpack(">II", intro[8:])
+    count, size = _COUNTS.unpack_from(intro, len(MAGIC))
     if not 0 < count <= limits.RPM_TAGS_MAX or not 0 < size <= limit:
         raise BrokenError(reasons.HEADER, f"{count} tags with {size} bytes")
     length = count * _ENTRY.size + size
@@ -136,36 +147,21 @@ def stored(blob: bytes) -> tuple[Header, Header]:
     """
     if len(blob) < 8:
         raise BrokenError(reasons.HEADER, "it is cut off")
-    count, size = struct.unpack_from(">II", blob)
+    count, size = _COUNTS.unpack_from(blob)
     if not 0 < count <= limits.RPM_TAGS_MAX or len(blob) != 8 + count * _ENTRY.size + size:
         raise BrokenError(reasons.HEADER, f"{count} tags with {size} bytes")
     body = blob[8:]
     inside, within = _region(body, count, tags.IMMUTABLE)
     found = _inside(body, count, inside, within)
-    added = _entries(_rows(body, inside, count), found.data, within, len(found.data), gaps=True)
-    return found, Header(added, found.data, b"")
+    added = _entries(body, (inside, count), found.data, (within, len(found.data)), gaps=True)
+    return found, Header(added, found.data)
 
 
 def _inside(body: bytes, count: int, inside: int, within: int) -> Header:
     """So many tags and bytes of a header of `count` tags, which are its region. Raises BrokenError."""
-    index, data = body[: inside * _ENTRY.size], body[count * _ENTRY.size :]
-    signed = b"".join((MAGIC, struct.pack(">II", inside, within), index, data[:within]))
-    return Header(_entries(_rows(body, 1, inside), data, 0, within - _ENTRY.size), data, signed)
-
-
-class _Rows(NamedTuple):
-    """Some rows of an index, column by column."""
-
-    tags: tuple[int, ...]
-    kinds: tuple[int, ...]
-    offsets: tuple[int, ...]
-    amounts: tuple[int, ...]
-
-
-def _rows(body: bytes, first: int, last: int) -> _Rows:
-    """Offsets are taken for unsigned: one below zero is beyond everything then."""
-    numbers = struct.unpack_from(f">{(last - first) * 4}I", body, first * _ENTRY.size)
-    return _Rows(numbers[0::4], numbers[1::4], numbers[2::4], numbers[3::4])
+    data = body[count * _ENTRY.size :]
+    entries = _entries(body, (1, inside), data, (0, within - _ENTRY.size))
+    return Header(entries, data, body[: inside * _ENTRY.size], within)
 
 
 def _region(body: bytes, count: int, region: int) -> tuple[int, int]:
@@ -183,33 +179,41 @@ def _region(body: bytes, count: int, region: int) -> tuple[int, int]:
     return inside, offset + _ENTRY.size
 
 
-def _entries(rows: _Rows, data: bytes, start: int, limit: int, *, gaps: bool = False) -> dict[int, Entry]:
-    """The entries of some rows of the index, whose values stand between `start` and `limit` and fill that.
+def _entries(
+    body: bytes, rows: tuple[int, int], data: bytes, room: tuple[int, int], *, gaps: bool = False
+) -> dict[int, Entry]:
+    """The entries of some rows of the index, whose values stand in some room of the data and fill that.
 
-    With `gaps` something may be between them. Most of the time that a small package takes is spent here.
+    With `gaps` something may be between them. Offsets are taken for unsigned: one below zero is beyond everything then.
+    Most of the time that a small package takes is spent here.
     """
-    if max(rows.amounts, default=0) > len(data):
-        raise BrokenError(reasons.TAG, f"{max(rows.amounts)} values in {len(data)} bytes")
+    (first, last), (end, limit) = rows, room
+    numbers = struct.unpack_from(f">{(last - first) * 4}I", body, first * _ENTRY.size)
+    those, kinds, offsets, amounts = numbers[0::4], numbers[1::4], numbers[2::4], numbers[3::4]
     found: dict[int, Entry] = {}
-    find, sizes, end = data.find, _SIZES, start
-    for tag, kind, offset, amount in zip(*rows, strict=True):
-        size = sizes.get(kind, -1)
-        if offset != end and (offset != end + -end % (size or 1) or data[end:offset].strip(b"\0")):
-            _refuse_between(end, offset, gaps=gaps)
-        if size > 0:
-            end = offset + size * amount
-        elif amount == 1 and not size:
-            end = find(b"\0", offset, limit) + 1
-        elif size or kind == tags.STRING:
-            raise BrokenError(reasons.TAG, f"tag {tag} with {amount} values of type {kind}")
-        else:
-            end = _end_of_texts(data, offset, amount, (*rows.offsets, limit)[len(found) + 1], gaps=gaps)
-        if end <= offset or (size > 1 and offset % size):
-            raise BrokenError(reasons.OVERLAP, f"tag {tag}, with {amount} values, has no end, or is not aligned")
-        found[tag] = kind, offset, amount, end
+    sizes, find = _SIZES, data.find
+    try:
+        for tag, kind, offset, amount in zip(those, kinds, offsets, amounts, strict=True):
+            size = sizes[kind]
+            if offset != end and (offset != end + -end % (size or 1) or data[end:offset].strip(b"\0")):
+                _refuse_between(end, offset, gaps=gaps)
+            if size:
+                end = offset + size * amount
+            elif amount == 1:
+                end = find(b"\0", offset) + 1
+            elif kind == tags.STRING:
+                raise BrokenError(reasons.TAG, f"tag {tag} with {amount} values of type {kind}")
+            else:
+                following = (*offsets, limit)[len(found) + 1]
+                end = _end_of_texts(data, offset, amount, following, gaps=gaps)
+            if end <= offset or (size and offset % size):
+                _refuse(amounts, data, f"tag {tag} has no end, or is not aligned")
+            found[tag] = kind, offset, amount, end
+    except KeyError as unknown:
+        raise BrokenError(reasons.TAG, f"values of type {unknown}") from None
     if end > limit or (end != limit and not gaps):
-        raise BrokenError(reasons.OVERLAP, "something behind the last tag, or it goes on")
-    _check_tags(rows.tags, len(found))
+        _refuse(amounts, data, "something behind the last tag, or it goes on")
+    _check_tags(those, len(found))
     return found
 
 
@@ -218,6 +222,13 @@ def _check_tags(those: tuple[int, ...], different: int) -> None:
         raise BrokenError(reasons.DUPLICATE, f"tag {max(those, key=those.count)}")
     if min(those, default=tags.LOCALES) < tags.LOCALES:
         raise BrokenError(reasons.TAG, f"tag {min(those)}")
+
+
+def _refuse(amounts: tuple[int, ...], data: bytes, why: str) -> NoReturn:
+    """Values are not where they should be, perhaps because of a count that is beyond everything."""
+    if max(amounts, default=0) > len(data):
+        raise BrokenError(reasons.TAG, f"{max(amounts)} values in {len(data)} bytes")
+    raise BrokenError(reasons.OVERLAP, why)
 
 
 def _refuse_between(end: int, offset: int, *, gaps: bool) -> None:
@@ -267,7 +278,7 @@ def written(region: int, those: Iterable[Value]) -> bytes:
     rows = len(index) + 1
     index.insert(0, _ENTRY.pack(region, tags.BINARY, len(data), _ENTRY.size))
     data += _ENTRY.pack(region, tags.BINARY, -rows * _ENTRY.size, _ENTRY.size)
-    return b"".join((MAGIC, struct.pack(">II", rows, len(data)), *index, bytes(data)))
+    return b"".join((MAGIC, _COUNTS.pack(rows, len(data)), *index, bytes(data)))
 
 
 def _wrong_type(tag: int, kind: int) -> BrokenError:

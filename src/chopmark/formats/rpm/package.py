@@ -25,7 +25,10 @@ V3, V4, V6 = 3, 4, 6
 
 
 class Package(NamedTuple):
-    """Where everything is: the signature header up to `end`, the header from `start` to `payload`, the rest behind."""
+    """Where everything is: the signature header up to `end`, the header from `start` to `payload`, the rest behind.
+
+    `head` and `rest` are what signatures and digests are over: the header and the payload.
+    """
 
     lead: bytes
     signatures: Header
@@ -35,17 +38,19 @@ class Package(NamedTuple):
     payload: int
     size: int
     version: int
+    head: Range
+    rest: Range
 
     @property
     def parts(self) -> tuple[Range, Range]:
         """The header and the payload."""
-        return Range(self.start, self.payload - self.start), Range(self.payload, self.size - self.payload)
+        return self.head, self.rest
 
     @property
-    def name(self) -> str:
+    def name(self) -> bytes:
         """Name, version and release."""
-        parts = [self.header.string(tag) or b"" for tag in (tags.NAME, tags.VERSION, tags.RELEASE)]
-        return b"-".join(parts).decode("utf-8", "replace")
+        text = self.header.string
+        return b"-".join((text(tags.NAME) or b"", text(tags.VERSION) or b"", text(tags.RELEASE) or b""))
 
 
 def read(view: View) -> Package:
@@ -66,23 +71,23 @@ def read(view: View) -> Package:
     _check_signatures(signatures, version)
     if version == V6:
         _check_order(signatures, main)
-    return Package(lead, signatures, end, main, start, payload, view.size, version)
+    head, rest = Range(start, payload - start), Range(payload, view.size - payload)
+    return Package(lead, signatures, end, main, start, payload, view.size, version, head, rest)
 
 
 def lead_finding(found: Package) -> Finding | None:
     """What is to be said of the name in the lead."""
     field = found.lead[_NAME]
-    name = field.partition(b"\0")[0].decode("utf-8", "replace")
-    if field.rstrip(b"\0") == found.name.encode()[: len(field) - 1]:
+    if field.rstrip(b"\0") == found.name[: len(field) - 1]:
         return None
-    return reasons.LEAD_NAME.found(name[:66])
+    return reasons.LEAD_NAME.found(field.partition(b"\0")[0].decode("utf-8", "replace")[:66])
 
 
 def size_finding(found: Package) -> Finding | None:
     """Whether the size from the header on is what the signature header says, if it does."""
     said = found.signatures.number(tags.SIZE) or found.signatures.number(tags.LONG_SIZE)
     actual = found.size - found.start
-    return reasons.SIZE.found(f"{actual} bytes in place of {said}") if said is not None and said != actual else None
+    return None if said in (actual, None) else reasons.SIZE.found(f"{actual} bytes in place of {said}")
 
 
 def _check_lead(lead: bytes, main: Header, version: int) -> None:
@@ -123,6 +128,8 @@ _OLDER = {
 _ALL = _COMMON | _OLDER
 _LENGTHS = {tags.SHA1: 41, tags.SHA256: 65, tags.SHA3_256: 65, tags.MD5: 16}
 """Of digests: in hex with a zero behind, but for MD5."""
+_ALONE = (tags.INT32, tags.INT64)
+"""Types of which there is one value."""
 _ROOM = (tags.RESERVED, tags.RESERVED_SPACE)
 
 
@@ -132,9 +139,9 @@ def _check_signatures(signatures: Header, version: int) -> None:
     for tag, (kind, offset, amount, end) in signatures.entries.items():
         if allowed.get(tag) != kind:
             raise BrokenError(reasons.SIGNATURE_TAG, f"tag {tag} of type {kind}")
-        if amount != 1 and kind in (tags.INT32, tags.INT64):
+        if amount != 1 and kind in _ALONE:
             raise BrokenError(reasons.TAG, f"tag {tag} with {amount} values")
-        if end - offset != _LENGTHS.get(tag, end - offset):
+        if tag in _LENGTHS and end - offset != _LENGTHS[tag]:
             raise BrokenError(reasons.TAG, f"tag {tag} with {end - offset} octets")
         if tag in _ROOM and signatures.data[offset:end] != bytes(end - offset):
             raise BrokenError(reasons.RESERVED, f"tag {tag}")

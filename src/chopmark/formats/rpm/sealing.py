@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from chopmark.core.artifact import FileView, pieces
-from chopmark.core.digest import ALGORITHMS, Strength, content_of, fresh, hash_ranges
+from chopmark.core.digest import STRONG, content_of, fresh, hash_ranges
 from chopmark.core.errors import MalformedError, RefusedError, UsageError
 from chopmark.core.patch import Patch
 from chopmark.core.seal import CONTENT, Claim, Payload, Range, Recipe, Seal
@@ -18,7 +18,7 @@ from chopmark.formats.rpm import claims, files, header, package, reasons, signat
 from chopmark.formats.rpm.header import Value
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Sequence
 
     from chopmark.core.artifact import Artifact, View
     from chopmark.core.contracts import SealOptions
@@ -32,26 +32,27 @@ _ABOUT_FILES = frozenset((tags.FILE_SIGNATURES, tags.VERITY_SIGNATURES))
 _ROOM = (tags.RESERVED, tags.RESERVED_SPACE)
 
 
-def seals(artifact: Artifact) -> Iterator[Seal]:
+def seals(artifact: Artifact) -> list[Seal]:
     """Every signature; with each, all that is to be compared. Raises BrokenError."""
     found = package.read(artifact.view)
     covered = claims.of_payload(artifact.view, found)
     compared = (*covered, *claims.beside(found, md5=not covered))
     head, payload = found.parts
     placed = tuple(_placed(found))
-    over_header = list(signatures.found(found.signatures, signatures.HEADER))
-    over_both = list(signatures.found(found.signatures, signatures.BOTH))
-    strong = [each for _, each in over_both if ALGORITHMS[each.digest_algorithm].strength is Strength.STRONG]
-    about_payload = _about_payload(covered=bool(covered), elsewhere=bool(strong))
+    over_header = signatures.found(found.signatures, signatures.HEADER)
+    over_both = signatures.found(found.signatures, signatures.BOTH)
+    strong = any(each.digest_algorithm in STRONG for _, each in over_both)
+    about_payload = _about_payload(covered=bool(covered), elsewhere=strong)
+    made = []
     for where, each in over_header:
-        claim = Claim(
-            "header", Recipe(each.digest_algorithm, (each.signature.salt, head, each.signature.trailer)), None
-        )
-        yield Seal(where, each, (claim, *compared), findings=(*placed, about_payload))
+        signature = each.signature
+        recipe = Recipe(signature.digest_algorithm, signature.around(head))
+        made.append(Seal(where, each, (Claim("header", recipe, None), *compared), findings=(*placed, about_payload)))
     for where, each in over_both:
-        ranges = (each.signature.salt, head, payload, each.signature.trailer)
-        claim = Claim("package", Recipe(each.digest_algorithm, ranges), None)
-        yield Seal(where, each, (claim, *compared), findings=placed)
+        signature = each.signature
+        recipe = Recipe(signature.digest_algorithm, signature.around(head, payload))
+        made.append(Seal(where, each, (Claim("package", recipe, None), *compared), findings=placed))
+    return made
 
 
 def _about_payload(*, covered: bool, elsewhere: bool) -> Finding:
@@ -65,7 +66,7 @@ def _placed(found: Package) -> list[Finding]:
     if (name := package.lead_finding(found)) is not None:
         said.append(name)
     algorithm = files.algorithm(found.header)
-    if tags.FILE_DIGESTS in found.header.entries and ALGORITHMS[algorithm].strength is not Strength.STRONG:
+    if algorithm not in STRONG and tags.FILE_DIGESTS in found.header.entries:
         said.append(reasons.WEAK_FILES.found(algorithm))
     if not _ABOUT_FILES.isdisjoint(found.signatures.entries):
         said.append(reasons.FILE_SIGNATURES.found())
@@ -104,10 +105,13 @@ def _covered(artifact: Artifact, found: Package) -> list[Claim]:
 
 def digest(artifact: Artifact, recipes: Sequence[Recipe]) -> list[Payload]:
     """Digests in one pass over the file; content in memory. Raises UnreadableError."""
-    view, plain = artifact.view, [each for each in recipes if not each.transform]
+    view = artifact.view
+    plain = [each for each in recipes if not each.transform]
+    if len(plain) != len(recipes):
+        hashed = iter(digest(artifact, plain))
+        return [content_of(artifact, each) if each.transform else next(hashed) for each in recipes]
     small = isinstance(view, FileView) and view.whole() is not None
-    hashed = iter(hash_ranges(view, plain) if small else _hashed(view, plain))
-    return [content_of(artifact, each) if each.transform else next(hashed) for each in recipes]
+    return hash_ranges(view, recipes) if small else _hashed(view, recipes)
 
 
 def _hashed(view: View, recipes: Sequence[Recipe]) -> list[Payload]:

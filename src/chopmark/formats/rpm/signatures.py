@@ -13,7 +13,7 @@ from chopmark.envelopes.openpgp import signatures
 from chopmark.formats.rpm import reasons, tags
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from chopmark.envelopes.openpgp import OpenPgpEnvelope
     from chopmark.formats.rpm.header import Header
@@ -25,8 +25,9 @@ BOTH = {tags.PGP: "SIGPGP", tags.GPG: "SIGGPG"}
 EVERY = frozenset((*HEADER, *BOTH))
 
 
-def found(source: Header, kinds: Mapping[int, str]) -> Iterator[tuple[str, OpenPgpEnvelope]]:
+def found(source: Header, kinds: Mapping[int, str]) -> list[tuple[str, OpenPgpEnvelope]]:
     """Each signature of these kinds, and what it is called. Raises BrokenError for what is none."""
+    several = []
     for tag, name in kinds.items():
         if tag not in source.entries:
             continue
@@ -35,12 +36,13 @@ def found(source: Header, kinds: Mapping[int, str]) -> Iterator[tuple[str, OpenP
             if len(texts) > limits.OPENPGP_SIGNATURES_MAX:
                 raise BrokenError(openpgp_reasons.FORM, f"{len(texts)} signatures")
             for number, text in enumerate(texts, 1):
-                yield name if number == 1 else f"{name} {number}", _one(_decoded(text))
+                several.append((name if number == 1 else f"{name} {number}", _one(_decoded(text))))
         else:
             kind, *_ = source.entries[tag]
             if kind != tags.BINARY:
                 raise BrokenError(reasons.TAG, f"tag {tag} of type {kind}")
-            yield name, _one(source.raw(tag))
+            several.append((name, _one(source.raw(tag))))
+    return several
 
 
 def _one(raw: bytes) -> OpenPgpEnvelope:

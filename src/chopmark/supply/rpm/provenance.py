@@ -8,7 +8,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from chopmark.core import limits
-from chopmark.core.digest import ALGORITHMS, Strength
+from chopmark.core.digest import STRONG
 from chopmark.core.errors import MalformedError
 from chopmark.core.finding import Outcome
 from chopmark.core.seal import Claim, Payload, Recipe, Seal
@@ -72,7 +72,7 @@ class RpmPackages:
             how, finding = self._how(inside, added)
             findings += [finding._replace(subject=label)] if finding else []
             algorithm = files.algorithm(inside)
-            if how == RELEASE and ALGORITHMS[algorithm].strength is not Strength.STRONG:
+            if how == RELEASE and algorithm not in STRONG:
                 how = DATABASE
                 findings.append(reasons.WEAK_FILES.found(algorithm, subject=label))
             found = tuple(self._files(files.listed(inside), algorithm, how, findings))

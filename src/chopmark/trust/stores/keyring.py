@@ -51,8 +51,10 @@ class Keyring:
 
     def concerned(self, signer: str, authority: str) -> Sequence[KnownKey]:
         """Whose word counts about a signer: their own key, and those who vouch for others. The revoked ones first."""
-        found = [*self._by_fingerprint.get((False, signer), ()), *self._by_fingerprint.get((True, authority), ())]
-        return sorted(found, key=lambda known: not known.key.terms.revoked)
+        found = self._by_fingerprint.get((False, signer), [])
+        if authority:
+            found = [*found, *self._by_fingerprint.get((True, authority), ())]
+        return sorted(found, key=lambda known: not known.key.terms.revoked) if found[1:] else found
 
     @lazy
     def _by_fingerprint(self) -> dict[tuple[bool, str], list[KnownKey]]:
@@ -163,18 +165,17 @@ def _why_not(terms: Terms, claims: Mapping[str, str], at: dt.datetime) -> str:
     """Why these terms do not cover a signature with such claims; empty when they do."""
     if terms.namespaces and not _is_listed(claims.get("namespace", ""), terms.namespaces):
         return f"only for {', '.join(terms.namespaces)}"
-    since = [terms.valid_after] if terms.valid_after else []
-    until = [terms.valid_before] if terms.valid_before else []
+    since, until = terms.valid_after, terms.valid_before
     if terms.authority:
         held = claims["principals"].split(",")
         if not any(_is_listed(name, terms.principals) for name in held if name):
             return f"vouches only for {', '.join(terms.principals)}"
-        since.append(clock.parse(claims["valid_after"]))
-        until.append(clock.parse(claims["valid_before"]))
-    if any(at < moment for moment in since):
-        return f"only from {clock.show(max(since))} on"
-    if any(at >= moment for moment in until):
-        return f"only before {clock.show(min(until))}"
+        begins, ends = clock.parse(claims["valid_after"]), clock.parse(claims["valid_before"])
+        since, until = max(since or begins, begins), min(until or ends, ends)
+    if since is not None and at < since:
+        return f"only from {clock.show(since)} on"
+    if until is not None and at >= until:
+        return f"only before {clock.show(until)}"
     return ""
 
 

@@ -177,3 +177,53 @@ def test_old_regions_of_signatures_are_read() -> None:
     with pytest.raises(BrokenError) as told:
         header.signatures(BytesView(twice), 0, limits.RPM_SIGNATURES_MAX)
     assert told.value.reason.code == "rpm.duplicate"
+
+
+SIZES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 8, 7: 1, 6: 0, 8: 0, 9: 0}
+
+
+def stands_as_rpm_writes_it(rows: list[Row], data: bytes) -> bool:
+    """The same rules, read off one after the other."""
+    place = 0
+    for _, kind, offset, amount in rows:
+        if kind not in SIZES or amount < 1 or (kind == tags.STRING and amount != 1):
+            return False
+        start = place + -place % (SIZES[kind] or 1)
+        if offset != start or data[place:start].strip(b"\0"):
+            return False
+        place = start + amount * SIZES[kind]
+        for _ in range(0 if SIZES[kind] else amount):
+            place = data.find(b"\0", place) + 1
+            if not place:
+                return False
+    return place == len(data)
+
+
+def laid_out(kinds: list[tuple[int, int]], octets: bytes) -> tuple[list[Row], bytes]:
+    """An index of such types and amounts that fits the octets as far as they go, and those that it needs."""
+    rows: list[Row] = []
+    place = 0
+    for kind, amount in kinds:
+        place += -place % (SIZES.get(kind) or 1)
+        rows.append((1000 + len(rows), kind, place, amount))
+        place += amount * SIZES.get(kind, 1)
+        for _ in range(0 if SIZES.get(kind, 1) else amount):
+            place = octets.find(b"\0", place) + 1 or len(octets)
+    return rows, octets[:place]
+
+
+KINDS = st.tuples(st.sampled_from([3, 4, 6, 6, 6, 7, 8, 8, 9, 10]), st.sampled_from([0, 1, 1, 1, 2, 3]))
+
+
+@given(st.lists(KINDS, max_size=5), st.lists(st.sampled_from(b"ab\0\0"), max_size=40), st.integers(-3, 9))
+def test_exactly_what_the_rules_allow_is_accepted(kinds: list[tuple[int, int]], octets: list[int], nudge: int) -> None:
+    rows, data = laid_out(kinds, bytes(octets))
+    if rows and nudge > 0:  # move one of them a little
+        tag, kind, offset, amount = rows[nudge % len(rows)]
+        rows[nudge % len(rows)] = (tag, kind, offset + nudge % 3, amount)
+    try:
+        read(built(rows, data))
+        accepted = True
+    except BrokenError:
+        accepted = False
+    assert accepted == stands_as_rpm_writes_it(rows, data)
