@@ -105,6 +105,10 @@ def test_no_name_makes_a_sample_anybodys_guess(subject: Subject) -> None:
 
 
 HEADS = [subject.unsigned.artifact().head() for subject in SUBJECTS]
+HEADS += [
+    start + bytes(300)
+    for start in (b"\x1f\x8b\x08", b"BZh9", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"PK\3\4", b"#!/bin/sh\n")
+]
 
 
 @pytest.mark.parametrize("format_", identify.formats().values(), ids=lambda format_: format_.name)

@@ -112,6 +112,7 @@ TRICKS: dict[str, tuple[bytes, str]] = {
     "something behind": (built([NAME], b"tool\0\0"), "rpm.overlap"),
     "something at the beginning": (built([(1000, 6, 1, 1)], b"\0tool\0"), "rpm.overlap"),
     "a crooked offset": (built([NAME, (1003, 4, 6, 1)], b"tool\0\0\0\0\0\1"), "rpm.overlap"),
+    "a crooked offset right behind": (built([NAME, (1003, 4, 5, 1)], b"tool\0\0\0\0\1"), "rpm.overlap"),
     "an offset before the data": (built([(1000, 6, -4, 1)], b"tool\0"), "rpm.overlap"),
     "a value of no type": (built([(1000, 0, 0, 1)], b"tool\0"), "rpm.tag"),
     "a value of an unknown type": (built([(1000, 10, 0, 1)], b"tool\0"), "rpm.tag"),

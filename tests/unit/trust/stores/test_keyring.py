@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import base64
+import datetime as dt
 from typing import TYPE_CHECKING
 
 import pytest
 
+from chopmark.core import clock
 from chopmark.core.errors import MalformedError, UsageError
 from chopmark.core.proof import Proof
 from chopmark.core.signer import PublicKey, SignerId, Terms
@@ -17,6 +19,8 @@ from tests.support import pki
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    Window = tuple[dt.datetime | None, dt.datetime | None]
 
 PUBLIC = VECTORS / "minisign" / "signer.pub"
 OTHER = VECTORS / "signify" / "signer.pub"
@@ -122,6 +126,31 @@ def test_patterns_are_those_of_ssh(patterns: tuple[str, ...], name: str, expecte
     ring = keyring.Keyring([known._replace(key=known.key._replace(terms=Terms(namespaces=patterns)))])
     judged = keyring.judge(Proof(signer, "sha512", ()), ring, pki.NOW)
     assert [finding.code for finding in judged.findings] == ["key.trusted" if expected else "key.terms"]
+
+
+DAY = dt.timedelta(days=1)
+LONG = (pki.NOW - DAY, pki.NOW + DAY)
+
+
+@pytest.mark.parametrize("own", [(None, None), LONG, (pki.NOW, None), (pki.NOW + DAY, None), (None, pki.NOW)])
+@pytest.mark.parametrize(
+    "given", [LONG, (pki.NOW, pki.NOW + DAY), (pki.NOW + DAY, pki.NOW + DAY), (pki.NOW - DAY, pki.NOW)]
+)
+def test_an_authority_and_what_it_gives_both_have_their_time(own: Window, given: Window) -> None:
+    """Whoever vouches for others does so from the later beginning to the earlier end, the beginning included."""
+    [known] = store.load([str(PUBLIC)]).keyring.every()
+    terms = Terms(("a*",), valid_after=own[0], valid_before=own[1], authority=True)
+    ring = keyring.Keyring([known._replace(key=known.key._replace(terms=terms))])
+    since, until = (clock.show(each) for each in given if each is not None)
+    claims = (
+        ("authority", known.key.fingerprint),
+        ("principals", "a@b"),
+        ("valid_after", since),
+        ("valid_before", until),
+    )
+    judged = keyring.judge(Proof(SignerId("ssh", "x", "00" * 32, claims), "sha256", ()), ring, pki.NOW)
+    good = all((begin is None or begin <= pki.NOW) and (end is None or end > pki.NOW) for begin, end in (own, given))
+    assert [finding.code for finding in judged.findings] == ["key.trusted" if good else "key.terms"]
 
 
 def test_two_keys_may_have_one_number() -> None:
