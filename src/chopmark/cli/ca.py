@@ -184,6 +184,9 @@ def read(path: str) -> bytes:
 def serial_of(text: str) -> str:
     """A serial number as given, or that of the first certificate in a file."""
     if not os.path.exists(text):
+        if os.path.splitext(text)[1] or os.path.dirname(text):
+            message = f"{text}: there is no such file, and a serial number is hexadecimal (chopmark ca list shows it)"
+            raise UsageError(message)
         return text
     from chopmark.core.errors import MalformedError
     from chopmark.envelopes import pem, x509

@@ -236,10 +236,19 @@ def stamper_of(args: Namespace, connections: ExitStack) -> Stamper | None:
     urls = [] if args.timestamp_legacy else words(setting(args.timestamp, "sign", "timestamp", default=[]))
     if not urls:
         return None
+    _refuse_other_addresses(urls)
     from chopmark.envelopes import timestamp
     from chopmark.net import http  # only when something is fetched
 
     return timestamp.HttpStamper(connections.enter_context(closing(http.HttpFetcher())), urls)
+
+
+def _refuse_other_addresses(urls: Sequence[str]) -> None:
+    """What can never answer is a mistake of whoever asks, and no network that is down."""
+    for url in urls:
+        if not url.startswith(("http://", "https://")):
+            message = f"{url}: not the address of a time-stamp authority (http://HOST/... or https://HOST/...)"
+            raise UsageError(message)
 
 
 def _countersigner(args: Namespace, connections: ExitStack) -> Countersigner | None:
@@ -248,6 +257,7 @@ def _countersigner(args: Namespace, connections: ExitStack) -> Countersigner | N
     if args.timestamp:
         message = "--timestamp and --timestamp-legacy exclude each other: a signature gets one time stamp"
         raise UsageError(message)
+    _refuse_other_addresses(args.timestamp_legacy)
     from chopmark.envelopes import timestamp
     from chopmark.net import http
 

@@ -236,7 +236,7 @@ def _add(args: Namespace) -> None:
             )
         written += [store.add_crl(args.name, raw) for raw in lists]
     for path in dict.fromkeys(written):
-        print(output.clean(path))
+        print(f"added      {output.clean(path)}")
 
 
 class _Contents(NamedTuple):
@@ -275,7 +275,7 @@ def _remove(args: Namespace) -> None:
     from chopmark.trust.stores import store
 
     for path in store.remove(args.name, args.fingerprint):
-        print(output.clean(path))
+        print(f"removed    {output.clean(path)}")
 
 
 def _as_json(facts: dict[str, object]) -> str:

@@ -19,6 +19,7 @@ from chopmark.core.errors import MalformedError
 from chopmark.envelopes import algorithms, der, pem
 from chopmark.keys import pkcs1
 from chopmark.keys.errors import PassphraseError, UnusableKeyError
+from chopmark.keys.passphrase import UNSAID
 from chopmark.keys.software import PrivateKey, SoftwareSigner, checked
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def _load(block: pem.Block, file: KeyFile, passphrase: Passphrase) -> PrivateKey
     if _encrypted(block):
         secret = passphrase(file.path)
         if secret is None:
-            message = f"{file.path}: the key is encrypted: say where its passphrase comes from (prompt, fd:N, env:NAME)"
+            message = f"{file.path}: the key is encrypted: {UNSAID}"
             raise PassphraseError(message)
     else:
         refuse_exposed(file)

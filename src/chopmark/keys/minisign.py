@@ -17,6 +17,7 @@ from chopmark.core import limits
 from chopmark.envelopes import algorithms
 from chopmark.keys.errors import PassphraseError, UnusableKeyError
 from chopmark.keys.file import read, refuse_exposed
+from chopmark.keys.passphrase import UNSAID
 
 if TYPE_CHECKING:
     from chopmark.keys.file import KeyFile
@@ -86,7 +87,7 @@ def _minisign(file: KeyFile, raw: bytes, passphrase: Passphrase) -> _Opened:
     if raw[2:4] == b"Sc":
         given = passphrase(file.path)
         if given is None:
-            message = f"{file.path}: it is encrypted, and nobody is there to ask for the passphrase"
+            message = f"{file.path}: the key is encrypted: {UNSAID}"
             raise PassphraseError(message)
         operations, memory = (int.from_bytes(raw[at : at + 8], "little") for at in (38, 46))
         stream = _scrypt(file.path, given, raw[6:38], operations, memory)

@@ -20,6 +20,7 @@ from chopmark.envelopes.openpgp.packets import Packet, Reader
 from chopmark.envelopes.openpgp.signatures import V4, V6
 from chopmark.keys.errors import PassphraseError, UnusableKeyError
 from chopmark.keys.file import read, refuse_exposed
+from chopmark.keys.passphrase import UNSAID
 from chopmark.keys.software import PrivateKey, SoftwareSigner, checked
 
 if TYPE_CHECKING:
@@ -159,7 +160,7 @@ def _opened(file: KeyFile, secret: _Secret, passphrase: Passphrase) -> bytes:
     vector = parameters.take(16)
     given = passphrase(file.path)
     if given is None:
-        raise PassphraseError(f"{file.path}: it is encrypted, and nobody is there to ask for the passphrase")
+        raise PassphraseError(f"{file.path}: the key is encrypted: {UNSAID}")
     from cryptography.hazmat.decrepit.ciphers.modes import CFB
 
     stream = Cipher(algorithms.AES(derive.key(given, size)), CFB(vector)).decryptor()

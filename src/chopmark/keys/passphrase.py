@@ -14,6 +14,8 @@ Passphrase = Callable[[str], bytes | None]
 """Asked with a few words on what it is for ("key.pem"); answers the passphrase, or None when there is none."""
 
 SOURCES = "prompt, fd:N or env:NAME"
+UNSAID = f"say where its passphrase comes from (--passphrase {SOURCES}; --key-passphrase beside a CA's)"
+"""What is told of a key that wants a passphrase when no source is known."""
 _LENGTH_MAX = 4096
 
 

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from chopmark.core.errors import MalformedError
 from chopmark.keys.errors import PassphraseError, UnusableKeyError
 from chopmark.keys.file import KeyFile, read, refuse_exposed
+from chopmark.keys.passphrase import UNSAID
 from chopmark.keys.software import SoftwareSigner, checked
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def _load(file: KeyFile, passphrase: Passphrase) -> PKCS12KeyAndCertificates:
         return held
     secret = passphrase(file.path)
     if secret is None:
-        message = f"{file.path}: the file is encrypted: say where its passphrase comes from (prompt, fd:N, env:NAME)"
+        message = f"{file.path}: the file is encrypted: {UNSAID}"
         raise PassphraseError(message)
     try:
         return load_pkcs12(file.data, secret)

@@ -234,6 +234,12 @@ class TestRevoke:
         assert main(["ca", "list", "--status", "revoked"]) == 0
         assert capsys.readouterr().out == "no certificates\n"
 
+    def test_a_file_that_is_not_there_is_no_serial_number(self, capsys: pytest.CaptureFixture[str]) -> None:
+        issue()
+        for name in ("none.crt", "certificates/none"):
+            assert main(["ca", "revoke", name]) == 2
+            assert "no such file" in capsys.readouterr().err
+
     def test_one_list_for_one_file(self) -> None:
         assert main(["ca", "crl", "-o", "list.crl"]) == 2
         assert main(["ca", "crl", "--issuer", "code-signing", "--days", "11"]) == 2

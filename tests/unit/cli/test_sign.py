@@ -204,6 +204,7 @@ def test_what_is_missing_or_wrong_is_told_in_one_line(desk: Desk, monkeypatch: p
     assert "sample-hello.sh" in refused(desk, 2, "--key", desk.key, "--cert", SAMPLES["script"])
     assert "pkcs11" in refused(desk, 2, "--key", "pkcs11:token", "--cert", desk.cert)
     assert "passphrase" in refused(desk, 2, "--key", locked, "--cert", desk.cert, "--passphrase", "env:KEY_PASS")
+    assert "--passphrase" in refused(desk, 2, "--key", locked, "--cert", desk.cert)
     said = refused(desk, 2, "--key", locked, "--cert", desk.cert, "--passphrase", "hunter2")
     assert "hunter2" not in said
     assert "'tar'" in refused(desk, 2, *desk.by_signer, "--format", "'tar'")
@@ -249,8 +250,14 @@ def test_the_next_authority_is_asked_when_one_is_dead(desk: Desk, stamps: str) -
 
 
 def test_without_a_time_stamp_nothing_is_written(desk: Desk) -> None:
-    line = refused(desk, 3, *desk.by_signer, "--timestamp", DEAD, "--timestamp", "ftp://127.0.0.1/")
+    line = refused(desk, 3, *desk.by_signer, "--timestamp", DEAD, "--timestamp", "http://127.0.0.2:9/")
     assert line.count(DEAD) == 1
+
+
+@pytest.mark.parametrize("option", ["--timestamp", "--timestamp-legacy"])
+@pytest.mark.parametrize("url", ["ftp://127.0.0.1/", "timestamp.example.com", ""])
+def test_what_is_no_address_of_a_time_stamp_authority_is_wrong_usage(desk: Desk, option: str, url: str) -> None:
+    refused(desk, 2, *desk.by_signer, option, DEAD, option, url)
 
 
 @pytest.mark.parametrize("kind", ["pe", "powershell"])

@@ -76,8 +76,9 @@ def test_show_tells_microsofts_constraints(capsys: pytest.CaptureFixture[str]) -
 
 def test_add_takes_lists_of_revocations_too(capsys: pytest.CaptureFixture[str]) -> None:
     written = said(capsys, "add", "corp", "chain.pem", "root.crl").splitlines()
-    assert [Path(path).suffix for path in written] == [".pem", ".pem", ".crl"]
-    assert all(Path(path).is_file() for path in written)
+    assert {line[:11] for line in written} == {"added      "}
+    assert [Path(line[11:]).suffix for line in written] == [".pem", ".pem", ".crl"]
+    assert all(Path(line[11:]).is_file() for line in written)
 
 
 def test_any_certificate_can_be_made_an_anchor(capsys: pytest.CaptureFixture[str]) -> None:
@@ -89,8 +90,9 @@ def test_any_certificate_can_be_made_an_anchor(capsys: pytest.CaptureFixture[str
 
 
 def test_remove_takes_a_certificate_out(capsys: pytest.CaptureFixture[str]) -> None:
-    (path,) = said(capsys, "add", "corp", "root.pem").splitlines()
-    assert said(capsys, "remove", "corp", material.read(ROOT).sha256[:8]).strip() == path
+    [path] = said(capsys, "add", "corp", "root.pem").removeprefix("added      ").splitlines()
+    assert Path(path).exists()
+    assert said(capsys, "remove", "corp", material.read(ROOT).sha256[:8]) == f"removed    {path}\n"
     assert not Path(path).exists()
 
 

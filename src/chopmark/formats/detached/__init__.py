@@ -17,7 +17,7 @@ class DetachedFormat:
     """What every file is that nothing else knows. The other modules are loaded when needed."""
 
     name = "detached"
-    title = "file with a detached signature"
+    title = "any other file, its signature beside it"
     suffixes: tuple[str, ...] = ()
     envelope = "cms"
     options: tuple[str, ...] = ("variant",)
