@@ -8,6 +8,7 @@ Depth needs no guard here, because nothing recurses over input.
 from __future__ import annotations
 
 import datetime as dt
+import re
 from functools import lru_cache
 from typing import TYPE_CHECKING, Self
 
@@ -15,7 +16,6 @@ from chopmark.core import limits
 from chopmark.core.errors import MalformedError
 
 if TYPE_CHECKING:
-    import re
     from collections.abc import Iterable, Iterator
 
 # Identifier octets (tag, class and the constructed bit together)
@@ -343,11 +343,11 @@ def spans(buffer: bytes, position: int, end: int) -> list[Span]:
     return found
 
 
-def shaped(buffer: bytes, position: int, end: int, shape: re.Pattern[bytes]) -> list[Span]:
-    """The same, if their identifier octets together match `shape`; else DerError."""
+def shaped(buffer: bytes, position: int, end: int, shape: bytes) -> list[Span]:
+    """The same, if their identifier octets together match the pattern `shape`; else DerError."""
     found = spans(buffer, position, end)
     tags = bytes([tag for tag, _, _, _ in found])
-    if shape.fullmatch(tags) is None:
+    if re.fullmatch(shape, tags) is None:
         raise DerError(f"other elements than there should be (tags {tags[:32].hex(' ')})")
     return found
 

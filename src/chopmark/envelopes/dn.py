@@ -39,8 +39,6 @@ _ATTRIBUTES = {
 
 _SPECIAL = re.compile(r'[,+"\\<>;]')
 """What RFC 4514 clause 2.4 has escaped wherever it stands."""
-_PLAIN = re.compile(r"[\w.()-]+(?: [\w.()-]+)*", re.ASCII).fullmatch
-"""Text that has nothing to escape."""
 _OPAQUE = "\0"
 """Begins the key of a value that is no comparable string; no prepared string has this character."""
 _USUAL_ATTRIBUTE = re.compile(
@@ -93,7 +91,7 @@ class Name:
     @lazy
     def text(self) -> str:
         """For people, most particular first (RFC 4514), without control characters; cut where it is enormous."""
-        whole = ", ".join([f"{kind}={text if _PLAIN(text) else _escaped(text)}" for kind, text in reversed(self.parts)])
+        whole = ", ".join([f"{kind}={_escaped(text)}" for kind, text in reversed(self.parts)])
         if len(whole) > limits.NAME_SHOWN_MAX:
             whole = _cut(self.parts)
         if whole.isprintable():
@@ -152,7 +150,7 @@ def _escaped(text: str) -> str:
     shown = _SPECIAL.sub(r"\\\g<0>", text) if _SPECIAL.search(text) else text
     if shown[:1] == " ":
         shown = "\\" + shown
-    return shown[:-1] + "\\ " if len(shown) > 2 and shown[-1] == " " else shown
+    return shown[:-1] + "\\ " if shown[-1:] == " " and len(shown) > 2 else shown
 
 
 def _compared(attribute: _Attribute) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 from chopmark.envelopes import der
@@ -10,11 +9,11 @@ from chopmark.envelopes import der
 if TYPE_CHECKING:
     import datetime as dt
 
-_SIGNED = re.compile(rb"00\x03")
-_TBS = re.compile(rb"\xa0?\x0200000\x81?\x82?\xa3?")
-"""Identifier octets of Certificate and TBSCertificate (clause 4.1)."""
-_USUAL = re.compile(rb"\x30\x82[^\0].\x30\x82[^\0].\xa0\x03\x02\x01\x02\x02[\x01-\x7f]", re.DOTALL)
-"""How most certificates begin: of more than 255 octets twice, of version 3, with a serial number."""
+_SIGNED = rb"00\x03"
+_TBS = rb"\xa0?\x0200000\x81?\x82?\xa3?"
+"""Identifier octets of Certificate and TBSCertificate."""
+_LONG, _VERSION_3 = b"\x30\x82", b"\xa0\x03\x02\x01\x02\x02"
+"""How most certificates begin: a long value in a long value, its version, and the identifier of its serial number."""
 _TWO_TIMES = b"\x30\x1e\x17\x0d"
 """How a validity begins whose times are both UTCTime; the second begins as the first does."""
 _VERSION, _EXTENSIONS = der.context(0), der.context(3)
@@ -53,7 +52,7 @@ def usual(raw: bytes) -> tuple[int, ...] | None:
     Version 3 with extensions, both times UTCTime, names and algorithms of less than 128 octets. Each part begins where
     the one before it ends by its own length, and the last ends where the whole does: there is no other way to read it.
     """
-    if _USUAL.match(raw) is None:
+    if raw[:2] != _LONG or raw[4:6] != _LONG or raw[8:14] != _VERSION_3:
         return None
     size, end = len(raw), 8 + (raw[6] << 8 | raw[7])
     try:
@@ -69,6 +68,7 @@ def usual(raw: bytes) -> tuple[int, ...] | None:
         bits = behind + der.HEADERS.get(raw[behind + 1], 2)
         fits = (
             raw[serial] == raw[algorithm] == raw[validity] == raw[end] == der.SEQUENCE
+            and 0 < raw[14] < der.LONG
             and (raw[serial + 1] | raw[algorithm + 1] | raw[validity + 1] | raw[end + 1]) < der.LONG
             and raw[issuer : issuer + 2] == _TWO_TIMES[:2]
             and block <= end
@@ -79,6 +79,7 @@ def usual(raw: bytes) -> tuple[int, ...] | None:
     if (
         fits
         and raw[:4] == der.header(der.SEQUENCE, size - 4)
+        and raw[4:8] == der.header(der.SEQUENCE, end - 8)
         and raw[subject:key] == der.header(der.SEQUENCE, spki - key)
         and raw[spki:block] == der.headers(_EXTENSIONS, der.SEQUENCE, end - block)
         and raw[behind:bits] == der.header(der.BIT_STRING, size - bits)

@@ -106,11 +106,12 @@ class Context:
 
     def settled(self, key: object, answer: Callable[[], Answer]) -> Answer:
         """The answer for `key`, which must depend on nothing but what is in `key` and this context: not on a moment."""
-        if key not in self._settled:
+        known: Answer | None = self._settled.get(key)
+        if known is None:
+            known = answer()
             _make_room(self._settled)
-            self._settled[key] = answer()
-        found: Answer = self._settled[key]
-        return found
+            self._settled[key] = known
+        return known
 
     def way(self, key: object) -> Path | None:
         """The way that was good for somebody with this `key`: what leads from a signer's issuer on to an anchor."""

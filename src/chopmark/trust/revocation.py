@@ -92,25 +92,24 @@ def _standings(
 
     Nobody vouches for those above, so what is known about these is the same for all signers of an authority.
     """
-    lists = standing.read(carried)
+    lists = standing.read(carried) if carried else []
     if context.evidence is not None:
         lists += context.evidence.lists
         answers = (*answers, *context.evidence.answers)
     read = _read(answers) if answers else ()
-
-    def ask(way: Sequence[x509.Certificate], count: int) -> list[Standing]:
-        inquiry = standing.Inquiry(context, way, lists, certificates, answers=read)
-        return [inquiry.standing(certificate, issuer) for certificate, issuer in itertools.pairwise(way[: count + 1])]
-
+    own = standing.Inquiry(context, path, lists, certificates, answers=read).standing(path[0], path[1])
     above = tuple(path[1:])
-    own = ask(path, 1)
     if len(above) == 1:
-        return own
+        return [own]
+
+    def ask() -> list[Standing]:
+        inquiry = standing.Inquiry(context, above, lists, certificates, answers=read)
+        return [inquiry.standing(certificate, issuer) for certificate, issuer in itertools.pairwise(above)]
+
     came = (tuple(carried), tuple(certificates), tuple(answers))
-    size = sum(map(len, itertools.chain(*came)))
-    if context.collector is not None or size > limits.JUDGED_SIZE_KEPT_MAX:
-        return own + ask(above, len(above))
-    return own + context.settled((above, came), lambda: ask(above, len(above)))
+    if context.collector is not None or sum([sum(map(len, each)) for each in came]) > limits.JUDGED_SIZE_KEPT_MAX:
+        return [own, *ask()]
+    return [own, *context.settled((above, came), ask)]
 
 
 def _read(answers: Sequence[bytes]) -> Sequence[Answer]:

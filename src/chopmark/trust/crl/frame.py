@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.envelopes import der
@@ -10,8 +9,8 @@ from chopmark.envelopes import der
 if TYPE_CHECKING:
     import datetime as dt
 
-_SIGNED = re.compile(rb"00\x03")
-_TBS = re.compile(rb"\x02?00[\x17\x18][\x17\x18]?0?\xa0?")
+_SIGNED = rb"00\x03"
+_TBS = rb"\x02?00[\x17\x18][\x17\x18]?0?\xa0?"
 """Identifier octets of CertificateList and TBSCertList."""
 _TIMES = (der.UTC_TIME, der.GENERALIZED_TIME)
 _VERSION_2 = der.integer(1)

@@ -66,11 +66,13 @@ class FileSource:
 
     def named(self, name: bytes) -> list[Anchor]:
         """The anchors with exactly this name (DER)."""
-        return [anchor for anchor in self._anchors(name) if anchor.certificate.subject == name]
+        anchors = self._anchors(name)
+        return [each for each in anchors if each.certificate.subject == name] if anchors else anchors
 
     def keyed(self, key_id: bytes) -> list[Anchor]:
         """The anchors whose key has this identifier."""
-        return [anchor for anchor in self._anchors(key_id) if anchor.certificate.subject_key_id == key_id]
+        anchors = self._anchors(key_id)
+        return [each for each in anchors if each.certificate.subject_key_id == key_id] if anchors else anchors
 
     def every(self) -> Iterator[Anchor]:
         """All anchors."""
@@ -79,8 +81,8 @@ class FileSource:
     def intermediates(self, name: bytes) -> list[x509.Certificate]:
         """The certificates with this name (DER; empty: all) that are no anchors."""
         found = []
-        for entry in self._holding(name):
-            if self._anchor(entry) is None:
+        for entry in self._entries:
+            if name in entry.raw and self._anchor(entry) is None:
                 certificate = _certificate(entry.raw)
                 if certificate is not None and name in (b"", certificate.subject):
                     found.append(certificate)
@@ -91,13 +93,13 @@ class FileSource:
         anchors = (self._anchor(entry) for entry in self._entries if text in squeezed(entry.raw))
         return [anchor for anchor in anchors if anchor is not None]
 
-    def _holding(self, octets: bytes) -> list[Entry]:
-        """Those in which some octets stand somewhere; what else there is need not be read."""
-        return [entry for entry in self._entries if octets in entry.raw]
-
     def _anchors(self, octets: bytes) -> list[Anchor]:
-        anchors = [self._anchor(entry) for entry in self._holding(octets)]
-        return [anchor for anchor in anchors if anchor is not None] if anchors else []
+        """Those in which some octets stand somewhere; the others need not be read."""
+        found = []
+        for entry in self._entries:
+            if octets in entry.raw and (anchor := self._anchor(entry)) is not None:
+                found.append(anchor)
+        return found
 
     def _anchor(self, entry: Entry) -> Anchor | None:
         if entry.raw not in self._known:
