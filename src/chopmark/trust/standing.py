@@ -180,26 +180,28 @@ class _Lists:
     only while it holds.
     """
 
+    _problem = ""
+
     def __init__(self, inquiry: Inquiry, certificate: x509.Certificate, issuer: x509.Certificate) -> None:
         self._inquiry = inquiry
         self._certificate = certificate
         self._issuer = issuer
         self._tally = _Tally()
         self._remarks: list[Doubt] = []
-        self._near = _Near([], [], [])
-        self._problem = ""
         try:
-            self._near = _near(certificate, inquiry.context)
+            self._issuers, self._near, self._deltas = _near(certificate, inquiry.context)
         except MalformedError as error:
+            self._issuers, self._near, self._deltas = _NOBODY
             self._problem = f"its distribution points cannot be read: {error}"
-        self._issuers, self._deltas = self._near.issuers, self._near.deltas
-        self._came = [crl for crl in inquiry.lists if crl.issuer_key in self._issuers]
-        if came := [crl for crl in self._came if crl.is_delta]:
-            self._deltas = self._deltas + came
+        self._came: list[Crl] = []
+        if inquiry.lists:
+            self._came = [crl for crl in inquiry.lists if crl.issuer_key in self._issuers]
+            if came := [crl for crl in self._came if crl.is_delta]:
+                self._deltas = [*self._deltas, *came]
 
     def near(self) -> bool:
         """Ask the lists in files and in the store, the newest first."""
-        return self._weigh([(crl, "") for crl in self._near.complete]) if self._near.complete else False
+        return self._weigh([(crl, "") for crl in self._near]) if self._near else False
 
     def published(self) -> bool:
         """Ask the lists at the addresses that the certificate names."""
@@ -300,6 +302,9 @@ class _Near(NamedTuple):
     deltas: list[Crl]
 
 
+_NOBODY = _Near([], [], [])
+
+
 def _near(certificate: x509.Certificate, context: Context) -> _Near:
     """The same for all certificates that say the same of their lists. Raises MalformedError."""
     points = certificate.extensions.get(x509.CRL_DISTRIBUTION_POINTS)
@@ -318,13 +323,14 @@ def _near(certificate: x509.Certificate, context: Context) -> _Near:
 class _Tally:
     """What the lists looked at so far say together."""
 
+    _best: Standing | None = None
+    _silent: frozenset[int] = frozenset()
+    _since: dt.datetime | None = None
+    _until: dt.datetime | None = None
+
     def __init__(self) -> None:
         self.problems: list[str] = []
-        self._best: Standing | None = None
         self._newest: dict[bytes, dt.datetime] = {}
-        self._silent: frozenset[int] = frozenset()
-        self._since: dt.datetime | None = None
-        self._until: dt.datetime | None = None
 
     def has_newer(self, crl: Crl, covered: frozenset[int]) -> bool:
         """Whether a list adds nothing, because one as new is counted already."""

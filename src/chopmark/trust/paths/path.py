@@ -330,7 +330,8 @@ def _problems(findings: Iterable[Finding]) -> list[Finding]:
 def _readable(certificate: x509.Certificate) -> bool:
     """Whether everything that the search itself looks at can be read."""
     try:
-        certificate.self_issued, certificate.subject_key_id, certificate.authority_key_id  # noqa: B018 - read, and kept
+        certificate.subject_key, certificate.issuer_key  # noqa: B018 - read, and kept
+        certificate.subject_key_id, certificate.authority_key_id  # noqa: B018
     except MalformedError:
         return False
     return True

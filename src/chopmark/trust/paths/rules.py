@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core import clock, digest, limits
 from chopmark.core.errors import MalformedError
@@ -14,6 +14,7 @@ from chopmark.trust.stores import anchors
 from chopmark.trust.stores import reasons as store_reasons
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Sequence
 
     from chopmark.core.finding import Finding
@@ -28,7 +29,8 @@ NETSCAPE_CERT_TYPE = "2.16.840.1.113730.1.1"
 _OBJECT_SIGNING, _OBJECT_SIGNING_CA = 3, 7
 _ANY_APPLICATION = "1.3.6.1.4.1.311.10.12.1"
 _POLICY_RULES = frozenset({x509.POLICY_MAPPINGS, x509.POLICY_CONSTRAINTS})
-_NAME_RULES = frozenset({x509.NAME_CONSTRAINTS})
+_OF_OTHERS = _POLICY_RULES | {x509.NAME_CONSTRAINTS}
+"""Extensions of an authority that can speak against who is below it."""
 _WITH_EXTENSIONS = 3
 """The version of certificates that has extensions."""
 
@@ -68,17 +70,22 @@ def examine(
     What passes is reported together, what does not is reported one by one; problems have the outcome no or unknown.
     """
     problems: list[Finding] = []
-    valid = _all_valid(path, moment)
-    for position, certificate in enumerate(path):
+    above = _above(path, oid)
+    # All times at once: that narrows the moment to the same window as one by one.
+    sound = above is not None and above.valid(path[0], moment)
+    for position, certificate in enumerate(path[:1] if sound else path):
         try:
-            if not valid:
+            if not sound:
                 problems += _validity(certificate, moment)
             problems += _each(path, position, oid, moment)
         except MalformedError as error:
             problems.append(reasons.PATH_MALFORMED.found(str(error), subject=certificate.subject_text))
-    problems += _lengths(path)
-    problems += _names(path, anchor)
-    problems += _policies(path, demands)
+    if not sound:
+        problems += _lengths(path[1:])
+    if above is None or not above.plain or anchor.constraints is not anchors.UNCONSTRAINED:
+        problems += _names(path, anchor)
+    if above is None or not above.plain or demands is not None or not _POLICY_RULES.isdisjoint(path[0].extensions):
+        problems += _policies(path, demands)
     if anchor.constraints is not anchors.UNCONSTRAINED:
         problems += anchor.constraints.check(path[0], "" if oid == CRL_SIGNING else oid, moment)
     if not problems:
@@ -119,6 +126,46 @@ def _each(path: Sequence[x509.Certificate], position: int, oid: str, moment: Mom
     if not (small and is_leaf and _faultless(certificate, oid, is_anchor=is_anchor)):
         found += _timeless(certificate, oid, is_leaf=is_leaf, is_anchor=is_anchor)
     return found
+
+
+class _Above(NamedTuple):
+    """Those above a signer on a way, if only time can speak against them: when all are valid.
+
+    They are `plain` when they say nothing about names and policies of others.
+    """
+
+    since: dt.datetime
+    until: dt.datetime
+    plain: bool
+
+    def valid(self, leaf: x509.Certificate, moment: Moment) -> bool:
+        """Whether they are at a moment, and the signer's certificate is."""
+        since = self.since if self.since > leaf.not_before else leaf.not_before
+        until = self.until if self.until < leaf.last_moment else leaf.last_moment
+        return moment.reached(since) and not moment.after(until)
+
+
+def _above(path: Sequence[x509.Certificate], oid: str) -> _Above | None:
+    """What is known of those above a signer, for all who are below them; None where each has to be looked at."""
+    above = tuple(path[1:])
+    for each in above:
+        if len(each.raw) > limits.CERTIFICATE_KEPT_MAX:
+            return None
+    return _sound_above(above, oid) if above else None
+
+
+@lru_cache(maxsize=1024)
+def _sound_above(above: tuple[x509.Certificate, ...], oid: str) -> _Above | None:
+    try:
+        for each in above:
+            if not _sound_authority(each, oid, each is above[-1]):
+                return None
+    except MalformedError:
+        return None
+    if _lengths(above):
+        return None
+    since, until = max([each.not_before for each in above]), min([each.last_moment for each in above])
+    return _Above(since, until, all(_OF_OTHERS.isdisjoint(each.extensions) for each in above))
 
 
 @lru_cache(maxsize=1024)
@@ -173,15 +220,6 @@ def _timeless(certificate: x509.Certificate, oid: str, *, is_leaf: bool, is_anch
             )
         )
     return found
-
-
-def _all_valid(path: Sequence[x509.Certificate], moment: Moment) -> bool:
-    """Whether all are valid. That narrows the moment to the same window as one by one."""
-    latest, earliest = path[0].not_before, path[0].last_moment
-    for each in path:
-        latest = max(latest, each.not_before)
-        earliest = min(earliest, each.last_moment)
-    return moment.reached(latest) and not moment.after(earliest)
 
 
 def _validity(certificate: x509.Certificate, moment: Moment) -> list[Finding]:
@@ -338,11 +376,11 @@ def _application_purposes(certificate: x509.Certificate) -> frozenset[str] | Non
     return frozenset(policy.fields().take().oid() for policy in policies)
 
 
-def _lengths(path: Sequence[x509.Certificate]) -> list[Finding]:
+def _lengths(above: Sequence[x509.Certificate]) -> list[Finding]:
     """How many authorities each allows below itself; self-issued ones do not count (clause 6.1.4 (l) and (m))."""
     found = []
     below = 0
-    for certificate in path[1:]:
+    for certificate in above:
         try:
             constraints = certificate.basic_constraints
         except MalformedError:
@@ -359,8 +397,7 @@ def _names(path: Sequence[x509.Certificate], anchor: Anchor) -> list[Finding]:
 
     The store's own come first (RFC 5937 clause 3.2).
     """
-    unlimited = anchor.constraints is anchors.UNCONSTRAINED or anchor.constraints.name_limits is None
-    if unlimited and _none_has(path, _NAME_RULES):
+    if anchor.constraints.name_limits is None and not any(x509.NAME_CONSTRAINTS in each.extensions for each in path):
         return []
     budget = names.Budget()
     known: dict[int, list[names.General]] = {}
@@ -388,16 +425,9 @@ def _names(path: Sequence[x509.Certificate], anchor: Anchor) -> list[Finding]:
     return []
 
 
-def _none_has(path: Sequence[x509.Certificate], some: frozenset[str]) -> bool:
-    for each in path:  # noqa: SIM110 - a generator costs more than there is to look at
-        if not some.isdisjoint(each.extensions):
-            return False
-    return True
-
-
 def _policies(path: Sequence[x509.Certificate], demands: Demands | None) -> list[Finding]:
     """Certificate policies, where somebody demands one (clause 6.1.5 (g)) or maps some."""
-    if demands is None and _none_has(path, _POLICY_RULES):
+    if demands is None and all(_POLICY_RULES.isdisjoint(each.extensions) for each in path):
         return []  # nothing can fail: every path is valid under any policy or none
     from chopmark.trust.paths import policies  # few paths need it
 
