@@ -55,43 +55,35 @@ class _Attribute(NamedTuple):
     raw: bytes
 
 
+class _Relative(NamedTuple):
+    """A set of attributes: what it is compared by, each with its type, and as people see each."""
+
+    key: tuple[tuple[str, str], ...]
+    parts: tuple[tuple[str, str], ...]
+    shown: tuple[str, ...]
+
+
 class Name:
-    """A Name that was read: what it comes to for comparison and for people is made when it is asked for."""
+    """A Name that was read.
+
+    `key` is what two of them are compared by (RFC 5280 clause 7.1): case, spaces and the type of string do not count. A
+    value that cannot be compared as a string (`is_opaque`) stands for its own DER.
+    """
 
     def __init__(self, raw: bytes) -> None:
         """Raises DerError."""
-        self._relative = _relative_names(raw)
+        self._relative = _relatives(raw)
+        self.key: NameKey = tuple([each.key for each in self._relative])
 
     @lazy
     def parts(self) -> tuple[tuple[str, str], ...]:
         """The attributes in order: (short type or dotted identifier, text)."""
-        return tuple(
-            [
-                (_ATTRIBUTES.get(each.oid, each.oid), "#" + each.raw.hex() if each.text is None else each.text)
-                for relative in self._relative
-                for each in relative
-            ]
-        )
-
-    @lazy
-    def key(self) -> NameKey:
-        """What two Names are compared by (RFC 5280 clause 7.1): case, spaces and the type of string do not count.
-
-        A value that cannot be compared as a string (`is_opaque`) stands for its own DER.
-        """
-        return tuple(
-            [
-                ((relative[0].oid, _compared(relative[0])),)
-                if len(relative) == 1
-                else tuple(sorted((each.oid, _compared(each)) for each in relative))
-                for relative in self._relative
-            ]
-        )
+        return tuple([part for each in self._relative for part in each.parts])
 
     @lazy
     def text(self) -> str:
         """For people, most particular first (RFC 4514), without control characters; cut where it is enormous."""
-        whole = ", ".join([f"{kind}={_escaped(text)}" for kind, text in reversed(self.parts)])
+        whole = ", ".join([text for each in reversed(self._relative) for text in reversed(each.shown)])
         if len(whole) > limits.NAME_SHOWN_MAX:
             whole = _cut(self.parts)
         if whole.isprintable():
@@ -102,27 +94,61 @@ class Name:
 name = remembered(1024, limits.NAME_KEPT_MAX)(Name)
 
 
-def _relative_names(raw: bytes) -> list[list[_Attribute]]:
-    """A Name as a list of sets of attributes. Raises DerError."""
+def _relatives(raw: bytes) -> list[_Relative]:
+    """The sets of a Name. Raises DerError."""
     outer = der.parse(raw).expect(der.SEQUENCE)
-    found, position, end = [], outer.body, outer.end
+    position, end = outer.body, outer.end
+    few = end - position <= 2 * limits.DER_ELEMENTS_MAX
+    found: list[_Relative] = []
     while position < end:
-        usual = _USUAL_ATTRIBUTE.match(raw, position, end)
-        if usual is not None:
-            whole, pair, kind, size = usual.group(1, 2, 3, 4)
-            start = usual.end()
-            following = start + size[0]
-            value = raw[start:following]
-            if following == position + 2 + whole[0] == position + 4 + pair[0] and following <= end and value.isascii():
-                found.append([_Attribute(der.dotted(kind), value.decode("ascii"), raw[start - 2 : following])])
-                position = following
-                continue
-        relative = der.Node(raw, position, end).expect(der.SET)
-        found.append([_attribute(pair) for pair in relative.children()])
-        position = relative.end
-        if len(found) > limits.DER_ELEMENTS_MAX:
+        # What is known is whole: it ends where its own length says, and so does this one.
+        following = position + 2 + (raw[position + 1] if position + 1 < end else der.LONG)
+        known = _known_relatives.get(raw[position:following]) if following <= end else None
+        if known is None:
+            node = der.Node(raw, position, end).expect(der.SET)
+            known = _read(node)
+            following = node.end
+        found.append(known)
+        position = following
+        if not few and len(found) > limits.DER_ELEMENTS_MAX:
             raise der.DerError(f"more than {limits.DER_ELEMENTS_MAX} elements")
     return found
+
+
+_known_relatives: dict[bytes, _Relative] = {}
+"""Sets of one length octet by their DER: countries, places and organisations stand in many names."""
+_RELATIVES_KEPT = 1024
+
+
+def _read(relative: der.Node) -> _Relative:
+    octets = relative.raw
+    attributes = _usual(octets) or [_attribute(pair) for pair in relative.children()]
+    parts = [
+        (_ATTRIBUTES.get(each.oid, each.oid), "#" + each.raw.hex() if each.text is None else each.text)
+        for each in attributes
+    ]
+    read = _Relative(
+        tuple(sorted([(each.oid, _compared(each)) for each in attributes])),
+        tuple(parts),
+        tuple([f"{kind}={_escaped(text)}" for kind, text in parts]),
+    )
+    if len(octets) < der.LONG + 2:
+        if len(_known_relatives) >= _RELATIVES_KEPT:
+            _known_relatives.clear()
+        _known_relatives[octets] = read
+    return read
+
+
+def _usual(octets: bytes) -> list[_Attribute]:
+    """The one attribute of a set that is as most are; else nothing."""
+    usual = _USUAL_ATTRIBUTE.match(octets)
+    size = len(octets)
+    if usual is None or not size == usual[1][0] + 2 == usual[2][0] + 4 == usual[4][0] + usual.end():
+        return []
+    value = octets[usual.end() :]
+    if not value.isascii():
+        return []
+    return [_Attribute(der.dotted(usual[3]), value.decode("ascii"), octets[usual.end() - 2 :])]
 
 
 def _attribute(pair: der.Node) -> _Attribute:

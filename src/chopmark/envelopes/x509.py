@@ -79,7 +79,8 @@ _USUAL_EXTENSION = re.compile(rb"\x30([\x00-\x7f])\x06\x03(\x55\x1d[\x00-\x7f])(
 class Certificate:
     """One X.509 certificate. Structure is checked at once, extension values when they are asked for.
 
-    `raw`, `tbs`, `issuer`, `subject`, `spki` and `serial_octets` are original DER; times are UTC.
+    `raw`, `tbs`, `issuer`, `subject`, `spki` and `serial_octets` are original DER; times are UTC. `alike` is equal for
+    certificates whose extensions differ in nothing but what a usual subject key identifier says.
     """
 
     def __init__(self, raw: bytes) -> None:
@@ -98,7 +99,7 @@ class Certificate:
         self.not_before, self.not_after = x509_parts.validity(raw, issuer, validity)
         self.subject = raw[validity:subject]
         self.spki = raw[subject:spki]
-        self.extensions = extensions_at(raw, block, last)
+        self.extensions, self.alike = _extensions(raw, block, last)
 
     @property
     def serial(self) -> int:
@@ -313,7 +314,14 @@ def extensions(block: der.Node) -> dict[str, Extension]:
 
 def extensions_at(buffer: bytes, position: int, end: int) -> dict[str, Extension]:
     """The same for those that fill `buffer` from `position` to `end`. Raises DerError."""
+    found, _ = _walk(buffer, position, end)
+    return found
+
+
+def _walk(buffer: bytes, position: int, end: int) -> tuple[dict[str, Extension], list[int]]:
+    """The same, and where each of them starts."""
     found: dict[str, Extension] = {}
+    starts = []
     few = end - position <= 2 * limits.DER_ELEMENTS_MAX
     while position < end:
         # What is known is whole: it ends where its own length says, and so does this one.
@@ -327,12 +335,44 @@ def extensions_at(buffer: bytes, position: int, end: int) -> dict[str, Extension
         if oid in found:
             raise der.DerError(f"extension {oid} stands twice")
         found[oid] = extension
+        starts.append(position)
         position = following
         if not few and len(found) > limits.DER_ELEMENTS_MAX:
             raise der.DerError(f"more than {limits.DER_ELEMENTS_MAX} extensions")
-    return found
+    return found, starts
 
 
+def _extensions(raw: bytes, start: int, end: int) -> tuple[dict[str, Extension], tuple[bytes, bytes]]:
+    """The extensions of a certificate by identifier, and the octets that those of its like have in common.
+
+    What is known with other octets in the key identifier is known with these: what stands in front of them is the same,
+    so that they are no part of anything else, and so is what stands behind.
+    """
+    at = raw.find(_USUAL_KEY_ID, start, end)
+    octets = at + len(_USUAL_KEY_ID)
+    behind = octets + _KEY_ID_SIZE - 2
+    if at < 0 or behind > end:
+        return extensions_at(raw, start, end), (raw[start:end], b"")
+    alike = raw[start:octets], raw[behind:end]
+    known = _known_blocks.get(alike)
+    if known is not None:
+        found = known.copy()
+        found[SUBJECT_KEY_ID] = Extension(False, raw[octets - 2 : behind])  # noqa: FBT003 - not critical
+        return found, alike
+    found, starts = _walk(raw, start, end)
+    if at not in starts:  # it only looks like one, inside of another
+        return found, (raw[start:end], b"")
+    if end - start <= limits.CERTIFICATE_KEPT_MAX:
+        if len(_known_blocks) >= _EXTENSIONS_KEPT:
+            _known_blocks.clear()
+        _known_blocks[alike] = found.copy()
+    return found, alike
+
+
+_USUAL_KEY_ID = bytes.fromhex("301d0603551d0e04160414")
+"""How the extension with a subject key identifier of twenty octets begins (clause 4.2.1.2)."""
+_known_blocks: dict[tuple[bytes, bytes], dict[str, Extension]] = {}
+"""Extensions of a certificate by what stands in front of the octets of its key identifier, and behind them."""
 _KNOWN_EXTENSIONS: dict[bytes, tuple[str, Extension]] = {}
 """Extensions of one length octet by their DER: many certificates say the same."""
 _EXTENSIONS_KEPT = 1024

@@ -185,14 +185,7 @@ def _faultless(certificate: x509.Certificate, oid: str, *, is_anchor: bool) -> b
     That is known from all that differ in nothing that these rules look at. Those of one authority mostly do not, since
     it is not looked at whose key and name it is, as long as there is a name.
     """
-    extensions = certificate.extensions
-    alike = (
-        profile.seen(certificate),
-        x509.SUBJECT_KEY_ID in certificate.critical,
-        oid,
-        is_anchor,
-        *[each for each in extensions.items() if each[0] != x509.SUBJECT_KEY_ID],
-    )
+    alike = certificate.alike, profile.seen(certificate), oid, is_anchor
     known = _faultless_kept.get(alike)
     if known is None:
         known = not _timeless(certificate, oid, is_leaf=True, is_anchor=is_anchor)
