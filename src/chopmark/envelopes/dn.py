@@ -122,16 +122,15 @@ _RELATIVES_KEPT = 1024
 
 def _read(relative: der.Node) -> _Relative:
     octets = relative.raw
-    attributes = _usual(octets) or [_attribute(pair) for pair in relative.children()]
-    parts = [
-        (_ATTRIBUTES.get(each.oid, each.oid), "#" + each.raw.hex() if each.text is None else each.text)
-        for each in attributes
-    ]
-    read = _Relative(
-        tuple(sorted([(each.oid, _compared(each)) for each in attributes])),
-        tuple(parts),
-        tuple([f"{kind}={_escaped(text)}" for kind, text in parts]),
-    )
+    read = _usual(octets)
+    if read is None:
+        attributes = [_attribute(pair) for pair in relative.children()]
+        parts = [
+            (_ATTRIBUTES.get(each.oid, each.oid), "#" + each.raw.hex() if each.text is None else each.text)
+            for each in attributes
+        ]
+        key = tuple(sorted([(each.oid, _compared(each)) for each in attributes]))
+        read = _Relative(key, tuple(parts), tuple([f"{kind}={_escaped(text)}" for kind, text in parts]))
     if len(octets) < der.LONG + 2:
         if len(_known_relatives) >= _RELATIVES_KEPT:
             _known_relatives.clear()
@@ -139,16 +138,22 @@ def _read(relative: der.Node) -> _Relative:
     return read
 
 
-def _usual(octets: bytes) -> list[_Attribute]:
-    """The one attribute of a set that is as most are; else nothing."""
+def _usual(octets: bytes) -> _Relative | None:
+    """A set that is as most are: it has one attribute, whose value is an ASCII string that can be printed."""
     usual = _USUAL_ATTRIBUTE.match(octets)
-    size = len(octets)
-    if usual is None or not size == usual[1][0] + 2 == usual[2][0] + 4 == usual[4][0] + usual.end():
-        return []
-    value = octets[usual.end() :]
-    if not value.isascii():
-        return []
-    return [_Attribute(der.dotted(usual[3]), value.decode("ascii"), octets[usual.end() - 2 :])]
+    if usual is None:
+        return None
+    (whole,), (pair,), kind, (text_size,) = usual.groups()
+    start, size = usual.end(), len(octets)
+    value = octets[start:]
+    if not size == whole + 2 == pair + 4 == text_size + start or not value.isascii():
+        return None
+    text = value.decode("ascii")
+    if not text.isprintable():
+        return None
+    oid = der.dotted(kind)
+    short = _ATTRIBUTES.get(oid, oid)
+    return _Relative(((oid, stringprep.prepare(text)),), ((short, text),), (f"{short}={_escaped(text)}",))
 
 
 def _attribute(pair: der.Node) -> _Attribute:

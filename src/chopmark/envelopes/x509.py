@@ -136,8 +136,11 @@ class Certificate:
     @lazy
     def common_name(self) -> str:
         """The last common name of the subject, else its organisation, else all of it."""
-        parts = dict(dn.name(self.subject).parts)
-        return parts.get("CN") or parts.get("O") or self.subject_text
+        parts = dn.name(self.subject).parts
+        if parts and parts[-1][0] == "CN":  # as nearly everywhere
+            return parts[-1][1] or self.subject_text
+        found = dict(parts)
+        return found.get("CN") or found.get("O") or self.subject_text
 
     @lazy
     def signer_id(self) -> SignerId:

@@ -24,7 +24,7 @@ class Moment:
     def __init__(self, at: dt.datetime, *, proven: bool = False, accuracy: dt.timedelta = dt.timedelta()) -> None:
         self.at = at
         self.proven = proven
-        self.accuracy = accuracy if accuracy < INACCURACY_MAX else INACCURACY_MAX
+        self.accuracy = min(accuracy, INACCURACY_MAX)
         self.since: dt.datetime | None = None
         self.until: dt.datetime | None = None
 

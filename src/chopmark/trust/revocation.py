@@ -74,10 +74,11 @@ def check(
             detail = _shown(found)
         findings.append(reason.found(detail, subject=certificate.subject_text))
         outcome = Outcome.UNKNOWN if found.problem and required else None
-        findings += [
-            doubt.reason.found(doubt.detail, subject=certificate.subject_text, outcome=outcome)
-            for doubt in found.remarks
-        ]
+        if found.remarks:
+            findings += [
+                doubt.reason.found(doubt.detail, subject=certificate.subject_text, outcome=outcome)
+                for doubt in found.remarks
+            ]
     return findings
 
 

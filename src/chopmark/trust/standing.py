@@ -334,6 +334,8 @@ class _Tally:
 
     def has_newer(self, crl: Crl, covered: frozenset[int]) -> bool:
         """Whether a list adds nothing, because one as new is counted already."""
+        if not self._newest:
+            return False
         newest = self._newest.get(_kind(crl, covered))
         return newest is not None and crl.this_update <= newest
 

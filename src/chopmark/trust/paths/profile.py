@@ -89,8 +89,7 @@ def _below_a_root(certificate: x509.Certificate, *, is_leaf: bool) -> list[tuple
         from chopmark.trust.paths import policies  # which rarely are looked at otherwise
 
         policies.named(certificate)
-    if x509.SUBJECT_ALT_NAME in extensions or certificate.subject == _EMPTY:
-        broken += _alternative_names(certificate)
+    broken += _alternative_names(certificate)
     if x509.AUTHORITY_INFORMATION_ACCESS in extensions:
         broken += _access(extensions[x509.AUTHORITY_INFORMATION_ACCESS])
     return broken
@@ -103,20 +102,18 @@ def _path_length(length: int, *, signs: bool) -> Iterator[tuple[str, str]]:
         yield "only who signs certificates limits paths", "4.2.1.9"
 
 
-def _alternative_names(certificate: x509.Certificate) -> Iterator[tuple[str, str]]:
+def _alternative_names(certificate: x509.Certificate) -> list[tuple[str, str]]:
     extension = certificate.extensions.get(x509.SUBJECT_ALT_NAME)
+    unnamed = certificate.subject == _EMPTY
     if extension is None:
-        if certificate.subject == _EMPTY:
-            yield "a certificate must name its subject", "4.1.2.6"
-        return
-    if certificate.subject == _EMPTY and not extension.critical:
-        yield "alternative names of a subject that has no other must be critical", "4.2.1.6"
+        return [("a certificate must name its subject", "4.1.2.6")] if unnamed else []
+    broken = []
+    if unnamed and not extension.critical:
+        broken.append(("alternative names of a subject that has no other must be critical", "4.2.1.6"))
     found = names.alternative_names(extension)
     if not found:
-        yield "alternative names must be some", "4.2.1.6"
-    for name in found:
-        if problem := names.fault(name):
-            yield problem, "4.2.1.6"
+        broken.append(("alternative names must be some", "4.2.1.6"))
+    return broken + [(problem, "4.2.1.6") for name in found if (problem := names.fault(name))]
 
 
 def _access(extension: x509.Extension) -> Iterator[tuple[str, str]]:

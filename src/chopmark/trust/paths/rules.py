@@ -88,12 +88,18 @@ def examine(
         problems += _policies(path, demands)
     if anchor.constraints is not anchors.UNCONSTRAINED:
         problems += anchor.constraints.check(path[0], "" if oid == CRL_SIGNING else oid, moment)
+    return _reported(problems, len(path))
+
+
+def _reported(problems: list[Finding], length: int) -> list[Finding]:
+    """What passed, together, and the problems."""
+    valid = reasons.PATH_VALID.found(f"{length} certificates")
     if not problems:
-        return [reasons.PATH_VALID.found(f"{len(path)} certificates"), reasons.PATH_FITTING.found()]
+        return [valid, reasons.PATH_FITTING.found()]
     against = {finding.code for finding in problems}
     passed = []
     if against.isdisjoint({reasons.PATH_EXPIRED.code, reasons.PATH_NOT_YET_VALID.code}):
-        passed.append(reasons.PATH_VALID.found(f"{len(path)} certificates"))
+        passed.append(valid)
     if all(finding.outcome == "info" for finding in problems):
         passed.append(reasons.PATH_FITTING.found())
     return passed + problems
@@ -140,9 +146,7 @@ class _Above(NamedTuple):
 
     def valid(self, leaf: x509.Certificate, moment: Moment) -> bool:
         """Whether they are at a moment, and the signer's certificate is."""
-        since = self.since if self.since > leaf.not_before else leaf.not_before
-        until = self.until if self.until < leaf.last_moment else leaf.last_moment
-        return moment.reached(since) and not moment.after(until)
+        return moment.reached(max(self.since, leaf.not_before)) and not moment.after(min(self.until, leaf.last_moment))
 
 
 def _above(path: Sequence[x509.Certificate], oid: str) -> _Above | None:
@@ -164,8 +168,11 @@ def _sound_above(above: tuple[x509.Certificate, ...], oid: str) -> _Above | None
         return None
     if _lengths(above):
         return None
-    since, until = max([each.not_before for each in above]), min([each.last_moment for each in above])
-    return _Above(since, until, all(_OF_OTHERS.isdisjoint(each.extensions) for each in above))
+    since, until, plain = above[0].not_before, above[0].last_moment, True
+    for each in above:
+        since, until = max(since, each.not_before), min(until, each.last_moment)
+        plain = plain and _OF_OTHERS.isdisjoint(each.extensions)
+    return _Above(since, until, plain)
 
 
 @lru_cache(maxsize=1024)

@@ -95,11 +95,8 @@ class FileSource:
 
     def _anchors(self, octets: bytes) -> list[Anchor]:
         """Those in which some octets stand somewhere; the others need not be read."""
-        found = []
-        for entry in self._entries:
-            if octets in entry.raw and (anchor := self._anchor(entry)) is not None:
-                found.append(anchor)
-        return found
+        anchors = [self._anchor(entry) for entry in self._entries if octets in entry.raw]
+        return [anchor for anchor in anchors if anchor is not None] if anchors else []
 
     def _anchor(self, entry: Entry) -> Anchor | None:
         if entry.raw not in self._known:
