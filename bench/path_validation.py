@@ -1,12 +1,14 @@
 """Validating a path of three certificates with two revocation lists, beside pyhanko-certvalidator and cryptography.
 
-How much is known beforehand is what the figures depend on, so there are three cases; both sides have the same:
-- nothing was ever seen: each validation has a hierarchy of its own, read from its bytes. Four signatures have to be
-  checked in each (two certificates, two lists); checking them and nothing else is what no engine can go below. Also
-  with a list of 1,000 entries, and with keys of RSA-3072.
-- a signer that nobody has seen, of an authority that everybody knows: store, authority and lists are at hand and have
-  been read, as when many files are checked. Each has a signing time of its own, as files have, which for
-  pyhanko-certvalidator is part of the context, so that it needs a new one each time (over objects that it has parsed).
+How much is known beforehand is what the figures depend on, so there are several cases; both sides have the same:
+- nothing was ever seen: each validation has a hierarchy of its own, read from its bytes, the root's too. Four
+  signatures have to be checked in each (two certificates, two lists), with two keys: loading these and checking those,
+  and nothing else, is what no engine can go below. Also with a list of 1,000 entries, and with keys of RSA-3072.
+- a signer that nobody has seen, with a name and a key of its own, of an authority that everybody knows: store,
+  authority and lists are at hand and have been read, as when many files are checked. Each has a signing time of its
+  own, as files with time stamps have, which for pyhanko-certvalidator is part of the context, so that it needs a new
+  one each time (over objects that it has parsed); also all at one time, where one context does for all, which is what
+  suits it best.
 - a signer that was seen, at another time: chopmark remembers what it found for as long as no comparison with time would
   come out differently; pyhanko-certvalidator has the certificate and the lists, parsed, and validates again.
 """
@@ -33,12 +35,16 @@ from chopmark.trust import context
 from chopmark.trust.belief import Carried, believe
 from chopmark.trust.crl.origins import CrlSource
 from chopmark.trust.moment import Moment
-from chopmark.trust.stores import store
+from chopmark.trust.stores import source
+from chopmark.trust.stores.anchors import UNCONSTRAINED, Anchor
+from chopmark.trust.stores.store import Store
 from tests.support import pki
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from pyhanko_certvalidator import ValidationContext
 
 COUNT = 100
 """Validations in one round."""
@@ -50,20 +56,55 @@ OURS_AGAIN, THEIRS_AGAIN = "a signer seen before, two CRLs", "pyhanko-certvalida
 OURS_LONG, THEIRS_LONG = "all new, CRLs of 1,000 entries", "pyhanko-certvalidator, all new, 1,000 entries"
 OURS_RSA, THEIRS_RSA = "all new, two CRLs, RSA-3072", "pyhanko-certvalidator, all new, RSA-3072"
 OURS_KNOWN, THEIRS_KNOWN = "new signer, two CRLs", "pyhanko-certvalidator, new signer, two CRLs"
+OURS_ONCE, THEIRS_ONCE = "new signer, two CRLs, one time", "pyhanko-certvalidator, new signer, one time and context"
 OURS, THEIRS = "all new, two CRLs", "pyhanko-certvalidator, all new, two CRLs"
 OURS_BARE, RUST = "all new, no CRLs", "cryptography's verifier, all new, no CRLs"
 RUST_LISTS = "cryptography's verifier, all new, CRLs by hand"
-LIMIT = "four signatures alone"
+LIMIT, LOADED = "four signatures alone", "four signatures and their two keys alone"
+
+
+class Roots:
+    """The root of a hierarchy as a store keeps it (store.Source), read when the store is made."""
+
+    name = "bench"
+    as_of: dt.datetime | None = None
+
+    def __init__(self, raw: bytes) -> None:
+        certificate = x509.certificate(raw)
+        self._anchor = Anchor(certificate, UNCONSTRAINED, self.name, certificate.common_name)
+
+    def __len__(self) -> int:
+        """There is one."""
+        return 1
+
+    def named(self, name: bytes) -> list[Anchor]:
+        """The root, if this is its name."""
+        return [self._anchor] if self._anchor.certificate.subject == name else []
+
+    def keyed(self, key_id: bytes) -> list[Anchor]:
+        """The root, if this is its key."""
+        return [self._anchor] if self._anchor.certificate.subject_key_id == key_id else []
+
+    def resembling(self, text: bytes) -> list[Anchor]:
+        """The root, if this stands in it."""
+        return [self._anchor] if text in source.squeezed(self._anchor.certificate.raw) else []
+
+    def every(self) -> Iterator[Anchor]:
+        """The root."""
+        return iter([self._anchor])
+
+    def intermediates(self, name: bytes) -> list[x509.Certificate]:  # noqa: ARG002 - the shape of a source
+        """There are none."""
+        return []
 
 
 class Hierarchy(NamedTuple):
-    """A root, the DER of what is below it and of the lists, and a store that trusts the root."""
+    """DER of a root, of what is below it and of the lists, and who issued it."""
 
-    root: builders.Certificate
+    root: bytes
     leaf: bytes
     issuing: bytes
     lists: tuple[bytes, bytes]
-    trusted: store.Store
     authority: pki.Entity
     number: str
 
@@ -72,7 +113,7 @@ class Hierarchy(NamedTuple):
         return pki.leaf(self.authority, f"Bench Other {self.number} {number}").der
 
 
-def hierarchies(folder: Path, kind: str = "p256", entries: int = 0) -> Iterator[Hierarchy]:
+def hierarchies(kind: str = "p256", entries: int = 0) -> Iterator[Hierarchy]:
     """Ever new ones, with keys of a kind, and so many entries in the list about the signer."""
     gone = [pki.Revoked(2**126 + 7919 * number, pki.NOW - SECOND) for number in range(entries)]
     for number in (f"{kind} {entries} {each}" for each in itertools.count()):
@@ -80,11 +121,7 @@ def hierarchies(folder: Path, kind: str = "p256", entries: int = 0) -> Iterator[
         issuing = pki.authority(f"Bench Issuing {number}", issuer=root, path_length=0, kind=kind)
         alternative = builders.SubjectAlternativeName([builders.DNSName("signer.example")])  # cryptography wants one
         signer = pki.leaf(issuing, f"Bench Signer {number}", kind=kind, more=[pki.Extension(alternative)])
-        path = folder / f"{number}.pem"
-        path.write_bytes(root.pem)
-        trusted = store.load([str(path)])
-        lists = (pki.crl(root), pki.crl(issuing, gone))
-        yield Hierarchy(root.certificate, signer.der, issuing.der, lists, trusted, issuing, number)
+        yield Hierarchy(root.der, signer.der, issuing.der, (pki.crl(root), pki.crl(issuing, gone)), issuing, number)
 
 
 def ours(leaf: bytes, number: int, carried: Carried, here: context.Context) -> None:
@@ -97,7 +134,7 @@ def ours(leaf: bytes, number: int, carried: Carried, here: context.Context) -> N
 
 def all_new(each: Hierarchy, mode: str) -> None:
     """One validation by chopmark of what was never seen; the lists came with the signature."""
-    here = context.Context(each.trusted, pki.NOW, mode, CrlSource())
+    here = context.Context(Store([Roots(each.root)]), pki.NOW, mode, CrlSource())
     ours(each.leaf, 0, Carried((each.issuing,), each.lists), here)
 
 
@@ -108,7 +145,8 @@ def at_hand(each: Hierarchy, folder: Path) -> Callable[[bytes, int], None]:
         path = folder / f"{number}.crl"
         path.write_bytes(raw)
         files.append(str(path))
-    here = context.Context(each.trusted, pki.NOW, context.REQUIRE, CrlSource(files, cache=str(folder)))
+    trusted = Store([Roots(each.root)])
+    here = context.Context(trusted, pki.NOW, context.REQUIRE, CrlSource(files, cache=str(folder)))
     return partial(ours, carried=Carried((each.issuing,), ()), here=here)
 
 
@@ -120,16 +158,16 @@ class Pyhanko:
         from asn1crypto import x509 as asn1
 
         self._load = asn1.Certificate.load
-        self._root = self._load(each.root.public_bytes(serialization.Encoding.DER))
+        self._root = self._load(each.root)
         self._issuing = self._load(each.issuing)
         self._lists = [crl.CertificateList.load(raw) for raw in each.lists]
         self._runner = runner
+        self._kept: ValidationContext | None = None
 
-    def validate(self, leaf: bytes, number: int = 0) -> None:
-        """One of them."""
-        from pyhanko_certvalidator import CertificateValidator, ValidationContext
+    def _context(self, number: int) -> ValidationContext:
+        from pyhanko_certvalidator import ValidationContext
 
-        here = ValidationContext(
+        return ValidationContext(
             trust_roots=[self._root],
             other_certs=[self._issuing],
             crls=self._lists,
@@ -137,6 +175,20 @@ class Pyhanko:
             revocation_mode="require",
             allow_fetching=False,
         )
+
+    def validate(self, leaf: bytes, number: int = 0) -> None:
+        """One of them, at a time of its own."""
+        self._validate(leaf, self._context(number))
+
+    def validate_now(self, leaf: bytes, number: int = 0) -> None:  # noqa: ARG002 - all at the same time
+        """One of them, all in one context."""
+        if self._kept is None:
+            self._kept = self._context(0)
+        self._validate(leaf, self._kept)
+
+    def _validate(self, leaf: bytes, here: ValidationContext) -> None:
+        from pyhanko_certvalidator import CertificateValidator
+
         validator = CertificateValidator(self._load(leaf), validation_context=here)
         self._runner.run(validator.async_validate_usage({"digital_signature"}, {"code_signing"}))
 
@@ -149,7 +201,7 @@ def rust(each: Hierarchy) -> list[builders.Certificate]:
     )
     verifier = (
         verification.PolicyBuilder()
-        .store(verification.Store([each.root]))
+        .store(verification.Store([builders.load_der_x509_certificate(each.root)]))
         .time(pki.NOW)
         .extension_policies(ca_policy=authorities, ee_policy=signers)
         .build_client_verifier()
@@ -177,21 +229,25 @@ def rust_with_lists(each: Hierarchy) -> None:
         assert found.get_revoked_certificate_by_serial_number(certificate.serial_number) is None
 
 
-def _limit(batch: list[Hierarchy]) -> float:
-    """Seconds for the signatures of these alone, keys and signatures being loaded."""
+def _limit(batch: list[Hierarchy], *, loading: bool) -> float:
+    """Seconds for the signatures of these alone; `loading` the keys as well."""
     checks = []
     for each in batch:
-        issuing, leaf = map(builders.load_der_x509_certificate, (each.issuing, each.leaf))
+        root, issuing, leaf = map(builders.load_der_x509_certificate, (each.root, each.issuing, each.leaf))
         lists = [builders.load_der_x509_crl(raw) for raw in each.lists]
-        for issuer, found in ((each.root, (issuing, lists[0])), (issuing, (leaf, lists[1]))):
+        for issuer, found in ((root, (issuing, lists[0])), (issuing, (leaf, lists[1]))):
             key = issuer.public_key()
             assert isinstance(key, ec.EllipticCurvePublicKey)
-            checks += [(key, one.signature, _signed(one)) for one in found]
-    algorithm = ec.ECDSA(hashes.SHA256())
+            point = key.public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
+            checks.append((key, point, [(one.signature, _signed(one)) for one in found]))
+    algorithm, curve = ec.ECDSA(hashes.SHA256()), ec.SECP256R1()
+    load = ec.EllipticCurvePublicKey.from_encoded_point
     _clean()
     began = time.process_time()
-    for key, signature, data in checks:
-        key.verify(signature, data, algorithm)
+    for key, point, signed in checks:
+        used = load(curve, point) if loading else key
+        for signature, data in signed:
+            used.verify(signature, data, algorithm)
     return time.process_time() - began
 
 
@@ -203,14 +259,14 @@ def _timed(batch: list[Hierarchy], validate: Callable[[Hierarchy], object]) -> f
     return time.process_time() - began
 
 
-def _known(each: Hierarchy, validate: Callable[[bytes, int], None]) -> float:
-    """Seconds for signers of one authority, after the first."""
+def _known(each: Hierarchy, validate: Callable[[bytes, int], None], step: int = 1) -> float:
+    """Seconds for signers of one authority, after the first; each `step` seconds before the one before it."""
     leaves = [each.another(number) for number in range(COUNT)]
     validate(each.leaf, 0)
     _clean()
     began = time.process_time()
     for number, leaf in enumerate(leaves):
-        validate(leaf, number)
+        validate(leaf, step * number)
     return time.process_time() - began
 
 
@@ -225,9 +281,9 @@ def _again(each: Hierarchy, validate: Callable[[bytes, int], None]) -> float:
 
 
 def run(folder: Path, rounds: int) -> list[Row]:
-    """Nine rows. Times are processor seconds of COUNT validations, in this process."""
-    made = hierarchies(folder)
-    long, rsa = hierarchies(folder, entries=ENTRIES), hierarchies(folder, "rsa3072")
+    """Twelve rows. Times are processor seconds of COUNT validations, in this process."""
+    made = hierarchies()
+    long, rsa = hierarchies(entries=ENTRIES), hierarchies("rsa3072")
 
     def batch(of: Iterator[Hierarchy] = made, count: int = COUNT) -> list[Hierarchy]:
         return list(itertools.islice(of, count))
@@ -240,6 +296,8 @@ def run(folder: Path, rounds: int) -> list[Row]:
             {
                 OURS_KNOWN: lambda: _known(each := next(made), at_hand(each, folder)),
                 THEIRS_KNOWN: lambda: _known(each := next(made), Pyhanko(each, runner).validate),
+                OURS_ONCE: lambda: _known(each := next(made), at_hand(each, folder), 0),
+                THEIRS_ONCE: lambda: _known(each := next(made), Pyhanko(each, runner).validate_now),
                 OURS: lambda: _timed(batch(), new),
                 OURS_BARE: lambda: _timed(batch(), lambda each: all_new(each, context.OFF)),
                 THEIRS: lambda: _timed(batch(), lambda each: Pyhanko(each, runner).validate(each.leaf)),
@@ -251,7 +309,8 @@ def run(folder: Path, rounds: int) -> list[Row]:
                 THEIRS_RSA: lambda: _timed(batch(rsa), lambda each: Pyhanko(each, runner).validate(each.leaf)),
                 RUST: lambda: _timed(batch(), rust),
                 RUST_LISTS: lambda: _timed(batch(), rust_with_lists),
-                LIMIT: lambda: _limit(batch()),
+                LOADED: lambda: _limit(batch(), loading=True),
+                LIMIT: lambda: _limit(batch(), loading=False),
             },
             rounds,
         )
@@ -270,13 +329,16 @@ def run(folder: Path, rounds: int) -> list[Row]:
             bound=">= 10",
             note="a new signer of an authority that both have read before",
         ),
+        row(taken, THEIRS_ONCE, OURS_ONCE, note="the same, all at one time, for pyhanko-certvalidator in one context"),
         row(taken, THEIRS_AGAIN, OURS_AGAIN, note="chopmark remembers what it found for the time that it holds"),
         row(taken, THEIRS_LONG, OURS_LONG, note=f"{FEW} validations"),
         row(taken, THEIRS_RSA, OURS_RSA),
         row(taken, THEIRS, RUST_LISTS, note="what compiled code comes to that reads lists by hand"),
         row(taken, OURS, RUST_LISTS),
         row(taken, OURS_BARE, RUST),
-        row(taken, OURS, LIMIT, note="no engine can be faster than the signatures it has to check"),
+        row(taken, THEIRS, LOADED, note="no engine can be faster than the signatures it has to check"),
+        row(taken, OURS, LOADED),
+        row(taken, OURS, LIMIT),
     ]
 
 

@@ -18,7 +18,7 @@ from chopmark.core.errors import MalformedError, UsageError
 from chopmark.core.verdict import Status
 from chopmark.engine.services import shell
 from chopmark.engine.services.units import text as unit_text
-from chopmark.envelopes import algorithms, der, x509
+from chopmark.envelopes import algorithms, der, dn, x509
 from chopmark.envelopes.openpgp import bare_keys, packets
 from chopmark.formats.git.database import repository
 from chopmark.keys import pbes2, ssh_wire
@@ -32,7 +32,7 @@ from chopmark.trust.blocklists import app_control
 from chopmark.trust.stores import source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 VECTORS = Path(__file__).resolve().parents[1] / "vectors"
 OPENPGP = (VECTORS / "openpgp" / "signer.asc").read_bytes()
@@ -45,6 +45,23 @@ def test_elements_of_a_value(monkeypatch: pytest.MonkeyPatch, read: Callable[[by
     assert len(read(fits)) == 70
     with pytest.raises(MalformedError):
         read(more)
+
+
+@pytest.mark.parametrize("read", [x509.name_key, lambda raw: x509.extensions(der.parse(raw))])
+def test_elements_of_names_and_extensions(
+    monkeypatch: pytest.MonkeyPatch, read: Callable[[bytes], Sequence[object]]
+) -> None:
+    monkeypatch.setattr(limits, "DER_ELEMENTS_MAX", 70)
+    monkeypatch.setattr(dn, "_known_names", {})
+    oids = [der.oid(f"2.5.{arc}.{number}") for number in range(71) for arc in ([4] if read is x509.name_key else [29])]
+    if read is x509.name_key:
+        elements = [der.set_of([der.sequence(oid, der.utf8("x"))]) for oid in oids]
+    else:
+        elements = [der.sequence(oid, der.octet_string(der.null())) for oid in oids]
+    for _ in range(2):  # also when each of them is known
+        assert len(read(der.sequence(*elements[:70]))) == 70
+        with pytest.raises(MalformedError):
+            read(der.sequence(*elements))
 
 
 @pytest.mark.parametrize(("bits", "fits"), [(limits.RSA_BITS_MAX, True), (limits.RSA_BITS_MAX + 8, False)])

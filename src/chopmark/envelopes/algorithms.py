@@ -121,9 +121,9 @@ class _Usual(NamedTuple):
 
     def holds(self, point: bytes) -> bool:
         """Whether a point of two coordinates is on the curve; there is no other subgroup that it could be in."""
-        half = len(point) // 2
+        half, prime = len(point) // 2, self.prime
         x, y = int.from_bytes(point[:half], "big"), int.from_bytes(point[half:], "big")
-        return x < self.prime and y < self.prime and (y * y - (x * x - 3) * x - self.b) % self.prime == 0
+        return x < prime and y < prime and (y * y - (x * x - 3) * x - self.b) % prime == 0
 
 
 def _usual(curve: str, prime: int, b: int) -> _Usual:

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core import limits
 from chopmark.core.lazy import lazy
-from chopmark.core.remembering import remembered
 from chopmark.envelopes import der, stringprep
 
 if TYPE_CHECKING:
@@ -91,7 +90,20 @@ class Name:
         return "".join(character if character.isprintable() else f"\\{ord(character):02X}" for character in whole)
 
 
-name = remembered(1024, limits.NAME_KEPT_MAX)(Name)
+def name(raw: bytes) -> Name:
+    """A Name in DER, which is read once if it is not enormous. Raises DerError."""
+    known = _known_names.get(raw)
+    if known is None:
+        known = Name(raw)
+        if len(raw) <= limits.NAME_KEPT_MAX:
+            if len(_known_names) >= _KEPT:
+                _known_names.clear()
+            _known_names[raw] = known
+    return known
+
+
+_known_names: dict[bytes, Name] = {}
+_KEPT = 1024
 
 
 def _relatives(raw: bytes) -> list[_Relative]:
@@ -117,7 +129,6 @@ def _relatives(raw: bytes) -> list[_Relative]:
 
 _known_relatives: dict[bytes, _Relative] = {}
 """Sets of one length octet by their DER: countries, places and organisations stand in many names."""
-_RELATIVES_KEPT = 1024
 
 
 def _read(relative: der.Node) -> _Relative:
@@ -132,7 +143,7 @@ def _read(relative: der.Node) -> _Relative:
         key = tuple(sorted([(each.oid, _compared(each)) for each in attributes]))
         read = _Relative(key, tuple(parts), tuple([f"{kind}={_escaped(text)}" for kind, text in parts]))
     if len(octets) < der.LONG + 2:
-        if len(_known_relatives) >= _RELATIVES_KEPT:
+        if len(_known_relatives) >= _KEPT:
             _known_relatives.clear()
         _known_relatives[octets] = read
     return read

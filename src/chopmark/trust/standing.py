@@ -345,8 +345,8 @@ class _Tally:
         if found.entry is not None:
             self._best = found
             return not ended or found.entry.reason != revocation_list.CERTIFICATE_HOLD
-        named = self._best is not None and self._best.entry is not None and self._best.as_of is not None
-        if named and self._best is not None and self._best.as_of is not None and crl.this_update <= self._best.as_of:
+        best = self._best
+        if best is not None and best.entry is not None and best.as_of is not None and crl.this_update <= best.as_of:
             return False  # what is silent and older takes nothing back
         if covered >= revocation_list.ALL_REASONS:
             self._best = found

@@ -263,3 +263,52 @@ def test_coordinates_beyond_the_prime_are_no_point(monkeypatch: pytest.MonkeyPat
     assert algorithms.require_usable(head + bytes(32) + root.to_bytes(32, "big")) == ("ec", 256)
     with pytest.raises(algorithms.UnsupportedError):
         algorithms.require_usable(head + prime.to_bytes(32, "big") + root.to_bytes(32, "big"))
+
+
+def with_extensions(*extensions: bytes) -> bytes:
+    tbs, *behind = der.parse(SAMPLES[0]).children()
+    *fields, _ = [each.raw for each in tbs.children()]
+    changed = der.sequence(*fields, der.explicit(3, der.sequence(*extensions)))
+    return der.sequence(changed, *[each.raw for each in behind])
+
+
+def key_id(octets: bytes) -> bytes:
+    return der.sequence(der.oid(x509.SUBJECT_KEY_ID), der.octet_string(der.octet_string(octets)))
+
+
+@pytest.mark.parametrize("before", [True, False])
+def test_certificates_with_other_key_identifiers_are_alike_and_read_as_others(before: bool) -> None:  # noqa: FBT001
+    other = der.sequence(der.oid("2.5.29.77"), der.octet_string(der.null()))
+    padding = der.sequence(der.oid("1.2.3"), der.octet_string(bytes(150)))
+    alike = set()
+    for octet in (b"a", b"b", b"c"):
+        usual = key_id(octet * 20)
+        raw = with_extensions(*((padding, other, usual) if before else (usual, padding, other)))
+        assert outcome(short, raw) == outcome(plain, raw)
+        assert x509.Certificate(raw).subject_key_id == octet * 20
+        alike.add(x509.Certificate(raw).alike)
+    assert len(alike) == 1
+    unlike = with_extensions(padding, key_id(b"d" * 20), other)
+    assert x509.Certificate(unlike).alike not in alike
+
+
+@pytest.mark.parametrize("size", [19, 20, 21])
+def test_what_only_looks_like_a_key_identifier_is_part_of_what_it_stands_in(size: int) -> None:
+    found = set()
+    for octet in (b"a", b"b"):
+        inside = key_id(octet * size)
+        raw = with_extensions(
+            der.sequence(der.oid("1.2.3"), der.octet_string(bytes(150) + inside)), key_id(octet * size)
+        )
+        assert outcome(short, raw) == outcome(plain, raw)
+        found.add(x509.Certificate(raw).alike)
+    assert len(found) == 2
+
+
+def test_what_is_known_of_extensions_is_not_what_somebody_else_holds() -> None:
+    certificate = x509.Certificate(
+        with_extensions(key_id(b"x" * 20), der.sequence(der.oid("1.2.3"), b"\4\x81\x96" + bytes(150)))
+    )
+    certificate.extensions.clear()
+    again = x509.Certificate(certificate.raw)
+    assert len(again.extensions) == 2

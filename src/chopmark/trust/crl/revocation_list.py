@@ -225,8 +225,10 @@ class Crl:
         Raises MalformedError when an entry is not what it should be, or has a critical extension that is not evaluated:
         the list must not be used then, whomever that entry is about (clause 5.3).
         """
+        if self._frame.entries is None:
+            return None
         try:
-            return self._found(certificate)
+            return self._found(certificate, self._frame.entries)
         except lookup.TamperedError:
             return self._anew.find(certificate)
 
@@ -244,18 +246,16 @@ class Crl:
         again.check_signature(self._signer)
         return again
 
-    def _found(self, certificate: x509.Certificate) -> Entry | None:
-        if self._frame.entries is None:
-            return None
+    def _found(self, certificate: x509.Certificate, entries: der.Node) -> Entry | None:
         index = self._index
         if index.trouble:
             raise UnusableError(index.trouble)
         if self.scope is not None and self.scope.indirect:
             from chopmark.trust.crl import scoping
 
-            nodes = scoping.entries_of(self._frame.entries, index, self.issuer_key, certificate)
+            nodes = scoping.entries_of(entries, index, self.issuer_key, certificate)
         else:
-            nodes = self._named(self._frame.entries, index, certificate.serial_octets)
+            nodes = self._named(entries, index, certificate.serial_octets)
         found = [_entry(node, delta=self.is_delta) for node in nodes]
         return min(found, key=lambda entry: entry.effective) if found else None
 
