@@ -150,7 +150,7 @@ def _read(relative: der.Node) -> _Relative:
 
 
 def _usual(octets: bytes) -> _Relative | None:
-    """A set that is as most are: it has one attribute, whose value is an ASCII string that can be printed."""
+    """A set that is as most are: it has one attribute, whose value is an ASCII string."""
     usual = _USUAL_ATTRIBUTE.match(octets)
     if usual is None:
         return None
@@ -160,8 +160,6 @@ def _usual(octets: bytes) -> _Relative | None:
     if not size == whole + 2 == pair + 4 == text_size + start or not value.isascii():
         return None
     text = value.decode("ascii")
-    if not text.isprintable():
-        return None
     oid = der.dotted(kind)
     short = _ATTRIBUTES.get(oid, oid)
     return _Relative(((oid, stringprep.prepare(text)),), ((short, text),), (f"{short}={_escaped(text)}",))
