@@ -55,8 +55,9 @@ peers:
 demo: venv ## sign, tamper, revoke and judge real files
 	$(BIN)/chopmark demo $(ARGS)
 
+# What pytest makes of the asserts is kept, whatever the environment says: ten seconds of every further run.
 test: venv ## unit, contract and documentation tests, without network
-	$(BIN)/pytest -n $(JOBS) $(ARGS)
+	@PYTHONDONTWRITEBYTECODE= $(BIN)/pytest -n $(JOBS) $(ARGS)
 
 lint: venv ## style, types, imports
 	$(BIN)/ruff check

@@ -166,8 +166,13 @@ def _kind(seal: SealVerdict) -> str:
 
 
 def _by(seal: SealVerdict) -> str:
+    """By whom and when; and that no list of revoked ones was had, which whoever reads "trusted" has to see."""
+    from chopmark.trust.reasons import REVOCATION_NOT_CHECKED
+
     signer = clean(seal.signer.subject) if seal.signer else "nobody it names"
-    return f"by {signer}, {f'at {clock.show(seal.signed_at)}' if seal.signed_at else 'no trusted time'}"
+    time = f"at {clock.show(seal.signed_at)}" if seal.signed_at else "no trusted time"
+    unknown = any(finding.code == REVOCATION_NOT_CHECKED.code for finding in seal.findings)
+    return f"by {signer}, {time}{', revocation not checked' if unknown else ''}"
 
 
 def _findings(findings: Iterable[Finding], told: set[str], *, colour: bool, verbose: bool) -> list[str]:

@@ -92,6 +92,9 @@ def test_jobs_change_nothing(desk: Desk, every: dict[str, str], shape: tuple[str
 def test_good_files_have_few_words_and_others_their_reasons(desk: Desk, every: dict[str, str]) -> None:
     subject = desk.facts(every["trusted"])["seals"][0]["signer"]["subject"]
     assert desk.verify(every["trusted"]) == 0
+    words = f"trusted {every['trusted']} by {subject}, no trusted time"
+    assert " ".join(desk.out.split()) == f"{words}, revocation not checked"
+    assert desk.verify(every["trusted"], "--revocation", "off") == 0
     assert desk.out == f"trusted    {every['trusted']}\n           by {subject}, no trusted time\n"
     assert desk.verify(every["changed"]) == 1
     assert " no        digest.mismatch: " in desk.out

@@ -183,6 +183,7 @@ def _postgresql(url: URL) -> Engine:
     except ImportError:
         message = "PostgreSQL needs psycopg, which is not installed: pip install 'chopmark[postgresql]'"
         raise UsageError(message) from None
+    schema.for_postgresql()
     event.listen(engine, "connect", _configure_postgresql)
     event.listen(engine, "begin", _begin_postgresql)
     return engine

@@ -127,18 +127,27 @@ certificates = Table(
 
 # All that a CRL says, so that a million entries are read without their certificates; and what a delta says.
 _REVOKED, _CHANGED = text("revoked IS NOT NULL"), text("changed IS NOT NULL")
-Index(
-    "ix_certificates_revoked",
-    *(certificates.c[name] for name in ("issuer", "shard", "revoked", "serial", "reason", "invalidity", "not_after")),
-    sqlite_where=_REVOKED,
-    postgresql_where=_REVOKED,
+_PARTIAL = (
+    Index(
+        "ix_certificates_revoked",
+        *(
+            certificates.c[each]
+            for each in ("issuer", "shard", "revoked", "serial", "reason", "invalidity", "not_after")
+        ),
+        sqlite_where=_REVOKED,
+    ),
+    Index("ix_certificates_changed", certificates.c.issuer, certificates.c.changed, sqlite_where=_CHANGED),
 )
-Index(
-    "ix_certificates_changed",
-    *(certificates.c[name] for name in ("issuer", "changed")),
-    sqlite_where=_CHANGED,
-    postgresql_where=_CHANGED,
-)
+
+
+def for_postgresql() -> None:
+    """Have the partial indexes be partial in PostgreSQL too.
+
+    Not in their definition: naming a dialect there loads it, a tenth of the time in which a command starts.
+    """
+    for index in _PARTIAL:
+        index.dialect_options["postgresql"]["where"] = index.dialect_options["sqlite"]["where"]
+
 
 crls = Table(
     "crls",

@@ -16,6 +16,8 @@ from pathlib import Path
 import pytest
 from alembic.config import Config
 from alembic.script import ScriptDirectory
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.schema import CreateIndex
 
 from chopmark.authority.ca import Authority
 from chopmark.authority.register import migrations, schema, upgrading
@@ -26,6 +28,17 @@ from tests.support.schemas import described
 ROOT = Path(__file__).resolve().parents[4]
 OLD = ROOT / "tests" / "vectors" / "authority" / "register-before-revisions.sql"
 """A dump of what chopmark made before there were revisions: two certificates, one of them revoked, four CRLs."""
+
+
+def test_partial_indexes_are_partial_everywhere() -> None:
+    """In PostgreSQL once one is opened: no other command loads its dialect."""
+    code = "import sys, chopmark.authority.register.schema; print([m for m in sys.modules if 'dialects.p' in m])"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+    Database("postgresql://nobody@localhost/nothing").close()
+    for index in schema.certificates.indexes:
+        for dialect in (sqlite.dialect(), postgresql.dialect()):  # type: ignore[no-untyped-call]
+            statement = str(CreateIndex(index).compile(dialect=dialect))
+            assert (" WHERE " in statement) is (index.name in ("ix_certificates_revoked", "ix_certificates_changed"))
 
 
 @pytest.fixture
