@@ -15,6 +15,7 @@ from chopmark.core.contracts import SealOptions
 from chopmark.core.verdict import Status
 from chopmark.engine import sign
 from chopmark.envelopes import ima
+from chopmark.formats.ima import FORMAT
 from tests.contract import laws
 from tests.support import pki
 from tests.support.court import judged
@@ -223,3 +224,19 @@ def test_our_portable_signature_is_evmctls_to_the_byte(tool: Path, digest: str) 
     os.removexattr(tool, "security.evm")
     assert run("evmctl", "sign", "--portable", "-a", digest, "--key", key, tool).returncode == 0
     assert os.getxattr(tool, "security.evm") == ours
+
+
+def test_evmctl_takes_a_signature_of_another_kind_for_that_of_a_file(tool: Path) -> None:
+    """The struct that names an fs-verity digest, as a file, with the first two octets of the signature changed."""
+    entity = signer("rsa2048")
+    _, certificate = material(tool.parent, entity)
+    sign_ours(tool, entity, variant="verity")
+    options = SealOptions(variant="verity")
+    with Artifact.open(tool) as artifact:
+        [payload] = FORMAT.digest(artifact, [FORMAT.recipe(artifact, options)])
+        message = FORMAT.content(artifact, payload, options).message
+    other = tool.with_name("other")
+    other.write_bytes(message or b"")
+    os.setxattr(other, ATTRIBUTE, b"\3\2" + os.getxattr(tool, ATTRIBUTE)[2:])
+    assert run("evmctl", "ima_verify", "--key", certificate, other).returncode == 0
+    assert judged(other, entity).status is Status.REJECTED

@@ -191,7 +191,7 @@ def _diff(args: Namespace) -> int:
 
     found = 0
     for finding in judging.diff(*args.catalogs):
-        found += 1
+        found += finding.outcome is not Outcome.INFO
         print(_as_json(_fact(finding)) if args.json else output.show_finding(finding))
     if not args.json and not found:
         print("the two list the same")

@@ -22,6 +22,9 @@ PLACES = (
     "etc/environment",
     "etc/anacrontab",
     "etc/passwd",
+    "etc/systemd/system.conf",
+    "etc/environment.d/a.conf",
+    "etc/security/pam_env.conf",
 )
 TEXTS = (
     b"[Service]\nExecStart=-@/bin/sh sh -c 'exec /bin/x \"$A\" `id`; . /etc/y' ; /z %i \\\n more\nEnvironment=A=b\n",
@@ -37,6 +40,9 @@ TEXTS = (
     b"LD_PRELOAD=/lib/x.so\n",
     b"7 5 cron.weekly nice run-parts /etc/cron.weekly\n",
     b"root:x:0:0:root:/root:/bin/sh\n",
+    b'[Manager]\nDefaultEnvironment=LD_PRELOAD=/lib/x.so "PATH=/a b:/c" %h\n',
+    b"A = 'x' \"y\\$z\" w \\\n v\n# c \\\nLD_AUDIT=/lib/x.so\n",
+    b'LD_PRELOAD DEFAULT="/lib/${X}.so" OVERRIDE=@{HOME}/y.so \\\n # c\nPATH DEFAULT=/bin\n',
 )
 
 

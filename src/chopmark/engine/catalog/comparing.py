@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from chopmark.core.finding import Finding
-    from chopmark.formats.catalog.listing import Entry
+    from chopmark.formats.catalog.listing import Entry, Header
 
 _CAPABILITY = b"security.capability"
 _NAMES = {b"f": "file", b"d": "folder", b"l": "link", b"c": "character device", b"b": "block device",
@@ -32,6 +32,18 @@ def differences(listed: Iterable[bytes], found: Iterable[bytes], *, only_listed:
     With `only_listed`, others that were found are counted and not named.
     """
     return _Comparison(listed, iter(found), only_listed=only_listed).findings()
+
+
+def headers(was: Header, now: Header) -> Iterator[Finding]:
+    """What two lists are about otherwise: one that leaves something out says nothing of it, and has no other line."""
+    if was.root != now.root:
+        yield reasons.ROOT.found(f"{_shown(was.root)}, now {_shown(now.root)}")
+    for path in sorted({*was.excluded} ^ {*now.excluded}):
+        yield reasons.SCOPE.found("not left out" if path in was.excluded else "left out", subject=_shown(path))
+    if was.one_file_system != now.one_file_system:
+        yield reasons.SCOPE.found(f"{'one file system' if now.one_file_system else 'all file systems'}")
+    if was.only_listed != now.only_listed:
+        yield reasons.SCOPE.found("there may be other files" if now.only_listed else "there may be no other files")
 
 
 def lines_of(blocks: Iterable[bytes]) -> Iterator[bytes]:

@@ -81,4 +81,5 @@ def diff(one: str, other: str) -> Iterator[Finding]:
     with Artifact.open(one) as first, Artifact.open(other) as second:
         before = listing.Listing(first.chunks(0, sealing.read(first).end))
         after = listing.Listing(second.chunks(0, sealing.read(second).end))
+        yield from comparing.headers(before.header, after.header)
         yield from comparing.differences(*((line for _, line in each.rows()) for each in (before, after)))

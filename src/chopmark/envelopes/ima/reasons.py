@@ -66,3 +66,11 @@ FILE_DIGEST_WRONG = Reason(
     _SIGN_ANEW,
     "Linux, security/integrity/integrity.h: enum evm_ima_xattr_type",
 )
+CONFUSABLE = Reason(
+    "ima.confusable",
+    NO,
+    "The file is what a signature of another kind is over: this could be that signature, taken from another file.",
+    "Have it signed by its fs-verity digest (evmctl ima_sign --veritysig, --variant verity).",
+    "Linux, security/integrity/integrity.h: struct ima_file_id; evm_crypto.c: hmac_add_misc",
+    ("T1036.001",),
+)

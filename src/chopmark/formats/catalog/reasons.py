@@ -85,6 +85,13 @@ ATTRIBUTES = Reason(
     techniques=("T1222.002", "T1562"),
 )  # fmt: skip
 
+# A catalog compared with another
+SCOPE = Reason(
+    "catalog.scope", NO, "The two catalogs are not about the same files: what one leaves out, it says nothing of.",
+    "Make it anew with the same options, or find out why something was left out.", techniques=("T1562.001", "T1564"),
+)  # fmt: skip
+ROOT = Reason("catalog.root", INFO, "The two catalogs were made of trees at different places.")
+
 # What could not be seen
 UNREADABLE = Reason(
     "catalog.unreadable", UNKNOWN, "Something could not be read.", "Run it with the rights to read everything."

@@ -27,7 +27,7 @@ _NAMES = (
     "security.capability",
 )
 """In the order in which they are hashed (Linux, security/integrity/evm/evm_main.c: evm_config_default_xattrnames)."""
-_INODE = struct.Struct("<QIIIH2x")
+INODE = struct.Struct("<QIIIH2x")
 """struct h_misc (evm_crypto.c: hmac_add_misc) on 64-bit little-endian machines: ino and generation are 0, uid, gid,
 mode."""
 _DIGEST, _DIGEST_NG = 1, 4
@@ -65,7 +65,7 @@ def recipe(artifact: Artifact, algorithm: str) -> Recipe:
 def _recipe(artifact: Artifact, algorithm: str) -> Recipe:
     owner = artifact.metadata()
     values = (value for _, value in _attributes(artifact))
-    return Recipe(algorithm, (*values, _INODE.pack(0, 0, owner.uid, owner.gid, owner.mode)))
+    return Recipe(algorithm, (*values, INODE.pack(0, 0, owner.uid, owner.gid, owner.mode)))
 
 
 def _attributes(artifact: Artifact) -> list[tuple[str, bytes]]:

@@ -13,14 +13,16 @@ from chopmark.core.errors import MalformedError, RefusedError, UsageError
 from chopmark.core.patch import Patch
 from chopmark.core.seal import Claim, Payload, Range, Recipe, Seal
 from chopmark.envelopes import ima
+from chopmark.envelopes.ima import reasons
 from chopmark.formats._verity import fsverity
-from chopmark.formats.ima import metadata
+from chopmark.formats.ima import confusable, metadata
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from chopmark.core.artifact import Artifact
     from chopmark.core.contracts import SealOptions
+    from chopmark.core.finding import Finding
 
 XATTR, BESIDE, METADATA = metadata.IMA, ".sig", ATTRIBUTE + "security.evm"
 _MARKS = {XATTR: (ima.FILE, ima.VERITY), BESIDE: (ima.FILE, ima.VERITY), METADATA: (ima.EVM,)}
@@ -44,9 +46,12 @@ def seals(artifact: Artifact) -> Iterator[Seal]:
         envelope = ima.envelope_in(data)
         if envelope.header.kind == ima.VERITY:
             claim = Claim("file by its fs-verity digest", _verity_recipe(artifact, envelope.digest_algorithm), None)
+            findings: tuple[Finding, ...] = ()
         else:
             claim = Claim("file", _whole(artifact, envelope.digest_algorithm), None)
-        yield Seal(_where(place), envelope, (claim,), purpose=_PURPOSE)
+            other = confusable.kind(artifact.view)
+            findings = (reasons.CONFUSABLE.found(other),) if other else ()
+        yield Seal(_where(place), envelope, (claim,), purpose=_PURPOSE, findings=findings)
 
 
 def recipe(artifact: Artifact, options: SealOptions) -> Recipe:
@@ -59,6 +64,11 @@ def recipe(artifact: Artifact, options: SealOptions) -> Recipe:
             message = f"fs-verity uses {' or '.join(fsverity.ALGORITHMS)}, not {options.digest_algorithm}"
             raise RefusedError(message)
         return _verity_recipe(artifact, options.digest_algorithm)
+    if other := confusable.kind(artifact.view):
+        message = (
+            f"{artifact.name}: it is {other}, over which another kind of signature would be: use the variant verity"
+        )
+        raise RefusedError(message)
     return _whole(artifact, options.digest_algorithm)
 
 

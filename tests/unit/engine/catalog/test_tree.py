@@ -336,6 +336,26 @@ def test_two_catalogs_are_compared(tree: Path) -> None:
         list(judging.diff(*files))
 
 
+def test_catalogs_about_other_files_are_not_the_same(tmp_path: Path) -> None:
+    """A path that one leaves out has no line: a tree with something added there would be what the catalog says."""
+
+    def written(name: str, **changes: object) -> str:
+        header = listing.Header(b"/srv", excluded=(b"cache",))._replace(**changes)  # type: ignore[arg-type]
+        (tmp_path / name).write_bytes(listing.head(header) + b"d 0755 0 0 - - .\n" + listing.tail(1))
+        return str(tmp_path / name)
+
+    before = written("before")
+    assert said(list(judging.diff(before, written("same")))) == set()
+    for changes, expected in (
+        ({"excluded": (b"bin", b"cache")}, ("scope", "bin")),
+        ({"excluded": ()}, ("scope", "cache")),
+        ({"one_file_system": False}, ("scope", "")),
+        ({"only_listed": True}, ("scope", "")),
+        ({"root": b"/opt"}, ("root", "")),
+    ):
+        assert said(list(judging.diff(before, written("after", **changes)))) == {expected}
+
+
 def test_names_as_long_and_folders_as_deep_as_they_get(tmp_path: Path) -> None:
     top = tmp_path / "tree"
     top.mkdir()

@@ -19,7 +19,7 @@ from chopmark.core.verdict import Status, Verdict
 from chopmark.engine import check, inspect, sign
 from chopmark.envelopes import algorithms, ima, x509
 from chopmark.envelopes.module import Certificates
-from chopmark.formats.ima import FORMAT
+from chopmark.formats.ima import FORMAT, metadata
 from chopmark.trust import context as contexts
 from chopmark.trust.crl import origins
 from chopmark.trust.stores import store
@@ -269,3 +269,48 @@ def test_the_commands_say_what_the_file_system_refuses(
     assert cli.main(["verify", str(path), *judging]) == 1
     assert cli.main(["strip", str(path)]) == 0
     assert not path.with_name("tool.sig").exists()
+
+
+def turned(raw: bytes, kind: int) -> bytes:
+    """A signature of another kind, with nothing else changed: nothing signs which it is."""
+    return bytes([kind, ima.VERSIONS[kind]]) + raw[2:]
+
+
+def test_what_another_kind_signs_is_no_file(folder: Path) -> None:
+    entity = signer()
+    state = signed(entity, variant="verity")
+    [payload] = FORMAT.digest(state.artifact(), [FORMAT.recipe(state.artifact(), SealOptions(variant="verity"))])
+    message = FORMAT.content(state.artifact(), payload, SealOptions(variant="verity")).message
+    assert message is not None
+    [(_, raw)] = state.companions
+    moved = laws.State("other", message, ((XATTR, turned(raw, ima.FILE)),), asked="ima")
+    verdict = judged(moved, knowing(folder, entity), "ima")
+    assert [each.code for each in verdict.seals[0].findings if each.outcome == "no"] == ["ima.confusable"]
+    assert verdict.seals[0].signer is not None, "the signature itself holds"
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"\6\4" + bytes(32), True),
+        (b"\6\6" + bytes(64), True),
+        (b"\6\4" + bytes(31), False),
+        (b"\6\4" + bytes(64), False),
+        (b"\4\4" + bytes(32) + metadata.INODE.pack(0, 0, 0, 0, 0o100755), True),
+        (b"\3\2" + bytes(99) + metadata.INODE.pack(0, 0, 7, 7, 0o104755), True),
+        (b"#!/bin/sh" + metadata.INODE.pack(0, 0, 0, 0, 0o100755), False),
+        (b"\4\4" + bytes(32) + metadata.INODE.pack(9, 0, 0, 0, 0o100755), False),
+        (b"\4\4" + bytes(32) + metadata.INODE.pack(0, 0, 0, 0, 0o40755), False),
+        (metadata.INODE.pack(0, 0, 0, 0, 0o100755), False),
+        (b"\4", False),
+        (b"", False),
+    ],
+)
+def test_files_that_are_not_signed_as_they_are(data: bytes, expected: bool) -> None:  # noqa: FBT001 - a case
+    artifact = Artifact.from_bytes(data, "tool")
+    if not expected:
+        assert FORMAT.recipe(artifact, SealOptions()).algorithm == "sha256"
+        return
+    with pytest.raises(RefusedError):
+        FORMAT.recipe(artifact, SealOptions())
+    assert FORMAT.recipe(artifact, SealOptions(variant="verity")).transform
