@@ -120,6 +120,7 @@ CASES: dict[str, tuple[bytes, str, frozenset[str]]] = {
     # what it is, what we call it, and who takes it all the same
     "changed": (wheels.wheel({**FILES, "sample.py": b"evil"}, FILES), "wheel.record_changed", UNDETECTED - {"wheel"}),
     "added": (wheels.wheel({**FILES, "evil.py": b"evil"}, FILES), "wheel.record_unlisted", UNDETECTED - {"wheel"}),
+    "one place": (wheels.wheel({**FILES, "sample-1.0.data/purelib/sample.py": b"evil"}), "wheel.collides", UNDETECTED),
     "removed": (wheels.wheel(FILES, {**FILES, "more.py": b""}), "wheel.record_missing", UNDETECTED),
     "md5": (wheels.wheel(listed=record(FILES).replace(b"sha256", b"md5")), "wheel.record_weak", UNDETECTED - {"wheel"}),
     "no record": (zipped(members(FILES)), "wheel.record_form", UNDETECTED - {"pip", "wheel"}),

@@ -37,7 +37,7 @@ NAMED = Reason(
 START = Reason(
     "python.start_up",
     INFO,
-    "Once installed, it has code run whenever Python starts (.pth files with imports, sitecustomize, usercustomize).",
+    "Once installed, it has code run whenever Python starts (.pth, .start, sitecustomize), or is Python itself.",
     "Look at that file before you install it.",
     "site: https://docs.python.org/3/library/site.html",
     ("T1546.018",),

@@ -12,7 +12,7 @@ from chopmark.formats._python import metadata, naming
 from chopmark.formats._python import reasons as common
 from chopmark.formats._zip import archive
 from chopmark.formats._zip import reasons as zip_reasons
-from chopmark.formats.wheel import reasons, record
+from chopmark.formats.wheel import placing, reasons, record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -33,8 +33,8 @@ _PLACES = frozenset({"purelib", "platlib", "headers", "scripts", "data"})
 _CODE = (".so", ".pyd", ".dll", ".dylib")
 _STARTERS = frozenset({"sitecustomize", "usercustomize"})
 """Modules that are imported at every start, be they files or packages (site)."""
-_PACKAGES = re.compile(r"(?:.*/)?(?:site|dist)-packages/(.+)", re.DOTALL).fullmatch
 _ENVIRONMENT = "pyvenv.cfg"
+_PYTHON = re.compile(r"(?:bin|Scripts)/(?:python|pypy)[0-9.]*w?(?:\.exe)?").fullmatch
 
 
 class Wheel(NamedTuple):
@@ -67,6 +67,8 @@ def examine(artifact: Artifact) -> Iterator[Finding]:
         if said != named.tags:
             yield reasons.TAGS.found(", ".join(sorted(said))[:200])
     yield from _recorded(found)
+    doubles = placing.doubles(found.archive.members)
+    yield from _each(reasons.COLLIDES, (f"{one!a}, {two!a}" for one, two in doubles))
     yield from _each(common.START, starters(found))
 
 
@@ -90,25 +92,19 @@ def facts(artifact: Artifact) -> Iterator[tuple[str, str]]:
 
 
 def starters(found: Wheel) -> Iterator[str]:
-    """Files that Python looks at whenever it starts, once they are installed (site; PEP 829)."""
+    """Files that Python looks at whenever it starts, once they are installed (site; PEP 829), or that are Python."""
     for member in found.archive.members.values():
-        path = _installed(member.name)
+        scheme, path = placing.of(member.name)
         top = path.partition("/")[0]
-        is_imported = top.partition(".")[0] in _STARTERS or top == _ENVIRONMENT
-        if is_imported or (path and path == top and _is_run(found.archive, member)):
+        is_imported = scheme == placing.PACKAGES and top.partition(".")[0] in _STARTERS
+        is_code = scheme == placing.PACKAGES and path == top and _is_run(found.archive, member)
+        is_python = scheme == placing.PREFIX and (path == _ENVIRONMENT or _PYTHON(path))
+        if is_imported or is_code or is_python:
             yield member.name
-
-
-def _installed(name: str) -> str:
-    """Where a member comes to lie among the packages; empty for elsewhere, but for what describes the environment."""
-    top, _, rest = name.partition("/")
-    if not top.endswith(_DATA):
-        return name
-    place, _, path = rest.partition("/")
-    if place in ("purelib", "platlib"):
-        return path
-    match = _PACKAGES(path) if place == "data" else None
-    return match[1] if match else path if (place, path) == ("data", _ENVIRONMENT) else ""
+    points = found.archive.members.get(f"{found.info}entry_points.txt")
+    if points is not None:
+        data = found.archive.whole(points, limits.PYTHON_METADATA_MAX)
+        yield from (f"{points.name}: {name}" for name in placing.scripts(data) if _PYTHON(f"bin/{name}"))
 
 
 def _is_run(packed: Archive, member: Member) -> bool:

@@ -33,6 +33,14 @@ TAGS = Reason(
     "Have it named as it was built (python -m wheel tags).",
     "Platform compatibility tags (PyPA; once PEP 425)",
 )
+COLLIDES = Reason(
+    "wheel.collides",
+    NO,
+    "Two files are installed to the same place: which one is there afterwards depends on the installer.",
+    _AGAIN,
+    _FORMAT,
+    ("T1195.001", "T1036.005"),
+)
 RECORD_FORM = Reason(
     "wheel.record_form",
     NO,

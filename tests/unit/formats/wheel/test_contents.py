@@ -200,6 +200,12 @@ def test_what_is_no_folder_of_data_may_be_called_so() -> None:
         ({"sample-1.0.data/data/lib/python3.11/site-packages/a.pth": b"import os"}, True),
         ({"sample-1.0.data/data/lib/python3/dist-packages/sitecustomize.py": b""}, True),
         ({"sample-1.0.data/data/pyvenv.cfg": b""}, True),
+        ({"sample-1.0.data/scripts/python": b"#!/bin/sh"}, True),
+        ({"sample-1.0.data/data/bin/python3.11": b""}, True),
+        ({"sample-1.0.data/data/Scripts/pythonw.exe": b""}, True),
+        ({f"{FOLDER}entry_points.txt": b"[ console_scripts ]\n# x\n../python3 = a:b\n"}, True),
+        ({f"{FOLDER}entry_points.txt": b"[x]\npython = a:b\n[gui_scripts]\npython-x = a:b\n"}, False),
+        ({"pyvenv.cfg": b"", "bin/python": b"", "sample-1.0.data/headers/sitecustomize.py": b""}, False),
         ({"a.pth": b"/srv/code\n#import os\n"}, False),
         ({"sub/sitecustomize.py": b"", "sub/a.start": b""}, False),
         ({"sample-1.0.data/data/sitecustomize.py": b"", "sample-1.0.data/scripts/a.start": b"#!"}, False),
@@ -209,6 +215,21 @@ def test_what_is_no_folder_of_data_may_be_called_so() -> None:
 )
 def test_code_that_runs_at_every_start_is_told(files: dict[str, bytes | None], expected: bool) -> None:  # noqa: FBT001
     assert ("python.start_up" in told(wheels.wheel(but(files)))) is expected
+
+
+@pytest.mark.parametrize(
+    ("files", "codes"),
+    [
+        (["a.py", "sample-1.0.data/purelib/a.py"], ["wheel.collides"]),
+        (["sample-1.0.data/platlib/a.py", "sample-1.0.data/purelib/a.py"], ["wheel.collides"]),
+        (["a.py", "sample-1.0.data/data/lib/python3.11/site-packages/a.py"], ["wheel.collides"]),
+        ([f"sample-1.0.data/purelib/{FOLDER}RECORD"], ["wheel.collides"]),
+        (["sample-1.0.data/scripts/run", "sample-1.0.data/data/bin/run"], ["wheel.collides"]),
+        (["a.py", "sample-1.0.data/data/a.py", "sample-1.0.data/headers/a.py", "sample-1.0.data/scripts/a.py"], []),
+    ],
+)
+def test_two_files_for_one_place_are_refused(files: list[str], codes: list[str]) -> None:
+    assert against(wheels.wheel(but(dict.fromkeys(files, b"x = 1\n")))) == codes
 
 
 def test_names_that_some_systems_take_for_one_are_told() -> None:
