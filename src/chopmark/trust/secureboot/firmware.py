@@ -48,7 +48,8 @@ def circumstances(known: Databases) -> list[Finding]:
         found: Entries = getattr(known, name)
         unread = sum(1 for each in found if each.kind.name == "x509") - len(x509_entries(found))
         if unread:
-            findings.append(reasons.UNREADABLE.found(f"{name}: {unread}"))
+            reason = reasons.FORBIDDEN_UNREADABLE if name in ("dbx", "mokx") else reasons.UNREADABLE
+            findings.append(reason.found(f"{name}: {unread}"))
     return findings
 
 

@@ -107,6 +107,14 @@ UNREADABLE = Reason(
     "An entry is no certificate that could be read; firmware passes over it as well.",
     cites=_VARIABLES,
 )
+FORBIDDEN_UNREADABLE = Reason(
+    "secureboot.forbidden_unreadable",
+    UNKNOWN,
+    "An entry of what is forbidden is no certificate that could be read here; firmware may read it, and forbid more.",
+    "Look at the entry (chopmark secureboot list), and have it written anew.",
+    _VARIABLES,
+    _BOOT,
+)
 STATE_OFF = Reason(
     "secureboot.state_off",
     INFO,

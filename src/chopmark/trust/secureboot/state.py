@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from chopmark.core import limits
 from chopmark.core.artifact import read_small
 from chopmark.core.errors import InputError, MalformedError, UsageError
-from chopmark.envelopes import pem, x509
+from chopmark.envelopes import der, pem, x509
 from chopmark.envelopes.efi import lists, update, variables
 from chopmark.trust.secureboot import chains
 
@@ -70,8 +70,19 @@ def entries(path: str) -> Entries:
 
 
 def x509_entries(found: Iterable[lists.Entry]) -> list[x509.Certificate]:
-    """The certificates among some entries that can be read; firmware passes over the others as well."""
-    return chains.certificates(each.data for each in found if each.kind.name == "x509")
+    """The certificates among some entries that can be read; firmware passes over the others as well.
+
+    What fills up an entry behind one does not matter to firmware: entries of one list are all of one size.
+    """
+    return chains.certificates(_first(each.data) for each in found if each.kind.name == "x509")
+
+
+def _first(data: bytes) -> bytes:
+    """The first value in some DER; all of it where there is none."""
+    try:
+        return data[: der.prefix(data).end]
+    except MalformedError:
+        return data
 
 
 def certificates(path: str) -> list[x509.Certificate]:

@@ -230,6 +230,16 @@ def test_entries_that_are_no_certificates_are_passed_over_and_told() -> None:
     known = known._replace(db=(lists.certificate_entry(b"no certificate"), *known.db))
     assert starts(SIGNED, known)
     assert found(SIGNED, known)["info"] == {"unreadable"}
+    known = databases(firmware.DB)._replace(dbx=(lists.certificate_entry(b"no certificate"),))
+    assert found(SIGNED, known)["unknown"] == {"forbidden_unreadable"}
+
+
+@pytest.mark.parametrize("fill", [bytes(20), b"more"])
+def test_what_fills_up_an_entry_behind_a_certificate_does_not_matter(fill: bytes) -> None:
+    """OpenSSL, which firmware asks, reads the certificate and passes over what is behind: so it forbids, too."""
+    padded = [lists.certificate_entry(each.data + fill) for each in databases(firmware.DB).db]
+    assert starts(SIGNED, databases(firmware.DB)._replace(db=tuple(padded)))
+    assert not starts(SIGNED, databases(firmware.DB)._replace(dbx=tuple(padded)))
 
 
 # The table, as firmware walks it
