@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
 PACKAGES, PREFIX, HEADERS = "packages", "prefix", "headers"
-"""Folders: that of packages (purelib and platlib are one nearly everywhere), that of the environment, that of headers."""
+"""Folders: that of packages (purelib and platlib are one nearly everywhere), of the environment, of headers."""
 _DATA = ".data"
 _AMONG_PACKAGES = re.compile(r"(?:.*/)?(?:site|dist)-packages/(.+)", re.DOTALL).fullmatch
 _SECTION = re.compile(r"\[\s*(.*?)\s*\]").fullmatch
