@@ -369,3 +369,23 @@ def test_of_a_key_that_is_there_twice_every_value_counts(image: Image) -> None:
     first, second = image.entries("autostart")
     assert [each.name for each in first.starts] == ["/a", "/b"]
     assert second.state == "disabled"
+
+
+def test_every_library_of_a_preloaded_name_counts(image: Image) -> None:
+    """The loader takes that of its cache or for its processor, before the one in the usual folder."""
+    image.write("/etc/ld.so.preload", "a.so none.so /lib/b.so\n")
+    image.write("/etc/ld.so.conf", "/opt/lib/\n")
+    for path in ("/lib/a.so", "/opt/lib/a.so", "/lib/glibc-hwcaps/x86-64-v3/a.so"):
+        image.write(path)
+    assert names(image, "loader", "/etc/ld.so.preload") == [
+        "/opt/lib/a.so", "/lib/glibc-hwcaps/x86-64-v3/a.so", "/lib/a.so", "none.so", "/lib/b.so"
+    ]  # fmt: skip
+
+
+def test_what_the_desktop_reads_in_a_home(image: Image) -> None:
+    image.write("/etc/passwd", "a:x:1000:1000::/home/a:/bin/sh\n")
+    for path in (".config/plasma-workspace/env/x.sh", ".config/plasma-workspace/env/x.txt", ".bashrc.d/y"):
+        image.write(f"/home/a/{path}")
+    assert {each.name for each in image.entries("profile")} == {
+        "/home/a/.config/plasma-workspace/env/x.sh", "/home/a/.bashrc.d/y"
+    }  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
+import os
 import re
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from chopmark.core.finding import Finding
+    from chopmark.engine.services.entry import Start
     from chopmark.engine.services.host import Host
 
 _PRELOAD = "/etc/ld.so.preload"
@@ -22,13 +24,20 @@ LIBRARIES = ("/lib", "/usr/lib", "/lib64", "/usr/lib64", "/lib/x86_64-linux-gnu"
              "/lib/aarch64-linux-gnu", "/usr/lib/aarch64-linux-gnu", "/lib/i386-linux-gnu", "/usr/lib/i386-linux-gnu",
              "/lib/arm-linux-gnueabihf", "/usr/lib/arm-linux-gnueabihf")  # fmt: skip
 """Where libraries are looked for that are named without a folder."""
+_SPECIAL = "glibc-hwcaps"
 
 
 def entries(host: Host) -> Iterator[Entry]:
     """The preloaded libraries, and each file with folders."""
-    there = host.root.get(_PRELOAD)
-    if there is not None:
-        yield _preload(host)
+    folders: list[str] = []
+    files = list(_configured(host, folders))
+    if host.root.get(_PRELOAD) is not None:
+        yield _preload(host, (*dict.fromkeys((*folders, *LIBRARIES)),))
+    yield from files
+
+
+def _configured(host: Host, folders: list[str]) -> Iterator[Entry]:
+    """The configuration and what it includes; the folders that they name are added to `folders`."""
     waiting = [_CONFIGURATION] if host.root.get(_CONFIGURATION) else []
     seen: dict[str, None] = {}
     while waiting:
@@ -39,27 +48,50 @@ def entries(host: Host) -> Iterator[Entry]:
         if path in seen:
             continue
         seen[path] = None
-        entry, included = _folders(host, path)
+        entry, included = _folders(host, path, folders)
         yield entry
         waiting += included
 
 
-def _preload(host: Host) -> Entry:
+def _preload(host: Host, folders: tuple[str, ...]) -> Entry:
     """Names separated by blanks and colons; what follows a `#` is a comment."""
     lines, findings = host.text(_PRELOAD)
-    starts = []
+    starts: list[Start] = []
     for line in lines:
-        call = Call(f"{_PRELOAD}:{line.number}", LIBRARIES)
+        call = Call(f"{_PRELOAD}:{line.number}", folders)
         for name in re.split(r"[ \t:]+", line.text.partition("#")[0]):
             if "$" in name:
                 findings.append(reasons.OPAQUE.found(name, subject=call.where))
             elif name:
                 findings.append(reasons.PRELOADED.found(name, subject=call.where))
-                starts.append(call.start(name, Role.LIBRARY))
+                starts += [call.start(each, Role.LIBRARY) for each in _candidates(host, name, folders)]
     return Entry("loader", _PRELOAD, (_PRELOAD,), tuple(starts), tuple(findings), "enabled")
 
 
-def _folders(host: Host, path: str) -> tuple[Entry, list[str]]:
+def _candidates(host: Host, name: str, folders: tuple[str, ...]) -> list[str]:
+    """Where a library of this name stands: which one is loaded depends on the loader's cache, and on the processor.
+
+    A folder's `glibc-hwcaps` comes before itself (ld.so(8), HWCAP SUBFOLDERS). The name alone where there is none.
+    """
+    if "/" in name:
+        return [name]
+    found = []
+    for folder in folders:
+        special = f"{folder}/{_SPECIAL}"
+        kinds = [f"{special}/{kind}" for kind, _, _ in _names(host, special)]
+        found += [path for each in (*kinds, folder) if host.root.get(path := f"{each}/{name}") is not None]
+    return found or [name]
+
+
+def _names(host: Host, folder: str) -> tuple[tuple[str, bool, bool], ...]:
+    try:
+        return host.root.names(folder)
+    except OSError as error:
+        host.findings.append(reasons.UNREADABLE.found(os.strerror(error.errno or 0), subject=folder))
+        return ()
+
+
+def _folders(host: Host, path: str, folders: list[str]) -> tuple[Entry, list[str]]:
     """Folders that everybody may write to, or that hold temporary files, are told; and the files that are included."""
     lines, findings = host.text(path)
     included: list[str] = []
@@ -70,7 +102,9 @@ def _folders(host: Host, path: str) -> tuple[Entry, list[str]]:
             for pattern in text.split()[1:]:
                 included += _matching(host, pattern if pattern.startswith("/") else f"/etc/{pattern}")
         elif text and not text.startswith("hwcap"):
-            findings += _folder_findings(host, text.partition("=")[0].strip(), where)
+            folder = text.partition("=")[0].strip()
+            folders.append(folder.rstrip("/"))
+            findings += _folder_findings(host, folder, where)
     entry = Entry("loader", path, (path,), (), tuple(findings), "enabled")
     return entry, included
 

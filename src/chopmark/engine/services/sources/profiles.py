@@ -35,6 +35,8 @@ _HOME = (
     ".zlogin", ".zlogout", ".kshrc", ".mkshrc", ".cshrc", ".tcshrc", ".login", ".logout", ".xprofile", ".xinitrc",
     ".xserverrc", ".xsession", ".xsessionrc", ".Xsession", ".config/fish/config.fish", ".vimrc", ".ssh/rc",
 )  # fmt: skip
+_HOME_FOLDERS = ((".config/fish/conf.d", ".fish"), (".bashrc.d", ""), (".config/plasma-workspace/env", ".sh"),
+                 (".config/plasma-workspace/shutdown", ".sh"), (".config/autostart-scripts", ""))  # fmt: skip
 _POWERSHELL = ("profile.ps1", "Microsoft.PowerShell_profile.ps1", "Microsoft.VSCode_profile.ps1")
 _POWERSHELL_HOMES = ("/opt/microsoft/powershell", "/usr/local/microsoft/powershell", "/usr/lib/powershell",
                      "/snap/powershell/current/opt/powershell")  # fmt: skip
@@ -69,8 +71,9 @@ def _of_user(host: Host, user: User) -> Iterator[Entry]:
     scope = f"user {user.name}"
     for name in _HOME:
         yield from _there(host, "profile", f"{user.home}/{name}", scope)
-    for _, path in host.chosen((f"{user.home}/.config/fish/conf.d",), ".fish"):
-        yield from _there(host, "profile", path, scope)
+    for folder, suffix in _HOME_FOLDERS:
+        for _, path in host.chosen((f"{user.home}/{folder}",), suffix):
+            yield from _there(host, "profile", path, scope)
     for name in _POWERSHELL:
         yield from _there(host, "powershell profile", f"{user.home}/.config/powershell/{name}", scope)
     for read in (_plain, _of_pam):
