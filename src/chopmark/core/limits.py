@@ -625,7 +625,6 @@ GUARD_MOUNTS_SECONDS = 1.0
 """Between two looks at what is mounted."""
 GUARD_SWITCH_SECONDS = 0.0002
 """After which the answering thread gets its turn from threads that compute."""
-GUARD_START_SECONDS = 30.0
 GUARD_STOP_SECONDS = 5.0
 GUARD_HUNG_SECONDS = 15.0
 """Without a sign of life from the worker, after which it is killed and replaced."""

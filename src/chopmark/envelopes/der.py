@@ -465,11 +465,6 @@ def utf8(text: str) -> bytes:
     return encode(UTF8_STRING, text.encode())
 
 
-def ia5(text: str) -> bytes:
-    """An IA5String; raises UnicodeEncodeError outside of ASCII."""
-    return encode(IA5_STRING, text.encode("ascii"))
-
-
 def generalized_time(moment: dt.datetime) -> bytes:
     """A GeneralizedTime in Zulu, with a fraction only when there is one and without trailing zeros."""
     moment = moment.astimezone(dt.UTC)

@@ -192,7 +192,7 @@ def test_an_update_is_over_name_guid_attributes_time_and_value() -> None:
 @pytest.mark.parametrize("content_info", [False, True])
 def test_the_signature_stands_with_or_without_its_content_info(content_info: bool) -> None:  # noqa: FBT001
     found = firmware.signed(content_info=content_info)
-    assert found.is_wrapped is content_info
+    assert (found.signature == found.content_info) is content_info
     signed = found.signed_data()
     assert (signed.version, signed.content, len(signed.signers), len(signed.certificates)) == (1, None, 1, 1)
     assert not signed.signers[0].attributes_raw

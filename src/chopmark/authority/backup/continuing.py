@@ -38,7 +38,6 @@ class Later(NamedTuple):
 
 NOTHING = Later()
 """No checkpoint was published after the backup was made."""
-ENDS = Later(ends=True)
 
 
 def settle(later: Later, folder: str, register: Database, entries: int) -> str:

@@ -41,11 +41,6 @@ class Update(NamedTuple):
             return self.signature
         return der.sequence(der.oid(oids.SIGNED_DATA), der.explicit(0, self.signature))
 
-    @property
-    def is_wrapped(self) -> bool:
-        """Whether the ContentInfo stands in the file. Raises DerError."""
-        return self.content_info == self.signature
-
     def signed_data(self) -> cms.SignedData:
         """The signature, read. Raises MalformedError."""
         return cms.read(self.content_info)

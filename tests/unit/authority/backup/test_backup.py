@@ -356,7 +356,7 @@ class TestLog:
         backup(authority, str(tmp_path / "b.tar"))
         authority.issue(order("internal"))
         last = authority.log.log().read(self.published(authority))
-        made = restoring.restore(str(tmp_path / "b.tar"), str(tmp_path / "again"), later=continuing.ENDS)
+        made = restoring.restore(str(tmp_path / "b.tar"), str(tmp_path / "again"), later=continuing.Later(ends=True))
         assert made.log_ended == last.checkpoint.origin
         with Authority.open(str(tmp_path / "again")) as again:
             with pytest.raises(UsageError, match="no key yet"):

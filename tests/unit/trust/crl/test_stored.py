@@ -340,7 +340,7 @@ SHORT = der.time(MAY)
         (der.sequence(der.octet_string(b"\x01"), SHORT), True),
         (der.sequence(der.encode(der.INTEGER, b""), SHORT), True),
         (der.sequence(der.integer(1)), True),
-        (der.sequence(der.integer(1), der.ia5("2605010000Z")), True),
+        (der.sequence(der.integer(1), der.encode(der.IA5_STRING, b"2605010000Z")), True),
         (der.sequence(der.integer(1), der.encode(der.UTC_TIME, b"26050100000xZ")), True),
         (der.sequence(der.integer(1), der.encode(der.UTC_TIME, b"2605010000000")), True),
         (der.sequence(der.integer(1), der.encode(der.GENERALIZED_TIME, b"20260501000000.5Z")), True),

@@ -170,7 +170,7 @@ def test_what_cannot_be_compared_is_malformed(name: bytes, base: bytes) -> None:
 
 
 def test_an_e_mail_address_in_the_subject_counts_without_alternative_names() -> None:
-    attribute = der.sequence(der.oid("1.2.840.113549.1.9.1"), der.ia5("me@evil.example"))
+    attribute = der.sequence(der.oid("1.2.840.113549.1.9.1"), der.encode(der.IA5_STRING, b"me@evil.example"))
     subject = der.sequence(der.encode(der.SET, attribute))
     only = der.explicit(0, der.sequence(mail("good.example")))
     assert verdict(b"", only, subject)
