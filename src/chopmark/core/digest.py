@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from chopmark.core.artifact import Artifact, View
 
     Tap = Callable[[int, bytes | memoryview], None]
+    _Begun = dict[tuple[str, Range], Hash]
 
 
 class Strength(Enum):
@@ -64,6 +65,10 @@ def weakest(names: Iterable[str]) -> str:
     return min(names, key=lambda name: (order.index(ALGORITHMS[name].strength), ALGORITHMS[name].size))
 
 
+_LARGE = 4096
+"""Bytes that are hashed again in no less time than it takes to look up what they came to."""
+
+
 @cache
 def _untouched(algorithm: str) -> Hash:
     return hashlib.new(algorithm, usedforsecurity=False)
@@ -96,7 +101,7 @@ def hash_ranges(view: View, recipes: Sequence[Recipe], taps: Sequence[Tap] = ())
     What all bytes come to is computed once for a view, and so is what its beginnings come to but for their ends.
     """
     if isinstance(view, FileView) and not taps and (whole := view.whole()) is not None:
-        begun: dict[tuple[str, Range | bytes], Hash] = {}
+        begun: _Begun = {}
         return [_in_memory(view, memoryview(whole), recipe, begun) for recipe in recipes]
     by_ranges: dict[tuple[Range | bytes, ...], dict[str, bytes]] = {}
     lengths: dict[tuple[Range | bytes, ...], int] = {}
@@ -119,33 +124,37 @@ def hash_ranges(view: View, recipes: Sequence[Recipe], taps: Sequence[Tap] = ())
     return [Payload(recipe, by_ranges[recipe.ranges][recipe.algorithm], lengths[recipe.ranges]) for recipe in recipes]
 
 
-def _in_memory(
-    view: FileView, whole: memoryview, recipe: Recipe, begun: dict[tuple[str, Range | bytes], Hash]
-) -> Payload:
+def _in_memory(view: FileView, whole: memoryview, recipe: Recipe, begun: _Begun) -> Payload:
     """What a recipe comes to for a small file: reading costs nothing, keeping several in step would.
 
-    `begun` has what the first parts of recipes came to, for those that begin alike.
+    `begun` has what large first parts came to, for recipes that begin alike.
     """
     algorithm, ranges, _ = recipe
     if len(ranges) == 1 and _is_beginning(ranges, view):
         return Payload(recipe, _beginning(view, algorithm, ranges[0].length), ranges[0].length)
     hasher, length = fresh(algorithm), 0
-    for number, part in enumerate(ranges):
+    for part in ranges:
         if isinstance(part, bytes):
-            piece: bytes | memoryview = part
-        else:
-            offset, size = part
-            if offset < 0 or size < 0 or offset + size > len(whole):
-                raise _outside(part, view)
-            piece = whole[offset : offset + size]
-        length += len(piece)
-        if number == 0 and (algorithm, part) in begun:
-            hasher = begun[algorithm, part].copy()
+            hasher.update(part)
+            length += len(part)
             continue
-        hasher.update(piece)
-        if number == 0:
-            begun[algorithm, part] = hasher.copy()
+        offset, size = part
+        if offset < 0 or size < 0 or offset + size > len(whole):
+            raise _outside(part, view)
+        if size >= _LARGE and not length:
+            hasher = _begin(whole, algorithm, part, begun).copy()
+        else:
+            hasher.update(whole[offset : offset + size])
+        length += size
     return Payload(recipe, hasher.digest(), length)
+
+
+def _begin(whole: memoryview, algorithm: str, part: Range, begun: _Begun) -> Hash:
+    hasher = begun.get((algorithm, part))
+    if hasher is None:
+        hasher = begun[algorithm, part] = fresh(algorithm)
+        hasher.update(whole[part.offset : part.offset + part.length])
+    return hasher
 
 
 def _outside(part: Range, view: View) -> MalformedError:

@@ -62,21 +62,27 @@ def test_ranges_hash_as_if_they_were_joined(case: tuple[bytes, list[Recipe]]) ->
         assert payload.length == len(joined)
 
 
-@pytest.mark.parametrize("order", [(0, 1, 2, 3), (3, 2, 1, 0), (1, 3, 0, 2)])
+@pytest.mark.parametrize("order", [(0, 1, 2, 3, 4), (4, 3, 2, 1, 0), (1, 3, 4, 0, 2)])
 def test_what_begins_alike_goes_on_by_itself(order: tuple[int, ...]) -> None:
-    """What the first part came to is kept for the next recipe; nothing that follows it may get in there."""
-    data = b"head and rest"
-    head, rest = Range(0, 4), Range(9, 4)
-    each = [(head, b"one"), (head,), (head, rest, b"two"), (head, b"one", rest)]
+    """What a large first part came to is kept for the next recipe; nothing that follows it may get in there."""
+    data = b"h" * 5000 + b"r" * 5000
+    head, rest = Range(0, 5000), Range(5000, 5000)
+    joined = {
+        (rest, b"one"): data[5000:] + b"one",
+        (rest,): data[5000:],
+        (rest, head, b"two"): data[5000:] + data[:5000] + b"two",
+        (b"", rest, rest): 2 * data[5000:],
+        (head, rest): data,
+    }
+    each = list(joined)
     wanted = [Recipe(name, each[number]) for number in order for name in ("sha256", "sha1", "sha256")]
     descriptor = os.memfd_create("small")
     os.write(descriptor, data)
     small = FileView(descriptor, "small")
-    joined = {(head, b"one"): b"headone", (head,): b"head", (head, rest, b"two"): b"headresttwo",
-              (head, b"one", rest): b"headonerest"}  # fmt: skip
     for payload in digest.hash_ranges(small, wanted):
         whole = joined[payload.recipe.ranges]
         assert payload.value == hashlib.new(payload.recipe.algorithm, whole, usedforsecurity=False).digest()
+        assert payload.length == len(whole)
     small.close()
 
 
