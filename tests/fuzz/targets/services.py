@@ -25,6 +25,8 @@ PLACES = (
     "etc/systemd/system.conf",
     "etc/environment.d/a.conf",
     "etc/security/pam_env.conf",
+    "etc/binfmt.d/a.conf",
+    "etc/sysctl.d/a.conf",
 )
 TEXTS = (
     b"[Service]\nExecStart=-@/bin/sh sh -c 'exec /bin/x \"$A\" `id`; . /etc/y' ; /z %i \\\n more\nEnvironment=A=b\n",
@@ -43,6 +45,8 @@ TEXTS = (
     b'[Manager]\nDefaultEnvironment=LD_PRELOAD=/lib/x.so "PATH=/a b:/c" %h\n',
     b"A = 'x' \"y\\$z\" w \\\n v\n# c \\\nLD_AUDIT=/lib/x.so\n",
     b'LD_PRELOAD DEFAULT="/lib/${X}.so" OVERRIDE=@{HOME}/y.so \\\n # c\nPATH DEFAULT=/bin\n',
+    b":x:M:0:\\x7f:\\xff:/usr/bin/x:F\n",
+    b"-kernel/core_pattern = |/usr/bin/x %P\n",
 )
 
 

@@ -31,8 +31,8 @@ class Rights(NamedTuple):
     def finding(self, path: bytes, entry: Entry, names: tuple[bytes, ...]) -> Finding | None:
         """What there is to say of the file at a path, which a package has as `entry`; `names` are its own paths there.
 
-        Fewer rights than the package gives are nobody's gain. Capabilities are not compared: packages have none, and
-        their scripts set some.
+        Fewer rights than the package gives are nobody's gain. Capabilities are told, and prove nothing: packages have
+        none, and their scripts set some.
         """
         try:
             state = os.lstat(path)
@@ -46,17 +46,26 @@ class Rights(NamedTuple):
             wrong.append(f"user {state.st_uid} in place of {entry.uid}")
         if state.st_mode & _SHARED and state.st_gid != entry.gid and not more and not self._is_own(entry):
             wrong.append(f"group {state.st_gid} in place of {entry.gid}")
-        if not wrong:
+        capable = _has_capabilities(path)
+        if not wrong and not capable:
             return None
         granted = next((self.overrides[name] for name in names if name in self.overrides), None)
         usual = more == stat.S_ISGID and len(wrong) == 1 and state.st_gid  # ssh-agent, crontab: their scripts do so
-        told = usual or (granted is not None and not more & ~granted)
+        told = usual or not wrong or (granted is not None and not more & ~granted)
+        wrong += ["capabilities"] if capable else []
         reason = reasons.RIGHTS_UNPROVEN if told else reasons.RIGHTS
         return reason.found(", ".join(wrong), subject=names[0].decode("ascii", "backslashreplace"))
 
     def _is_own(self, entry: Entry) -> bool:
         """Whether the tree is that of an ordinary user, who cannot give files to the groups of packages."""
         return self.owner != 0 and entry.gid == 0
+
+
+def _has_capabilities(path: bytes) -> bool:
+    try:
+        return bool(os.getxattr(path, "security.capability", follow_symlinks=False))
+    except OSError:
+        return False
 
 
 def overrides(text: bytes) -> dict[bytes, int]:

@@ -389,3 +389,27 @@ def test_what_the_desktop_reads_in_a_home(image: Image) -> None:
     assert {each.name for each in image.entries("profile")} == {
         "/home/a/.config/plasma-workspace/env/x.sh", "/home/a/.bashrc.d/y"
     }  # fmt: skip
+
+
+def test_what_the_kernel_starts_for_files_and_by_itself(image: Image) -> None:
+    image.write(
+        "/etc/binfmt.d/a.conf",
+        "# x\n:py:M::\\x7f\\x3a::/usr/bin/py:F\n,cli,M,,MZ,,/usr/bin/cli,\n;:no:M::x::/no:\n:-1\n:none:M::x:::\n",
+    )
+    image.write("/usr/lib/binfmt.d/a.conf", ":x:M::x::/shadowed:\n")
+    image.link("/etc/binfmt.d/b.conf", "/dev/null")
+    image.write(
+        "/usr/share/binfmts/jar", "package jar\ninterpreter /usr/bin/jexec\nmagic PK\ndetector /usr/bin/which\n"
+    )
+    image.write(
+        "/usr/lib/sysctl.d/1.conf",
+        "kernel.core_pattern = |/usr/bin/coredump %P %u\n-kernel/modprobe=/evil\n#kernel.hotplug=/no\n",
+    )
+    image.write("/etc/sysctl.d/2.conf", "kernel.core_pattern=core.%p\nkernel.pid_max=1\n")
+    image.write("/etc/sysctl.conf", "kernel.poweroff_cmd=/sbin/poweroff\n")
+    assert names(image, "binfmt", "a.conf") == ["/usr/bin/py", "/usr/bin/cli"]
+    assert codes(image, "binfmt", "a.conf") == [reasons.LINE.code]
+    assert names(image, "binfmt", "jar") == ["/usr/bin/jexec", "/usr/bin/which"]
+    assert names(image, "sysctl", "1.conf") == ["/usr/bin/coredump", "/evil"]
+    assert names(image, "sysctl", "sysctl.conf") == ["/sbin/poweroff"]
+    assert len(image.entries("binfmt") + image.entries("sysctl")) == 4

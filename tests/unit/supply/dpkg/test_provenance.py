@@ -151,6 +151,21 @@ def test_an_override_of_the_host_explains_rights_and_is_told(host: debs.Host) ->
     assert {("dpkg.rights_unproven", "usr/bin/tool"), ("dpkg.rights", "usr/bin/hard")} <= said(findings)
 
 
+def test_capabilities_that_no_package_gives_are_told(host: debs.Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The content is the package's; with capabilities, an interpreter makes whoever runs it root."""
+    real = os.getxattr
+
+    def getxattr(path: bytes, name: str, *, follow_symlinks: bool = True) -> bytes:
+        if isinstance(path, bytes) and path.endswith(b"usr/bin/tool") and name == "security.capability":
+            return b"\1"
+        return real(path, name, follow_symlinks=follow_symlinks)
+
+    monkeypatch.setattr(os, "getxattr", getxattr)
+    origins, findings = made(host)
+    assert "usr/bin/tool" in origins
+    assert [subject for code, subject in said(findings) if code == "dpkg.rights_unproven"] == ["usr/bin/tool"]
+
+
 @pytest.mark.skipif(os.getuid() != 0, reason="only root gives files away")
 def test_files_that_somebody_else_owns_are_named(host: debs.Host) -> None:
     os.chown(host.root / "usr/share/doc/tool/copyright", 12345, 0)
