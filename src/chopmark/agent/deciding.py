@@ -118,11 +118,8 @@ class Decider:
         decision = ruling.settled or ruling.decide(_process_of(asked, processes.status(asked.thread)))
         if decision.effect is not Effect.DENY:
             everybody = (
-                decision.effect is Effect.ALLOW
-                and ruling.settled is not None
-                and not ruling.by_place
+                not ruling.by_place
                 and not self._world.is_placed(facts)
-                and ruling.until is None
                 and not (versions is not None and versions.is_news(facts))  # which told() must hear of
                 and self._for_all(facts, asked, path, now)
             )
@@ -153,7 +150,7 @@ class Decider:
         return ruling
 
     def _for_all(self, facts: FileFacts, asked: Asked, path: str, now: dt.datetime) -> bool:
-        """Whether every other use is allowed as well: the kernel's cache does not tell them apart."""
+        """Whether this and every other use is allowed to all, for ever: the kernel's cache does not tell them apart."""
         for use in _USES if self._compiled.by_use else (asked.use,):
             ruling = self._said(facts, use, path, now)
             if ruling.settled is None or ruling.settled.effect is not Effect.ALLOW or ruling.until is not None:

@@ -20,7 +20,7 @@ class Examiner(Protocol):
 
 
 class Looked(NamedTuple):
-    """What came of looking at a file: facts, or the error; `leased` says that nobody has written to it since.
+    """What came of looking at a file: facts, or the error; `leased` says that it was leased before.
 
     `written` says that somebody was writing to it, so that nothing could be known.
     """
@@ -64,7 +64,10 @@ class Tasks:
 
 
 def look(task: Task, examiner: Examiner) -> Looked:
-    """Look at one file. The lease comes first: what is read after it is what will run, or the lease is broken."""
+    """Look at one file. The lease comes first: what is read after it is what will run, or the lease is broken.
+
+    Whether it is, is for whoever takes what was found out over.
+    """
     key, descriptor, path = task
     try:
         leased = leases.take(descriptor)
@@ -74,8 +77,6 @@ def look(task: Task, examiner: Examiner) -> Looked:
         facts = examiner.examine(descriptor, path)
     except Exception as error:  # noqa: BLE001 - whatever goes wrong, somebody waits for an answer
         return Looked(key, descriptor, leased=leased, error=f"{type(error).__name__}: {error}")
-    if leased and not leases.held(descriptor):
-        return Looked(key, descriptor, leased=False, written=True)
     return Looked(key, descriptor, facts, leased)
 
 

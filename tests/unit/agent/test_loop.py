@@ -207,6 +207,52 @@ def test_no_file_is_kept_on_a_file_system_that_is_let_go_meanwhile(
     answers.close()
 
 
+@pytest.mark.parametrize("has_lease", [True, False])
+def test_what_is_written_to_while_it_is_looked_at_is_not_what_was_found_out(
+    tmp_path: Path,
+    asked: loop.Asked,
+    monkeypatch: pytest.MonkeyPatch,
+    has_lease: bool,  # noqa: FBT001
+) -> None:
+    group = Answers()
+    answers, files = answering(tmp_path, group)
+    answers._look(asked)  # noqa: SLF001 - likewise
+    monkeypatch.setattr(leases, "held", lambda _: False)  # as if a writer had come
+    answers._looked(judging.Looked(asked.key, asked.descriptor, ALLOWED, leased=has_lease))  # noqa: SLF001 - likewise
+    assert (len(files), group.answered, answers.counters.written) == (0, [not has_lease], int(has_lease))
+    answers.close()
+
+
+def test_nothing_is_kept_where_leases_do_not_tell(
+    tmp_path: Path, asked: loop.Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = Answers()
+    answers, files = answering(tmp_path, group)
+    answers._look(asked)  # noqa: SLF001 - likewise
+    assert leases.take(asked.descriptor)
+    monkeypatch.setattr(leases, "tells", lambda _: False)
+    answers._looked(judging.Looked(asked.key, asked.descriptor, ALLOWED, leased=True))  # noqa: SLF001 - likewise
+    assert (len(files), group.answered) == (0, [True])
+    answers.close()
+
+
+def test_when_breaks_were_lost_leases_are_looked_at(
+    tmp_path: Path, asked: loop.Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers, files = answering(tmp_path, Answers())
+    answers._look(asked)  # noqa: SLF001 - likewise
+    assert leases.take(asked.descriptor)
+    answers._looked(judging.Looked(asked.key, asked.descriptor, ALLOWED, leased=True))  # noqa: SLF001 - likewise
+    assert len(files) == 1
+    monkeypatch.setattr(leases.Breaks, "read", lambda _: iter([None]))
+    answers._broken()  # noqa: SLF001 - what `run` does
+    assert len(files) == 1
+    monkeypatch.setattr(leases, "held", lambda _: False)
+    answers._broken()  # noqa: SLF001 - likewise
+    assert len(files) == 0
+    answers.close()
+
+
 def test_the_files_asked_about_least_recently_are_given_up_several_at_once(tmp_path: Path) -> None:
     released: list[kept.Key] = []
 

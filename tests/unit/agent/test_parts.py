@@ -185,6 +185,27 @@ def test_memory_does_not_believe_what_was_found_out_before_the_clock_was_set_bac
     known.close()
 
 
+def test_what_seals_are_shared_is_bounded_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "GUARD_SEALS_MAX", 3)
+    known = memory.Memory("", print)
+    for number in range(10):
+        seals = (SEAL._replace(subject=str(number)),)
+        assert known.put(str(number), TRUSTED._replace(seals=seals), time.time() + 60).seals == seals
+        assert len(known._seals) <= 3  # noqa: SLF001
+    known.close()
+
+
+def test_what_facts_depend_on_is_kept_with_them(tmp_path: Path) -> None:
+    path = str(tmp_path / "verdicts.db")
+    known = memory.Memory(path, print)
+    known.start()
+    known.depend({"anchors": "1", "rest": "2"})
+    known.close()
+    again = memory.Memory(path, print)
+    assert again.inputs() == {"anchors": "1", "rest": "2"}
+    again.close()
+
+
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(limits, "GUARD_KNOWN_MAX", 3)
     known = memory.Memory(str(tmp_path / "verdicts.db"), print)
