@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from chopmark.cli import output
 from chopmark.core import clock, places
+from chopmark.core.counting import counted
 from chopmark.core.errors import MalformedError, UsageError
 from chopmark.core.finding import Outcome
 from chopmark.core.verdict import EXIT_STATUS, SEVERITY, Status, worst_of
@@ -128,7 +129,7 @@ def _list(args: Namespace) -> int:
 
 
 def _line(each: Blocklist, now: dt.datetime) -> str:
-    count = f"{each.size} entr{'y' if each.size == 1 else 'ies'}"
+    count = counted(each.size, "entry", "entries")
     if each.as_of is None:
         return f"{each.name:<16} {count:<14} of unknown age"
     days = (now - each.as_of).days

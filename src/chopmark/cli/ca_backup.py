@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chopmark.cli import output
+from chopmark.core.counting import counted
 from chopmark.core.errors import MalformedError, UsageError
 
 if TYPE_CHECKING:
@@ -57,9 +58,13 @@ def _backup(args: Namespace) -> int:
     with opened(args) as authority:
         made = backup(authority, args.out, signer, certificates)
     print(f"backed up  {output.clean(made.path)}")
-    print(f"           {made.certificates} certificates, {made.log_entries} log entries, {made.files} files")
+    print(output.filled(f"{_held(made.certificates, made.log_entries)}, {counted(made.files, 'file')}"))
     print(f"           {made.sha256}")
     return 0
+
+
+def _held(certificates: int, log_entries: int) -> str:
+    return f"{counted(certificates, 'certificate')}, {counted(log_entries, 'log entry', 'log entries')}"
 
 
 def _restore(args: Namespace) -> int:
@@ -78,7 +83,7 @@ def _restore(args: Namespace) -> int:
         raise UsageError(message)
     made = restore(args.backup, folder(args), later=later, database=place, sha256=args.sha256, signer=signer)
     print(f"restored   {output.clean(made.folder)}")
-    print(f"           {made.certificates} certificates, {made.log_entries} log entries")
+    print(output.filled(_held(made.certificates, made.log_entries)))
     print(f"           as of {made.made}; the last event was {made.last_event}")
     print(output.filled(_SINCE))
     if made.log_ended:

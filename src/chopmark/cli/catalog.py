@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from chopmark.cli import catalog_from, output, settings, sign, verify
 from chopmark.cli.parsing import Parser
+from chopmark.core.counting import counted
 from chopmark.core.finding import Outcome
 from chopmark.core.verdict import EXIT_STATUS, SEVERITY, Status, worst_of
 
@@ -112,7 +113,7 @@ def _create(args: Namespace) -> int:
             print(output.show_finding(finding))
         known = f", {made.known} known from before" if made.known else ""
         print(f"listed     {output.clean(args.output)}")
-        print(output.filled(f"{made.files} files, {made.size} bytes{known}"))
+        print(output.filled(f"{counted(made.files, 'file')}, {counted(made.size, 'byte')}{known}"))
     signed = _signed(args) if args.key else 0
     return signed or EXIT_STATUS[status]
 
@@ -224,7 +225,7 @@ def _show(args: Namespace) -> int:
         for path in found.header.excluded:
             print(output.filled(f"without {listing.escape(path).decode()}"))
         each = ", ".join(f"{count} {_KINDS[kind]}" for kind, count in sorted(kinds.items()))
-        print(output.filled(f"{found.count} entries: {each}; {size} bytes"))
+        print(output.filled(f"{counted(found.count, 'entry', 'entries')}: {each}; {counted(size, 'byte')}"))
     return 0
 
 

@@ -159,7 +159,7 @@ def _show(verdicts: Iterable[Verdict], args: Namespace) -> int:
             print(output.show_verdict(verdict, verbose=args.verbose))
     if not (args.quiet or args.json) and len(statuses) != 1:
         counts = {status: statuses.count(status) for status in Status}
-        print(output.show_summary(counts, "objects"))
+        print(output.show_summary(counts, "object"))
     return EXIT_STATUS[max(statuses, key=SEVERITY.index, default=Status.TRUSTED)]
 
 

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 from chopmark.cli import log_read, output
 from chopmark.cli.key import add_new_passphrase, new_passphrase
 from chopmark.cli.log_read import place
+from chopmark.core.counting import counted
 from chopmark.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ def _init(args: Namespace) -> int:
             os.unlink(path)  # nothing was signed with it
         raise
     print(f"made       {output.clean(args.log)}")
-    print(f"           {size} entries")
+    print(f"           {counted(size, 'entry', 'entries')}")
     print(f"key        {output.clean(key)}")
     return 0
 

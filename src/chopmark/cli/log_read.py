@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from chopmark.cli import output
 from chopmark.cli.settings import setting
 from chopmark.core import places
+from chopmark.core.counting import counted
 from chopmark.core.errors import ChopmarkError, UsageError
 from chopmark.core.verdict import EXIT_STATUS, Status, worst_of
 
@@ -96,7 +97,9 @@ def _verify(args: Namespace, source: Source) -> int:
         return EXIT_STATUS[status]
     print(f"{_WORDS[status]:<10} {output.clean(source.where)}")
     if audit.checkpoint:
-        print(f"           {output.clean(audit.checkpoint.origin)}, {audit.checkpoint.size} entries")
+        print(
+            f"           {output.clean(audit.checkpoint.origin)}, {counted(audit.checkpoint.size, 'entry', 'entries')}"
+        )
     for line in output.show_findings(findings, verbose=args.verbose):
         print(line)
     if kept:
@@ -189,7 +192,7 @@ def _show(args: Namespace, source: Source) -> int:
     checkpoint = Checkpoint.parse(note.text)
     first = max(0, checkpoint.size - args.count) if args.first is None else args.first
     if not args.json:
-        print(f"log        {output.clean(checkpoint.origin)}, {checkpoint.size} entries")
+        print(f"log        {output.clean(checkpoint.origin)}, {counted(checkpoint.size, 'entry', 'entries')}")
         print(f"root       {checkpoint.root.hex()}")
         for signature in note.signatures:
             print(f"signed by  {output.clean(signature.name)} ({signature.key_id.hex()})")

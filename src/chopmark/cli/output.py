@@ -7,6 +7,7 @@ import sys
 from typing import TYPE_CHECKING, TextIO, TypeVar
 
 from chopmark.core import clock
+from chopmark.core.counting import counted
 from chopmark.core.finding import AGAINST, Finding, Outcome
 from chopmark.core.reasons import CATALOG, SEAL_ELSEWHERE
 from chopmark.core.verdict import Status
@@ -116,11 +117,11 @@ def show_findings(findings: Iterable[Finding], *, verbose: bool = False) -> list
     return _findings(findings, set(), colour=coloured(sys.stdout), verbose=verbose)
 
 
-def show_summary(counts: dict[Status, int], what: str = "files") -> str:
+def show_summary(counts: dict[Status, int], what: str = "file", several: str = "") -> str:
     """One line for many files, or whatever it is."""
-    total = sum(counts.values())
+    total = counted(sum(counts.values()), what, several)
     parts = ", ".join(f"{counts[status]} {status}" for status in Status if counts.get(status))
-    return f"{total} {what}: {parts}" if parts else f"{total} {what}"
+    return f"{total}: {parts}" if parts else total
 
 
 def filled(text: str, indent: str = INDENT, first: str | None = None) -> str:

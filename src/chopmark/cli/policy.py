@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 from chopmark.cli import output, policy_explain, policy_export, policy_try
 from chopmark.core import clock
+from chopmark.core.counting import counted
 from chopmark.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def _check(args: Namespace) -> int:
     if not args.json:
         word = f"{len(against)} of them cannot be meant so" if against else "nothing speaks against them"
         rules = len(policy.rules)
-        print(f"{output.clean(args.policy)}: {rules} rule{'' if rules == 1 else 's'}; {word}")
+        print(f"{output.clean(args.policy)}: {counted(rules, 'rule')}; {word}")
     return 1 if any(finding.outcome == "no" for finding in found) else 3 if against else 0
 
 
@@ -107,7 +108,7 @@ def _tell_problems(error: object, *, json: bool) -> None:
         else:
             print(output.one_line(str(problem)))
     if not json:
-        print(f"chopmark: {len(problems)} mistake{'' if len(problems) == 1 else 's'}", file=sys.stderr)
+        print(f"chopmark: {counted(len(problems), 'mistake')}", file=sys.stderr)
 
 
 def _print_json(finding: Finding) -> None:
@@ -137,7 +138,7 @@ def _show(args: Namespace) -> int:
             seen = known.policies.get(each.name)
             remembered = f"; version {seen.version} was in use here" if seen else ""
             print(f"{output.clean(each.file)}: {each.name}, version {each.version}{remembered}")
-            print(output.filled(f"{len(each.rules)} rules, SHA-256 {each.sha256}"))
+            print(output.filled(f"{counted(len(each.rules), 'rule')}, SHA-256 {each.sha256}"))
     main = policy.main
     stores = f", verifies with {', '.join(map(output.clean, main.stores))}" if main.stores else ""
     print(f"mode {main.mode}{stores}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from chopmark.cli import output, policy_use, sign, verify
 from chopmark.core import clock, limits
+from chopmark.core.counting import counted
 from chopmark.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -242,9 +243,7 @@ def _summary(findings: tuple[Finding, ...]) -> str:
     kinds |= {"harden.left_out": "left out", "harden.idle": "without effect", "harden.expired": "expired"}
     counts = {code: sum(finding.code == code for finding in findings) for code in kinds}
     total = sum(counts.values())
-    return f"{total} rule{'' if total == 1 else 's'}: " + ", ".join(
-        f"{n} {kinds[code]}" for code, n in counts.items() if n
-    )
+    return f"{counted(total, 'rule')}: " + ", ".join(f"{n} {kinds[code]}" for code, n in counts.items() if n)
 
 
 def _capabilities(args: Namespace) -> int:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from chopmark.cli import output, policy_use, settings, verify
 from chopmark.core import clock
+from chopmark.core.counting import counted
 from chopmark.core.errors import UsageError
 
 if TYPE_CHECKING:
@@ -115,11 +116,11 @@ def _simulate(args: Namespace) -> int:
                 _tell(each)
     if not args.json:
         total = ", ".join(f"{count} {effect}" for effect, count in sorted(counts.items()))
-        print(f"{sum(counts.values())} uses: {total or 'none'}; {changed} otherwise than recorded")
+        print(f"{counted(sum(counts.values()), 'use')}: {total or 'none'}; {changed} otherwise than recorded")
         unused = [rule for rule in policy.rules if str(rule.place) not in used]
         if unused:
             shown = ", ".join(str(rule.place) for rule in unused[:_SHOWN]) + (", ..." if len(unused) > _SHOWN else "")
-            print(output.filled(f"{len(unused)} rules decided nothing: {output.clean(shown)}", ""))
+            print(output.filled(f"{counted(len(unused), 'rule')} decided nothing: {output.clean(shown)}", ""))
     return 1 if changed else 0
 
 
@@ -169,7 +170,7 @@ def _diff(args: Namespace) -> int:
                 effects += 1
                 _tell_change(args, before, after, new)
     if not args.json:
-        said = f"{len(gone)} rules gone, {len(come)} new"
+        said = f"{counted(len(gone), 'rule')} gone, {len(come)} new"
         print(said + (f"; {effects} uses decided otherwise" if args.events or args.root else ""))
     return 1 if found or gone or come or effects else 0
 
@@ -230,9 +231,9 @@ def _learn(args: Namespace) -> int:
     language.parse(text.encode(), args.output)
     write_file(args.output, text.encode())
     rules = len(proposal.drafts)
-    print(f"written    {output.clean(args.output)}: {rules} rule{'' if rules == 1 else 's'}, for you to look at")
+    print(f"written    {output.clean(args.output)}: {counted(rules, 'rule')}, for you to look at")
     if refused:
-        print(output.filled(f"{len(refused)} files were not proposed; the policy says which"))
+        print(output.filled(f"not proposed: {counted(len(refused), 'file')}; the policy says which"))
     return 0
 
 

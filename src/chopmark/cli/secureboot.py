@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from chopmark.cli import output, secureboot_check, secureboot_update
 from chopmark.core import clock
 from chopmark.core import patch as patches
+from chopmark.core.counting import counted
 from chopmark.core.errors import ChopmarkError, MalformedError, UsageError
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def _show(where: str, stored: Stored, args: Namespace) -> None:
         for number, entry in enumerate(entries, 1):
             print(json.dumps({"where": where, "form": stored.form, "number": number, **_facts(entry)}))
         return
-    print(f"{output.clean(where)}: {stored.form}, {len(entries)} entr{'y' if len(entries) == 1 else 'ies'}")
+    print(f"{output.clean(where)}: {stored.form}, {counted(len(entries), 'entry', 'entries')}")
     if stored.update is not None:
         made = stored.update.time
         print(output.filled(f"signed as of {clock.show(made) if made else 'no time'}", "  "))
@@ -176,7 +177,7 @@ def _create(args: Namespace) -> int:
     distinct = list(dict.fromkeys(entries))
     patches.write_file(args.output, lists.write(distinct))
     print(f"listed     {output.clean(args.output)}")
-    print(output.filled(f"{len(distinct)} entr{'y' if len(distinct) == 1 else 'ies'}"))
+    print(output.filled(counted(len(distinct), "entry", "entries")))
     return 0
 
 

@@ -71,7 +71,7 @@ def run(host: Host, entries: list[Entry], args: Namespace) -> int:
             print(output.show_finding(finding))
         for line in _meanings(judged):
             print(line)
-        print(output.show_summary(counted, "entries"))
+        print(output.show_summary(counted, "entry", "entries"))
         if left := len(entries) - len(asked):
             print(output.filled(f"{left} more that start nothing: masked, ignored, or not executable", ""))
     return EXIT_STATUS[status]

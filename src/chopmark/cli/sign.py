@@ -22,6 +22,7 @@ from chopmark.core import clock, digest, limits
 from chopmark.core import patch as patches
 from chopmark.core.artifact import Artifact, read_small
 from chopmark.core.contracts import SealOptions
+from chopmark.core.counting import counted
 from chopmark.core.errors import ChopmarkError, InputError, MalformedError, UsageError
 from chopmark.engine import abreast, batch, identify, sign
 
@@ -417,7 +418,8 @@ def _summarise(outcomes: list[Outcome]) -> None:
     failed = len(outcomes) - len(done)
     if not done or "digest" in done[0]:
         return
-    print(output.filled(f"{len(outcomes)} files: {len(done)} signed" + (f", {failed} not" if failed else ""), ""))
+    said = f"{counted(len(outcomes), 'file')}: {len(done)} signed"
+    print(output.filled(said + (f", {failed} not" if failed else ""), ""))
     print(output.filled(", ".join(_how(done[0]))))
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from chopmark.cli import output
 from chopmark.core import clock, limits
 from chopmark.core.artifact import read_small
+from chopmark.core.counting import counted
 from chopmark.core.errors import MalformedError, UsageError
 
 if TYPE_CHECKING:
@@ -82,15 +83,11 @@ def _listed_facts(listed: Listed) -> dict[str, object]:
 def _listed_line(listed: Listed, now: dt.datetime) -> str:
     if listed.problem:
         return f"{listed.name:<12} cannot be used: {output.clean(listed.problem)}"
-    count = _counted(listed.certificates, "certificate") if listed.certificates or not listed.keys else ""
+    count = counted(listed.certificates, "certificate") if listed.certificates or not listed.keys else ""
     if listed.keys:
-        count += (", " if count else "") + _counted(listed.keys, "key")
+        count += (", " if count else "") + counted(listed.keys, "key")
     age = f"of {listed.as_of:%Y-%m-%d} ({_age(listed.as_of, now)})" if listed.as_of else "of unknown age"
     return f"{listed.name:<12} {count:<17} {age}, {output.clean(listed.where)}"
-
-
-def _counted(number: int, what: str) -> str:
-    return f"{number} {what}" + ("" if number == 1 else "s")
 
 
 def _age(since: dt.datetime, now: dt.datetime) -> str:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from chopmark.cli import output, policy_use
 from chopmark.cli.settings import jobs_wanted, setting, switch, text, words
 from chopmark.core import clock, places
+from chopmark.core.counting import counted
 from chopmark.core.errors import UsageError
 from chopmark.core.verdict import EXIT_STATUS, SEVERITY, Status
 from chopmark.engine import batch, check, identify
@@ -235,7 +236,7 @@ def tell_collected(context: Context, args: Namespace) -> None:
 
 
 def _collected(collector: Collector, at: dt.datetime) -> str:
-    what = f"{collector.count} file{'' if collector.count == 1 else 's'} of evidence in {collector.folder}"
+    what = f"{counted(collector.count, 'file')} of evidence in {collector.folder}"
     return output.filled(f"{what}; the same again: --offline --evidence DIR --at {clock.show(at)}", "", "chopmark: ")
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.cli import output, policy_use, settings, verify
 from chopmark.core import clock
+from chopmark.core.counting import counted
 from chopmark.engine import batch
 from chopmark.engine.policing import judging
 from chopmark.policy import state
@@ -80,7 +81,8 @@ def _decide(path: str, args: Namespace, policy: Policy, context: Context, known:
 
 def _summary(decided: list[_Decided]) -> str:
     counts = {word: sum(each.effect == word for each in decided) for word in ("allow", "deny", "audit")}
-    return f"{len(decided)} files: " + ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+    words = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+    return f"{counted(len(decided), 'file')}: {words}"
 
 
 def _remember(allowed: list[FileFacts]) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from chopmark.core.counting import counted
 from chopmark.core.errors import UsageError
 from chopmark.harden import kernel_keys, keyrings, listing, naming, reasons
 from chopmark.harden.contract import Degree, Export, Exporter, File, WiderError, exact, partly, scope
@@ -99,7 +100,7 @@ def _with_files(request: Request, ring: Ring, listed: Listing) -> Iterator[Findi
     for rule, finding in zip(request.rules, ring.findings, strict=True):
         count = listed.by.get(rule.number, 0)
         if count and finding.code == reasons.DROPPED.code:
-            yield reasons.NARROWED.found(f"{count} file{'' if count == 1 else 's'} at hand", subject=finding.subject)
+            yield reasons.NARROWED.found(f"{counted(count, 'file')} at hand", subject=finding.subject)
         else:
             yield finding
 

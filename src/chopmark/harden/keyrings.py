@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from chopmark.core.counting import counted
 from chopmark.core.verdict import Status
 from chopmark.envelopes import algorithms
 from chopmark.harden import reasons
@@ -105,7 +106,7 @@ class _Sifting:
             if concerns_kind(rule, kind):
                 for identity in found:
                     self.allowed[kind].setdefault(identity, []).append(rule)
-        self._tell(rule, reasons.NARROWED, f"{len(found)} signer{'' if len(found) == 1 else 's'} at hand")
+        self._tell(rule, reasons.NARROWED, f"{counted(len(found), 'signer')} at hand")
 
     def restrict(self, rule: Rule) -> None:
         """Take out whose files a rule denies, or binds to what cannot be asked about."""

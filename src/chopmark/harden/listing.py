@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from chopmark.core.counting import counted
 from chopmark.harden import reasons
 from chopmark.harden.conditions import allows, concerns_kind, demanding, lasting, named
 from chopmark.harden.contract import Degree, everywhere, exact, partly, unable
@@ -87,7 +88,7 @@ def findings(request: Request, listing: Listing, kinds: Sequence[str], *, digest
         elif not allows(rule) or (said and rule.conditions.digests):
             yield reasons.EXACT.found(detail, subject=place)
         elif count:
-            yield reasons.NARROWED.found(f"{count} file{'' if count == 1 else 's'} at hand", subject=place)
+            yield reasons.NARROWED.found(f"{counted(count, 'file')} at hand", subject=place)
         else:
             yield reasons.DROPPED.found("no file at hand is allowed by it wherever it lies", subject=place)
 

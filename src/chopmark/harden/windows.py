@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core import versions
+from chopmark.core.counting import counted
 from chopmark.core.errors import MalformedError
 from chopmark.core.verdict import Status
 from chopmark.harden import listing, reasons
@@ -166,7 +167,7 @@ class Planner:
                 for product in sorted(rule.conditions.products) or [""]
                 for bounds in ranges
             ]
-            self._tell(rule, reasons.NARROWED, f"{len(found)} signer{'' if len(found) == 1 else 's'} at hand")
+            self._tell(rule, reasons.NARROWED, f"{counted(len(found), 'signer')} at hand")
 
     def _restrict(self, rule: Rule) -> None:
         """Deny what a rule denies, or binds to what cannot be asked about, of all that signers are allowed."""

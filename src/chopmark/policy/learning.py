@@ -10,6 +10,7 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core import limits
+from chopmark.core.counting import counted
 from chopmark.core.verdict import Status
 from chopmark.policy.writing import Draft, Listed, quoted, table
 
@@ -97,7 +98,7 @@ def _by_digest(files: Iterable[FileFacts], owner: str) -> list[Draft]:
     drafts = []
     for folder, several in sorted(folders.items(), key=lambda pair: str(pair[0])):
         several.sort(key=lambda file: file.path)
-        count = f"{len(several)} file{'' if len(several) == 1 else 's'} that nobody whom the stores trust signed"
+        count = f"{counted(len(several), 'file')} that nobody whom the stores trust signed"
         for start in range(0, len(several), limits.POLICY_VALUES_MAX):
             part = several[start : start + limits.POLICY_VALUES_MAX]
             listed = tuple(Listed(f"sha256:{file.sha256}", os.path.basename(file.path)) for file in part)
@@ -116,6 +117,5 @@ def _rule(key: str, value: str | tuple[Listed, ...], said: str, owner: str, rema
 
 
 def _counted(paths: list[str]) -> tuple[str, ...]:
-    count = f"{len(paths)} file{'' if len(paths) == 1 else 's'}"
     more = ", ..." if len(paths) > _EXAMPLES else ""
-    return (f"{count}: {', '.join(paths[:_EXAMPLES])}{more}",)
+    return (f"{counted(len(paths), 'file')}: {', '.join(paths[:_EXAMPLES])}{more}",)

@@ -60,7 +60,7 @@ def test_packages_are_looked_up_and_into(host: debs.Host, tmp_path: Path, capsys
 
 def test_installed_files_are_compared(host: debs.Host, capsys: pytest.CaptureFixture[str]) -> None:
     assert apt(host, "--installed") == 0
-    assert "1 files proven" in capsys.readouterr().out
+    assert "1 file proven" in capsys.readouterr().out
     host.write("usr/bin/tool", b"evil")
     assert apt(host, "--installed") == 1
     assert "catalog.altered" in capsys.readouterr().out

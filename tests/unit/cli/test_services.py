@@ -249,7 +249,7 @@ def test_names_statuses_and_shapes(host: Host) -> None:
     host.catalog()
     trust = ("--store", host.desk.root, "--offline", "--root", host.image.folder, "--catalogs", "image.catalog")
     assert host.desk.run("services", "check", "web", *trust) == 0
-    assert host.desk.out.strip() == "1 entries: 1 trusted"
+    assert host.desk.out.strip() == "1 entry: 1 trusted"
     assert host.desk.run("services", "check", "nothing", *trust) == 2
     host.image.program("/usr/bin/daemon", b"\x7fELF \x1b[2J")
     assert host.desk.run("services", "check", "web", *trust, "-q") == 1

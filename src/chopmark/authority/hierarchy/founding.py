@@ -103,7 +103,7 @@ def found(
     `root_passphrase` where that is given. Raises UsageError, RefusedError, DatabaseError.
     """
     setup.check()
-    folder = appearing.new(folder, "a new authority needs a new folder")
+    folder = appearing.new(folder, "a new authority needs a new folder (--ca DIR)")
     configuration = Configuration(setup.database)
     with appearing.prepared(folder) as temporary, _register(configuration.place(temporary)) as database:
         for name, mode in ((KEYS, 0o700), (f"{PUBLIC}/crl", 0o755), (f"{PUBLIC}/aia", 0o755)):

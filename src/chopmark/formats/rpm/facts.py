@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from chopmark.core.counting import counted
 from chopmark.core.errors import BrokenError, MalformedError
 from chopmark.core.versions import RPM, Release
 from chopmark.formats.rpm import claims, contents, files, package, tags
@@ -56,10 +57,10 @@ def _shown(artifact: Artifact, found: Package) -> Iterator[tuple[str, str]]:
     signatures = found.signatures.strings(tags.FILE_SIGNATURES)
     if signatures:
         keys = ", ".join(_keys(signatures)) or "unknown"
-        yield "IMA", f"{sum(map(bool, signatures))} files are signed, keys {keys}"
+        yield "IMA", f"signed: {counted(sum(map(bool, signatures)), 'file')}, keys {keys}"
     verity = found.signatures.strings(tags.VERITY_SIGNATURES)
     if verity:
-        yield "fs-verity", f"{sum(map(bool, verity))} files are signed"
+        yield "fs-verity", f"signed: {counted(sum(map(bool, verity)), 'file')}"
 
 
 def _files(artifact: Artifact, found: Package) -> str:

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core import limits
+from chopmark.core.counting import counted
 from chopmark.core.errors import BrokenError
 from chopmark.formats._python import metadata, naming
 from chopmark.formats._python import reasons as common
@@ -86,7 +87,7 @@ def facts(artifact: Artifact) -> Iterator[tuple[str, str]]:
     members = found.archive.members.values()
     yield "files", f"{sum(not each.is_folder for each in members)}, {sum(each.size for each in members):,} bytes"
     code = [each.name for each in members if each.name.endswith(_CODE) or ".so." in each.name]
-    yield "native code", f"{len(code)} files" if code else "none"
+    yield "native code", counted(len(code), "file") if code else "none"
     if begun := list(starters(found)):
         yield "at start-up", ", ".join(begun)[:200]
 

@@ -9,6 +9,7 @@ from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
+from chopmark.core.counting import counted
 from chopmark.engine import batch
 from chopmark.engine.catalog import seeing
 from chopmark.engine.catalog.importing import DATABASE, RELEASE
@@ -57,8 +58,9 @@ class Counts:
     def sentence(self) -> str:
         """For people."""
         return (
-            f"{self._counts['packages']} packages: {self.proven} files proven, {self._counts['known']} as dpkg or a "
-            f"package without a release says, {self._counts['altered']} altered, {self._counts['absent']} not there"
+            f"{counted(self._counts['packages'], 'package')}: {counted(self.proven, 'file')} proven, "
+            f"{self._counts['known']} as dpkg or a package without a release says, "
+            f"{self._counts['altered']} altered, {self._counts['absent']} not there"
         )
 
 

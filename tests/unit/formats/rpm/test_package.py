@@ -407,8 +407,8 @@ def test_what_is_shown() -> None:
                              rpms.texts(tags.FILE_SIGNATURES, ["030204a5982554" + "00" * 9, ""]),
                              rpms.texts(tags.VERITY_SIGNATURES, ["x", "y"]))  # fmt: skip
     facts = dict(FORMAT.facts(Artifact.from_bytes(broken)))
-    assert facts["IMA"] == "1 files are signed, keys A5982554"
-    assert facts["fs-verity"] == "2 files are signed"
+    assert facts["IMA"] == "signed: 1 file, keys A5982554"
+    assert facts["fs-verity"] == "signed: 2 files"
     assert "header says" not in facts["files"]
 
 

@@ -241,7 +241,7 @@ def test_what_is_in_it_is_shown() -> None:
     beside = {".publish.attestation": b"{}"}
     facts = dict(FORMAT.facts(Artifact.from_bytes(data, NAME, beside)))
     assert facts["name"] == "sample"
-    assert facts["native code"] == "1 files"
+    assert facts["native code"] == "1 file"
     assert facts["at start-up"] == "a.pth"
     assert ".publish.attestation" in facts["beside it"]
     assert "beside it" not in dict(FORMAT.facts(Artifact.from_bytes(data, NAME, {})))
