@@ -31,6 +31,9 @@ _STEERS = ("LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONSTARTUP", "PYTHONHOME", "PERL
            "NODE_OPTIONS", "NODE_PATH", "JAVA_TOOL_OPTIONS", "_JAVA_OPTIONS", "GCONV_PATH",
            "GLIBC_TUNABLES")  # fmt: skip
 
+LOADING = frozenset((*_PRELOADS, *_STEERS, "BASH_ENV", "ENV", "PATH"))
+"""Variables that decide what is loaded or started."""
+
 
 class Interpreter(NamedTuple):
     """How an interpreter is called: options with an argument, those with code, those that name something else."""

@@ -413,3 +413,35 @@ def test_what_the_kernel_starts_for_files_and_by_itself(image: Image) -> None:
     assert names(image, "sysctl", "1.conf") == ["/usr/bin/coredump", "/evil"]
     assert names(image, "sysctl", "sysctl.conf") == ["/sbin/poweroff"]
     assert len(image.entries("binfmt") + image.entries("sysctl")) == 4
+
+
+def test_variables_that_are_passed_on_are_told(image: Image) -> None:
+    image.unit("a.service", "[Service]\nPassEnvironment=LANG LD_PRELOAD PATH\nPassEnvironment=HOME\nExecStart=/bin/a\n")
+    assert codes(image, "unit") == [reasons.STEERED.code] * 2
+    image.unit("a.service", "[Service]\nPassEnvironment=LD_PRELOAD\nPassEnvironment=\nExecStart=/bin/a\n")
+    assert codes(image, "unit") == []
+
+
+def test_folders_of_busybox_and_openrc(image: Image) -> None:
+    for path in ("/etc/periodic/daily/a", "/etc/periodic/daily/a.sh", "/etc/local.d/b.start", "/etc/local.d/README"):
+        image.program(path)
+    assert {each.name: each.state for each in image.entries()} == {
+        "/etc/periodic/daily/a": "enabled", "/etc/periodic/daily/a.sh": "ignored", "/etc/local.d/b.start": "enabled",
+        "/etc/local.d/README": "ignored",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["socket", "mount", "swap"])
+def test_variables_of_other_units_than_services(image: Image, kind: str) -> None:
+    image.write("/etc/default/x", "LD_AUDIT=/b.so\n")
+    section = kind.capitalize()
+    image.unit(
+        f"a.{kind}",
+        f"[Service]\nEnvironment=LD_PRELOAD=/no.so\n[{section}]\nEnvironment=LD_PRELOAD=/a.so\n"
+        "EnvironmentFile=/etc/default/x\nExecStartPre=/bin/pre\nPassEnvironment=BASH_ENV\nExtensionImages=/x\n",
+    )
+    found = names(image, "unit")
+    assert {"/a.so", "/b.so"} <= {*found}
+    assert "/no.so" not in found
+    assert ("/bin/pre" in found) is (kind == "socket")
+    assert {reasons.STEERED.code, reasons.UNIT_IMAGE.code} <= {*codes(image, "unit")}

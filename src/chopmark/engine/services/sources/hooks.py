@@ -30,6 +30,8 @@ class _Folder(NamedTuple):
 _ANY = re.compile(r"[^.].*")
 _FOLDERS = (
     *(_Folder("cron", f"/etc/cron.{each}", None) for each in ("hourly", "daily", "weekly", "monthly", "yearly")),
+    *(_Folder("cron", f"/etc/periodic/{each}") for each in ("15min", "hourly", "daily", "weekly", "monthly")),
+    _Folder("init", "/etc/local.d", re.compile(r".+\.(?:start|stop)")),
     *(_Folder("network hook", f"/etc/network/{each}") for each in
       ("if-pre-up.d", "if-up.d", "if-down.d", "if-post-down.d")),
     *(_Folder("network hook", f"{base}/NetworkManager/dispatcher.d{below}", _ANY) for base in ("/etc", "/usr/lib")

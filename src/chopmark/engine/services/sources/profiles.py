@@ -24,6 +24,7 @@ _SYSTEM = (
       for name in ("zshenv", "zprofile", "zshrc", "zlogin", "zlogout")),
     "/etc/ksh.kshrc", "/etc/mkshrc", "/etc/csh.cshrc", "/etc/csh.login", "/etc/csh.logout", "/etc/fish/config.fish",
     "/etc/X11/Xsession", "/etc/X11/xinit/xinitrc", "/etc/X11/xinit/xserverrc",
+    "/etc/ssh/sshrc",
 )  # fmt: skip
 _FOLDERS = (("/etc/profile.d", ".sh"), ("/etc/profile.d", ".csh"), ("/etc/bash_completion.d", ""),
             ("/etc/fish/conf.d", ".fish"),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from chopmark.core import limits
 from chopmark.core.artifact import UnreadableError
-from chopmark.engine.services import reasons
+from chopmark.engine.services import commands, reasons
 from chopmark.engine.services.commands import Found
 from chopmark.engine.services.entry import PATH, Call, Entry, Role
 from chopmark.engine.services.host import unreadable
@@ -37,6 +37,7 @@ _RUN = (("generator", "system-generators"), ("generator", "user-generators"),
         ("shutdown hook", "system-shutdown"), ("sleep hook", "system-sleep"))  # fmt: skip
 _OVERLAYS = ("MountImages", "ExtensionImages", "ExtensionDirectories")
 """What puts other files over those of the host, for one unit."""
+_BY_ITSELF = ("Mount", "Swap")
 _PROGRAMS = ("/usr", "/bin", "/sbin", "/lib", "/opt")
 _VARIABLE = re.compile(r"\$\{([A-Za-z_]\w*)\}")
 _WHOLE = re.compile(r"\$([A-Za-z_]\w*)")
@@ -106,20 +107,20 @@ def _state(merged: Merged) -> str:
 
 
 def _commands(host: Host, merged: Merged, scope: Scope, found: Found) -> None:
-    made = merged.made
+    made, section = merged.made, _section(merged)
     expand = specifiers.expander(made.name, host.root.outside(made.fragment), scope)
     variables, findings = _environment(host, merged, expand)
     found.findings += findings
-    below = merged.value("Service", "RootDirectory")
-    if image := merged.value("Service", "RootImage"):
+    below = merged.value(section, "RootDirectory")
+    if image := merged.value(section, "RootImage"):
         found.findings.append(reasons.UNIT_IMAGE.found(image, subject=made.name))
     if UNKNOWN in (below := _expanded(below, expand)):
         found.findings.append(reasons.UNIT_IMAGE.found(below.replace(UNKNOWN, "..."), subject=made.name))
         return
-    for key in _OVERLAYS:
-        for each in merged.values("Service", key):
-            found.findings.append(reasons.UNIT_IMAGE.found(f"{key}={each.value}"[:200], subject=each.where))
-    search = tuple(part for each in merged.values("Service", "ExecSearchPath") for part in each.value.split(":"))
+    found.findings += _surroundings(merged, expand)
+    if section in _BY_ITSELF:  # mount(8) and swapon(8), which no line names
+        found.environment(tuple(variables.items()), Call(made.fragment))
+    search = tuple(part for each in merged.values(section, "ExecSearchPath") for part in each.value.split(":"))
     for each in merged.effective:
         if each.key not in merging.COMMANDS.get(each.section, ()) or image:
             continue
@@ -138,10 +139,27 @@ def _commands(host: Host, merged: Merged, scope: Scope, found: Found) -> None:
     found.findings += _bound(merged, found.starts, expand)
 
 
+def _section(merged: Merged) -> str:
+    """Where the settings of systemd.exec(5) stand in a unit of its kind."""
+    return merged.made.name.rpartition(".")[2].capitalize()
+
+
+def _surroundings(merged: Merged, expand: Callable[[str], str]) -> Iterator[Finding]:
+    """What is put over the files of the host, and variables that are taken over from the manager."""
+    section = _section(merged)
+    for key in _OVERLAYS:
+        for each in merged.values(section, key):
+            yield reasons.UNIT_IMAGE.found(f"{key}={each.value}"[:200], subject=each.where)
+    for each in merged.values(section, "PassEnvironment"):
+        for name in sorted(commands.LOADING & set(_expanded(each.value, expand).split())):
+            yield reasons.STEERED.found(f"PassEnvironment={name}", subject=each.where)
+
+
 def _bound(merged: Merged, starts: Sequence[Start], expand: Callable[[str], str]) -> Iterator[Finding]:
     """Where a program comes to lie in the place of another, for this unit alone (systemd.exec(5), BindPaths=)."""
     named = [each.name for each in starts if each.name.startswith("/")]
-    for each in (*merged.values("Service", "BindPaths"), *merged.values("Service", "BindReadOnlyPaths")):
+    section = _section(merged)
+    for each in (*merged.values(section, "BindPaths"), *merged.values(section, "BindReadOnlyPaths")):
         for word in _expanded(each.value, expand).split():
             source, _, rest = word.removeprefix("-").removeprefix("+").partition(":")
             place = rest.partition(":")[0].rstrip("/")
@@ -178,17 +196,17 @@ def _environment(host: Host, merged: Merged, expand: Callable[[str], str]) -> tu
     """The variables that a unit sets, those in its files included (systemd.exec(5), Environment=)."""
     variables: dict[str, str] = {}
     findings: list[Finding] = []
-    for each in merged.values("Service", "Environment"):
+    for each in merged.values(_section(merged), "Environment"):
         problems: list[str] = []
         variables.update(environment.listed(each.value, expand, problems))
         findings += [reasons.UNIT_LINE.found(f"Environment: {problem}", subject=each.where) for problem in problems]
-    for each in merged.values("Service", "EnvironmentFile"):
+    for each in merged.values(_section(merged), "EnvironmentFile"):
         for path in _files(host, _expanded(each.value.removeprefix("-"), expand)):
             try:
                 variables.update(environment.assignments(host.root.read(path, limits.SERVICE_FILE_MAX)))
             except UnreadableError as error:
                 findings.append(unreadable(path, error))
-    for each in merged.values("Service", "UnsetEnvironment"):
+    for each in merged.values(_section(merged), "UnsetEnvironment"):
         for name in each.value.split():
             variables.pop(name, None)
     return variables, findings
