@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chopmark.engine.services import gathering
+from chopmark.engine.services.commands import Found
+from chopmark.engine.services.entry import Call
 from chopmark.engine.services.host import Host
 from chopmark.engine.services.rooted import Root
 from chopmark.engine.services.units import environment, merging, names, paths, specifiers, words
@@ -139,6 +141,38 @@ def test_programs_that_systemd_misses_are_missing(tmp_path: Path) -> None:
         ours = {start.name for start in entry.starts if root.get(start.name) is None}
     assert theirs == {"/bin/gone4"}, "it looks at the first command of each kind, and not where there is a -"
     assert ours == {"/bin/gone1", "/bin/gone2", "/bin/gone3", "/bin/gone4"}
+
+
+_SHELL = (
+    "a", "b", "c ", " ", "; ", "&& ", "| ", "& ", "\n", "(", ")", "{ ", "; }", "$(", "`", "'", '"', "\\", "#", "if ",
+    "; then ", "; fi", "while false; do ", "; done", "X=b ", "$X ", "; X=c", " > /dev/null", "! ", "eval ", "exec ",
+    "[ a ] ", "case x in x) ", ";; esac", "for i in 1; do ", "$((1+1))", "${X:-b}", "<<E\n", "\nE\n", "\\\n", "time ",
+    "()", "a () { c; }; ", "<(", "a=(b)", "{a,b}", "[[ a ]]", "trap ", "$'a'", "alias a=b\n", "else ", "|& ", "command ",
+    'set -- a; "$1" ',
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("program", ["dash", "bash"])
+def test_what_shells_run_is_named_or_unknown(program: str, tmp_path: Path) -> None:
+    """Lines at random, in a folder of programs that tell when they are run."""
+    log, chance, ran = tmp_path / "log", random.Random(program), 0  # noqa: S311 - lines that are the same every time
+    for name in "abc":
+        path = tmp_path / name
+        path.write_text(f"#!/bin/sh\necho {name} >> {log}\n")
+        path.chmod(0o755)
+    for _ in range(600):
+        line = "".join(chance.choice(_SHELL) for _ in range(chance.randrange(1, 9)))
+        log.write_text("")
+        subprocess.run(
+            [f"/bin/{program}", "-c", line], env={"PATH": str(tmp_path)}, stdin=subprocess.DEVNULL, capture_output=True,
+            timeout=60, check=False,
+        )  # fmt: skip
+        found = Found()
+        found.script(line, Call("/x:1", folders=(str(tmp_path),)))
+        is_unknown = any(each.code in ("service.opaque", "service.inline_code") for each in found.findings)
+        assert is_unknown or {*log.read_text().split()} <= {each.name for each in found.starts}, repr(line)
+        ran += bool(log.read_text())
+    assert ran > 10, "too few lines to say anything"
 
 
 _GENERATOR = "/usr/lib/systemd/user-environment-generators/30-systemd-environment-d-generator"

@@ -18,6 +18,8 @@ _VARIABLE = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_
 _OPENING = frozenset(("if", "then", "else", "elif", "do", "while", "until", "!", "{", "time", "coproc"))
 _CLOSING = frozenset(("fi", "done", "esac", "}"))
 _DECLARING = frozenset(("export", "declare", "typeset", "readonly", "local"))
+_BRACES = re.compile(r"\{.*(?:,|\.\.).*\}", re.DOTALL).search
+"""What bash, and not every shell, makes several words of."""
 _GLOBS = frozenset("*?[")
 
 
@@ -147,6 +149,7 @@ class _Reader:
 
     def _word(self) -> Word:
         parts: list[str] = []
+        bare: list[str] = []
         quoted = False
         while self._place < len(self._text):
             letter = self._text[self._place]
@@ -170,8 +173,12 @@ class _Reader:
                 self._place += 1
             else:
                 parts.append(letter)
+                bare.append(letter)
                 self._place += 1
-        return Word("".join(parts), quoted)
+        text = "".join(parts)
+        if self._text.startswith("(", self._place) and _ASSIGNMENT.fullmatch(text):
+            raise _UnreadableError("a list of values")
+        return Word(text + UNKNOWN if _BRACES("".join(bare)) else text, quoted)
 
     def _until(self, quote: str) -> str:
         end = self._text.find(quote, self._place + 1)

@@ -47,6 +47,7 @@ def _shown(name: str, role: Role) -> str:
         ("a \\\n b\nc", ["a", "c"]),
         ("{ a; b; } | c", ["a", "b", "c"]),
         ("[[ -f x ]] && a", ["a"]),
+        ("{a} '{b,c}' a,b; {b'..'c}", ["{a}", "{b..c}"]),
         ("a $((1 + 2)) $? $@", ["a"]),
         ("", []),
     ],
@@ -58,7 +59,8 @@ def test_programs_in_a_line_of_shell(text: str, expected: list[str]) -> None:
 @pytest.mark.parametrize(
     "text",
     ["$A", "`a`", 'eval "$A"', ". $A", ". relative", "a <<E\nb\nE", "case $x in a) b;; esac", "a 'open", 'a "open',
-     "a $(b", "${A:-b} c", "/usr/bin/*x y", '"$@"', "~/bin/x", "a <(b)", 'trap "$A" EXIT'],
+     "a $(b", "${A:-b} c", "/usr/bin/*x y", '"$@"', "~/bin/x", "a <(b)", 'trap "$A" EXIT',
+     "{a,b}", "/x/{a..c}", "{a,'b'}", "a=(b) c", "a=(b)[ c ]"],
 )  # fmt: skip
 def test_what_cannot_be_read_is_unknown(text: str) -> None:
     assert reasons.OPAQUE.code in of_shell(text)[1]
