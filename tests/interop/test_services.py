@@ -147,8 +147,8 @@ _SHELL = (
     "a", "b", "c ", " ", "; ", "&& ", "| ", "& ", "\n", "(", ")", "{ ", "; }", "$(", "`", "'", '"', "\\", "#", "if ",
     "; then ", "; fi", "while false; do ", "; done", "X=b ", "$X ", "; X=c", " > /dev/null", "! ", "eval ", "exec ",
     "[ a ] ", "case x in x) ", ";; esac", "for i in 1; do ", "$((1+1))", "${X:-b}", "<<E\n", "\nE\n", "\\\n", "time ",
-    "()", "a () { c; }; ", "<(", "a=(b)", "{a,b}", "[[ a ]]", "trap ", "$'a'", "alias a=b\n", "else ", "|& ", "command ",
-    'set -- a; "$1" ',
+    "()", "a () { c; }; ", "<(", "a=(b)", "{a,b}", "[[ a ]]", "trap ", "$'a'", "alias a=b\n", "else ", "|& ",
+    "command ", 'set -- a; "$1" ',
 )  # fmt: skip
 
 
