@@ -441,11 +441,11 @@ class Watch:
 def test_every_flipped_byte_is_noticed(subject: Subject, kind: str, part: int, context: Context) -> None:
     watch = Watch(subject, state_of(subject, kind), context)
     failures = []
-    thorough = is_thorough(subject, kind)
     for suffix, data in watch.state.parts.items():
-        content = not suffix and len(watch.state.parts) > 1  # the signature lies beside it, and is over its digest
+        is_content = not suffix and len(watch.state.parts) > 1  # the signature lies beside it, and is over its digest
+        thorough = is_thorough(subject, kind) and not is_content
         for offset in chosen_offsets(data, thorough=thorough)[part::SLICES]:
-            for mask in masks(offset, thorough=thorough and kind == "plain" and not content):
+            for mask in masks(offset, thorough=thorough and kind == "plain"):
                 flipped = data[:offset] + bytes([data[offset] ^ mask]) + data[offset + 1 :]
                 if said := watch.unnoticed(watch.state.with_part(suffix, flipped), [(suffix, offset)]):
                     failures.append(f"{said} ({data[offset]:#04x} ^ {mask:#04x})")
