@@ -240,25 +240,23 @@ def whole_bits(value: bytes) -> bytes:
 
 def read_time(tag: int, value: bytes) -> dt.datetime:
     """The value of a UTCTime or GeneralizedTime, as Node.time has it. Raises DerError."""
+    # Some versions of Python take midnight for the end of a day: hours are looked at here.
     try:
         if tag == UTC_TIME and len(value) == 13 and value[12] == _ZULU and value[:12].isdigit():
-            return _moment(("19" if value >= b"50" else "20") + value.decode("ascii"))
+            text = value.decode("ascii")
+            if text[6:8] < "24":
+                return _from_iso(f"{'19' if text >= '50' else '20'}{text[:6]}T{text[6:]}")
         if tag == GENERALIZED_TIME and value[-1:] == b"Z" and value[:14].isdigit() and len(value) >= 15:
             fraction = value[14:-1]
             if fraction and (fraction[:1] != b"." or not fraction[1:].isdigit() or fraction[-1:] == b"0"):
                 raise ValueError
-            found = _moment(value[:14].decode("ascii") + "Z")
-            return found.replace(microsecond=int(fraction[1:7].ljust(6, b"0"))) if fraction else found
+            text = value[:14].decode("ascii")
+            if text[8:10] < "24":
+                found = _from_iso(f"{text[:8]}T{text[8:]}Z")
+                return found.replace(microsecond=int(fraction[1:7].ljust(6, b"0"))) if fraction else found
     except ValueError:
         pass
     raise DerError(f"not a time in Zulu: {value[:32].decode('latin-1')!r}")
-
-
-def _moment(text: str) -> dt.datetime:
-    """Of fourteen digits and Z. Raises ValueError."""
-    if text[8:10] >= "24":  # some versions of Python take midnight for the end of a day
-        raise ValueError
-    return _from_iso(f"{text[:8]}T{text[8:]}")
 
 
 class Fields:

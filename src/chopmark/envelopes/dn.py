@@ -115,12 +115,13 @@ def _relatives(raw: bytes) -> list[_Relative]:
     while position < end:
         # What is known is whole: it ends where its own length says, and so does this one.
         following = position + 2 + (raw[position + 1] if position + 1 < end else der.LONG)
-        known = _known_relatives.get(raw[position:following]) if following <= end else None
-        if known is None:
+        octets = raw[position:following] if following <= end else b""
+        read = _known_relatives.get(octets) or _usual(octets)
+        if read is None:
             node = der.Node(raw, position, end).expect(der.SET)
-            known = _read(node)
+            read = _unusual(node)
             following = node.end
-        found.append(known)
+        found.append(read)
         position = following
         if not few and len(found) > limits.DER_ELEMENTS_MAX:
             raise der.DerError(f"more than {limits.DER_ELEMENTS_MAX} elements")
@@ -128,29 +129,21 @@ def _relatives(raw: bytes) -> list[_Relative]:
 
 
 _known_relatives: dict[bytes, _Relative] = {}
-"""Sets of one length octet by their DER: countries, places and organisations stand in many names."""
+"""Usual sets by their DER: countries, places and organisations stand in many names."""
 
 
-def _read(relative: der.Node) -> _Relative:
-    octets = relative.raw
-    read = _usual(octets)
-    if read is None:
-        attributes = [_attribute(pair) for pair in relative.children()]
-        parts = [
-            (_ATTRIBUTES.get(each.oid, each.oid), "#" + each.raw.hex() if each.text is None else each.text)
-            for each in attributes
-        ]
-        key = tuple(sorted([(each.oid, _compared(each)) for each in attributes]))
-        read = _Relative(key, tuple(parts), tuple([f"{kind}={_escaped(text)}" for kind, text in parts]))
-    if len(octets) < der.LONG + 2:
-        if len(_known_relatives) >= _KEPT:
-            _known_relatives.clear()
-        _known_relatives[octets] = read
-    return read
+def _unusual(relative: der.Node) -> _Relative:
+    attributes = [_attribute(pair) for pair in relative.children()]
+    parts = [
+        (_ATTRIBUTES.get(each.oid, each.oid), "#" + each.raw.hex() if each.text is None else each.text)
+        for each in attributes
+    ]
+    key = tuple(sorted([(each.oid, _compared(each)) for each in attributes]))
+    return _Relative(key, tuple(parts), tuple([f"{kind}={_escaped(text)}" for kind, text in parts]))
 
 
 def _usual(octets: bytes) -> _Relative | None:
-    """A set that is as most are: it has one attribute, whose value is an ASCII string."""
+    """A set that is as most are: it has one attribute, whose value is a short ASCII string. It is known from now on."""
     usual = _USUAL_ATTRIBUTE.match(octets)
     if usual is None:
         return None
@@ -159,10 +152,13 @@ def _usual(octets: bytes) -> _Relative | None:
     value = octets[start:]
     if not size == whole + 2 == pair + 4 == text_size + start or not value.isascii():
         return None
-    text = value.decode("ascii")
-    oid = der.dotted(kind)
+    text, oid = value.decode("ascii"), der.dotted(kind)
     short = _ATTRIBUTES.get(oid, oid)
-    return _Relative(((oid, stringprep.prepare(text)),), ((short, text),), (f"{short}={_escaped(text)}",))
+    read = _Relative(((oid, stringprep.prepare(text)),), ((short, text),), (f"{short}={_escaped(text)}",))
+    if len(_known_relatives) >= _KEPT:
+        _known_relatives.clear()
+    _known_relatives[octets] = read
+    return read
 
 
 def _attribute(pair: der.Node) -> _Attribute:

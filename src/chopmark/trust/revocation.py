@@ -108,7 +108,8 @@ def _standings(
         return [inquiry.standing(certificate, issuer) for certificate, issuer in itertools.pairwise(above)]
 
     came = (tuple(carried), tuple(certificates), tuple(answers))
-    if context.collector is not None or sum([sum(map(len, each)) for each in came]) > limits.JUDGED_SIZE_KEPT_MAX:
+    size = sum(map(len, came[0])) + sum(map(len, came[1])) + sum(map(len, came[2]))
+    if context.collector is not None or size > limits.JUDGED_SIZE_KEPT_MAX:
         return [own, *ask()]
     return [own, *context.settled((above, came), ask)]
 
