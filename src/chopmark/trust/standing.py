@@ -6,20 +6,17 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core import limits
 from chopmark.core.errors import MalformedError
-from chopmark.envelopes import x509
 from chopmark.trust import reasons
-from chopmark.trust.crl import revocation_list
+from chopmark.trust.crl import at_hand, revocation_list
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Iterator, Sequence
 
+    from chopmark.envelopes import x509
     from chopmark.trust.context import Context
     from chopmark.trust.crl.revocation_list import Crl, Entry
     from chopmark.trust.ocsp.answer import Answer, Doubt
-
-_OTHER_ISSUER = b"\xa2"
-"""The tag of cRLIssuer: distribution points without this byte leave lists to the certificate's own issuer."""
 
 
 class Standing(NamedTuple):
@@ -102,8 +99,13 @@ class Inquiry:
         """
         if certificate.raw in self.pending:
             return Standing(None, "its standing hangs on itself")
+        answerable = self._may_be_answered(certificate)
+        if not (answerable or self.lists or self.context.collector):
+            silent = at_hand.silent(certificate, issuer, self.context)
+            if silent is not None:  # as nearly all are
+                return Standing(None, "", silent.this_update, silent.next_update)
         lists = _Lists(self, certificate, issuer)
-        if not self._may_be_answered(certificate):
+        if not answerable:
             for step in (lists.near, lists.published, lists.carried):
                 if step():
                     break
@@ -189,9 +191,9 @@ class _Lists:
         self._tally = _Tally()
         self._remarks: list[Doubt] = []
         try:
-            self._issuers, self._near, self._deltas = _near(certificate, inquiry.context)
+            self._issuers, self._near, self._deltas = at_hand.near(certificate, inquiry.context)
         except MalformedError as error:
-            self._issuers, self._near, self._deltas = _NOBODY
+            self._issuers, self._near, self._deltas = at_hand.NOBODY
             self._problem = f"its distribution points cannot be read: {error}"
         self._came: list[Crl] = []
         if inquiry.lists:
@@ -209,7 +211,7 @@ class _Lists:
 
     def carried(self) -> bool:
         """Ask the lists that came with the signature."""
-        return self._weigh(self._affordable(_complete(self._came)))
+        return self._weigh(self._affordable(at_hand.complete(self._came)))
 
     def _affordable(self, lists: Sequence[Crl]) -> Iterator[tuple[Crl | None, str]]:
         for crl in lists:
@@ -294,32 +296,6 @@ class _Lists:
         return [*self._deltas, delta] if delta is not None else self._deltas
 
 
-class _Near(NamedTuple):
-    """By whom lists about a certificate may be issued; theirs in files and in the store, complete ones newest first."""
-
-    issuers: list[object]
-    complete: list[Crl]
-    deltas: list[Crl]
-
-
-_NOBODY = _Near([], [], [])
-
-
-def _near(certificate: x509.Certificate, context: Context) -> _Near:
-    """The same for all certificates that say the same of their lists. Raises MalformedError."""
-    points = certificate.extensions.get(x509.CRL_DISTRIBUTION_POINTS)
-
-    def gather() -> _Near:
-        issuers = _issuers(certificate)
-        lists = [crl for issuer in issuers for crl in context.crls.by_issuer(issuer)]
-        lists += [crl for crl in context.store_crls if crl.issuer_key in issuers]
-        return _Near(issuers, _complete(lists), [crl for crl in lists if crl.is_delta])
-
-    if len(certificate.raw) > limits.CERTIFICATE_KEPT_MAX:
-        return gather()
-    return context.settled(("near", certificate.issuer, points), gather)
-
-
 class _Tally:
     """What the lists looked at so far say together."""
 
@@ -389,19 +365,3 @@ def read(raws: Sequence[bytes]) -> list[Crl]:
 def _kind(crl: Crl, covered: frozenset[int]) -> bytes:
     """Lists of one kind replace each other: all about every reason, and those about some with the same scope."""
     return b"" if covered >= revocation_list.ALL_REASONS else crl.issuer + crl.partition
-
-
-def _complete(lists: Sequence[Crl]) -> list[Crl]:
-    found = [crl for crl in lists if not crl.is_delta]
-    return sorted(found, key=lambda each: each.this_update, reverse=True) if found[1:] else found
-
-
-def _issuers(certificate: x509.Certificate) -> list[object]:
-    """By whom lists about a certificate may be issued, as x509.name_key."""
-    own: list[object] = [certificate.issuer_key]
-    extension = certificate.extensions.get(x509.CRL_DISTRIBUTION_POINTS)
-    if extension is None or _OTHER_ISSUER not in extension.value:
-        return own
-    from chopmark.trust.crl import scoping  # nearly all authorities issue their own lists
-
-    return list(dict.fromkeys(own + scoping.other_issuers(certificate)))

@@ -81,6 +81,54 @@ def test_the_short_way_finds_what_the_long_one_does(tmp_path: Path, kind: str) -
     assert (codes(found.findings) == set()) is (kind == "good")
 
 
+_GONE = Revoked(pki.leaf(ISSUING, "Way Revoked"), NOW - DAY)
+_STRANGER = pki.authority("Way Issuing", issuer=ROOT, kind="p384")
+
+
+def about(**parts: bool) -> bytes:
+    return material.revocations(ISSUING, extensions=[(pki.issuing_point(**parts), True)])
+
+
+LISTS = {
+    "none": [],
+    "sound": [material.revocations(ISSUING, _GONE)],
+    "ended": [material.revocations(ISSUING, _GONE, until=NOW - DAY)],
+    "of tomorrow": [material.revocations(ISSUING, _GONE, since=NOW + DAY)],
+    "an older one that names nobody": [
+        material.revocations(ISSUING, since=NOW - 2 * DAY),
+        material.revocations(ISSUING, _GONE),
+    ],
+    "an older one that names somebody": [
+        material.revocations(ISSUING, _GONE, since=NOW - 2 * DAY),
+        material.revocations(ISSUING),
+    ],
+    "another's": [material.revocations(_STRANGER, _GONE)],
+    "broken": [material.revocations(ISSUING)[:-1] + b"\0"],
+    "about authorities": [
+        material.revocations(ISSUING, extensions=[(pki.issuing_point(only_contains_ca_certs=True), True)])
+    ],
+    "about signers": [
+        material.revocations(ISSUING, extensions=[(pki.issuing_point(only_contains_user_certs=True), True)])
+    ],
+}
+
+
+@pytest.mark.parametrize("kind", LISTS)
+def test_a_list_says_of_the_next_what_it_says_of_each_alone(tmp_path: Path, kind: str) -> None:
+    def fresh() -> context.Context:
+        lists = [material.revocations(ROOT), *LISTS[kind]]
+        return material.circumstances(tmp_path, material.trusting(tmp_path, ROOT), revocation="require", lists=lists)
+
+    after, told = fresh(), []
+    for raw in (FIRST.der, OTHERS["revoked"], OTHERS["good"], OTHERS["revoked"]):
+        alone = believe(x509.certificate(raw), CARRIED, "code-signing", Moment(NOW), fresh()).findings
+        assert believe(x509.certificate(raw), CARRIED, "code-signing", Moment(NOW), after).findings == alone
+        told.append(codes(alone))
+    if kind == "sound":
+        assert told == [set(), {"revocation.revoked"}, set(), {"revocation.revoked"}]
+    assert (told[0] == set()) is (kind in ("sound", "about signers") or kind.startswith("an older"))
+
+
 @pytest.mark.parametrize(
     ("at", "expected"), [(pki.UNTIL + DAY, {"path.expired"}), (NOW - 4000 * DAY, {"path.not_yet_valid"}), (NOW, set())]
 )
