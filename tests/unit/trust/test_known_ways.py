@@ -104,12 +104,9 @@ LISTS = {
     ],
     "another's": [material.revocations(_STRANGER, _GONE)],
     "broken": [material.revocations(ISSUING)[:-1] + b"\0"],
-    "about authorities": [
-        material.revocations(ISSUING, extensions=[(pki.issuing_point(only_contains_ca_certs=True), True)])
-    ],
-    "about signers": [
-        material.revocations(ISSUING, extensions=[(pki.issuing_point(only_contains_user_certs=True), True)])
-    ],
+    "critical and unknown": [material.revocations(ISSUING, extensions=[(_UNKNOWN, True)])],
+    "about authorities": [about(only_contains_ca_certs=True)],
+    "about signers": [about(only_contains_user_certs=True)],
 }
 
 
