@@ -112,9 +112,10 @@ LISTS = {
 
 @pytest.mark.parametrize("kind", LISTS)
 def test_a_list_says_of_the_next_what_it_says_of_each_alone(tmp_path: Path, kind: str) -> None:
+    trusted, lists = material.trusting(tmp_path, ROOT), [material.revocations(ROOT), *LISTS[kind]]
+
     def fresh() -> context.Context:
-        lists = [material.revocations(ROOT), *LISTS[kind]]
-        return material.circumstances(tmp_path, material.trusting(tmp_path, ROOT), revocation="require", lists=lists)
+        return material.circumstances(tmp_path, trusted, revocation="require", lists=lists)
 
     after, told = fresh(), []
     for raw in (FIRST.der, OTHERS["revoked"], OTHERS["good"], OTHERS["revoked"]):
