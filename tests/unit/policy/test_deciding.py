@@ -87,6 +87,25 @@ def test_every_mode_decides_and_only_softens(
         assert decision.effect is Effect.DENY
 
 
+@pytest.mark.parametrize(
+    ("mode", "denied", "blocked", "nothing"),
+    [
+        (Mode.ENFORCE, Effect.DENY, Effect.DENY, Effect.DENY),
+        (Mode.LEARNING, Effect.DENY, Effect.DENY, Effect.AUDIT),
+        (Mode.AUDIT, Effect.AUDIT, Effect.AUDIT, Effect.AUDIT),
+    ],
+)
+def test_what_becomes_of_what_is_not_allowed(mode: Mode, denied: Effect, blocked: Effect, nothing: Effect) -> None:
+    denying = [{"action": "deny", "digest": FILE.sha256}]
+
+    def effect(rules: list[dict[str, Any]], file: FileFacts) -> Effect:
+        return compiled(rules, mode).decide(file, "exec", ANYBODY, NOW).effect
+
+    assert effect(denying, FILE) is denied
+    assert effect([], FILE._replace(blocked="listed")) is blocked
+    assert effect([], FILE) is nothing
+
+
 @settings(max_examples=40)
 @given(st.lists(policies.rules(), max_size=5), policies.files(), policies.PROCESSES, policies.PROCESSES)
 def test_what_is_settled_holds_for_everybody(
