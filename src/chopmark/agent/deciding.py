@@ -78,6 +78,7 @@ class Decider:
         self._world = world
         main = world.policy.main
         self._compiled = world.policy.compiled
+        self._other_uses = _USES if self._compiled.by_use else ()  # which the kernel's cache does not tell apart
         self.policy_shown = f"{main.name} version {main.version} ({main.file})"
         self._says.clear()
         self._spared = frozenset(_files(world.spared))
@@ -112,34 +113,32 @@ class Decider:
 
     def decide(self, facts: FileFacts, asked: Asked) -> Answer:
         """The answer, from facts."""
-        now, versions = clock.now(), self._world.versions
-        path = self._place(facts, asked)
-        ruling = self._said(facts, asked.use, path, now)
+        now, is_placed = clock.now(), self._world.is_placed(facts)
+        path = asked.path
+        if (is_placed or self._compiled.by_place) and not _lies(path, *asked.key):
+            path = ""
+        ruling = self._said(facts, asked.use, path, now, is_placed=is_placed)
         decision = ruling.settled or ruling.decide(_process_of(asked, processes.status(asked.thread)))
         if decision.effect is not Effect.DENY:
+            versions = self._world.versions
             everybody = (
-                not ruling.by_place
-                and not self._world.is_placed(facts)
+                not is_placed
+                and not ruling.by_place
+                and _for_all(ruling)
                 and not (versions is not None and versions.is_news(facts))  # which told() must hear of
-                and self._for_all(facts, asked, path, now)
+                and all(_for_all(self._said(facts, use, path, now, is_placed=False)) for use in self._other_uses)
             )
             return Answer(allow=True, everybody=everybody, decision=Given(decision.reason, decision.effect, decision))
         given = Given(decision.reason, Effect.DENY, decision)
         return self._softened(asked, given)
 
-    def _place(self, facts: FileFacts, asked: Asked) -> str:
-        """The path of a file where it matters, if the file lies there for us as well; else nobody knows where it lies.
+    def _said(self, facts: FileFacts, use: str, path: str, now: dt.datetime, *, is_placed: bool) -> Ruling:
+        """What the policy says, remembered for a moment; where place or use make no difference, for all of them.
 
-        Whoever has mounts of their own (unshare(1), with a user namespace anybody) can put a file under any name.
+        `is_placed`: by what catalogs say, the place makes one.
         """
-        if not (self._compiled.by_place or self._world.is_placed(facts)):
-            return asked.path
-        return asked.path if _lies(asked.path, *asked.key) else ""
-
-    def _said(self, facts: FileFacts, use: str, path: str, now: dt.datetime) -> Ruling:
-        """What the policy says, remembered for a moment; where place or use make no difference, for all of them."""
-        is_placed = self._compiled.by_place or self._world.is_placed(facts)
-        key = (facts.sha256, use if self._compiled.by_use else "", path if is_placed else "")
+        by_place = is_placed or self._compiled.by_place
+        key = (facts.sha256, use if self._compiled.by_use else "", path if by_place else "")
         held = self._says.get(key)
         if held is not None and held[2] > time.monotonic() and held[0] == facts:
             return held[1]
@@ -148,14 +147,6 @@ class Decider:
             self._says.clear()
         self._says[key] = (facts, ruling, time.monotonic() + limits.GUARD_RULING_SECONDS)
         return ruling
-
-    def _for_all(self, facts: FileFacts, asked: Asked, path: str, now: dt.datetime) -> bool:
-        """Whether this and every other use is allowed to all, for ever: the kernel's cache does not tell them apart."""
-        for use in _USES if self._compiled.by_use else (asked.use,):
-            ruling = self._said(facts, use, path, now)
-            if ruling.settled is None or ruling.settled.effect is not Effect.ALLOW or ruling.until is not None:
-                return False
-        return True
 
     def without_facts(self, asked: Asked, why: str, detail: str) -> Answer:
         """Who writes while others run is denied; for what went wrong the settings say."""
@@ -185,6 +176,8 @@ class Decider:
                 self._says.clear()
                 self._outdated(given.decision.file)
             return
+        if asked.by is processes.NOBODY:
+            asked = asked._replace(by=processes.program(asked.thread))
         status = processes.status(asked.thread)
         terminal = processes.terminal(asked.thread) if given.effect is Effect.DENY and self._may_notice() else ""
         at, policy = clock.now(), self.policy_shown
@@ -204,6 +197,11 @@ class Decider:
         given: Given = answer.decision
         rule = given.decision.rule.shown if given.decision is not None and given.decision.rule is not None else ""
         return f"{given.reason.sentence}{f' ({rule})' if rule else ''}"
+
+
+def _for_all(ruling: Ruling) -> bool:
+    """Whether the policy allows it to everybody, for as long as it does not change."""
+    return ruling.settled is not None and ruling.settled.effect is Effect.ALLOW and ruling.until is None
 
 
 _users: dict[int, str] = {}
@@ -292,7 +290,11 @@ def _known(thread: int) -> str:
 
 
 def _lies(path: str, device: int, inode: int) -> bool:
-    """Whether a path, without links in it, is that of a file in our own view."""
+    """Whether a path, without links in it, is that of a file in our own view.
+
+    Whoever has mounts of their own (unshare(1), with a user namespace anybody) can put a file under any name: where
+    the place matters, and the file does not lie there for us as well, nobody knows where it lies.
+    """
     try:
         state = os.stat(path, follow_symlinks=False)
     except (OSError, ValueError):

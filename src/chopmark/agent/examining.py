@@ -52,14 +52,13 @@ class Examination:
         state = os.fstat(descriptor)
         artifact = Artifact(path, FileView(descriptor, path, state), Identity(state.st_dev, state.st_ino))
         sha256 = whole(artifact.view, "sha256").hex()
-        if artifact.view.changed():
-            raise UnreadableError(path, reasons.INPUT_CHANGED)
         format_ = _format(artifact)
         key = _key(artifact, sha256, format_)
         known = self._memory.get(key)
         if known is None:
-            with self._turn:
-                known = self._memory.get(key) or self._checked(artifact, key, format_)
+            known = self._learnt(artifact, key, format_)  # which looks whether the file has changed
+        elif artifact.view.changed():
+            raise UnreadableError(path, reasons.INPUT_CHANGED)
         self._memory.seen(state.st_dev, state.st_ino, key, path)
         return known
 
@@ -84,6 +83,17 @@ class Examination:
         if is_touched is not None:
             self._memory.forget(is_touched)
         self._memory.depend(world.written(state.inputs))
+
+    def _learnt(self, artifact: Artifact, key: str, format_: Format | None) -> FileFacts:
+        """Facts about a content that nobody knew; one that was being looked at when we came is not looked at twice."""
+        has_waited = not self._turn.acquire(blocking=False)
+        if has_waited:
+            self._turn.acquire()
+        try:
+            known = self._memory.get(key) if has_waited else None
+            return known or self._checked(artifact, key, format_)
+        finally:
+            self._turn.release()
 
     def _checked(self, artifact: Artifact, key: str, format_: Format | None) -> FileFacts:
         context = self._current()
@@ -114,5 +124,5 @@ def _format(artifact: Artifact) -> Format | None:
 def _key(artifact: Artifact, sha256: str, format_: Format | None) -> str:
     """What is verified is what it is known by: signatures beside it are read once."""
     found = artifact.keep_companions(identify.suffixes_beside())
-    beside = [(suffix, hashlib.sha256(data).hexdigest()) for suffix, data in found.items()]
+    beside = [(suffix, hashlib.sha256(data).hexdigest()) for suffix, data in found.items()] if found else ()
     return records.key(sha256, format_.name if format_ else "", beside)

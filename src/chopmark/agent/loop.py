@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
 
 class Asked(NamedTuple):
-    """A question: which thread wants what with which file. `since` is time.monotonic()."""
+    """A question: which thread wants what with which file. `since` is time.monotonic().
+
+    `by` is NOBODY where it makes no difference: who is told of the answer looks, while the thread waits.
+    """
 
     descriptor: int
     key: Key
@@ -289,28 +292,27 @@ class Loop:
 
     def _asked(self, event: Event) -> Asked | None:
         """The question, or None where there is nothing to judge."""
+        descriptor, mask, thread = event
+        if mask & fanotify.OPEN_EXEC_PERM:
+            return self._executed(descriptor, thread, os.fstat(descriptor))
         rules = self._bench.rules
-        by = processes.program(event.thread)
+        by = processes.program(thread)
         # By far the most there are concern nobody. Who they are is looked up each time: execve(2) changes it.
-        is_code = event.executes or event.thread in self._executing or self._is_interpreter(by, rules)
-        if not is_code and not (rules.strict and uses.is_native(event.descriptor)):
+        is_code = thread in self._executing or self._is_interpreter(by, rules)
+        if not is_code and not (rules.strict and uses.is_native(descriptor)):
             return None
-        state = os.fstat(event.descriptor)
+        state = os.fstat(descriptor)
         key = (state.st_dev, state.st_ino)
-        if event.executes:
-            path = judging.path_of(event.descriptor)
-            return Asked(event.descriptor, key, uses.EXEC, event.thread, by, path, time.monotonic())
-        executing = self._executing.pop(event.thread, None)
-        if executing == (key, True):
+        if self._executing.pop(thread, None) == (key, True):
             # The second event of one execve(2), of which the first was allowed; unless a writer came in between.
-            if self._kept.get(key) is not None:
-                return None
-            return Asked(
-                event.descriptor, key, uses.EXEC, event.thread, by, judging.path_of(event.descriptor), time.monotonic()
-            )
-        path = judging.path_of(event.descriptor)
-        use = uses.of_open(event.descriptor, path, event.thread, by, rules)
-        return Asked(event.descriptor, key, use, event.thread, by, path, time.monotonic()) if use else None
+            return self._executed(descriptor, thread, state) if self._kept.get(key) is None else None
+        path = judging.path_of(descriptor)
+        use = uses.of_open(descriptor, path, thread, by, rules)
+        return Asked(descriptor, key, use, thread, by, path, time.monotonic()) if use else None
+
+    def _executed(self, descriptor: int, thread: int, state: os.stat_result) -> Asked:
+        key, path = (state.st_dev, state.st_ino), judging.path_of(descriptor)
+        return Asked(descriptor, key, uses.EXEC, thread, processes.NOBODY, path, time.monotonic())
 
     def _is_interpreter(self, by: Program, rules: uses.Rules) -> bool:
         found = self._interpreters.get(by)
@@ -411,11 +413,8 @@ class Loop:
             return False
         answers = [(asked, self._decided(looked.facts, asked)) for asked in looking.asked]
         for_all = any(answer.allow and answer.everybody for _, answer in answers)
-        ahead = Asked(
-            looked.descriptor, looked.key, uses.EXEC, 0, processes.NOBODY, looking.task.path, time.monotonic()
-        )
-        if not answers:  # the question that stands for everybody's
-            answer = self._decided(looked.facts, ahead)
+        if not answers:
+            answer = self._decided(looked.facts, _for_everybody(looking.task))
             for_all = answer.allow and answer.everybody
         kept = looked.leased and leases.held(looked.descriptor)
         if looked.leased and not kept:  # a writer came since: nothing is known any more
@@ -426,7 +425,7 @@ class Loop:
             file = self._kept.keep(looked.key, looked.descriptor, looked.facts, until)
             file.writes = looking.writes or 0
             if not answers and self._second is not None:  # before the mark: then nobody asks us any more
-                self._second.let(ahead, looking.writes, everybody=True)
+                self._second.let(_for_everybody(looking.task), looking.writes, everybody=True)
             if for_all:
                 with contextlib.suppress(OSError):  # a file system without: it is asked again, that is all
                     self._kept.ignore(file)
@@ -476,3 +475,8 @@ class Loop:
                     if asked.descriptor != looking.descriptor:  # which is still being looked at
                         os.close(asked.descriptor)
                 looking.asked.clear()
+
+
+def _for_everybody(task: Task) -> Asked:
+    """The question that stands for everybody's."""
+    return Asked(task.descriptor, task.key, uses.EXEC, 0, processes.NOBODY, task.path, time.monotonic())

@@ -12,7 +12,7 @@ from chopmark.core.closing import Closing
 from chopmark.core.errors import InputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from hashlib import _Hash as Hash
 
     from chopmark.core.reasons import Reason
@@ -220,17 +220,33 @@ class Artifact(Closing):
 
     def keep_companions(self, suffixes: Iterable[str]) -> dict[str, bytes]:
         """Read what there is of these now, and have `companion` give the same bytes from then on."""
-        self._kept = {suffix: self.companion(suffix) for suffix in suffixes}
+        wanted = dict.fromkeys(suffixes)
+        self._kept = {}
+        self._kept = wanted | {suffix: self.companion(suffix) for suffix in self._there(wanted)}
         return {suffix: data for suffix, data in self._kept.items() if data is not None}
+
+    def _there(self, suffixes: Iterable[str]) -> list[str]:
+        """Those of which there may be something: nearly always none, which is found out as fast as possible."""
+        if self._companions is not None:
+            return list(suffixes)
+        attributes: Sequence[str] | None = None
+        found = []
+        for suffix in suffixes:
+            if suffix.startswith(ATTRIBUTE):
+                attributes = self._attributes() if attributes is None else attributes
+                if suffix.removeprefix(ATTRIBUTE) in attributes:
+                    found.append(suffix)
+            elif os.access(self.name + suffix, os.F_OK):  # half the price of stat(2), which would raise
+                found.append(suffix)
+        return found
+
+    def lacks(self, suffixes: Iterable[str]) -> bool:
+        """Whether `keep_companions` has looked for all of these, and there was none."""
+        return all(self._kept.get(suffix, b"") is None for suffix in suffixes)
 
     def _file(self, suffix: str, limit: int) -> bytes | None:
         name = self.name + suffix
-        try:
-            os.stat(name)  # nearly always there is none
-        except OSError as error:
-            if error.errno in _MISSING:
-                return None
-        except ValueError:
+        if not _may_be(name):
             return None
         try:
             with type(self).open(name) as beside:
@@ -269,6 +285,18 @@ class Artifact(Closing):
         state = os.fstat(self.view.descriptor)
         return Metadata(state.st_uid, state.st_gid, state.st_mode)
 
+    def _attributes(self) -> Sequence[str]:
+        """The names of the open file's extended attributes (listxattr(2)). Raises UnreadableError."""
+        if not isinstance(self.view, FileView):
+            return ()
+        try:
+            return os.listxattr(self.view.descriptor)
+        except OSError as error:
+            if error.errno == errno.ENOTSUP:
+                return ()
+            detail = f"extended attributes: {os.strerror(error.errno or 0)}"
+            raise UnreadableError(self.name, reasons.INPUT_UNREADABLE, detail) from None
+
     def _attribute(self, name: str) -> bytes | None:
         if not isinstance(self.view, FileView):
             return None
@@ -305,6 +333,17 @@ def read_small(path: str, limit: int) -> bytes:
             message = f"{path}: {file.view.size} bytes; at most {limit} are read"
             raise InputError(message)
         return file.view.read(0, limit)
+
+
+def _may_be(name: str) -> bool:
+    """Whether there may be something of this name; nearly always there is nothing."""
+    try:
+        os.stat(name)
+    except OSError as error:
+        return error.errno not in _MISSING
+    except ValueError:
+        return False
+    return True
 
 
 def _stat(name: str) -> os.stat_result | None:

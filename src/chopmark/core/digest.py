@@ -179,6 +179,10 @@ def _is_beginning(ranges: tuple[Range | bytes, ...], view: View) -> TypeGuard[tu
     )
 
 
+_NEAR = 4096
+"""How far before the end of a file signatures begin in it, mostly: what is signed ends there."""
+
+
 def _beginning(view: FileView, algorithm: str, length: int) -> bytes:
     """The digest of the first bytes, from where an earlier one got to."""
     if algorithm not in view.hashed:
@@ -188,11 +192,13 @@ def _beginning(view: FileView, algorithm: str, length: int) -> bytes:
     if at == length:
         return state.digest()
     hasher = state.copy()
-    for piece in pieces(view, at, length):
-        hasher.update(piece)
-        at += len(piece)
-        if at > states[-1][0] and len(states) < limits.DIGEST_STATES_MAX:
-            states.append((at, hasher.copy()))
+    on_the_way = length - _NEAR if length == view.size > 2 * _NEAR else at
+    for end in (on_the_way, length):
+        for piece in pieces(view, at, end):
+            hasher.update(piece)
+            at += len(piece)
+            if at > states[-1][0] and len(states) < limits.DIGEST_STATES_MAX:
+                states.append((at, hasher.copy()))
     return hasher.digest()
 
 

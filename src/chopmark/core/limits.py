@@ -31,6 +31,9 @@ DETECT_HEAD = 4 * KIB
 # Envelopes
 ENVELOPE_MAX = 16 * MIB
 """One signature envelope. The largest real ones (page hashes of a 500 MB image) stay under this."""
+CMS_KEPT_MAX = 32
+"""Signatures that are kept in memory once they were read, in case the next ones are like them."""
+CMS_KEPT_SIZE_MAX = 16 * KIB
 DER_DEPTH_MAX = 32
 DER_ELEMENTS_MAX = 100_000
 """Elements of one DER value that are looked at as a list; longer ones are walked one by one."""

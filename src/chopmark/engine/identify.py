@@ -78,6 +78,8 @@ def beside(artifact: Artifact, apart_from: Format) -> list[Format]:
 
     A file that `apart_from` itself keeps its signature in is nobody else's.
     """
+    if artifact.lacks(suffixes_beside()):
+        return []
     taken = set(_places(apart_from))
     return [format_ for format_ in _keeping() if format_ is not apart_from and _is_beside(artifact, format_, taken)]
 

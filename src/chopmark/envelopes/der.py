@@ -119,6 +119,12 @@ class Node:
         """The value octets."""
         return self.buffer[self.body : self.end]
 
+    def within(self, buffer: bytes) -> Node:
+        """The same place in other bytes, which must have a value there with the same header."""
+        node = _NEW(Node)
+        node.buffer, node.start, node.tag, node.body, node.end = buffer, self.start, self.tag, self.body, self.end
+        return node
+
     def expect(self, tag: int) -> Self:
         """Itself, if it has this identifier octet; else DerError."""
         if self.tag != tag:

@@ -134,6 +134,10 @@ _Outcome = tuple["Reason", "Rule | None", str, tuple["Unmet", ...]]
 def _outcome(file: FileFacts, candidates: Sequence[Candidate]) -> _Outcome:
     if file.blocked:
         return reasons.BLOCKED, None, file.blocked, ()
+    if len(candidates) == 1:
+        [only] = candidates
+        if only.answer and not only.unmet and only.rule.action == ALLOW:  # nearly always
+            return reasons.ALLOWED, only.rule, "", ()
     denying = [each for each in candidates if each.rule.action == DENY]
     certain = [each for each in denying if each.answer]
     if certain:

@@ -45,6 +45,7 @@ class Index:
                 self._held.setdefault(_UNREADABLE, []).append(rule)
             if kinds & {"place", "below"}:
                 self._held.setdefault(_NOWHERE, []).append(rule)
+        self._kinds = frozenset(key[0] if isinstance(key, tuple) else key for key in self._held)
         self.by_place = any(rule.conditions.paths for rule in rules)
         self._all = tuple(rules)
 
@@ -65,15 +66,18 @@ class Index:
             return self._all  # nothing is known of it, so any rule may be
         held = self._held
         found = list(self._always)
-        for key in _keys(file):
+        for key in _keys(file, self._kinds):
             rules = held.get(key)
             if rules:
                 found += rules
         return {rule.number: rule for rule in found}.values() if len(found) > 1 else found
 
 
-def _keys(file: FileFacts) -> Iterator[Hashable]:
-    """Everything that a rule may have been entered under."""
+_OF_SEALS = frozenset({"key", "certificate", "store", "subject", "authority", "claim", "catalog"})
+
+
+def _keys(file: FileFacts, kinds: frozenset[Hashable]) -> Iterator[Hashable]:
+    """Everything of these kinds, and perhaps more, that a rule may have been entered under."""
     yield "digest", file.sha256
     yield "format", file.format
     yield "status", file.status
@@ -81,7 +85,7 @@ def _keys(file: FileFacts) -> Iterator[Hashable]:
         yield "release", file.release.product.casefold()
     elif not file.release_readable:
         yield _UNREADABLE
-    for seal in file.seals:
+    for seal in file.seals if kinds & _OF_SEALS else ():
         yield "key", seal.key
         if seal.certificate:
             yield "certificate", seal.certificate
@@ -94,8 +98,9 @@ def _keys(file: FileFacts) -> Iterator[Hashable]:
             yield "claim", claim
         if seal.catalog:
             yield "catalog"
-    yield "place", file.path
-    yield from _above(file.path)
+    if "place" in kinds or "below" in kinds:
+        yield "place", file.path
+        yield from _above(file.path)
 
 
 def _above(place: str) -> Iterator[Hashable]:

@@ -62,11 +62,16 @@ class Catalog:
 
     def vouch(self, name: str, digest: bytes) -> Vouched:
         """A seal that stands for the catalog's own, if it lists this content; a finding, if another at this path."""
-        path = self._contents.first(digest)
-        if path is not None:
-            return Vouched(self._seal(path))
+        vouched = self.vouch_for(digest)
+        if vouched is not None:
+            return vouched
         listed = self.instead(os.fsencode(os.path.realpath(name)), digest)
         return Vouched(finding=reasons.MISMATCH.found(f"{self.name}: {listed.hex()}") if listed else None)
+
+    def vouch_for(self, digest: bytes) -> Vouched | None:
+        """A seal that stands for the catalog's own, wherever the content lies; None where it is not listed."""
+        path = self._contents.first(digest)
+        return None if path is None else Vouched(self._seal(path))
 
     def instead(self, path: bytes, digest: bytes) -> bytes:
         """The content that a trusted catalog lists at an absolute path in place of this one; empty for none."""
@@ -118,6 +123,9 @@ class Catalog:
         )
 
 
+_NOT_LISTED = Vouched()
+
+
 class ByContent:
     """A catalog that is asked about contents alone, by who keeps the answer for wherever the content lies."""
 
@@ -126,7 +134,7 @@ class ByContent:
 
     def vouch(self, name: str, digest: bytes) -> Vouched:  # noqa: ARG002 - the contract
         """A seal, if it lists this content."""
-        return self._catalog.vouch("", digest) if digest in self._catalog.listed.contents else Vouched()
+        return self._catalog.vouch_for(digest) or _NOT_LISTED
 
     def holds(self, path: bytes, digest: bytes) -> bool:
         """As the catalog says."""

@@ -180,8 +180,10 @@ def _versioned(format_: str) -> Versioned | None:
 
 
 def _blocked(verdict: Verdict) -> str:
-    findings = (*verdict.findings, *(each for seal in verdict.seals for each in seal.findings))
-    return "; ".join(each.detail or each.code for each in findings if each.code in _BLOCKING)
+    blocking = [each for each in verdict.findings if each.code in _BLOCKING]
+    for seal in verdict.seals:
+        blocking += [each for each in seal.findings if each.code in _BLOCKING]
+    return "; ".join(each.detail or each.code for each in blocking)
 
 
 def _logged(findings: Iterable[Finding]) -> bool | None:

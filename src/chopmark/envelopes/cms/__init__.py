@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from chopmark.envelopes.cms.alike import read
 from chopmark.envelopes.cms.envelope import CmsEnvelope
-from chopmark.envelopes.cms.reading import SignedData, SignerInfo, read
+from chopmark.envelopes.cms.reading import SignedData, SignerInfo
 from chopmark.envelopes.cms.stamped import check
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from chopmark.core import digest
+from chopmark.core import digest, limits
 from chopmark.envelopes import algorithms, der, x509
 from chopmark.envelopes.cms import oids
 
@@ -26,13 +26,15 @@ def named_certificate(signer: SignerInfo, certificate: x509.Certificate) -> bool
             node = signer.single(oid)
             if node is None:
                 raise der.DerError(f"attribute {oid} stands twice or has several values")
-            answers.append(_names(node, certificate, modern=oid == oids.SIGNING_CERTIFICATE_V2))
+            names = _names if node.end - node.start <= limits.EXTENSION_KEPT_MAX else _names.__wrapped__
+            answers.append(names(node.raw, certificate, modern=oid == oids.SIGNING_CERTIFICATE_V2))
     return all(answers) if answers else None
 
 
-def _names(node: der.Node, certificate: x509.Certificate, *, modern: bool) -> bool:
+@lru_cache(maxsize=64)  # all signatures by one signer say the same
+def _names(raw: bytes, certificate: x509.Certificate, *, modern: bool) -> bool:
     """Compare the first identifier, which is the signer's; those after it limit the path and are trust's to use."""
-    fields = node.fields()
+    fields = der.parse(raw).fields()
     identifiers = fields.take(der.SEQUENCE).children()
     fields.optional(der.SEQUENCE)
     fields.done()

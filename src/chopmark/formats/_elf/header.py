@@ -9,22 +9,26 @@ from chopmark.core import limits
 from chopmark.core.errors import MalformedError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from chopmark.core.artifact import View
 
 MAGIC = b"\x7fELF"
 RELOCATABLE, EXECUTABLE, SHARED = 1, 2, 3
 LOAD = 1
-_NOBITS, _NULL = 8, 0
+_EMPTY = (8, 0)
+"""SHT_NOBITS and SHT_NULL: sections that have nothing in the file, whatever size they say."""
 _IDENT = 16
 _MANY = 0xFFFF
 """PN_XNUM and SHN_XINDEX: the number stands in the first section."""
 # Behind e_ident: e_type, e_machine, e_version, e_entry, e_phoff, e_shoff, e_flags, e_ehsize, e_phentsize, e_phnum,
 # e_shentsize, e_shnum, e_shstrndx.
 _HEADER = {1: "HHIIIIIHHHHHH", 2: "HHIQQQIHHHHHH"}
-_SEGMENT = {1: "IIIIIIII", 2: "IIQQQQQQ"}
-_SECTION = {1: "IIIIIIIIII", 2: "IIQQQQIIQQ"}
-_OFFSET_OF_SEGMENT = {1: (1, 4), 2: (2, 5)}
-"""Where p_offset and p_filesz stand."""
+# p_type, p_offset, p_filesz; sh_name, sh_type, sh_offset, sh_size: what lies between is not looked at.
+_SEGMENT = {1: "II8xI12x", 2: "I4xQ16xQ16x"}
+_SECTION = {1: "II8xII16x", 2: "II16xQQ24x"}
+_FIRST = {1: "20xIII8x", 2: "32xQII16x"}
+"""sh_size, sh_link and sh_info of the first section, which count more than the header can."""
 
 
 class Segment(NamedTuple):
@@ -51,8 +55,13 @@ class Elf(NamedTuple):
     machine: int
     bits: int
     segments: tuple[Segment, ...]
-    sections: tuple[Section, ...]
+    rows: tuple[tuple[int, int, int, int], ...]
     names: int
+
+    @property
+    def sections(self) -> tuple[Section, ...]:
+        """What the rows of the table of sections say; programs are judged without them."""
+        return tuple(Section(name, kind, at, 0 if kind in _EMPTY else size) for name, kind, at, size in self.rows)
 
 
 def kind(head: bytes) -> int:
@@ -80,30 +89,31 @@ def read(view: View, size: int) -> Elf:
     segment_size, segment_count, section_size, section_count, names = tables
     section = struct.Struct(order + _SECTION[width])
     if sections_at:
-        first = section.unpack(_table(view, size, sections_at, 1, section_size, section, "sections"))
-        section_count = section_count or first[5]
-        names = first[6] if names == _MANY else names
-        segment_count = first[7] if segment_count == _MANY else segment_count
+        found = _table(view, size, sections_at, 1, section_size, section, "sections")
+        sections_there, names_there, segments_there = struct.unpack(order + _FIRST[width], found)
+        section_count = section_count or sections_there
+        names = names_there if names == _MANY else names
+        segment_count = segments_there if segment_count == _MANY else segment_count
     elif section_count or segment_count == _MANY:
         raise MalformedError("sections without a table of them")
     found = _table(view, size, sections_at, section_count, section_size, section, "sections")
-    sections = tuple(_section(each) for each in section.iter_unpack(found))
+    rows = tuple(section.iter_unpack(found))
     segment = struct.Struct(order + _SEGMENT[width])
     found = _table(view, size, segments_at, segment_count, segment_size, segment, "segments")
-    place, length = _OFFSET_OF_SEGMENT[width]
-    segments = tuple(Segment(each[0], each[place], each[length]) for each in segment.iter_unpack(found))
-    parts: tuple[Segment | Section, ...] = (*segments, *sections)
-    for part in parts:
-        if part.size and part.offset + part.size > size:
-            raise MalformedError(f"{type(part).__name__.lower()}s that reach beyond the end of the file")
-    if sections and names >= len(sections):
+    segments = tuple(map(Segment._make, segment.iter_unpack(found)))
+    _require_within(size, segments, rows)
+    if rows and names >= len(rows):
         raise MalformedError("names of sections in a section that there is not")
-    return Elf(type_, machine, 32 * width, segments, sections, names)
+    return Elf(type_, machine, 32 * width, segments, rows, names)
 
 
-def _section(fields: tuple[int, ...]) -> Section:
-    name, type_, _, _, offset, size = fields[:6]
-    return Section(name, type_, offset, 0 if type_ in (_NOBITS, _NULL) else size)
+def _require_within(size: int, segments: Iterable[Segment], rows: Iterable[tuple[int, int, int, int]]) -> None:
+    for _, offset, length in segments:
+        if length and offset + length > size:
+            raise MalformedError("segments that reach beyond the end of the file")
+    for _, type_of, offset, length in rows:
+        if length and offset + length > size and type_of not in _EMPTY:
+            raise MalformedError("sections that reach beyond the end of the file")
 
 
 def _table(view: View, size: int, start: int, count: int, each: int, expected: struct.Struct, what: str) -> bytes:

@@ -50,7 +50,8 @@ def render(style: Style, envelope: bytes, newline: str) -> str:
     """The block for an envelope: a line break, the begin line, base64 lines of WIDTH, the end line, a line break."""
     encoded = base64.b64encode(envelope).decode("ascii")
     lines = [encoded[start : start + WIDTH] for start in range(0, len(encoded), WIDTH)]
-    return "".join(newline + style.line(line) for line in (style.begin, *lines, style.end)) + newline
+    between = style.closing + newline + style.opening
+    return newline + style.opening + between.join((style.begin, *lines, style.end)) + style.closing + newline
 
 
 def marker_lines(view: str, line: str) -> list[int]:
@@ -85,6 +86,26 @@ def decode(block: Block) -> bytes:
     """The envelope, read leniently: blanks, line breaks and line widths do not matter. Raises BlockError."""
     if len(block.body) > 2 * _BASE64_MAX:
         raise BlockError(f"a block of {len(block.body)} characters")
+    try:
+        return binascii.a2b_base64(_as_written(block), strict_mode=True)
+    except (binascii.Error, ValueError):
+        pass  # it is not as `render` writes it: nearly all are
+    try:
+        return base64.b64decode(_text_of(block).encode("ascii"), validate=True)
+    except (binascii.Error, UnicodeEncodeError):
+        raise BlockError("not base64") from None
+
+
+def _as_written(block: Block) -> str:
+    """What stands in the lines, if they are as `render` writes them; else nothing that is base64."""
+    style, body = block.style, block.body
+    end = style.closing + block.newline
+    if not (block.newline and body.startswith(style.opening) and body.endswith(end)):
+        return "?"
+    return body[len(style.opening) : -len(end)].replace(end + style.opening, "")
+
+
+def _text_of(block: Block) -> str:
     opening, closing = block.style.opening.strip(), block.style.closing.strip()
     parts = []
     for line in block.body.splitlines():
@@ -92,10 +113,7 @@ def decode(block: Block) -> bytes:
         if not text.startswith(opening) or not text.endswith(closing):
             raise BlockError("a line that is no comment")
         parts.append(text[len(opening) : len(text) - len(closing)].strip())
-    try:
-        return base64.b64decode("".join(parts).encode("ascii"), validate=True)
-    except (binascii.Error, UnicodeEncodeError):
-        raise BlockError("not base64") from None
+    return "".join(parts)
 
 
 def departures(block: Block, envelope: bytes, newline: str) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from chopmark.formats._text import reasons
@@ -69,10 +70,16 @@ _ASCII = bytes(ord(_SKELETONS[code] or "?") if code < 128 else 63 for code in ra
 
 def skeleton(text: str) -> str:
     """A text as it looks: lines of lower-case ASCII without blanks, look-alikes replaced by what they look like."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    if "\r" in text:
+        text = text.replace("\r\n", "\n").replace("\r", "\n")
     if text.isascii():
         return text.encode("ascii").translate(_ASCII, _DROPPED).decode("ascii")
     return text.translate(_SKELETONS)
+
+
+@lru_cache(maxsize=64)
+def _core(marker: str) -> str:
+    return skeleton(marker).strip("-")
 
 
 def lookalikes(text: str, markers: Iterable[str], genuine: Iterable[int]) -> list[int]:
@@ -80,7 +87,7 @@ def lookalikes(text: str, markers: Iterable[str], genuine: Iterable[int]) -> lis
     drawn = skeleton(text)
     found: set[int] = set()
     for marker in markers:
-        core = skeleton(marker).strip("-")
+        core = _core(marker)
         number, counted, position = 1, 0, drawn.find(core)
         # Each line is looked at once, and line breaks are counted as they come: hostile texts hold markers only.
         while position >= 0:

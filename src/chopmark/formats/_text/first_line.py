@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 
 def interpreter_of(head: bytes) -> str:
     """The program that a first line `#!...` names, without folders; empty when there is no such line.
@@ -11,7 +13,13 @@ def interpreter_of(head: bytes) -> str:
     """
     if not head.startswith(b"#!"):
         return ""
-    words = head[2:].split(b"\n", 1)[0].decode("latin-1").replace("\0", " ").split()
+    end = head.find(b"\n")
+    return _named(head[2:] if end < 0 else head[2:end])
+
+
+@lru_cache(maxsize=256)
+def _named(line: bytes) -> str:
+    words = line.decode("latin-1").replace("\0", " ").split()
     names = [word.rsplit("/", 1)[-1] for word in words]
     if names[:1] == ["env"]:
         names = [word for word in names[1:] if not word.startswith("-") and "=" not in word]

@@ -48,13 +48,14 @@ def _look(view: View, size: int) -> header.Section:
     elf = header.read(view, size)
     if elf.kind != header.RELOCATABLE:
         raise _NoModuleError(f"an ELF file of type {elf.kind}, not relocatable")
-    if not elf.sections:
+    sections = elf.sections
+    if not sections:
         raise _NoModuleError("no table of sections")
-    names = elf.sections[elf.names]
+    names = sections[elf.names]
     if names.size > limits.SCRIPT_MAX:
         raise _NoModuleError("names of sections that are not in the file")
     text = view.read(names.offset, names.size)
-    section = next((each for each in elf.sections if text.startswith(_MODINFO, each.name)), None)
+    section = next((each for each in sections if text.startswith(_MODINFO, each.name)), None)
     if section is None:
         raise _NoModuleError("no section .modinfo")
     return section
