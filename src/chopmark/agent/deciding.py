@@ -56,6 +56,14 @@ class Glass(NamedTuple):
         return {"since": since, "until": until, "uid": self.uid, "user": user_name(self.uid), "why": self.why}
 
 
+class _Tried(NamedTuple):
+    """Who was told of for trying to use a file, known by where it is and by the program that asked, until when."""
+
+    tried: tuple[tuple[int, int], str]
+    until: float
+    process: Process
+
+
 class Decider:
     """A Bench (loop)."""
 
@@ -69,6 +77,7 @@ class Decider:
         self._spared: frozenset[tuple[int, int]] = frozenset()
         self._glass: Glass | None = None
         self._noticed: collections.deque[float] = collections.deque(maxlen=limits.GUARD_NOTICES_MAX)
+        self._tried: dict[int, _Tried] = {}
         self._says: dict[tuple[str, str, str], tuple[FileFacts, Ruling, float]] = {}
         know_users()
         self.renew(world)
@@ -176,13 +185,30 @@ class Decider:
                 self._says.clear()
                 self._outdated(given.decision.file)
             return
+        if not self._stream.has_room():
+            return
         if asked.by is processes.NOBODY:
             asked = asked._replace(by=processes.program(asked.thread))
-        status = processes.status(asked.thread)
         terminal = processes.terminal(asked.thread) if given.effect is Effect.DENY and self._may_notice() else ""
         at, policy = clock.now(), self.policy_shown
-        process = _process_of(asked, status)  # now, while it waits
+        process = self._who(asked)
         self._stream.add(lambda: (event(at, asked, given, facts, process, policy), _notice(asked, given, terminal)))
+
+    def _who(self, asked: Asked) -> Process:
+        """Who asks, for an event: as they are now, while they wait.
+
+        Whoever tries again at once, the same thread with the same program and file, is who they were: to find that out
+        takes longer than all the rest of a denial. No answer rests on it.
+        """
+        tried, now = (asked.key, asked.by.path), time.monotonic()
+        known = self._tried.get(asked.thread)
+        if known is not None and known.tried == tried and now < known.until:
+            return known.process
+        process = _process_of(asked, processes.status(asked.thread))
+        if len(self._tried) >= limits.GUARD_TRIED_MAX:
+            self._tried.clear()
+        self._tried[asked.thread] = _Tried(tried, now + limits.GUARD_TRIED_SECONDS, process)
+        return process
 
     def _may_notice(self) -> bool:
         """Whether to find out on which terminal somebody is, which takes as long as all the rest of a denial."""
@@ -276,8 +302,8 @@ def _process_of(asked: Asked, status: processes.Status | None) -> Process:
     """Who asks; programs are known by their paths where these are theirs for us as well."""
     if status is None:
         return NOBODY_KNOWN
-    programs = (_known(each) for each in (asked.thread, status.parent))
-    return Process(status.user, user_name(status.user) or str(status.user), *programs)
+    user = user_name(status.user) or str(status.user)
+    return Process(status.user, user, _known(asked.thread), _known(status.parent))
 
 
 def _known(thread: int) -> str:

@@ -53,10 +53,16 @@ class Stream(threading.Thread):
             each.start(lambda what: self.say("trouble", detail=what))
         super().start()
 
+    def has_room(self) -> bool:
+        """Whether another event can wait; if not, it is counted as lost, and need not be made."""
+        if len(self._queue) < limits.GUARD_EVENTS_WAITING_MAX:
+            return True
+        self.lost += 1
+        return False
+
     def add(self, event: Callable[[], tuple[dict[str, Any], Notice | None]]) -> None:
         """Have an event made and passed on later. Does not wait."""
-        if len(self._queue) >= limits.GUARD_EVENTS_WAITING_MAX:
-            self.lost += 1
+        if not self.has_room():
             return
         self._queue.append(event)
         if not self._wake.is_set():

@@ -142,7 +142,7 @@ class Loop:
         self._examiner: Callable[[], Examiner] | None = None
         self._waiting: OrderedDict[Key, _Looking] = OrderedDict()
         self._executing: OrderedDict[int, tuple[Key, bool]] = OrderedDict()
-        self._interpreters: dict[Program, bool] = {}
+        self._interpreters: dict[str, bool] = {}
         self._orders: deque[Callable[[], None]] = deque()
         self.counters = Counters()
         self.running = True
@@ -296,9 +296,9 @@ class Loop:
         if mask & fanotify.OPEN_EXEC_PERM:
             return self._executed(descriptor, thread, os.fstat(descriptor))
         rules = self._bench.rules
-        by = processes.program(thread)
+        runs = processes.executable(thread)
         # By far the most there are concern nobody. Who they are is looked up each time: execve(2) changes it.
-        is_code = thread in self._executing or self._is_interpreter(by, rules)
+        is_code = thread in self._executing or self._is_interpreter(runs, rules)
         if not is_code and not (rules.strict and uses.is_native(descriptor)):
             return None
         state = os.fstat(descriptor)
@@ -306,6 +306,7 @@ class Loop:
         if self._executing.pop(thread, None) == (key, True):
             # The second event of one execve(2), of which the first was allowed; unless a writer came in between.
             return self._executed(descriptor, thread, state) if self._kept.get(key) is None else None
+        by = processes.Program(runs) if runs else processes.NOBODY
         path = judging.path_of(descriptor)
         use = uses.of_open(descriptor, path, thread, by, rules)
         return Asked(descriptor, key, use, thread, by, path, time.monotonic()) if use else None
@@ -314,12 +315,12 @@ class Loop:
         key, path = (state.st_dev, state.st_ino), judging.path_of(descriptor)
         return Asked(descriptor, key, uses.EXEC, thread, processes.NOBODY, path, time.monotonic())
 
-    def _is_interpreter(self, by: Program, rules: uses.Rules) -> bool:
-        found = self._interpreters.get(by)
+    def _is_interpreter(self, path: str, rules: uses.Rules) -> bool:
+        found = self._interpreters.get(path)
         if found is None:
             if len(self._interpreters) >= limits.GUARD_EXECUTING_MAX:
                 self._interpreters.clear()
-            found = self._interpreters[by] = bool(uses.interpreter(by.name, rules))
+            found = self._interpreters[path] = bool(uses.interpreter(processes.Program(path).name, rules))
         return found
 
     def _look(self, asked: Asked) -> Task | None:

@@ -50,10 +50,16 @@ def _read(path: str, most: int) -> bytes:
 
 def program(thread: int) -> Program:
     """What a thread's process runs."""
+    path = executable(thread)
+    return Program(path) if path else NOBODY
+
+
+def executable(thread: int) -> str:
+    """The path of what a thread's process runs; empty for nobody."""
     try:
-        return Program(os.readlink(f"/proc/{thread}/exe"))
+        return os.readlink(f"/proc/{thread}/exe")
     except OSError:
-        return NOBODY
+        return ""
 
 
 def arguments(thread: int) -> list[str]:

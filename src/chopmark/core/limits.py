@@ -683,6 +683,9 @@ GUARD_NOTICE_SECONDS = 1.0
 GUARD_NOTICES_MAX = 100
 """Denials in GUARD_NOTICE_SECONDS that anybody is told of on a terminal; all are events."""
 GUARD_TERMINALS_MAX = 1_000
+GUARD_TRIED_SECONDS = 0.1
+"""How long a thread that was told of is taken for the same, when it tries the same again."""
+GUARD_TRIED_MAX = 1_000
 GUARD_ASKING_MAX = 16
 """Connections to the guard's socket that wait."""
 GUARD_ASKING_SECONDS = 5.0
