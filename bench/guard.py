@@ -1,11 +1,13 @@
 """A guard's cost: executions and opens on a protected file system beside the same without a guard.
 
-All in this process, by posix_spawn(3) and open(2), in turns on two tmpfs that differ in nothing else. Where no guard
-can run (no root, no permission events) there are no rows.
+All in this process, by posix_spawn(3) and open(2), in turns on two tmpfs that differ in nothing else; on a third one is
+what no guard in Python can do without (bench/peers/bare_guard.py), for the lines that it is the floor of. Where no
+guard can run (no root, no permission events) there are no rows.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -14,16 +16,17 @@ import statistics
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench import material
-from bench.measure import CHOPMARK, Row, process
+from bench.measure import CHOPMARK, ROOT, Row, process
 from tests.support.guarding import Guarded, Mounted, eventually, place, policy, program, why_not
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from bench.material import Keys
 
@@ -39,7 +42,8 @@ def run(folder: Path, rounds: int) -> list[Row]:
     good = program(0)
     (folder / "free").mkdir()
     (folder / "held").mkdir()
-    with Mounted(folder / "free") as free, Mounted(folder / "held") as held:
+    (folder / "bare").mkdir()
+    with Mounted(folder / "free") as free, Mounted(folder / "held") as held, Mounted(folder / "bare") as bare:
         paths = {where: place(where / "good", good) for where in (free, held)}
         data = {where: place(where / "data.txt", b"x" * 4000, 0o644) for where in (free, held)}
         with Guarded(held, folder / "home", policy([good])):
@@ -48,9 +52,14 @@ def run(folder: Path, rounds: int) -> list[Row]:
                 rows.append(_row(f"exec of a known file, {what}", turns, of, "<= 1.05" if of == 0.5 else ""))
             turns = _turns(lambda where: _open(data[where]), free, held, COUNT, rounds)
             rows.append(_row("open() of data by an interpreter, p50", turns, 0.5))
-            turns = [_elsewhere(folder, data[free], data[held]) for _ in range(max(rounds, 3))]
+            other = place(bare / "data.txt", b"x" * 4000, 0o644)
+            with _bare(bare):
+                both = [(_elsewhere(folder, data[free], data[held]), _elsewhere(folder, data[free], other))
+                        for _ in range(max(rounds, 3))]  # fmt: skip
+            turns, floor = map(list, zip(*both, strict=True))
             rows.append(_row("open() by an ordinary program, p50", turns, 0.5, "<= 4"))
-        rows += _firsts(folder, free, held)
+            rows.append(_row("the same, by a guard that only allows (the floor), p50", floor, 0.5))
+        rows += _firsts(folder, free, held, bare)
         with Guarded(held, folder / "strict", policy([good, b"x" * 4000]), "--strict"):
             turns = _turns(lambda where: _open(data[where]), free, held, COUNT, rounds)
             rows.append(_row("open() of an ordinary file, strict, kept by the kernel, p50", turns, 0.5, "<= 1.5"))
@@ -59,7 +68,20 @@ def run(folder: Path, rounds: int) -> list[Row]:
     return rows
 
 
-def _firsts(folder: Path, free: Path, held: Path) -> list[Row]:
+@contextlib.contextmanager
+def _bare(folder: Path, *key: str) -> Iterator[None]:
+    """A guard that only allows; with a key it looks at what is executed."""
+    command = [sys.executable, "-m", "bench.peers.bare_guard", str(folder), *key]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as guard:
+        assert guard.stdout is not None
+        assert guard.stdout.readline() == b"guard ready\n"
+        try:
+            yield
+        finally:
+            guard.kill()
+
+
+def _firsts(folder: Path, free: Path, held: Path, bare: Path) -> list[Row]:
     """First executions of signed and listed files: what they take above those without a guard, a digest and a check."""
     keys = material.keys(folder)
     true = Path("/bin/true").read_bytes()
@@ -84,16 +106,20 @@ def _firsts(folder: Path, free: Path, held: Path) -> list[Row]:
         if "listed" in what:  # on hosts with catalogs, others are never left to the kernel (ADR 0186)
             options += ["--catalogs", catalog]
         options += {"lay there": ["--warm", str(held / str(number))], "written before": []}.get(when, ["--no-ahead"])
-        copies = {where: where / str(number) for where in (free, held)}
+        copies = {where: where / str(number) for where in (free, held, bare)}
         for each in copies.values():
             each.mkdir()
         copied = _copied(made[what], copies) if when == "lay there" else []
-        with Guarded(held, folder / f"first{number}", text, *options) as guard:
+        with Guarded(held, folder / f"first{number}", text, *options) as guard, _bare(bare, str(keys.key)):
             copied = copied or _copied(made[what], copies)
             if when != "written and run at once":
                 eventually(lambda guard=guard: guard.status()["ahead"] >= FIRST, 60)  # type: ignore[misc]
-            times = [(_execute(one), _execute(other)) for one, other in zip(*copied, strict=True)]
-        rows.append(_first_row(f"first exec of {what}, {when}", times, made[what], keys))
+            times = [[_execute(each) for each in several] for several in zip(*copied, strict=True)]
+        without, guarded, floor = map(list, zip(*times, strict=True))
+        rows.append(_first_row(f"first exec of {what}, {when}", without, guarded, made[what], keys))
+        if when == "written and run at once":
+            name = f"first exec of {what}, by a guard that reads, hashes, checks (the floor)"
+            rows.append(replace(_first_row(name, without, floor, made[what], keys), bound=""))
     return rows
 
 
@@ -101,8 +127,8 @@ def _copied(files: list[str], folders: dict[Path, Path]) -> list[list[str]]:
     return [[place(each / Path(file).name, Path(file).read_bytes()) for file in files] for each in folders.values()]
 
 
-def _first_row(what: str, times: list[tuple[float, float]], paths: list[str], keys: Keys) -> Row:
-    free, held = (statistics.median(each) for each in zip(*times, strict=True))
+def _first_row(what: str, without: list[float], guarded: list[float], paths: list[str], keys: Keys) -> Row:
+    free, held = statistics.median(without), statistics.median(guarded)
     digest = statistics.median(_timed(lambda path=path: hashlib.sha256(Path(path).read_bytes())) for path in paths)  # type: ignore[misc]
     check = statistics.median(_timed(keys.check()) for _ in range(FIRST))
     over = held - free - digest - check

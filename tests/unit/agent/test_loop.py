@@ -173,6 +173,71 @@ def test_terminals_are_looked_for_now_and_then_and_events_made_each_time(
     os.close(asked.descriptor)
 
 
+def test_who_asks_is_looked_up_again_unless_the_same_is_tried_again_at_once(
+    tmp_path: Path, asked: loop.Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "policy.toml").write_text(policy())
+    opened = opening.opened(Sources(str(tmp_path / "policy.toml")))
+    stream = events.Stream([])
+    decider = deciding.Decider(opened, Settings((), lambda: opened), stream)
+    users: list[int] = []
+
+    def status(_: int) -> processes.Status:
+        users.append(len(users))
+        return processes.Status(users[-1], 0, 1, 1)
+
+    monkeypatch.setattr(processes, "status", status)
+    other = asked._replace(by=processes.Program("/bin/other"))
+    for each in (asked, asked, other, other._replace(key=(1, 2)), asked._replace(thread=1)):
+        decider.told(each, decider.decide(ALLOWED, each), ALLOWED)
+    monkeypatch.setattr(limits, "GUARD_TRIED_SECONDS", 0.0)
+    for _ in range(2):
+        decider.told(other, decider.decide(ALLOWED, other), ALLOWED)
+    monkeypatch.setattr(limits, "GUARD_TRIED_MAX", 1)
+    decider.told(other, decider.decide(ALLOWED, other), ALLOWED)
+    assert len(decider._tried) == 1  # noqa: SLF001 - the bound
+    stream.start()
+    stream.end()
+    stream.join(10)
+    assert [each["process"]["uid"] for each in stream.recent] == [0, 0, 1, 2, 3, 4, 5, 6]
+    os.close(asked.descriptor)
+
+
+def test_nothing_is_looked_up_for_an_event_that_no_room_is_for(
+    tmp_path: Path, asked: loop.Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "GUARD_EVENTS_WAITING_MAX", 1)
+    (tmp_path / "policy.toml").write_text(policy())
+    opened = opening.opened(Sources(str(tmp_path / "policy.toml")))
+    stream = events.Stream([])
+    decider = deciding.Decider(opened, Settings((), lambda: opened), stream)
+    nobody = asked._replace(by=processes.NOBODY)
+    decider.told(nobody, decider.decide(ALLOWED, nobody), ALLOWED)
+    monkeypatch.setattr(processes, "program", lambda _: pytest.fail("looked up"))
+    for _ in range(2):
+        decider.told(nobody, decider.decide(ALLOWED, nobody), ALLOWED)
+    assert stream.lost == 2
+    monkeypatch.undo()
+    stream.start()
+    stream.end()
+    stream.join(10)
+    assert [each["program"] for each in stream.recent] == [os.readlink(f"/proc/{asked.thread}/exe")]
+    os.close(asked.descriptor)
+
+
+def test_a_writer_who_comes_while_it_is_decided_is_heard_of(tmp_path: Path, asked: loop.Asked) -> None:
+    group = Answers()
+    answers, files = answering(tmp_path, group)
+    answers._look(asked)  # noqa: SLF001 - likewise
+    assert leases.take(asked.descriptor)
+    examined = judging.Looked(asked.key, asked.descriptor, ALLOWED, leased=True)
+    with pytest.raises(BlockingIOError):
+        os.open(tmp_path / "file", os.O_WRONLY | os.O_NONBLOCK)
+    answers._looked(examined)  # noqa: SLF001 - likewise
+    assert (len(files), group.answered, answers.counters.written) == (0, [False], 1)
+    answers.close()
+
+
 def test_names_of_users_are_those_that_were_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "passwd"
     monkeypatch.setattr(deciding, "_ACCOUNTS", str(path))

@@ -275,6 +275,31 @@ def test_a_companion_that_cannot_be_one_is_an_error(tmp_path: Path) -> None:
         assert caught.value.reason is reasons.INPUT_TOO_LARGE
 
 
+def test_companions_are_kept_at_once_and_stay_what_they_were(tmp_path: Path) -> None:
+    path, beside = tmp_path / "tool", tmp_path / "tool.sig"
+    path.write_bytes(b"x")
+    beside.write_bytes(b"one")
+    os.setxattr(path, "user.test", b"two")
+    wanted = (".p7s", ".sig", "xattr:user.test", "xattr:user.other")
+    with Artifact.open(path) as artifact:
+        assert not artifact.lacks(wanted)  # nobody has looked
+        assert artifact.keep_companions(wanted) == {".sig": b"one", "xattr:user.test": b"two"}
+        beside.unlink()
+        os.removexattr(path, "user.test")
+        (tmp_path / "tool.p7s").write_bytes(b"late")
+        assert [artifact.companion(each) for each in wanted] == [None, b"one", b"two", None]
+        assert artifact.lacks((".p7s", "xattr:user.other"))
+        assert not artifact.lacks((".p7s", ".sig"))
+        assert not artifact.lacks((".p7s", ".asc"))  # which nobody has looked for
+    (tmp_path / "tool.p7s").unlink()
+    (tmp_path / "tool.p7s").mkdir()
+    with Artifact.open(path) as artifact, pytest.raises(UnreadableError):
+        artifact.keep_companions(wanted)
+    given = Artifact.from_bytes(b"x", companions={".sig": b"three"})
+    assert given.keep_companions(wanted) == {".sig": b"three"}
+    assert Artifact.from_bytes(b"x").keep_companions(wanted) == {}
+
+
 def test_bytes_bring_their_companions_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "memory.p7s").write_bytes(b"from the disk")
