@@ -46,7 +46,7 @@ def run(folder: Path, rounds: int) -> list[Row]:
     with Mounted(folder / "free") as free, Mounted(folder / "held") as held, Mounted(folder / "bare") as bare:
         paths = {where: place(where / "good", good) for where in (free, held)}
         data = {where: place(where / "data.txt", b"x" * 4000, 0o644) for where in (free, held)}
-        with Guarded(held, folder / "home", policy([good])):
+        with Guarded(held, folder / "home", policy([good])).as_delivered():
             for what, of in (("p50", 0.5), ("p99", 0.99)):
                 turns = _turns(lambda where: _execute(paths[where]), free, held, COUNT, rounds)
                 rows.append(_row(f"exec of a known file, {what}", turns, of, "<= 1.05" if of == 0.5 else ""))
@@ -60,7 +60,7 @@ def run(folder: Path, rounds: int) -> list[Row]:
             rows.append(_row("open() by an ordinary program, p50", turns, 0.5, "<= 4"))
             rows.append(_row("the same, by a guard that only allows (the floor), p50", floor, 0.5))
         rows += _firsts(folder, free, held, bare)
-        with Guarded(held, folder / "strict", policy([good, b"x" * 4000]), "--strict"):
+        with Guarded(held, folder / "strict", policy([good, b"x" * 4000]), "--strict").as_delivered():
             turns = _turns(lambda where: _open(data[where]), free, held, COUNT, rounds)
             rows.append(_row("open() of an ordinary file, strict, kept by the kernel, p50", turns, 0.5, "<= 1.5"))
             turns = [_elsewhere(folder, data[free], data[held]) for _ in range(max(rounds, 3))]
@@ -110,7 +110,10 @@ def _firsts(folder: Path, free: Path, held: Path, bare: Path) -> list[Row]:
         for each in copies.values():
             each.mkdir()
         copied = _copied(made[what], copies) if when == "lay there" else []
-        with Guarded(held, folder / f"first{number}", text, *options) as guard, _bare(bare, str(keys.key)):
+        with (
+            Guarded(held, folder / f"first{number}", text, *options).as_delivered() as guard,
+            _bare(bare, str(keys.key)),
+        ):
             copied = copied or _copied(made[what], copies)
             if when != "written and run at once":
                 eventually(lambda guard=guard: guard.status()["ahead"] >= FIRST, 60)  # type: ignore[misc]

@@ -29,7 +29,7 @@ def run(folder: Path, rounds: int) -> list[Row]:  # noqa: ARG001 - once is enoug
         text = policy(more=f'stores = ["{keys.root}"]\n[[rule]]\naction = "allow"\nstatus = "trusted"\n')
         state = folder / "state"
         options = ("--state", str(state), "--catalogs", str(catalog), "--revocation", "off")
-        with Guarded(where, folder / "home", text, *options) as guard:
+        with Guarded(where, folder / "home", text, *options).as_delivered() as guard:
             for path in paths:
                 os.waitpid(os.posix_spawn(path, [path], {}), 0)
             status = guard.status()

@@ -52,7 +52,7 @@ def run(folder: Path, rounds: int) -> list[Row]:
                 place(where / name, content)
         peer.place("evil", program(7))
         places = {"none": free, "chopmark": held, "fapolicyd": peer.folder}
-        with Guarded(held, folder / "home", policy(list(contents.values()))) as guard:
+        with Guarded(held, folder / "home", policy(list(contents.values()))).as_delivered() as guard:
             rows = [
                 _row("guard: exec of a known file", _turns(_execute, places, ["good"] * (COUNT * rounds))),
                 _row("guard: first exec of a program of 136 bytes",
@@ -65,7 +65,7 @@ def run(folder: Path, rounds: int) -> list[Row]:
             assert peer.process is not None
             ours, theirs = _resident(guard.workers()[0]), _resident(peer.process.pid)
             rows[0] = replace(rows[0], note=f"{rows[0].note}; resident {ours:.0f} MB beside {theirs:.0f} MB")
-        with Guarded(held, folder / "strict", policy(list(contents.values())), "--strict"):
+        with Guarded(held, folder / "strict", policy(list(contents.values())), "--strict").as_delivered():
             rows.append(
                 _row("guard: open() of a known file, strict", _turns(_open, places, ["data.txt"] * (COUNT * rounds)))
             )

@@ -152,6 +152,11 @@ class Guarded:
         self.socket = str(socket)
         return self
 
+    def as_delivered(self) -> Self:
+        """Have the limits hold for it that it has outside of tests: whoever measures wants them."""
+        self._limits = {}
+        return self
+
     def bounded(self, **limits: float) -> Self:
         """Have other limits (core.limits) hold for it too."""
         self._limits |= limits

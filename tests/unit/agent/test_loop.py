@@ -221,7 +221,7 @@ def test_nothing_is_looked_up_for_an_event_that_no_room_is_for(
     stream.start()
     stream.end()
     stream.join(10)
-    assert [each["program"] for each in stream.recent] == [os.readlink(f"/proc/{asked.thread}/exe")]
+    assert [each["program"] for each in stream.recent] == [processes.executable(asked.thread)]
     os.close(asked.descriptor)
 
 

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from chopmark.trust.context import Context
 
 
+_NOT_LISTED = Vouched()
+
+
 def consult(artifact: Artifact, vouchers: Sequence[Voucher]) -> tuple[list[SealVerdict], list[Finding]]:
     """Seals that stand for those of the catalogs that list this content, and findings. Raises UnreadableError."""
     digest = whole(artifact.view, "sha256")
@@ -53,6 +56,7 @@ class Catalog:
         if checked.artifact.view.changed():
             raise UsageError(f"{self.name}: it changed while it was being read")
         self._best = self._trusted()
+        self._anywhere = Vouched(self._seal(b""))
 
     @property
     def listed(self) -> Listed:
@@ -62,16 +66,15 @@ class Catalog:
 
     def vouch(self, name: str, digest: bytes) -> Vouched:
         """A seal that stands for the catalog's own, if it lists this content; a finding, if another at this path."""
-        vouched = self.vouch_for(digest)
-        if vouched is not None:
-            return vouched
+        path = self._contents.first(digest)
+        if path is not None:
+            return Vouched(self._seal(path))
         listed = self.instead(os.fsencode(os.path.realpath(name)), digest)
         return Vouched(finding=reasons.MISMATCH.found(f"{self.name}: {listed.hex()}") if listed else None)
 
-    def vouch_for(self, digest: bytes) -> Vouched | None:
-        """A seal that stands for the catalog's own, wherever the content lies; None where it is not listed."""
-        path = self._contents.first(digest)
-        return None if path is None else Vouched(self._seal(path))
+    def vouch_for(self, digest: bytes) -> Vouched:
+        """A seal that stands for the catalog's own, if it lists this content, wherever; the same one for each."""
+        return self._anywhere if digest in self._contents else _NOT_LISTED
 
     def instead(self, path: bytes, digest: bytes) -> bytes:
         """The content that a trusted catalog lists at an absolute path in place of this one; empty for none."""
@@ -104,7 +107,7 @@ class Catalog:
         return trusted[0]._replace(scheme=judging.FORMAT, findings=findings, catalog=self._real)
 
     def _seal(self, path: bytes) -> SealVerdict:
-        where = f"catalog {self.name}: {listing.escape(path).decode('ascii')}"
+        where = f"catalog {self.name}" + (f": {listing.escape(path).decode('ascii')}" if path else "")
         if self._best is not None:
             return self._best._replace(where=where)
         outcome = Outcome.UNKNOWN if self.status is Status.UNDECIDED else Outcome.NO
@@ -123,9 +126,6 @@ class Catalog:
         )
 
 
-_NOT_LISTED = Vouched()
-
-
 class ByContent:
     """A catalog that is asked about contents alone, by who keeps the answer for wherever the content lies."""
 
@@ -134,7 +134,7 @@ class ByContent:
 
     def vouch(self, name: str, digest: bytes) -> Vouched:  # noqa: ARG002 - the contract
         """A seal, if it lists this content."""
-        return self._catalog.vouch_for(digest) or _NOT_LISTED
+        return self._catalog.vouch_for(digest)
 
     def holds(self, path: bytes, digest: bytes) -> bool:
         """As the catalog says."""

@@ -70,7 +70,7 @@ def of_content(artifact: Artifact, verdict: Verdict) -> FileFacts:
     Raises UnreadableError.
     """
     release, readable = _release(artifact, verdict.format)
-    seals = tuple(map(of_seal, verdict.seals))
+    seals = tuple([_of_catalog(seal) if seal.catalog else of_seal(seal) for seal in verdict.seals])
     sha256 = whole(artifact.view, "sha256").hex()
     if artifact.view.changed():  # then the digest may be that of other bytes than were verified
         raise UnreadableError(artifact.name, common.INPUT_CHANGED)
@@ -90,6 +90,19 @@ def of_content(artifact: Artifact, verdict: Verdict) -> FileFacts:
 def unreadable(path: str, verdict: Verdict, root: str = "/") -> FileFacts:
     """What is known of a file that could not be read: where it lies."""
     return FileFacts(below(os.path.realpath(path), root), "", status=verdict.status, release_readable=False)
+
+
+_last_of_catalog: list[tuple[SealVerdict, SealFacts]] = []
+
+
+def _of_catalog(seal: SealVerdict) -> SealFacts:
+    """The same, for a seal that many files have: that of a catalog which is asked about contents."""
+    for known, found in _last_of_catalog:
+        if known is seal:
+            return found
+    found = of_seal(seal)
+    _last_of_catalog[:] = [(seal, found)]
+    return found
 
 
 def of_seal(seal: SealVerdict) -> SealFacts:
