@@ -9,6 +9,9 @@ How much is known beforehand is what the figures depend on, so there are several
   own, as files with time stamps have, which for pyhanko-certvalidator is part of the context, so that it needs a new
   one each time (over objects that it has parsed); also all at one time, where one context does for all, which is what
   suits it best.
+- the same hierarchy again and again, read from its bytes into a store, a context and lists of their own each time: what
+  a program does that has the path and the lists in files and validates now and then. Nothing is carried over but what
+  each library keeps by itself.
 - a signer that was seen, at another time: chopmark remembers what it found for as long as no comparison with time would
   come out differently; pyhanko-certvalidator has the certificate and the lists, parsed, and validates again.
 """
@@ -53,6 +56,7 @@ ENTRIES = 1_000
 FEW = 20
 """Validations in one round with lists of ENTRIES."""
 OURS_AGAIN, THEIRS_AGAIN = "a signer seen before, two CRLs", "pyhanko-certvalidator, a signer seen before"
+OURS_SAME, THEIRS_SAME = "the same from bytes, two CRLs", "pyhanko-certvalidator, the same from bytes, two CRLs"
 OURS_LONG, THEIRS_LONG = "all new, CRLs of 1,000 entries", "pyhanko-certvalidator, all new, 1,000 entries"
 OURS_RSA, THEIRS_RSA = "all new, two CRLs, RSA-3072", "pyhanko-certvalidator, all new, RSA-3072"
 OURS_KNOWN, THEIRS_KNOWN = "new signer, two CRLs", "pyhanko-certvalidator, new signer, two CRLs"
@@ -259,6 +263,12 @@ def _timed(batch: list[Hierarchy], validate: Callable[[Hierarchy], object]) -> f
     return time.process_time() - began
 
 
+def _same(each: Hierarchy, validate: Callable[[Hierarchy], object]) -> float:
+    """Seconds for one hierarchy again and again, after the first time."""
+    validate(each)
+    return _timed([each] * COUNT, validate)
+
+
 def _known(each: Hierarchy, validate: Callable[[bytes, int], None], step: int = 1) -> float:
     """Seconds for signers of one authority, after the first; each `step` seconds before the one before it."""
     leaves = [each.another(number) for number in range(COUNT)]
@@ -281,7 +291,7 @@ def _again(each: Hierarchy, validate: Callable[[bytes, int], None]) -> float:
 
 
 def run(folder: Path, rounds: int) -> list[Row]:
-    """Twelve rows. Times are processor seconds of COUNT validations, in this process."""
+    """Thirteen rows. Times are processor seconds of COUNT validations, in this process."""
     made = hierarchies()
     long, rsa = hierarchies(entries=ENTRIES), hierarchies("rsa3072")
 
@@ -290,6 +300,9 @@ def run(folder: Path, rounds: int) -> list[Row]:
 
     def new(each: Hierarchy) -> None:
         all_new(each, context.REQUIRE)
+
+    def theirs(each: Hierarchy) -> None:
+        Pyhanko(each, runner).validate(each.leaf)
 
     with asyncio.Runner() as runner:
         taken = side_by_side(
@@ -300,13 +313,15 @@ def run(folder: Path, rounds: int) -> list[Row]:
                 THEIRS_ONCE: lambda: _known(each := next(made), Pyhanko(each, runner).validate_now),
                 OURS: lambda: _timed(batch(), new),
                 OURS_BARE: lambda: _timed(batch(), lambda each: all_new(each, context.OFF)),
-                THEIRS: lambda: _timed(batch(), lambda each: Pyhanko(each, runner).validate(each.leaf)),
+                THEIRS: lambda: _timed(batch(), theirs),
+                OURS_SAME: lambda: _same(next(made), new),
+                THEIRS_SAME: lambda: _same(next(made), theirs),
                 OURS_AGAIN: lambda: _again(each := next(made), at_hand(each, folder)),
                 THEIRS_AGAIN: lambda: _again(each := next(made), Pyhanko(each, runner).validate),
                 OURS_LONG: lambda: _timed(batch(long, FEW), new),
-                THEIRS_LONG: lambda: _timed(batch(long, FEW), lambda each: Pyhanko(each, runner).validate(each.leaf)),
+                THEIRS_LONG: lambda: _timed(batch(long, FEW), theirs),
                 OURS_RSA: lambda: _timed(batch(rsa), new),
-                THEIRS_RSA: lambda: _timed(batch(rsa), lambda each: Pyhanko(each, runner).validate(each.leaf)),
+                THEIRS_RSA: lambda: _timed(batch(rsa), theirs),
                 RUST: lambda: _timed(batch(), rust),
                 RUST_LISTS: lambda: _timed(batch(), rust_with_lists),
                 LOADED: lambda: _limit(batch(), loading=True),
@@ -328,6 +343,13 @@ def run(folder: Path, rounds: int) -> list[Row]:
             OURS_KNOWN,
             bound=">= 10",
             note="a new signer of an authority that both have read before",
+        ),
+        row(
+            taken,
+            THEIRS_SAME,
+            OURS_SAME,
+            bound=">= 10",
+            note="one path and its lists, on both sides from bytes and with a new context each time",
         ),
         row(taken, THEIRS_ONCE, OURS_ONCE, note="the same, all at one time, for pyhanko-certvalidator in one context"),
         row(taken, THEIRS_AGAIN, OURS_AGAIN, note="chopmark remembers what it found for the time that it holds"),
