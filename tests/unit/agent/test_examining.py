@@ -151,10 +151,21 @@ def test_a_content_is_checked_once_and_trusted_for_longer(
     assert list(memory.until.values()) == [now + seconds] * 2
 
 
-def test_what_changes_while_it_is_read_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("known", [False, True])
+def test_what_changes_while_it_is_read_is_not_believed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, known: bool
+) -> None:
     (tmp_path / "x").write_bytes(b"x")
-    monkeypatch.setattr(FileView, "changed", lambda _: True)
+    monkeypatch.setattr(check, "check_as", lambda artifact, *_: Verdict(artifact.name, "", (), ()))
+    memory = Memory()
+    judge = examination(Contexts(Inputs()), memory)
     descriptor = os.open(tmp_path / "x", os.O_RDONLY)
+    if known:
+        judge.examine(descriptor, str(tmp_path / "x"))
+    before = dict(memory.known)
+    monkeypatch.setattr(FileView, "changed", lambda _: True)
     with pytest.raises(UnreadableError):
-        examination(Contexts(Inputs()), Memory()).examine(descriptor, str(tmp_path / "x"))
+        judge.examine(descriptor, str(tmp_path / "x"))
     os.close(descriptor)
+    assert memory.known == before
+    assert bool(before) is known
