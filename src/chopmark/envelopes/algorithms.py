@@ -365,10 +365,10 @@ def _rsa_key(bits: bytes) -> rsa.RSAPublicKey:
     """RSAPublicKey (RFC 8017 appendix A.1.1), within bounds."""
     numbers = der.parse(bits).fields()
     longest = limits.RSA_BITS_MAX // 8 + 1
-    modulus, exponent = (numbers.take(der.INTEGER).integer(longest) for _ in "ne")
+    modulus, exponent = (numbers.take().natural(longest) for _ in "ne")
     numbers.done()
-    if not 512 <= modulus.bit_length() <= limits.RSA_BITS_MAX or modulus < 0 or exponent < 0:
-        raise UnsupportedError(f"an RSA key of {modulus.bit_length()} bits, or with negative numbers")
+    if not 512 <= modulus.bit_length() <= limits.RSA_BITS_MAX:
+        raise UnsupportedError(f"an RSA key of {modulus.bit_length()} bits")
     _require_honest(trivial_keys.rsa_fault(modulus))
     return rsa.RSAPublicNumbers(exponent, modulus).public_key()
 

@@ -185,6 +185,13 @@ class Node:
             raise DerError("an INTEGER that is empty or longer than it needs to be")
         return int.from_bytes(value, "big", signed=True)
 
+    def natural(self, longest: int = _INTEGER_MAX) -> int:
+        """An INTEGER of at most `longest` bytes that is not negative, as all numbers of keys are."""
+        number = self.expect(INTEGER).integer(longest)
+        if number < 0:
+            raise DerError("a negative number where none can be")
+        return number
+
     def null(self) -> None:
         """A NULL, which has no value."""
         if self.expect(NULL).value:

@@ -33,9 +33,9 @@ def load(identifier: der.Fields, bits: bytes) -> dsa.DSAPublicKey:
     if parameters is None:
         raise der.DerError("a DSA key whose parameters are its issuer's")
     numbers = parameters.fields()
-    p, q, g = (numbers.take(der.INTEGER).integer() for _ in "pqg")
+    p, q, g = (numbers.take().natural() for _ in "pqg")
     numbers.done()
-    y = der.parse(bits).expect(der.INTEGER).integer()
+    y = der.parse(bits).natural()
     return dsa.DSAPublicNumbers(y, dsa.DSAParameterNumbers(p, q, g)).public_key()
 
 

@@ -86,7 +86,7 @@ def open_key(uri: KeyUri, passphrase: Passphrase) -> OpenPgpSigner:
         private = _private(secret.key, Reader(_opened(file, secret, passphrase)))
     except PassphraseError:
         raise
-    except (MalformedError, ValueError, KeyError) as error:
+    except (MalformedError, ValueError, KeyError, ArithmeticError) as error:
         raise UnusableKeyError(f"{uri.path}: {str(error).strip(chr(39)) or 'not a secret key of OpenPGP'}") from None
     signer = OpenPgpSigner(checked(private, uri.path), chosen)
     if signer.public_key != chosen.spki:

@@ -48,6 +48,6 @@ def _enveloped(fields: der.Fields) -> list[der.Node]:
 def _key(nodes: list[der.Node]) -> rsa.RSAPrivateKey | None:
     if len(nodes) != _NUMBERS:
         return None
-    modulus, public, private, p, q, dp, dq, inverse = (node.expect(der.INTEGER).integer(_LONGEST) for node in nodes)
+    modulus, public, private, p, q, dp, dq, inverse = (node.natural(_LONGEST) for node in nodes)
     numbers = rsa.RSAPrivateNumbers(p, q, private, dp, dq, inverse, rsa.RSAPublicNumbers(public, modulus))
     return numbers.private_key(unsafe_skip_rsa_key_validation=True)

@@ -57,6 +57,16 @@ def test_nothing_is_signed_with_dsa() -> None:
         algorithms.identifiers_for_key(public(2048), "sha256")
 
 
+@pytest.mark.parametrize("wrong", range(4))
+def test_a_key_with_a_negative_number_is_refused(wrong: int) -> None:
+    key = dsa_keys.private_key(1024).public_key().public_numbers()
+    numbers = (key.parameter_numbers.p, key.parameter_numbers.q, key.parameter_numbers.g, key.y)
+    p, q, g, y = (der.integer(-each if at == wrong else each) for at, each in enumerate(numbers))
+    spki = der.sequence(der.sequence(der.oid(dsa.KEY), der.sequence(p, q, g)), der.bit_string(y))
+    with pytest.raises(algorithms.UnsupportedError):
+        algorithms.public_key(spki)
+
+
 def test_parameters_come_from_the_issuers_key() -> None:
     short = without_parameters(public(2048))
     assert dsa.inherits(short)

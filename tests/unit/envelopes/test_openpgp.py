@@ -21,6 +21,8 @@ from chopmark.engine import check, identify
 from chopmark.envelopes import openpgp
 from chopmark.envelopes.openpgp import armor, certificates, keys, making, mathematics, packets, signatures, text
 from chopmark.keys import openpgp as opening
+from chopmark.keys import uri
+from chopmark.keys.errors import UnusableKeyError
 from chopmark.trust import context as contexts
 from chopmark.trust.crl import origins
 from chopmark.trust.stores import keyring, store
@@ -574,3 +576,14 @@ def test_anything_is_read_or_refused(data: bytes) -> None:
             openpgp.envelopes_in(whole)
     with suppress(MalformedError):
         text.clear(FRAME[: len(data)] + data)
+
+
+def test_a_secret_key_whose_prime_is_one_is_refused(tmp_path: Path) -> None:
+    maker = RsaMaker()
+    secret = b"".join(map(mpi, (3, 1, 5, 1)))
+    rest = b"\0" + secret + (sum(secret) & 0xFFFF).to_bytes(2, "big")
+    ring = maker.ring().removeprefix(packets.write(packets.PUBLIC_KEY, maker.key.body))
+    (tmp_path / "key.pgp").write_bytes(packets.write(packets.SECRET_KEY, maker.key.body + rest) + ring)
+    (tmp_path / "key.pgp").chmod(0o600)
+    with pytest.raises(UnusableKeyError):
+        opening.open_key(uri.parse(f"openpgp:{tmp_path / 'key.pgp'}", lambda _: False), lambda _: None)

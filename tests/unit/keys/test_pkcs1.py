@@ -74,7 +74,10 @@ def test_attributes_behind_the_key_say_nothing_about_it() -> None:
         pytest.param(enveloped(bare(numbers()), version=1), id="PKCS 8 of another version"),
         pytest.param(bare(numbers()[:-1]), id="a number missing"),
         pytest.param(bare([*numbers(), 1]), id="a number too many"),
-        pytest.param(bare([-numbers()[0], *numbers()[1:]]), id="negative"),
+        *(
+            pytest.param(bare([-each if at == number else each for at, each in enumerate(numbers())]), id=f"-{number}")
+            for number in range(8)
+        ),
         pytest.param(bare([1 << (8 * 2100), *numbers()[1:]]), id="huge"),
         pytest.param(bare(numbers()) + b"\0", id="something behind it"),
         pytest.param(enveloped(bare(numbers()) + b"\0"), id="something behind it in PKCS 8"),
