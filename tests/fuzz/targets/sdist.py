@@ -1,4 +1,5 @@
-"""Source distributions: what is in the gzip, as the fuzzer finds no checksum; and tar as Python reads it."""
+"""Source distributions: what is in the gzip, as the fuzzer finds no checksum; and tar as Python reads it, with and
+without checksums that fit."""
 
 from __future__ import annotations
 
@@ -27,6 +28,7 @@ def seeds() -> Iterable[bytes]:
     yield wheels.tarred([PKG_INFO, PROJECT])
     yield wheels.tarred([PKG_INFO, long, Entry("sample-1.0/l", kind=tarfile.SYMTYPE, target="y" * 120)])
     yield wheels.tarred([PKG_INFO, long], tarfile.GNU_FORMAT)
+    yield wheels.tarred([PKG_INFO, PROJECT], tarfile.USTAR_FORMAT)
     yield wheels.tarred([PKG_INFO], headers={"comment": "0" * 40})
     yield wheels.sdist()
 
@@ -39,6 +41,12 @@ def run(data: bytes) -> None:
         for question in (FORMAT.examine, FORMAT.release, FORMAT.facts):
             with suppress(MalformedError):
                 list(question(artifact) or ())
+    for tar in (data, wheels.with_checksums(data)):
+        _compare(tar)
+
+
+def _compare(data: bytes) -> None:
+    """What is read is what Python reads."""
     with suppress(MalformedError):
         ours = [entry.path for entry in tarball.entries([data], extended=True)]
         with tarfile.open(fileobj=io.BytesIO(data)) as opened:

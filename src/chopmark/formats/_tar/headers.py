@@ -17,7 +17,10 @@ DEVICES = (b"c", b"b")
 KINDS = {b"0": FILE, b"\0": FILE, b"5": FOLDER, b"2": LINK, b"1": HARD_LINK, b"3": b"c", b"4": b"b", b"6": PIPE}
 _BLOCK = 512
 _LONG_NAME, _LONG_LINK = b"L", b"K"
-_MAGICS = (b"ustar\00000", b"ustar  \0")
+_USTAR = b"ustar\00000"
+_MAGICS = (_USTAR, b"ustar  \0")
+_NEGATIVE = b"\xff"
+"""How GNU begins a number below zero, as a time before 1970 is."""
 _OCTAL = re.compile(rb" *([0-7]{1,12})[ \0]*").fullmatch
 _SIZE_MAX = 1 << 62
 
@@ -131,11 +134,17 @@ def _parsed(block: bytes) -> Header:
     if _number(block[148:156]) != sum(block) - sum(block[148:156]) + 8 * 0x20:
         raise BrokenError(reasons.FORM, "a checksum that does not fit")
     magic = block[257:265]
-    if magic not in _MAGICS and magic.strip(b"\0"):
+    if magic not in _MAGICS and block[257:].strip(b"\0"):
         raise BrokenError(reasons.FORM, "neither ustar nor what came before it")
     name = _text(block[:100])
-    if magic == _MAGICS[0] and (prefix := _text(block[345:500])):
-        name = prefix + b"/" + name
+    if magic == _USTAR:
+        if prefix := _text(block[345:500]):
+            name = prefix + b"/" + name
+    elif block[345:500].strip(b"\0"):  # Python reads a prefix there all the same
+        raise BrokenError(reasons.FORM, "a prefix that not all programs read")
+    for field in (block[136:148], block[329:337], block[337:345]):  # Python stops at what is none
+        if field[:1] != _NEGATIVE:
+            _number(field)
     numbers = [_number(field) for field in (block[100:108], block[108:116], block[116:124], block[124:136])]
     return Header(block[156:157], name, _text(block[157:257]), *numbers)
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from chopmark.core.errors import BrokenError
 from chopmark.formats._tar import pax, tarball
-from tests.support.wheels import Entry, tarred
+from tests.support.wheels import Entry, tarred, with_checksums
 
 LONG = "d/" + "x" * 150
 
@@ -26,6 +26,12 @@ def refused(data: bytes) -> str:
         entries(data)
     assert str(told.value).isprintable()
     return told.value.reason.code
+
+
+def names(data: bytes) -> list[str]:
+    """As Python reads them."""
+    with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
+        return archive.getnames()
 
 
 def with_headers(entry: Entry, **headers: str) -> Entry:
@@ -78,11 +84,38 @@ def test_a_size_that_hides_a_file_is_refused() -> None:
     data = bytearray(tarred([with_headers(Entry("a", inner), size=str(len(inner)))]))
     place = data.index(b"ustar", 1024 + 200) - 257
     data[place + 124 : place + 136] = b"00000000000\0"
-    data[place + 148 : place + 156] = b" " * 8
-    data[place + 148 : place + 156] = b"%06o\0 " % sum(data[place : place + 512])
-    with tarfile.open(fileobj=io.BytesIO(bytes(data))) as archive:
-        assert archive.getnames() == ["a"]
-    assert refused(bytes(data)) == "tar.form"
+    assert names(mended := with_checksums(bytes(data))) == ["a"]
+    assert refused(mended) == "tar.form"
+
+
+V7, GNU = b"\0" * 8, b"ustar  \0"
+
+
+@pytest.mark.parametrize("magic", [V7, GNU])
+def test_a_prefix_that_python_reads_without_ustar_is_refused(magic: bytes) -> None:
+    """Others read no prefix there: pip would unpack `0/a`, dpkg and GNU tar `a`."""
+    data = bytearray(tarred([Entry("a", b"x")], tarfile.USTAR_FORMAT))
+    data[257:265] = magic
+    assert names(plain := with_checksums(bytes(data))) == ["a"]
+    assert [entry.path for entry in entries(plain)] == [b"a"]
+    data[345] = ord("0")
+    assert names(mended := with_checksums(bytes(data))) == ["0/a"]
+    assert refused(mended) == "tar.form"
+
+
+@pytest.mark.parametrize("place", [136, 329, 337])
+def test_a_number_that_ends_python_s_reading_is_refused(place: int) -> None:
+    """Time and device are not heeded; but the second file is not there for who stops at them."""
+    data = bytearray(tarred([Entry("a", b"x"), Entry("b", b"y")], tarfile.USTAR_FORMAT))
+    data[1024 + place : 1024 + place + 7] = b"0000009"
+    assert names(mended := with_checksums(bytes(data))) == ["a"]
+    assert refused(mended) == "tar.form"
+
+
+def test_a_time_before_1970_is_none() -> None:
+    entry = Entry("a", b"x")
+    entry.mtime = -1
+    assert [found.path for found in entries(tarred([entry], tarfile.GNU_FORMAT))] == [b"a"]
 
 
 def test_two_headers_for_one_entry_are_refused() -> None:
