@@ -18,7 +18,7 @@ from chopmark.authority.hierarchy import founding
 from chopmark.authority.tsa import tsa
 from chopmark.cli import main
 from chopmark.core.digest import of
-from chopmark.envelopes import algorithms, names, pem, pkcs10, timestamp
+from chopmark.envelopes import names, pem, pkcs10, public_keys, timestamp
 from chopmark.keys import generate
 from chopmark.keys.errors import PassphraseError, UnusableKeyError
 from chopmark.keys.software import SoftwareSigner
@@ -322,7 +322,7 @@ class TestKeys:
         run("openssl", *form, "-in", source, "-out", target)
         target.chmod(0o600)
         signer = keys.open_key(str(target), lambda _: b"open")
-        assert algorithms.key_size(signer.public_key) == int(kind.strip("rsap"))
+        assert public_keys.size(signer.public_key) == int(kind.strip("rsap"))
         if PASS in form:
             with pytest.raises(PassphraseError):
                 keys.open_key(str(target), lambda _: b"shut")

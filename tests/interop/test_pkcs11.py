@@ -160,12 +160,12 @@ _PRELUDE = """
 import os, sys
 from chopmark import keys
 from chopmark.core.errors import ChopmarkError
-from chopmark.envelopes import algorithms, der
+from chopmark.envelopes import algorithms, der, signatures
 
 def verify(signer, data, name="sha256"):
     identifier = der.parse(algorithms.signature_identifier(signer, name))
     signature = signer.sign(data, name)
-    algorithms.verify(signer.public_key, algorithms.signature_algorithm(identifier), signature, data)
+    signatures.verify(signer.public_key, algorithms.signature_algorithm(identifier), signature, data)
 
 signer = keys.open_key(sys.argv[1])
 """

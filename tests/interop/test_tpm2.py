@@ -16,7 +16,7 @@ import pytest
 from chopmark import keys
 from chopmark.cli import main
 from chopmark.core.errors import RefusedError, UnavailableError
-from chopmark.envelopes import algorithms, der, pem
+from chopmark.envelopes import algorithms, der, pem, signatures
 from chopmark.keys.errors import PassphraseError, UnusableKeyError
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ def test_a_key_made_here_in_a_file_signs_here_and_in_openssl(kind: str, tpm: Tpm
     )
     identifier = der.parse(algorithms.signature_identifier(signer, "sha256"))
     signature = (tpm.folder / "theirs").read_bytes()
-    algorithms.verify(signer.public_key, algorithms.signature_algorithm(identifier), signature, DATA)
+    signatures.verify(signer.public_key, algorithms.signature_algorithm(identifier), signature, DATA)
     assert tpm.empty()
     assert "exists already" in tpm.chopmark(
         "key", "new", "--type", kind, "--output", f"tpm2:file={path}", "--no-passphrase", status=2

@@ -18,7 +18,7 @@ from chopmark.core.errors import MalformedError, UsageError
 from chopmark.core.verdict import Status
 from chopmark.engine.services import shell
 from chopmark.engine.services.units import text as unit_text
-from chopmark.envelopes import algorithms, der, dn, x509
+from chopmark.envelopes import der, dn, public_keys, x509
 from chopmark.envelopes.openpgp import bare_keys, packets
 from chopmark.formats.git.database import repository
 from chopmark.keys import pbes2, ssh_wire
@@ -69,9 +69,9 @@ def test_bits_of_a_key(bits: int, fits: bool) -> None:  # noqa: FBT001
     numbers = der.sequence(der.integer((1 << (bits - 1)) + 1), der.integer(65537))
     spki = der.sequence(der.sequence(der.oid("1.2.840.113549.1.1.1"), der.null()), der.bit_string(numbers))
     with pytest.raises(MalformedError) as told:
-        algorithms.public_key(spki)
+        public_keys.load(spki)
     # One that is no larger is looked at, and has the factor three.
-    assert isinstance(told.value, algorithms.ForbiddenKeyError) is fits
+    assert isinstance(told.value, public_keys.ForbiddenKeyError) is fits
 
 
 def test_characters_of_a_name() -> None:

@@ -28,7 +28,7 @@ from chopmark.core.closing import Closing
 from chopmark.core.errors import MalformedError, RefusedError, UsageError
 from chopmark.core.finding import Outcome
 from chopmark.engine import keyring
-from chopmark.envelopes import algorithms, names, x509
+from chopmark.envelopes import names, public_keys, x509
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -211,7 +211,7 @@ class Authority(Closing):
         if wrong := names.faults(subject):
             raise linter.IssueRefusedError([reasons.NAME.found("; ".join(wrong))])
         try:
-            algorithms.public_key(order.spki)
+            public_keys.load(order.spki)
         except MalformedError as error:
             raise linter.IssueRefusedError([reasons.KEY_SIZE.found(str(error))]) from None
         key_id = issuer.certificate.subject_key_id or b""

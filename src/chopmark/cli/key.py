@@ -161,12 +161,12 @@ def _show(args: Namespace) -> int:
     elif args.json:
         import json
 
-        from chopmark.envelopes import algorithms
+        from chopmark.envelopes import public_keys
 
         facts = {
             "key": args.key,
             "algorithm": signer.algorithm,
-            "bits": algorithms.key_size(signer.public_key),
+            "bits": public_keys.size(signer.public_key),
             "sha256": _fingerprint(signer),
             "certificates": [
                 {"subject": certificate.subject_text, "sha256": certificate.sha256} for certificate in certificates
@@ -203,9 +203,9 @@ def _csr(args: Namespace) -> int:
 
 def kind_text(spki: bytes) -> str:
     """A public key's kind for people: "RSA, 3072 bits"."""
-    from chopmark.envelopes import algorithms
+    from chopmark.envelopes import public_keys
 
-    kind, size = algorithms.key_kind(spki), algorithms.key_size(spki)
+    kind, size = public_keys.kind(spki), public_keys.size(spki)
     return {"rsa": f"RSA, {size} bits", "ec": f"P-{size}", "ed25519": "Ed25519"}.get(kind, kind.upper())
 
 

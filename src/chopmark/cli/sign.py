@@ -383,10 +383,10 @@ class _Elsewhere(NamedTuple):
             if attached:
                 message = f"{attached} is no complete PKCS #7 signature, so --attach needs --cert, as --digest-only did"
             raise UsageError(message)
-        from chopmark.envelopes import algorithms, x509
+        from chopmark.envelopes import public_keys, x509
 
         spki = x509.certificate(certificates[0]).spki
-        return cls(algorithms.key_kind(spki), spki, certificates)
+        return cls(public_keys.kind(spki), spki, certificates)
 
     def sign(self, data: bytes, digest_algorithm: str) -> bytes:  # noqa: ARG002 - the contract's shape
         message = "this key is elsewhere"

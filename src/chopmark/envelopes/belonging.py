@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chopmark.core.errors import MalformedError, RefusedError
-from chopmark.envelopes import algorithms, x509
+from chopmark.envelopes import signatures, x509
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +34,7 @@ def confirm(
 ) -> None:
     """Raises RefusedError when a signature over `message`, with this digest, is not by the key of `certificate`."""
     try:
-        algorithms.verify(certificate.spki, algorithm, signature, message, digest)
+        signatures.verify(certificate.spki, algorithm, signature, message, digest)
     except MalformedError as error:
         problem = f"the signature does not fit the certificate of {certificate.subject_text}: {error}"
         raise RefusedError(problem) from None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple, Self
 
 from chopmark.core import limits
 from chopmark.core.errors import MalformedError, RefusedError
-from chopmark.envelopes import algorithms, der
+from chopmark.envelopes import algorithms, der, public_keys, signatures
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -79,7 +79,7 @@ class VerifierKey(NamedTuple):
         if not valid_name(name):
             message = f"not a name for a key: {name!r} (no spaces, no plus)"
             raise RefusedError(message)
-        if algorithms.key_kind(spki) != "ed25519":
+        if public_keys.kind(spki) != "ed25519":
             message = "notes are signed with Ed25519 keys alone (chopmark key new --type ed25519)"
             raise RefusedError(message)
         return cls(name, kind, spki[-32:])
@@ -99,7 +99,7 @@ class VerifierKey(NamedTuple):
         return f"{self.name}+{self.key_id.hex()}+{encoded}"
 
     def check(self, signature: Signature, text: str) -> Verified:
-        """Check one of its signatures over a note's text. Raises algorithms.BadSignatureError, MalformedError."""
+        """Check one of its signatures over a note's text. Raises signatures.BadSignatureError, MalformedError."""
         value, message, at = signature.value, text, None
         if self.kind == COSIGNATURE:
             seconds = int.from_bytes(value[:8], "big")
@@ -110,7 +110,7 @@ class VerifierKey(NamedTuple):
                 at = dt.datetime.fromtimestamp(seconds, dt.UTC)
             except (OverflowError, ValueError, OSError):
                 raise MalformedError(f"{self.name}: a cosignature from beyond the calendar") from None
-        algorithms.verify(self.spki, algorithms.SignatureAlgorithm("ed25519", None), value, message.encode())
+        signatures.verify(self.spki, algorithms.SignatureAlgorithm("ed25519", None), value, message.encode())
         return Verified(self, at)
 
 
@@ -146,7 +146,7 @@ class Note(NamedTuple):
     def verify(self, keys: Iterable[VerifierKey]) -> list[Verified]:
         """The keys among these that signed it, in their order; what others signed is ignored.
 
-        Raises algorithms.BadSignatureError when a signature in the name of one of them is not its own: then nothing
+        Raises signatures.BadSignatureError when a signature in the name of one of them is not its own: then nothing
         in the note is to be believed.
         """
         verified = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chopmark.envelopes import algorithms, der, pem
+from chopmark.envelopes import algorithms, der, pem, signatures
 
 if TYPE_CHECKING:
     from chopmark.core.contracts import Signer
@@ -38,7 +38,7 @@ class CertificationRequest:
     def verify(self) -> None:
         """Check that the request is signed by its own key. Raises BadSignatureError, UnsupportedError."""
         algorithm = algorithms.signature_algorithm(self._algorithm)
-        algorithms.verify(self.spki, algorithm, self._signature, self._information)
+        signatures.verify(self.spki, algorithm, self._signature, self._information)
 
 
 def read(data: bytes) -> CertificationRequest:

@@ -12,7 +12,7 @@ from chopmark.core import limits
 from chopmark.core.lazy import lazy
 from chopmark.core.remembering import remembered
 from chopmark.core.signer import Authority, SignerId
-from chopmark.envelopes import algorithms, der, dn, dsa, x509_parts
+from chopmark.envelopes import algorithms, der, dn, dsa, signatures, x509_parts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -187,7 +187,7 @@ class Certificate:
 
     def verify_signed_by(self, issuer_spki: bytes) -> str | None:
         """Check the signature with an issuer's key; the digest it rests on. Raises BadSignature-/UnsupportedError."""
-        return algorithms.verify(issuer_spki, self.signature_algorithm, self.signature, self.tbs)
+        return signatures.verify(issuer_spki, self.signature_algorithm, self.signature, self.tbs)
 
     @lazy
     def inherits_key(self) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from chopmark.envelopes import algorithms
+from chopmark.envelopes import public_keys
 from chopmark.harden import naming, reasons, windows, xml
 from chopmark.harden.contract import Degree, Export, Exporter, File, WiderError, exact, partly, scope
 from chopmark.policy.deciding import Mode
@@ -91,7 +91,7 @@ class AppControl:
 
 def _unknown(identity: Identity) -> str:
     """Why App Control does not know a signer."""
-    kind = algorithms.key_kind(identity.certificate.spki)
+    kind = public_keys.kind(identity.certificate.spki)
     if kind != "rsa":
         return f"it knows RSA signatures alone, not {kind}: list the files (--root)"
     digest = identity.certificate.signature_algorithm.digest

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core.counting import counted
 from chopmark.core.verdict import Status
-from chopmark.envelopes import algorithms
+from chopmark.envelopes import public_keys
 from chopmark.harden import reasons
 from chopmark.harden.conditions import allows, apart, concerns_kind, demanding, lasting, named, used
 from chopmark.harden.contract import Degree
@@ -57,7 +57,7 @@ def sift(request: Request, table: Mapping[str, Capability], kinds: Sequence[str]
 
 def usable(identity: Identity) -> bool:
     """Whether it is believed, and a kernel can verify what it signed."""
-    return identity.believed and algorithms.key_kind(identity.certificate.spki) in _KINDS
+    return identity.believed and public_keys.kind(identity.certificate.spki) in _KINDS
 
 
 class _Sifting:

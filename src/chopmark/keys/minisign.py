@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from chopmark.core import limits
-from chopmark.envelopes import algorithms
+from chopmark.envelopes import spki
 from chopmark.keys.errors import PassphraseError, UnusableKeyError
 from chopmark.keys.file import read, refuse_exposed
 from chopmark.keys.passphrase import UNSAID
@@ -44,7 +44,7 @@ class MinisignSigner:
 
     def __init__(self, seed: bytes, number: bytes) -> None:
         self._key = Ed25519PrivateKey.from_private_bytes(seed)
-        self.public_key = algorithms.ed25519_spki(self._key.public_key().public_bytes_raw())
+        self.public_key = spki.ed25519_key(self._key.public_key().public_bytes_raw())
         self.number = number
 
     def sign(self, data: bytes, digest_algorithm: str) -> bytes:  # noqa: ARG002 - Ed25519 has its own
@@ -76,7 +76,7 @@ def open_key(uri: KeyUri, passphrase: Passphrase) -> MinisignSigner:
     else:
         raise _unusable(uri.path, "a kind of key that is not known")
     signer = MinisignSigner(found.seed, found.number)
-    if signer.public_key != algorithms.ed25519_spki(found.public):
+    if signer.public_key != spki.ed25519_key(found.public):
         raise _unusable(uri.path, "its two halves do not belong together")
     return signer
 

@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from chopmark.core import digest, limits
 from chopmark.core.errors import MalformedError, RefusedError, UsageError
-from chopmark.envelopes import algorithms, der, x509
+from chopmark.envelopes import algorithms, der, public_keys, spki, x509
 from chopmark.keys import pkcs11_uri
 from chopmark.keys.errors import UnusableKeyError
 from chopmark.keys.pkcs11_session import TokenSession
@@ -81,7 +81,7 @@ class TokenSigner:
         """Read what is public of the key: raises UnusableKeyError when that is not on the token."""
         self._session = session
         self.public_key, self.certificates = session.use(lambda opened: _public(opened, opened.key))
-        key = algorithms.public_key(self.public_key)
+        key = public_keys.load(self.public_key)
         if padding and not isinstance(key, rsa.RSAPublicKey):
             message = "only RSA keys have a padding"
             raise UsageError(message)
@@ -223,13 +223,13 @@ def _spki(found: pkcs11.Object, kind: pkcs11.KeyType) -> bytes | None:
 
 def rsa_spki(modulus: bytes, exponent: bytes) -> bytes:
     """SubjectPublicKeyInfo from CKA_MODULUS and CKA_PUBLIC_EXPONENT. Raises UnusableKeyError."""
-    spki = algorithms.rsa_spki(int.from_bytes(modulus, "big"), int.from_bytes(exponent, "big"))
+    made = spki.rsa_key(int.from_bytes(modulus, "big"), int.from_bytes(exponent, "big"))
     try:
-        algorithms.public_key(spki)
+        public_keys.load(made)
     except algorithms.UnsupportedError:
         message = "the token's RSA public key is not one"
         raise UnusableKeyError(message) from None
-    return spki
+    return made
 
 
 def ec_spki(parameters: bytes, point: bytes) -> bytes:

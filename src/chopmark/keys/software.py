@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 
 from chopmark.core import digest, limits
 from chopmark.core.errors import RefusedError, UsageError
-from chopmark.envelopes import algorithms, x509
+from chopmark.envelopes import public_keys, signatures, spki, x509
 from chopmark.keys.errors import UnusableKeyError
 from chopmark.keys.ml_dsa import MlDsaKey
 
@@ -51,8 +51,8 @@ class SoftwareSigner:
             self.size = key.curve.key_size
             self.curve = CURVES[key.curve.name]
         else:
-            self.algorithm = algorithms.key_kind(self.public_key)
-            self.size = algorithms.key_size(self.public_key)
+            self.algorithm = public_keys.kind(self.public_key)
+            self.size = public_keys.size(self.public_key)
         self._operations = {name: _operation(key, name, self.algorithm) for name in digest.SIGNING_ALGORITHMS}
 
     def sign(self, data: bytes, digest_algorithm: str) -> bytes:
@@ -69,7 +69,7 @@ def _spki(key: PrivateKey) -> bytes:
     """The SubjectPublicKeyInfo of a key."""
     if isinstance(key, rsa.RSAPrivateKey):
         numbers = key.public_key().public_numbers()
-        return algorithms.rsa_spki(numbers.n, numbers.e)
+        return spki.rsa_key(numbers.n, numbers.e)
     from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat  # see pkcs1
 
     return key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
@@ -77,10 +77,10 @@ def _spki(key: PrivateKey) -> bytes:
 
 def _operation(key: PrivateKey, name: str, algorithm: str) -> Callable[[bytes], bytes]:
     if isinstance(key, ec.EllipticCurvePrivateKey):
-        return partial(key.sign, signature_algorithm=ec.ECDSA(algorithms.hash_algorithm(name)))
+        return partial(key.sign, signature_algorithm=ec.ECDSA(signatures.hash_algorithm(name)))
     if not isinstance(key, rsa.RSAPrivateKey):
         return key.sign  # Ed25519 and ML-DSA take the data as it is
-    hashed = algorithms.hash_algorithm(name)
+    hashed = signatures.hash_algorithm(name)
     scheme: padding.AsymmetricPadding = padding.PKCS1v15()
     if algorithm == "rsa-pss":
         scheme = padding.PSS(padding.MGF1(hashed), hashed.digest_size)

@@ -56,15 +56,15 @@ class AgentSigner:
 
     def __init__(self, path: str, identity: Identity) -> None:
         """Read the public key. Raises UnusableKeyError for kinds that do not sign here."""
-        from chopmark.envelopes import algorithms
+        from chopmark.envelopes import public_keys
         from chopmark.keys import ssh_wire
 
         self._socket = path
         self._identity = identity
         try:
             self.public_key = ssh_wire.spki(identity.blob)
-            self.algorithm = algorithms.key_kind(self.public_key)
-            bits = algorithms.key_size(self.public_key)
+            self.algorithm = public_keys.kind(self.public_key)
+            bits = public_keys.size(self.public_key)
             self.digests = self._digests(identity)
         except MalformedError as error:
             message = f"{identity.fingerprint}: {error}; RSA, P-256, P-384, P-521 and Ed25519 sign here"

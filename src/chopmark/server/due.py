@@ -17,7 +17,7 @@ from chopmark.authority.tsa import tsa
 from chopmark.core import limits
 from chopmark.core.artifact import read_small
 from chopmark.core.errors import ChopmarkError, UsageError
-from chopmark.envelopes import algorithms, pem, x509
+from chopmark.envelopes import pem, public_keys, x509
 from chopmark.keys import generate
 
 if TYPE_CHECKING:
@@ -118,8 +118,8 @@ def renew_stamps(opened: Open, now: dt.datetime) -> Iterator[str]:
 
 
 def _kind(spki: bytes) -> str:
-    size = algorithms.key_size(spki)
-    return f"rsa-{size}" if algorithms.key_kind(spki) == "rsa" else f"p{size}"
+    size = public_keys.size(spki)
+    return f"rsa-{size}" if public_keys.kind(spki) == "rsa" else f"p{size}"
 
 
 WORK: dict[str, Work] = {

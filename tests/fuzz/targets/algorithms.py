@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 
-from chopmark.envelopes import algorithms, der
+from chopmark.envelopes import algorithms, der, public_keys, signatures
 from tests.support import pki, probing
 
 
@@ -11,12 +11,12 @@ def seeds() -> Iterable[bytes]:
         yield pki.world(kind).signer.public_key
     for digest in ("sha256", "sha512"):
         for kind in ("p256", "ed25519", "rsa1024", "ml-dsa-87"):
-            yield from algorithms.identifiers_for_key(pki.world(kind).signer.public_key, digest)
+            yield from algorithms.identifiers_for(public_keys.kind(pki.world(kind).signer.public_key), digest)
 
 
 def run(data: bytes) -> None:
-    probing.clearly(lambda: algorithms.public_key(data))
-    probing.clearly(lambda: algorithms.key_size(data))
+    probing.clearly(lambda: public_keys.load(data))
+    probing.clearly(lambda: public_keys.size(data))
     probing.clearly(lambda: algorithms.digest_name(der.parse(data)))
     probing.clearly(lambda: verified(data))
 
@@ -25,4 +25,4 @@ def verified(data: bytes) -> None:
     algorithm = algorithms.signature_algorithm(der.parse(data))
     for kind in ("p256", "ed25519", "rsa1024", "ml-dsa-44"):
         spki = pki.world(kind).signer.public_key
-        probing.clearly(lambda spki=spki: algorithms.verify(spki, algorithm, data, data, "sha256"))  # type: ignore[misc]
+        probing.clearly(lambda spki=spki: signatures.verify(spki, algorithm, data, data, "sha256"))  # type: ignore[misc]

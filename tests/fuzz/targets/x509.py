@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from cryptography import x509 as oracle
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
-from chopmark.envelopes import algorithms, x509
+from chopmark.envelopes import public_keys, x509
 from chopmark.trust import identities
 from tests.support import fulcio, pki, probing
 
@@ -36,6 +36,6 @@ def examine(certificate: x509.Certificate) -> None:
         probing.clearly(lambda method=method: certificate.access_urls(method))  # type: ignore[misc]
     probing.clearly(lambda: certificate.verify_signed_by(certificate.spki))
     probing.clearly(lambda: certificate.verify_signed_by(pki.world().issuing.public_key))
-    probing.clearly(lambda: algorithms.key_size(certificate.spki))
+    probing.clearly(lambda: public_keys.size(certificate.spki))
     probing.clearly(lambda: identities.identity(certificate))
     probing.clearly(lambda: x509.subject_key_identifier(certificate.spki))

@@ -17,7 +17,7 @@ from chopmark.authority.lint.linter import IssueRefusedError
 from chopmark.authority.ocsp.delegates import Delegates
 from chopmark.authority.ocsp.responder import Responder
 from chopmark.core.errors import ChopmarkError, UsageError
-from chopmark.envelopes import algorithms, ocsp, x509
+from chopmark.envelopes import ocsp, public_keys, x509
 from chopmark.trust import context
 from chopmark.trust.belief import Carried, believe
 from chopmark.trust.moment import Moment
@@ -91,7 +91,7 @@ def test_its_responders_answer_with_ml_dsa(authority: Authority) -> None:
     assert basic is not None
     assert [each.status for each in basic.singles] == ["good"]
     delegate = x509.certificate(basic.certificates[0])
-    assert algorithms.key_kind(delegate.spki) == KIND
+    assert public_keys.kind(delegate.spki) == KIND
     delegate.verify_signed_by(issuer.certificate.spki)
 
 
@@ -104,7 +104,7 @@ def test_a_public_authority_has_no_responder_with_such_a_key(founded: Path, tmp_
             Hierarchy(authority).roll("root", NewKey(KIND))
         with pytest.raises(IssueRefusedError):
             Hierarchy(authority).roll("code-signing", NewKey(KIND))
-        assert {algorithms.key_kind(each.certificate.spki) for each in authority.issuers()} == {"ec"}
+        assert {public_keys.kind(each.certificate.spki) for each in authority.issuers()} == {"ec"}
 
 
 def test_its_cas_are_renewed(authority: Authority) -> None:

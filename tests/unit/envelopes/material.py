@@ -15,7 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from chopmark.core.contracts import Content
 from chopmark.core.finding import Outcome
-from chopmark.envelopes import algorithms, cms, der, timestamp
+from chopmark.envelopes import algorithms, cms, der, signatures, timestamp
 from chopmark.envelopes.cms import oids
 from chopmark.envelopes.cms.checking import check_alone
 
@@ -91,7 +91,7 @@ class KeySigner:
 
     def sign(self, data: bytes, digest_algorithm: str) -> bytes:
         """Sign with what the kind of key wants."""
-        algorithm = algorithms.hash_algorithm(digest_algorithm)
+        algorithm = signatures.hash_algorithm(digest_algorithm)
         signature: bytes
         if self.algorithm == "rsa":
             signature = self.key.sign(data, padding.PKCS1v15(), algorithm)

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chopmark.core.errors import MalformedError
-from chopmark.envelopes import algorithms, der, dsa
+from chopmark.envelopes import algorithms, der, dsa, public_keys, signatures
 from tests.support import dsa_keys, pki
 
 DATA = b"what was signed"
@@ -34,27 +34,27 @@ def test_what_cryptography_signed_verifies(bits: int, digest: str) -> None:
     oid = next(oid for oid, name in dsa.SIGNED_WITH.items() if name == digest)
     algorithm = algorithms.signature_algorithm(der.parse(der.sequence(der.oid(oid))))
     signature = dsa_keys.private_key(bits).sign(DATA, HASHES[digest])
-    assert algorithms.verify(public(bits), algorithm, signature, DATA) == digest
-    assert algorithms.key_size(public(bits)) == bits
-    with pytest.raises(algorithms.BadSignatureError):
-        algorithms.verify(public(bits), algorithm, signature, DATA + b"!")
-    with pytest.raises(algorithms.BadSignatureError):
-        algorithms.verify(public(bits, "other"), algorithm, signature, DATA)
+    assert signatures.verify(public(bits), algorithm, signature, DATA) == digest
+    assert public_keys.size(public(bits)) == bits
+    with pytest.raises(signatures.BadSignatureError):
+        signatures.verify(public(bits), algorithm, signature, DATA + b"!")
+    with pytest.raises(signatures.BadSignatureError):
+        signatures.verify(public(bits, "other"), algorithm, signature, DATA)
 
 
 def test_an_algorithm_of_another_kind_of_key_is_not_checked() -> None:
     algorithm = algorithms.SignatureAlgorithm("rsa", "sha256")
     with pytest.raises(algorithms.UnsupportedError):
-        algorithms.verify(public(2048), algorithm, b"", DATA)
+        signatures.verify(public(2048), algorithm, b"", DATA)
     with pytest.raises(algorithms.UnsupportedError):
-        algorithms.verify(pki.authority("Any").public_key, algorithms.SignatureAlgorithm("dsa", "sha256"), b"", DATA)
+        signatures.verify(pki.authority("Any").public_key, algorithms.SignatureAlgorithm("dsa", "sha256"), b"", DATA)
 
 
 def test_nothing_is_signed_with_dsa() -> None:
     with pytest.raises(algorithms.UnsupportedError):
-        algorithms.key_kind(public(2048))
+        public_keys.kind(public(2048))
     with pytest.raises(algorithms.UnsupportedError):
-        algorithms.identifiers_for_key(public(2048), "sha256")
+        public_keys.kind(public(2048))
 
 
 @pytest.mark.parametrize("wrong", range(4))
@@ -64,7 +64,7 @@ def test_a_key_with_a_negative_number_is_refused(wrong: int) -> None:
     p, q, g, y = (der.integer(-each if at == wrong else each) for at, each in enumerate(numbers))
     spki = der.sequence(der.sequence(der.oid(dsa.KEY), der.sequence(p, q, g)), der.bit_string(y))
     with pytest.raises(algorithms.UnsupportedError):
-        algorithms.public_key(spki)
+        public_keys.load(spki)
 
 
 def test_parameters_come_from_the_issuers_key() -> None:
@@ -73,7 +73,7 @@ def test_parameters_come_from_the_issuers_key() -> None:
     assert not dsa.inherits(public(2048))
     assert dsa.completed(short, public(2048, "above")) == public(2048)
     with pytest.raises(algorithms.UnsupportedError):
-        algorithms.public_key(short)
+        public_keys.load(short)
 
 
 def test_parameters_come_from_nothing_but_a_complete_dsa_key() -> None:
@@ -89,4 +89,4 @@ def test_no_key_does_more_than_be_refused(junk: bytes, begins: bool) -> None:  #
     assert dsa.completed(spki, junk) == spki
     dsa.inherits(spki)
     with pytest.raises(MalformedError):
-        algorithms.public_key(spki)
+        public_keys.load(spki)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from chopmark.core import limits
 from chopmark.core.errors import MalformedError, RefusedError
-from chopmark.envelopes import algorithms, note
+from chopmark.envelopes import note, signatures
 from chopmark.envelopes.note import Note, VerifierKey
 from chopmark.keys import generate
 from chopmark.keys.software import SoftwareSigner
@@ -42,7 +42,7 @@ def test_the_example_of_the_specification() -> None:
 def test_a_changed_text_or_signature_spoils_the_whole_note() -> None:
     key = VerifierKey.parse(VKEY)
     for old, new in ((b"example message", b"exemplary message"), (b"Uw2QOkn8", b"Uw2QOkn9")):
-        with pytest.raises(algorithms.BadSignatureError):
+        with pytest.raises(signatures.BadSignatureError):
             Note.parse(SIGNED.replace(old, new)).verify([key])
 
 
@@ -52,9 +52,9 @@ def test_a_signature_that_does_not_hold_spoils_one_that_does() -> None:
     key = VerifierKey.of("example.com/log", own.public_key)
     good = note.sign("text\n", key, own)
     bad = good._replace(value=bytes(64))
-    for signatures in ((good, bad), (bad, good)):
-        with pytest.raises(algorithms.BadSignatureError):
-            Note("text\n", signatures).verify([key])
+    for both in ((good, bad), (bad, good)):
+        with pytest.raises(signatures.BadSignatureError):
+            Note("text\n", both).verify([key])
 
 
 def test_others_are_ignored_even_with_the_same_name_or_id() -> None:
@@ -73,7 +73,7 @@ def test_a_cosignature_says_when() -> None:
     made = note.sign("example.com/log\n0\n", key, own, NOW)
     assert Note("example.com/log\n0\n", (made,)).verify([key])[0].at == NOW
     later = made._replace(value=(int(NOW.timestamp()) + 1).to_bytes(8, "big") + made.value[8:])
-    with pytest.raises(algorithms.BadSignatureError):
+    with pytest.raises(signatures.BadSignatureError):
         Note("example.com/log\n0\n", (later,)).verify([key])
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chopmark.core.errors import MalformedError
-from chopmark.envelopes import algorithms, der, names, pem, pkcs10
+from chopmark.envelopes import der, names, pem, pkcs10, public_keys, signatures
 from tests.support import pki
 
 KINDS = ["rsa2048", "p256", "p384", "ed25519"]
@@ -36,7 +36,7 @@ def test_made_elsewhere(kind: str) -> None:
         request = pkcs10.read(data)
         request.verify()
         assert request.subject == SUBJECT
-        assert algorithms.key_size(request.spki) == {"rsa2048": 2048, "p384": 384}.get(kind, 256)
+        assert public_keys.size(request.spki) == {"rsa2048": 2048, "p384": 384}.get(kind, 256)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -57,7 +57,7 @@ def test_a_signature_by_another_key(kind: str) -> None:
         forged = der.sequence(stranger[0].raw, outer[1].raw, outer[2].raw)
     else:
         forged = der.sequence(outer[0].raw, outer[1].raw, stranger[2].raw)
-    with pytest.raises(algorithms.BadSignatureError):
+    with pytest.raises(signatures.BadSignatureError):
         pkcs10.read(forged).verify()
 
 

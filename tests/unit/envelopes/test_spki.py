@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chopmark.envelopes import algorithms, spki
+from chopmark.envelopes import public_keys, spki
 from tests.support import dsa_keys, rsa_numbers
 
 
@@ -16,7 +16,7 @@ def openssl(key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey | ed25519.Ed25519P
     return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
-@pytest.mark.parametrize("curve", algorithms.CURVES.values(), ids=lambda curve: curve.name)
+@pytest.mark.parametrize("curve", public_keys.CURVES.values(), ids=lambda curve: curve.name)
 def test_points(curve: ec.EllipticCurve) -> None:
     made = [ec.derive_private_key(secret, curve).public_key() for secret in range(1, 300, 7)]
     assert [spki.of(key) for key in made] == [openssl(key) for key in made]  # some coordinates begin with zeros
@@ -29,7 +29,7 @@ def test_points(curve: ec.EllipticCurve) -> None:
 def test_rsa(modulus: int, exponent: int) -> None:
     key = rsa.RSAPublicNumbers(exponent, rsa_numbers.honest(modulus | 1)).public_key()
     assert spki.of(key) == openssl(key)
-    assert algorithms.public_key(spki.of(key)).public_numbers() == key.public_numbers()
+    assert public_keys.load(spki.of(key)).public_numbers() == key.public_numbers()
 
 
 def test_ed25519() -> None:

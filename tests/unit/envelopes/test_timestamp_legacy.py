@@ -20,7 +20,7 @@ from chopmark.envelopes import cms, der, timestamp
 from chopmark.envelopes.cms import oids
 from tests.unit.envelopes import material
 from tests.unit.envelopes.material import Loose, codes, prove
-from tests.unit.envelopes.test_algorithms import bare_signature
+from tests.unit.envelopes.test_signatures import bare_signature
 from tests.unit.envelopes.test_timestamp import SIGNATURE, countersignature, countersigned
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from chopmark.envelopes import algorithms, trivial_keys
+from chopmark.envelopes import algorithms, public_keys, signatures, spki, trivial_keys
 from chopmark.trust.belief import Carried, believe
 from chopmark.trust.moment import Moment
 from tests.support import pki
@@ -44,30 +44,30 @@ def test_anybody_signs_for_the_identity() -> None:
 
 @pytest.mark.parametrize("point", POINTS, ids=bytes.hex)
 def test_no_point_of_small_order_is_a_key(point: bytes) -> None:
-    spki = algorithms.ed25519_spki(point)
-    with pytest.raises(algorithms.ForbiddenKeyError):
-        algorithms.public_key(spki)
-    with pytest.raises(algorithms.ForbiddenKeyError):
-        algorithms.verify(spki, algorithms.SignatureAlgorithm("ed25519", None), IDENTITY + bytes(32), b"one")
+    key = spki.ed25519_key(point)
+    with pytest.raises(public_keys.ForbiddenKeyError):
+        public_keys.load(key)
+    with pytest.raises(public_keys.ForbiddenKeyError):
+        signatures.verify(key, algorithms.SignatureAlgorithm("ed25519", None), IDENTITY + bytes(32), b"one")
 
 
 @pytest.mark.parametrize("factor", [2, 3, 5, 7, 751])
 def test_no_modulus_with_a_small_factor_is_a_key(factor: int) -> None:
-    with pytest.raises(algorithms.ForbiddenKeyError):
-        algorithms.public_key(algorithms.rsa_spki(factor * (2**3000 + 1), 65537))
+    with pytest.raises(public_keys.ForbiddenKeyError):
+        public_keys.load(spki.rsa_key(factor * (2**3000 + 1), 65537))
 
 
 @pytest.mark.parametrize("kind", ["rsa2048", "rsa3072", "ed25519", "p256"])
 def test_honest_keys_are_keys(kind: str) -> None:
-    assert algorithms.public_key(material.spki(pki.key(kind)))
+    assert public_keys.load(material.spki(pki.key(kind)))
 
 
 @pytest.mark.parametrize(
-    "spki", [algorithms.ed25519_spki(IDENTITY), algorithms.rsa_spki(3 * (2**3000 + 1), 65537)], ids=["ed25519", "rsa"]
+    "key", [spki.ed25519_key(IDENTITY), spki.rsa_key(3 * (2**3000 + 1), 65537)], ids=["ed25519", "rsa"]
 )
-def test_a_certificate_for_such_a_key_is_refused_whoever_signed_it(tmp_path: Path, spki: bytes) -> None:
+def test_a_certificate_for_such_a_key_is_refused_whoever_signed_it(tmp_path: Path, key: bytes) -> None:
     root = make(name("Trivial Root"), pki.key("p256", "trivial root"), extensions=ca_extensions())
-    leaf = make(name("Trivial"), pki.key("p256", "trivial"), root, extensions=[purposes(CODE)], key_info=spki)
+    leaf = make(name("Trivial"), pki.key("p256", "trivial"), root, extensions=[purposes(CODE)], key_info=key)
     here = material.circumstances(tmp_path, material.trusting(tmp_path, root))
     found = believe(leaf.view, Carried((), ()), "code-signing", Moment(pki.NOW), here)
     assert codes(found.findings) == {"path.weak_key"}

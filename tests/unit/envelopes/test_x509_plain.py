@@ -10,7 +10,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chopmark.core.errors import MalformedError
-from chopmark.envelopes import algorithms, der, stringprep, x509
+from chopmark.envelopes import algorithms, der, public_keys, stringprep, x509
 from tests.unit.envelopes import material
 
 SAMPLES = [material.chain(kind)[0] for kind in material.KINDS] + [material.encoded(material.root())]
@@ -225,15 +225,15 @@ def test_times_around_the_end_of_a_day_are_read_alike(hours: int, seconds: int) 
 @pytest.mark.parametrize("kind", ["p256", "p384"])
 def test_usual_keys_are_refused_as_others_are(kind: str) -> None:
     spki = material.public_der(material.private_key(kind))
-    assert algorithms.key_kind(spki) == "ec"
+    assert public_keys.kind(spki) == "ec"
     for position in range(len(spki)):  # off the curve, compressed, another curve, cut off
         changed = spki[:position] + bytes((spki[position] ^ 1,)) + spki[position + 1 :]
         with pytest.raises(MalformedError):
-            algorithms.public_key(changed)
+            public_keys.load(changed)
     with pytest.raises(algorithms.UnsupportedError):
-        algorithms.public_key(spki[:-1] + bytes((spki[-1] ^ 1,)))
+        public_keys.load(spki[:-1] + bytes((spki[-1] ^ 1,)))
     with pytest.raises(MalformedError):
-        algorithms.public_key(spki + b"\0")
+        public_keys.load(spki + b"\0")
 
 
 @pytest.mark.parametrize("kind", ["p256", "p384"])
@@ -243,27 +243,27 @@ def test_a_key_that_nobody_uses_is_refused_as_one_that_is_loaded(kind: str, monk
     prime = {"p256": 2**256 - 2**224 + 2**192 + 2**96 - 1, "p384": 2**384 - 2**128 - 2**96 + 2**32 - 1}[kind]
     head, x, y = spki[: -2 * half], spki[-2 * half : -half], int.from_bytes(spki[-half:], "big")
     negative = head + x + (prime - y).to_bytes(half, "big")
-    monkeypatch.setattr(algorithms, "_loaded", {})
+    monkeypatch.setattr(public_keys, "_loaded", {})
     for usable in (spki, negative):
-        assert algorithms.require_usable(usable) == ("ec", bits)
-    assert not algorithms._loaded  # noqa: SLF001 - it was not loaded
+        assert public_keys.require_usable(usable) == ("ec", bits)
+    assert not public_keys._loaded  # noqa: SLF001 - it was not loaded
     wrong = [spki[:at] + bytes((spki[at] ^ 1,)) + spki[at + 1 :] for at in range(len(spki))]
     wrong += [head + bytes(2 * half), head + b"\xff" * 2 * half, head + x + prime.to_bytes(half, "big")]
     for each in wrong:
         with pytest.raises(MalformedError):
-            algorithms.public_key(each)
+            public_keys.load(each)
         with pytest.raises(MalformedError):
-            algorithms.require_usable(each)
+            public_keys.require_usable(each)
 
 
 def test_coordinates_beyond_the_prime_are_no_point(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(algorithms, "_loaded", {})
+    monkeypatch.setattr(public_keys, "_loaded", {})
     prime = 2**256 - 2**224 + 2**192 + 2**96 - 1
     root = 0x66485C780E2F83D72433BD5D84A06BB6541C2AF31DAE871728BF856A174F93F4  # of b, so that (0, root) is a point
     head = material.public_der(material.private_key("p256"))[:-64]
-    assert algorithms.require_usable(head + bytes(32) + root.to_bytes(32, "big")) == ("ec", 256)
+    assert public_keys.require_usable(head + bytes(32) + root.to_bytes(32, "big")) == ("ec", 256)
     with pytest.raises(algorithms.UnsupportedError):
-        algorithms.require_usable(head + prime.to_bytes(32, "big") + root.to_bytes(32, "big"))
+        public_keys.require_usable(head + prime.to_bytes(32, "big") + root.to_bytes(32, "big"))
 
 
 def with_extensions(*extensions: bytes) -> bytes:

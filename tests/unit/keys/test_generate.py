@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 from chopmark import keys
 from chopmark.core.errors import UsageError
 from chopmark.core.patch import WriteError
-from chopmark.envelopes import algorithms, der, pem
+from chopmark.envelopes import der, pem, public_keys
 from chopmark.keys import generate
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def test_every_kind_is_made_and_opened(kind: str, tmp_path: Path) -> None:
     signer = keys.open_key(str(path))
     sizes = {"rsa-3072": 3072, "rsa-4096": 4096, "p256": 256, "p384": 384, "p521": 521, "ed25519": 256}
     sizes |= {"ml-dsa-44": 8 * 1312, "ml-dsa-65": 8 * 1952, "ml-dsa-87": 8 * 2592}
-    assert algorithms.key_size(signer.public_key) == sizes[kind]
+    assert public_keys.size(signer.public_key) == sizes[kind]
 
 
 def test_an_unknown_kind() -> None:

@@ -20,7 +20,7 @@ from chopmark.authority.issuing import certificates, extensions
 from chopmark.cli import main
 from chopmark.core.contracts import Content
 from chopmark.core.errors import ChopmarkError, RefusedError
-from chopmark.envelopes import algorithms, cms, der, names, pem, pkcs10, timestamp, x509
+from chopmark.envelopes import algorithms, cms, der, names, pem, pkcs10, public_keys, signatures, timestamp, x509
 from chopmark.envelopes.cms import checking
 from chopmark.envelopes.timestamp import info, making
 from chopmark.keys import ml_dsa, pbes2
@@ -71,16 +71,16 @@ def test_what_a_key_signs_verifies_and_nothing_else(kind: str) -> None:
     signature = signer.sign(DATA, "sha512")
     algorithm = parsed(algorithms.signing_identifier(signer, "sha512"))
     assert algorithms.signature_identifier(signer, "sha256") == algorithms.signing_identifier(signer, "sha512")
-    assert algorithms.verify(signer.public_key, algorithm, signature, DATA) is None
-    with pytest.raises(algorithms.BadSignatureError):
-        algorithms.verify(signer.public_key, algorithm, signature, DATA + b"!")
-    with pytest.raises(algorithms.BadSignatureError):  # a context of its own makes it another signature
-        algorithms.verify(signer.public_key, algorithm, signer.private_key.sign(DATA, b"context"), DATA)  # type: ignore[call-arg, arg-type]
+    assert signatures.verify(signer.public_key, algorithm, signature, DATA) is None
+    with pytest.raises(signatures.BadSignatureError):
+        signatures.verify(signer.public_key, algorithm, signature, DATA + b"!")
+    with pytest.raises(signatures.BadSignatureError):  # a context of its own makes it another signature
+        signatures.verify(signer.public_key, algorithm, signer.private_key.sign(DATA, b"context"), DATA)  # type: ignore[call-arg, arg-type]
     another = KINDS[(KINDS.index(kind) + 1) % 3]
     with pytest.raises(algorithms.UnsupportedError):
-        algorithms.verify(pki.world(another).signer.public_key, algorithm, signature, DATA)
+        signatures.verify(pki.world(another).signer.public_key, algorithm, signature, DATA)
     with pytest.raises(algorithms.UnsupportedError):
-        algorithms.verify(pki.world("p256").signer.public_key, algorithm, signature, DATA)
+        signatures.verify(pki.world("p256").signer.public_key, algorithm, signature, DATA)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -92,9 +92,9 @@ def test_parameters_are_absent(kind: str) -> None:
         parsed(der.sequence(bare[0].raw, der.null()))
     algorithm, bits = (node.raw for node in der.parse(signer.public_key).children())
     with pytest.raises(algorithms.UnsupportedError):
-        algorithms.public_key(der.sequence(der.sequence(der.parse(algorithm).children()[0].raw, der.null()), bits))
+        public_keys.load(der.sequence(der.sequence(der.parse(algorithm).children()[0].raw, der.null()), bits))
     with pytest.raises(algorithms.UnsupportedError):
-        algorithms.public_key(der.sequence(algorithm, der.bit_string(der.parse(bits).bit_string()[:-1])))
+        public_keys.load(der.sequence(algorithm, der.bit_string(der.parse(bits).bit_string()[:-1])))
 
 
 @pytest.mark.parametrize("last", [32, 33, 34])
@@ -116,7 +116,7 @@ def test_seed_or_both_forms_are_read(kind: str, encrypted: bool, tmp_path: Path)
         signer = keys.open_key(written(tmp_path, text), lambda _: b"open")
         assert signer.algorithm == kind
         parsed_kind = parsed(algorithms.signing_identifier(signer, "sha512"))
-        assert algorithms.verify(signer.public_key, parsed_kind, signer.sign(DATA, "sha512"), DATA) is None
+        assert signatures.verify(signer.public_key, parsed_kind, signer.sign(DATA, "sha512"), DATA) is None
         if encrypted:
             with pytest.raises(PassphraseError):
                 keys.open_key(written(tmp_path, text), lambda _: b"shut")
@@ -192,9 +192,9 @@ def test_an_openssl_that_is_too_old_is_named(monkeypatch: pytest.MonkeyPatch, tm
     with pytest.raises(UnusableKeyError, match="with OpenSSL"):
         keys.open_key(written(tmp_path, pem.encode("PRIVATE KEY", raw)))
     monkeypatch.setattr(mldsa.MLDSA65PublicKey, "from_public_bytes", missing)
-    monkeypatch.setattr(algorithms, "_loaded", {})
+    monkeypatch.setattr(public_keys, "_loaded", {})
     with pytest.raises(algorithms.UnsupportedError):
-        algorithms.public_key(spki)
+        public_keys.load(spki)
 
 
 # CMS

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization.pkcs12 import serialize_key_an
 
 from chopmark import keys
 from chopmark.core.errors import InputError, RefusedError, UsageError
-from chopmark.envelopes import algorithms, der, pem
+from chopmark.envelopes import algorithms, der, pem, signatures
 from chopmark.keys.errors import PassphraseError, UnusableKeyError
 from tests.support import pki
 
@@ -50,11 +50,11 @@ def test_every_kind_signs(kind: str, encoding: Encoding, tmp_path: Path) -> None
     signer = keys.open_key("file:" + private(tmp_path, plain(kind, encoding)))
     algorithm = algorithms.signature_algorithm(der.parse(algorithms.signature_identifier(signer, "sha384")))
     signature = signer.sign(b"data", "sha384")
-    assert algorithms.verify(signer.public_key, algorithm, signature, b"data") == (
+    assert signatures.verify(signer.public_key, algorithm, signature, b"data") == (
         None if kind == "ed25519" else "sha384"
     )
-    with pytest.raises(algorithms.BadSignatureError):
-        algorithms.verify(signer.public_key, algorithm, signature, b"date")
+    with pytest.raises(signatures.BadSignatureError):
+        signatures.verify(signer.public_key, algorithm, signature, b"date")
 
 
 @pytest.mark.parametrize("kind", ["rsa2048", "p256"])
@@ -98,7 +98,7 @@ def test_pss_is_asked_for_in_the_uri(tmp_path: Path) -> None:
     identifier = algorithms.signing_identifier(signer, "sha512")
     algorithm = algorithms.signature_algorithm(der.parse(identifier))
     assert (algorithm.kind, algorithm.mask_digest, algorithm.salt_length) == ("rsa-pss", "sha512", 64)
-    assert algorithms.verify(signer.public_key, algorithm, signer.sign(b"data", "sha512"), b"data") == "sha512"
+    assert signatures.verify(signer.public_key, algorithm, signer.sign(b"data", "sha512"), b"data") == "sha512"
     assert keys.open_key(f"file:{path}?padding=pkcs1").algorithm == "rsa"
 
 

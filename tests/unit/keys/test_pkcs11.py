@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from chopmark import keys
 from chopmark.core.errors import ChopmarkError, RefusedError, UnavailableError, UsageError
-from chopmark.envelopes import algorithms, der
+from chopmark.envelopes import der, public_keys
 from chopmark.keys import pkcs11_session, pkcs11_uri, uri
 from chopmark.keys.errors import PassphraseError, UnusableKeyError
 from chopmark.keys.pkcs11 import ec_spki, ed25519_spki, rsa_spki
@@ -298,7 +298,7 @@ def test_one_login_serves_many_signatures(opened: Callable[..., Any], token: Fak
     signatures = {signer.sign(b"data", "sha256") for _ in range(50)}
     assert signatures == {der.sequence(der.integer(1), der.integer(2))}
     assert (token.logins, token.signed) == (1, 50)
-    assert algorithms.key_kind(signer.public_key) == "ec"
+    assert public_keys.kind(signer.public_key) == "ec"
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from chopmark import keys
 from chopmark.core import limits
 from chopmark.core.errors import ChopmarkError, MalformedError, RefusedError, UnavailableError, UsageError
-from chopmark.envelopes import algorithms, der
+from chopmark.envelopes import algorithms, der, signatures
 from chopmark.envelopes.ssh.wire import Reader
 from chopmark.keys import ssh_agent, ssh_wire
 from chopmark.keys.errors import UnusableKeyError
@@ -74,7 +74,7 @@ class Agent:
             value = pki.Entity(private, pki.world().root.certificate).sign(data, digest)
         elif isinstance(private, ec.EllipticCurvePrivateKey):
             name = b"ecdsa-sha2-" + NAMES[kind].encode()
-            made = private.sign(data, ec.ECDSA(algorithms.hash_algorithm(DIGESTS[kind][0])))
+            made = private.sign(data, ec.ECDSA(signatures.hash_algorithm(DIGESTS[kind][0])))
             value = b"".join(map(mpint, utils.decode_dss_signature(made)))
         else:
             assert isinstance(private, ed25519.Ed25519PrivateKey)
@@ -103,7 +103,7 @@ def test_every_kind_signs_with_the_digests_that_ssh_has_for_it(kind: str, agent:
             continue
         identifier = der.parse(algorithms.signature_identifier(signer, digest))
         signature = signer.sign(DATA, digest)
-        algorithms.verify(signer.public_key, algorithms.signature_algorithm(identifier), signature, DATA)
+        signatures.verify(signer.public_key, algorithms.signature_algorithm(identifier), signature, DATA)
     assert algorithms.usual_digest(signer) == {"p384": "sha384", "p521": "sha512", "ed25519": "sha512"}.get(
         kind, "sha256"
     )

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from chopmark import keys
 from chopmark.core import limits
 from chopmark.core.errors import MalformedError, RefusedError, UnavailableError, UsageError
-from chopmark.envelopes import algorithms, der, pem
+from chopmark.envelopes import algorithms, der, pem, signatures
 from chopmark.keys.errors import PassphraseError, UnusableKeyError
 from chopmark.keys.tpm2 import commands, keyfile, transport, wire
 from tests.support import pki
@@ -67,7 +67,7 @@ def loadable(desk: Desk, *, empty_auth: bool = True, parent: int = commands.OWNE
 def verified(signer: Signer, digest: str = "sha256") -> None:
     identifier = der.parse(algorithms.signature_identifier(signer, digest))
     signature = signer.sign(DATA, digest)
-    algorithms.verify(signer.public_key, algorithms.signature_algorithm(identifier), signature, DATA)
+    signatures.verify(signer.public_key, algorithms.signature_algorithm(identifier), signature, DATA)
 
 
 @pytest.mark.parametrize("auth", [None, b"secret"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import TYPE_CHECKING, NamedTuple
 
-from chopmark.envelopes import algorithms, der, ocsp, x509
+from chopmark.envelopes import der, ocsp, public_keys, x509
 from chopmark.envelopes.ocsp import writing
 from tests.support import pki
 from tests.unit.trust import material
@@ -99,7 +99,7 @@ def answer(
 
 
 def identifier(key: pki.Key, digest: str) -> bytes:
-    kind = algorithms.key_kind(material.spki(key))
+    kind = public_keys.kind(material.spki(key))
     oids = {
         ("ec", "sha256"): "1.2.840.10045.4.3.2",
         ("ec", "sha1"): "1.2.840.10045.4.1",

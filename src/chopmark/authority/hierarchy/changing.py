@@ -18,7 +18,7 @@ from chopmark.authority.register.records import AUTHORITY_PROFILE, Issuer
 from chopmark.core import patch
 from chopmark.core.errors import RefusedError, UsageError
 from chopmark.engine import keyring
-from chopmark.envelopes import algorithms, names, pkcs10, x509
+from chopmark.envelopes import names, pkcs10, public_keys, x509
 from chopmark.keys import generate
 from chopmark.keys.software import SoftwareSigner
 
@@ -363,6 +363,6 @@ def _next_title(common_name: str, organisation: str, name: str) -> str:
 
 def _require_crossing(root: Issuer, kind: str) -> None:
     """A root certifies its successor, so that must have a key that the root may certify. Raises UsageError."""
-    if kind in profiles.CSBR_UNKNOWN and algorithms.key_kind(root.certificate.spki) not in profiles.CSBR_UNKNOWN:
+    if kind in profiles.CSBR_UNKNOWN and public_keys.kind(root.certificate.spki) not in profiles.CSBR_UNKNOWN:
         message = f"the {root.name} CA cannot certify a root with a key of {kind} (CSBR 6.1.5): make one of its own"
         raise UsageError(f"{message} with `chopmark ca add root --type {kind}`")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from chopmark.authority.issuing import certificates, profiles
 from chopmark.authority.issuing.certificates import Crossing, Place
 from chopmark.authority.lint import linter
-from chopmark.envelopes import algorithms, names, x509
+from chopmark.envelopes import names, public_keys, x509
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -35,7 +35,7 @@ def member(
     profile: AuthorityProfile, name: bytes, spki: bytes, issuer: Issuer | None, above: Signer, since: dt.datetime
 ) -> certificates.Draft:
     """A CA's own certificate, which it signs itself when there is no `issuer`. Raises IssueRefusedError."""
-    profile = profile.below(algorithms.key_kind(above.public_key))
+    profile = profile.below(public_keys.kind(above.public_key))
     until = profiles.last_second(since, months=profile.months)
     draft = certificates.Draft(
         certificates.new_serial(),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from chopmark.authority.issuing import extensions
 from chopmark.authority.issuing.profiles import ROOT
 from chopmark.core.errors import RefusedError
-from chopmark.envelopes import algorithms, der, x509
+from chopmark.envelopes import algorithms, der, public_keys, signatures, x509
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -67,7 +67,7 @@ class Draft:
 
 def digest_for(spki: bytes) -> str:
     """The digest that an authority's key signs with: as strong as the curve, SHA-256 for RSA."""
-    return {384: "sha384", 521: "sha512"}.get(algorithms.key_size(spki), "sha256")
+    return {384: "sha384", 521: "sha512"}.get(public_keys.size(spki), "sha256")
 
 
 def verified(signer: Signer, data: bytes, digest: str) -> bytes:
@@ -75,8 +75,8 @@ def verified(signer: Signer, data: bytes, digest: str) -> bytes:
     signature = signer.sign(data, digest)
     algorithm = algorithms.signature_algorithm(der.parse(algorithms.signature_identifier(signer, digest)))
     try:
-        algorithms.verify(signer.public_key, algorithm, signature, data)
-    except algorithms.BadSignatureError:
+        signatures.verify(signer.public_key, algorithm, signature, data)
+    except signatures.BadSignatureError:
         message = "the authority's key made a signature that does not verify; nothing was issued"
         raise RefusedError(message) from None
     return signature

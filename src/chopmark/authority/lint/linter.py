@@ -15,7 +15,7 @@ from chopmark.authority.lint.csbr import policies, structure, subject, usage
 from chopmark.authority.lint.csbr.case import IN_FORCE, Case, Kind, kind_for, kind_of, run
 from chopmark.core.errors import MalformedError, RefusedError
 from chopmark.core.finding import Outcome
-from chopmark.envelopes import algorithms, names, x509
+from chopmark.envelopes import names, public_keys, x509
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -101,7 +101,7 @@ def crossed(certificate: x509.Certificate, issuer: x509.Certificate, *, ours: bo
     strong key, and what RFC 5280 wants. One whose own keys the CSBR do not know is internal.
     """
     case = Case(certificate, Kind.SUBORDINATE, issuer, own=ours, signed=False)
-    known = algorithms.key_kind(issuer.spki) not in profiles.CSBR_UNKNOWN
+    known = public_keys.kind(issuer.spki) not in profiles.CSBR_UNKNOWN
     public = known and (ours or bool(policies.policies(certificate)))
     rules = [rule for rule in RULES if public or not rule.csbr or (known and rule.reason is reasons.KEY_SIZE)]
     return _merged(run(rules, case, public=True))
@@ -178,10 +178,10 @@ def _policy_fault(certificate: x509.Certificate, profile: Profile) -> str:
 
 def _key_fault(spki: bytes, profile: Profile) -> str:
     try:
-        kind = algorithms.key_kind(spki)
+        kind = public_keys.kind(spki)
         if kind == "rsa":
             bits = [int(each.removeprefix("rsa-")) for each in profile.keys if each.startswith("rsa-")]
-            good = bool(bits) and algorithms.key_size(spki) >= min(bits)
+            good = bool(bits) and public_keys.size(spki) >= min(bits)
         else:
             good = structure.key_text(spki).lower().replace("p-", "p") in profile.keys
     except MalformedError as error:

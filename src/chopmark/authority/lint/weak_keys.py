@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from chopmark.core import limits
 from chopmark.core.artifact import read_small
 from chopmark.core.errors import UsageError
-from chopmark.envelopes import algorithms
+from chopmark.envelopes import public_keys
 
 _FERMAT_STEPS = 100
 """Primes this close are found by Fermat's method at once (CVE-2022-26320)."""
@@ -25,7 +25,7 @@ _ROCA_POWERS = {prime: frozenset(pow(65537, power, prime) for power in range(pri
 
 def exponent(spki: bytes) -> int | None:
     """The public exponent of an RSA key, None for others. Raises UnsupportedError."""
-    key = algorithms.public_key(spki)
+    key = public_keys.load(spki)
     return key.public_numbers().e if isinstance(key, rsa.RSAPublicKey) else None
 
 
@@ -35,8 +35,8 @@ def fault(spki: bytes, *, usual: bool = True) -> str:
     `usual` also refuses exponents outside of the range that SHOULD be kept (CSBR 6.1.6).
     """
     try:
-        key = algorithms.public_key(spki)
-    except algorithms.ForbiddenKeyError as error:
+        key = public_keys.load(spki)
+    except public_keys.ForbiddenKeyError as error:
         return str(error)
     if not isinstance(key, rsa.RSAPublicKey):
         return ""  # loading it has checked that the point is on the curve
@@ -88,7 +88,7 @@ class Blocklist:
 
 def _names_of(spki: bytes) -> set[str]:
     names = {hashlib.sha256(spki).hexdigest()}
-    key = algorithms.public_key(spki)
+    key = public_keys.load(spki)
     if isinstance(key, rsa.RSAPublicKey):
         modulus = f"Modulus={key.public_numbers().n:X}\n".encode()
         names.add(hashlib.sha1(modulus, usedforsecurity=False).hexdigest()[20:])

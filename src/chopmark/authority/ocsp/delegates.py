@@ -17,7 +17,7 @@ from chopmark.authority.lint import linter
 from chopmark.authority.register.records import serial_text
 from chopmark.core import clock as clocks
 from chopmark.core.errors import ChopmarkError, InputError, MalformedError, UsageError
-from chopmark.envelopes import algorithms, names, ocsp, pem, x509
+from chopmark.envelopes import algorithms, names, ocsp, pem, public_keys, x509
 from chopmark.keys import generate
 from chopmark.keys.software import SoftwareSigner
 
@@ -129,7 +129,7 @@ class Delegates:
         if kind not in KINDS:
             message = f"a responder's key is one of {', '.join(KINDS)}, not {kind!r}"
             raise UsageError(message)
-        if kind in profiles.CSBR_UNKNOWN and algorithms.key_kind(issuer.certificate.spki) not in profiles.CSBR_UNKNOWN:
+        if kind in profiles.CSBR_UNKNOWN and public_keys.kind(issuer.certificate.spki) not in profiles.CSBR_UNKNOWN:
             message = (
                 f"a responder of the {issuer.name} CA cannot have a key of {kind}, which the CA has none of itself"
             )
@@ -230,7 +230,7 @@ def _delegate(issuer: int, certificate: x509.Certificate, signer: Signer) -> Del
 
 
 def _kind(spki: bytes) -> str:
-    kind, size = algorithms.key_kind(spki), algorithms.key_size(spki)
+    kind, size = public_keys.kind(spki), public_keys.size(spki)
     return {"rsa": f"rsa-{size}", "ec": f"p{size}"}.get(kind, kind)
 
 

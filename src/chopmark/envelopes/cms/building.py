@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from chopmark.core import digest as digests
 from chopmark.core.errors import RefusedError
-from chopmark.envelopes import algorithms, belonging, der, x509
+from chopmark.envelopes import algorithms, belonging, der, public_keys, x509
 from chopmark.envelopes.cms import ess, oids
 from chopmark.envelopes.cms.reading import read
 
@@ -57,7 +57,7 @@ class Draft:
         """The ContentInfo with a signature AlgorithmIdentifier and a signature that nobody has looked at."""
         content = self._content
         body = () if content.body is None else (der.explicit(0, _encapsulated(content, content.body)),)
-        kind = algorithms.key_kind(self._signer.spki)
+        kind = public_keys.kind(self._signer.spki)
         digest_identifier = algorithms.digest_identifier(content.digest_algorithm, kind)
         issuer_and_serial = der.sequence(self._signer.issuer, der.encode(der.INTEGER, self._signer.serial_octets))
         signer_info = der.sequence(
@@ -144,7 +144,10 @@ def resume(content: Content, to_be_signed: bytes, certificates: Sequence[bytes])
     if ess.named_certificate(signer, certificate) is False:
         raise RefusedError("what was signed names another certificate than the one given")
     return Draft(
-        content, to_be_signed, certificates, algorithms.identifiers_for_key(certificate.spki, content.digest_algorithm)
+        content,
+        to_be_signed,
+        certificates,
+        algorithms.identifiers_for(public_keys.kind(certificate.spki), content.digest_algorithm),
     )
 
 

@@ -9,7 +9,7 @@ from chopmark.core import digest as digests
 from chopmark.core import limits
 from chopmark.core.errors import MalformedError
 from chopmark.core.proof import Proof
-from chopmark.envelopes import algorithms, der, x509
+from chopmark.envelopes import algorithms, der, public_keys, signatures, x509
 from chopmark.envelopes.cms import ess, oids, reasons
 
 if TYPE_CHECKING:
@@ -185,12 +185,12 @@ def _check_signature(
         fitting = (algorithm.digest,) if algorithm.digest else algorithms.message_digests(algorithm.kind)
         if name not in fitting:
             findings.append(reasons.DIGEST_INCONSISTENT.found(f"{name} and {fitting[0]}"))
-        used = algorithms.verify(certificate.spki, algorithm, signer.signature, signer.signed_attributes_der, name)
-    except algorithms.ForbiddenKeyError as error:
+        used = signatures.verify(certificate.spki, algorithm, signer.signature, signer.signed_attributes_der, name)
+    except public_keys.ForbiddenKeyError as error:
         findings.append(reasons.KEY_FORBIDDEN.found(str(error)))
-    except algorithms.BadSignatureError:
+    except signatures.BadSignatureError:
         digest = digests.of(signer.signed_attributes_der, name)
-        if bare_digest and algorithms.recovers_bare_digest(certificate.spki, signer.signature, digest):
+        if bare_digest and signatures.recovers_bare_digest(certificate.spki, signer.signature, digest):
             findings.append(bare_digest.found(name))
             findings.append(reasons.SIGNATURE_VALID.found(name))
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core.errors import MalformedError, RefusedError
-from chopmark.envelopes import algorithms, belonging, der
+from chopmark.envelopes import belonging, der, public_keys
 from chopmark.envelopes.efi import guid, moment, update, variables
 from chopmark.envelopes.module.building import BareDraft
 
@@ -64,7 +64,7 @@ def sign(wish: Wish, signer: Signer, certificates: Sequence[bytes], *, content_i
 def finish(wish: Wish, signature: bytes, certificates: Sequence[bytes], *, content_info: bool = False) -> bytes:
     """The same with a signature made elsewhere. Raises RefusedError when it is not the signer's over `wish.message`."""
     certificate = belonging.first(certificates)
-    _refuse_key(algorithms.key_kind(certificate.spki))
+    _refuse_key(public_keys.kind(certificate.spki))
     made = BareDraft(wish.message, _DIGEST, certificate, certificates, null=True).finish(signature)
     if not content_info:
         made = der.parse(made).children()[1].only_child().raw

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chopmark.core.errors import RefusedError
-from chopmark.envelopes import algorithms, belonging, x509
+from chopmark.envelopes import algorithms, belonging, public_keys, x509
 from chopmark.envelopes.ima.envelope import KINDS
 from chopmark.envelopes.ima.header import CONTENT, NUMBERS, write
 
@@ -25,7 +25,7 @@ class ImaDraft:
         """Raises RefusedError for a key or digest that the kernel does not know."""
         if content.message is None or content.content_type not in _KIND:
             raise RefusedError("a signature of IMA's is over a file, its fs-verity digest or its metadata")
-        if (kind := algorithms.key_kind(certificate.spki)) not in KINDS:
+        if (kind := public_keys.kind(certificate.spki)) not in KINDS:
             raise RefusedError(f"IMA knows RSA and ECDSA keys, not {kind}")
         if content.digest_algorithm not in NUMBERS:
             raise RefusedError(f"IMA does not know {content.digest_algorithm}")

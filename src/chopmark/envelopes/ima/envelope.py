@@ -9,7 +9,7 @@ from chopmark.core import limits
 from chopmark.core.errors import MalformedError
 from chopmark.core.proof import Proof
 from chopmark.core.signer import SignerId
-from chopmark.envelopes import algorithms, x509
+from chopmark.envelopes import algorithms, public_keys, signatures, x509
 from chopmark.envelopes.cms import reasons as cms_reasons
 from chopmark.envelopes.ima import reasons
 from chopmark.envelopes.ima.header import CONTENT
@@ -83,12 +83,12 @@ class ImaEnvelope:
     def _tried(self, certificate: x509.Certificate, digest: bytes) -> Finding:
         name = self.digest_algorithm
         try:
-            if (kind := algorithms.key_kind(certificate.spki)) not in KINDS:
+            if (kind := public_keys.kind(certificate.spki)) not in KINDS:
                 return reasons.KEY_KIND.found(kind)
-            algorithms.verify(certificate.spki, _BY_KEY, self.header.signature, digest, name, digested=True)
-        except algorithms.BadSignatureError:
+            signatures.verify(certificate.spki, _BY_KEY, self.header.signature, digest, name, digested=True)
+        except signatures.BadSignatureError:
             return reasons.SIGNATURE_WRONG.found(certificate.subject_text)
-        except algorithms.ForbiddenKeyError as error:
+        except public_keys.ForbiddenKeyError as error:
             return cms_reasons.KEY_FORBIDDEN.found(str(error))
         except MalformedError as error:
             return cms_reasons.SIGNATURE_UNSUPPORTED.found(str(error))

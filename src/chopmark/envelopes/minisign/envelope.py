@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from chopmark.core import reasons as common
 from chopmark.core.proof import Proof
 from chopmark.core.signer import SignerId
-from chopmark.envelopes import algorithms
+from chopmark.envelopes import algorithms, signatures
 from chopmark.envelopes.minisign import reasons
 from chopmark.envelopes.minisign.reading import KIND, Signature, key_number
 
@@ -108,7 +108,7 @@ def _signer(key: PublicKey, name: str) -> SignerId:
 
 def _verified(key: PublicKey, signature: bytes, message: bytes) -> bool:
     try:
-        algorithms.verify(key.raw, _ED25519, signature, message)
-    except (algorithms.BadSignatureError, algorithms.UnsupportedError):
+        signatures.verify(key.raw, _ED25519, signature, message)
+    except (signatures.BadSignatureError, algorithms.UnsupportedError):
         return False
     return True

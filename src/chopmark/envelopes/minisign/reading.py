@@ -11,7 +11,7 @@ from typing import NamedTuple
 from chopmark.core import limits
 from chopmark.core.errors import BrokenError, MalformedError
 from chopmark.core.signer import PublicKey
-from chopmark.envelopes import algorithms
+from chopmark.envelopes import spki
 from chopmark.envelopes.minisign import reasons
 
 KIND = "minisign"
@@ -74,8 +74,8 @@ def public_keys(data: bytes) -> list[PublicKey] | None:
     if raw[:2] != PURE:
         raise MalformedError(f"a key for an unknown algorithm ({raw[:2].hex()})")
     number = raw[2 : 2 + _NUMBER]
-    spki = algorithms.ed25519_spki(raw[2 + _NUMBER :])
-    return [PublicKey(KIND, number, spki, f"key {key_number(number)}")]
+    key = spki.ed25519_key(raw[2 + _NUMBER :])
+    return [PublicKey(KIND, number, key, f"key {key_number(number)}")]
 
 
 def key_number(number: bytes) -> str:

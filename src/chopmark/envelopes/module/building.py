@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chopmark.core.errors import RefusedError
-from chopmark.envelopes import algorithms, belonging, der, x509
+from chopmark.envelopes import algorithms, belonging, der, public_keys, x509
 from chopmark.envelopes.cms import oids
 from chopmark.envelopes.cms.building import enveloped
 
@@ -35,7 +35,7 @@ class BareDraft:
         null: bool = False,
     ) -> None:
         """Raises RefusedError for a key that the kernel does not know."""
-        kind = algorithms.key_kind(certificate.spki)
+        kind = public_keys.kind(certificate.spki)
         if kind not in _KINDS:
             raise RefusedError(f"the kernel knows RSA (PKCS #1 v1.5) and ECDSA keys, not {kind}")
         self.to_be_signed = to_be_signed
@@ -43,7 +43,7 @@ class BareDraft:
         self._certificate = certificate
         self._carried = sorted(set(carried))
         self._parameters = der.null() if null else b""
-        [self._identifier, *_] = algorithms.identifiers_for_key(certificate.spki, digest_algorithm)
+        [self._identifier, *_] = algorithms.identifiers_for(public_keys.kind(certificate.spki), digest_algorithm)
 
     def finish(self, signature: bytes) -> bytes:
         """DER of the ContentInfo. Raises RefusedError when the signature is not the signer's over `to_be_signed`."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from chopmark.core.errors import MalformedError
 from chopmark.core.proof import Proof
 from chopmark.core.signer import SignerId
-from chopmark.envelopes import algorithms, x509
+from chopmark.envelopes import public_keys, signatures, x509
 from chopmark.envelopes.cms import checking, oids
 from chopmark.envelopes.cms import reasons as cms_reasons
 from chopmark.envelopes.module import reasons
@@ -138,10 +138,10 @@ class ModuleEnvelope:
         for each in candidates:
             try:
                 algorithm = signer.signature_algorithm
-                algorithms.verify(each.spki, algorithm, signer.signature, digest, name, digested=True)
-            except algorithms.BadSignatureError:
+                signatures.verify(each.spki, algorithm, signer.signature, digest, name, digested=True)
+            except signatures.BadSignatureError:
                 against.append(reasons.SIGNATURE_WRONG.found(each.subject_text))
-            except algorithms.ForbiddenKeyError as error:
+            except public_keys.ForbiddenKeyError as error:
                 against.append(cms_reasons.KEY_FORBIDDEN.found(str(error)))
             except MalformedError as error:
                 against.append(cms_reasons.SIGNATURE_UNSUPPORTED.found(str(error)))

@@ -6,7 +6,7 @@ import hashlib
 from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core.errors import MalformedError
-from chopmark.envelopes import algorithms
+from chopmark.envelopes import algorithms, public_keys
 from chopmark.envelopes.openpgp import mathematics, packets, signatures
 from chopmark.envelopes.openpgp.packets import Reader
 from chopmark.envelopes.openpgp.signatures import V3, V4, V6
@@ -96,6 +96,6 @@ def bits(key: Key) -> int:
     if key.spki is None or key.algorithm not in (mathematics.RSA, mathematics.RSA_SIGN, mathematics.DSA):
         return 0
     try:
-        return algorithms.key_size(key.spki)
+        return public_keys.size(key.spki)
     except MalformedError:
         return 1

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, padding, rsa, uti
 
 from chopmark.core import limits
 from chopmark.core.errors import MalformedError
-from chopmark.envelopes import algorithms, spki
+from chopmark.envelopes import algorithms, public_keys, signatures, spki
 
 if TYPE_CHECKING:
     from chopmark.envelopes.openpgp.packets import Reader
@@ -76,7 +76,7 @@ def public_key(algorithm: int, fields: Reader) -> bytes:
                 curve, point.to_bytes(-(-point.bit_length() // 8), "big")
             )
         else:
-            return algorithms.ed25519_spki(_edwards(algorithm, fields))
+            return spki.ed25519_key(_edwards(algorithm, fields))
     except (ValueError, OverflowError, UnsupportedAlgorithm):
         raise algorithms.UnsupportedError("a public key that cannot be loaded") from None
     return spki.of(key)
@@ -98,8 +98,8 @@ def verify(public: bytes, algorithm: int, fields: Reader, name: str, digest: byt
 
     Without `exact`, the number of RSA's may have zeros before it, as some signers write it.
     """
-    kind, key = algorithms.loaded(public)
-    prehashed = algorithms.prehashed(name)
+    kind, key = public_keys.load_with_kind(public)
+    prehashed = signatures.prehashed(name)
     try:
         if algorithm in (RSA, RSA_SIGN) and kind == "rsa":
             value = fields.mpi_octets(exact=exact)
@@ -110,7 +110,7 @@ def verify(public: bytes, algorithm: int, fields: Reader, name: str, digest: byt
             key.verify(value.rjust(size, b"\0"), digest, _PADDING, prehashed)
         elif algorithm == ECDSA and kind == "ec":
             key.verify(_pair(fields), digest, ec.ECDSA(prehashed))
-        elif algorithm == DSA and kind == algorithms.DSA:
+        elif algorithm == DSA and kind == public_keys.DSA:
             key.verify(_pair(fields), digest, prehashed)
         elif algorithm in (EDDSA, ED25519) and kind == "ed25519":
             key.verify(_edwards_pair(algorithm, fields), digest)

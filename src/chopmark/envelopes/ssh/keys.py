@@ -13,7 +13,7 @@ from typing import NamedTuple
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, utils
 
 from chopmark.core.errors import MalformedError
-from chopmark.envelopes import algorithms
+from chopmark.envelopes import algorithms, signatures
 from chopmark.envelopes import spki as infos
 from chopmark.envelopes.ssh import wire
 
@@ -203,7 +203,7 @@ def _der(value: bytes) -> bytes:
 def _holds(key: Key, kind: str, digest: str, value: bytes, data: bytes) -> bool:
     algorithm = algorithms.SignatureAlgorithm(kind, None if kind == "ed25519" else digest)
     try:
-        algorithms.verify(key.spki, algorithm, value, data)
-    except algorithms.BadSignatureError:
+        signatures.verify(key.spki, algorithm, value, data)
+    except signatures.BadSignatureError:
         return False
     return True

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.asymmetric import ec, rsa, utils
 
 from chopmark.core.errors import RefusedError
-from chopmark.envelopes import algorithms
+from chopmark.envelopes import public_keys
 from chopmark.envelopes.ssh import keys, wire
 from chopmark.envelopes.ssh.envelope import FILE
 from chopmark.envelopes.ssh.sshsig import MAGIC, Signature, armoured
@@ -41,7 +41,7 @@ def seal(
 
 def public_blob(signer: Signer) -> bytes:
     """The public key in SSH's form. Raises RefusedError."""
-    key = algorithms.public_key(signer.public_key)
+    key = public_keys.load(signer.public_key)
     if isinstance(key, rsa.RSAPublicKey) and signer.algorithm == "rsa":
         numbers = key.public_numbers()
         return wire.string(b"ssh-rsa") + wire.mpint(numbers.e) + wire.mpint(numbers.n)

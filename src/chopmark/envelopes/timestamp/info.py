@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from chopmark.envelopes import algorithms, der, x509
+from chopmark.envelopes import algorithms, der, signatures, x509
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -89,7 +89,7 @@ def read_imprint(node: der.Node) -> tuple[str, bytes]:
     name = algorithms.digest_name(fields.take())
     digest = fields.take().octets()
     fields.done()
-    if len(digest) != algorithms.hash_algorithm(name).digest_size:
+    if len(digest) != signatures.hash_algorithm(name).digest_size:
         raise der.DerError(f"an imprint of {len(digest)} bytes for {name}")
     return name, digest
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from chopmark.core import clock, digest
 from chopmark.core.errors import UnavailableError, UsageError
-from chopmark.envelopes import algorithms
+from chopmark.envelopes import public_keys
 from chopmark.keys.kms import aws_credentials, sigv4
 from chopmark.keys.kms.calling import Caller, Fault, Request, octets, text
 from chopmark.keys.kms.signer import Facts, KmsSigner
@@ -95,7 +95,7 @@ class AwsKey:
             if way.startswith(prefix) and name in digest.SIGNING_ALGORITHMS:
                 ways.setdefault(kind, []).append(name)
         if way in _WHOLE:
-            ways[algorithms.key_kind(public_key)] = list(digest.SIGNING_ALGORITHMS)
+            ways[public_keys.kind(public_key)] = list(digest.SIGNING_ALGORITHMS)
 
     def sign(self, algorithm: str, name: str, data: bytes, hashed: bytes) -> bytes:
         """What Sign answers. Ed25519 wants the data itself, ML-DSA its digest with that of the public key."""
@@ -160,5 +160,5 @@ def _endpoint(host: str, region: str) -> str:
 
 def representative(public_key: bytes, data: bytes) -> bytes:
     """The message representative of ML-DSA with an empty context (FIPS 204 algorithm 7): 64 bytes."""
-    bare: bytes = algorithms.public_key(public_key).public_bytes_raw()
+    bare: bytes = public_keys.load(public_key).public_bytes_raw()
     return hashlib.shake_256(hashlib.shake_256(bare).digest(64) + b"\0\0" + data).digest(64)

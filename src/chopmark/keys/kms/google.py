@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from chopmark.core import clock, digest
 from chopmark.core.errors import MalformedError, UnavailableError, UsageError
-from chopmark.envelopes import algorithms, pem
+from chopmark.envelopes import pem, public_keys
 from chopmark.keys.errors import UnusableKeyError
 from chopmark.keys.kms import google_credentials
 from chopmark.keys.kms.calling import Caller, Fault, Request, octets, text
@@ -75,7 +75,7 @@ class GoogleKey:
         self._about(found)
         try:
             public_key = pem.single(written, "PUBLIC KEY")
-            kind = algorithms.key_kind(public_key)
+            kind = public_keys.kind(public_key)
         except MalformedError as error:
             message = f"{self.name}: {error}"
             raise UnusableKeyError(message) from None

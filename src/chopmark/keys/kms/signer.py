@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from chopmark.core import digest, limits
 from chopmark.core.errors import MalformedError, RefusedError, UsageError
-from chopmark.envelopes import algorithms
+from chopmark.envelopes import public_keys
 from chopmark.keys.errors import UnusableKeyError
 
 if TYPE_CHECKING:
@@ -48,8 +48,8 @@ class KmsSigner:
         found = service.facts()
         self.public_key = found.public_key
         try:
-            kind = algorithms.key_kind(found.public_key)
-            bits = algorithms.key_size(found.public_key)
+            kind = public_keys.kind(found.public_key)
+            bits = public_keys.size(found.public_key)
         except MalformedError as error:
             message = f"{service.name}: {error}"
             raise UnusableKeyError(message) from None

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import utils
 
 from chopmark.core import digest, limits
 from chopmark.core.errors import MalformedError, RefusedError, UsageError
-from chopmark.envelopes import algorithms, pem
+from chopmark.envelopes import pem, public_keys
 from chopmark.keys.errors import PassphraseError, UnusableKeyError
 from chopmark.keys.pin_gate import PinGate
 from chopmark.keys.software import own_first
@@ -229,7 +229,7 @@ def _scheme(public: wire.Public, padding: str, name: str) -> int:
         message = f"{name}: a key that is bound to the digest {public.hash}"
         raise UnusableKeyError(message)
     if public.kind == wire.RSA:
-        size = algorithms.key_size(public.spki)
+        size = public_keys.size(public.spki)
         if size < limits.RSA_BITS_MIN:
             message = f"{name}: an RSA key of {size} bits; signatures need at least {limits.RSA_BITS_MIN}"
             raise UnusableKeyError(message)

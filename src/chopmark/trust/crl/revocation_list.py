@@ -10,7 +10,7 @@ from chopmark.core import clock, digest, limits
 from chopmark.core.artifact import read_small
 from chopmark.core.errors import InputError, MalformedError
 from chopmark.core.lazy import lazy
-from chopmark.envelopes import algorithms, der, x509
+from chopmark.envelopes import algorithms, der, signatures, x509
 from chopmark.trust.crl import frame, lookup
 
 if TYPE_CHECKING:
@@ -175,7 +175,7 @@ class Crl:
         if self._kept is not None and self._kept.signed_by == _identity(issuer):
             return ""
         try:
-            algorithms.verify(issuer.spki, algorithm, self.raw[self._frame.bits :], self._to_be_signed())
+            signatures.verify(issuer.spki, algorithm, self.raw[self._frame.bits :], self._to_be_signed())
         except MalformedError as error:
             return f"its signature: {error}"
         if self._indexes is not None:

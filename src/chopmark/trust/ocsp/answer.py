@@ -8,7 +8,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from chopmark.core import clock, digest, limits
 from chopmark.core.errors import BrokenError, MalformedError
-from chopmark.envelopes import algorithms, der, x509
+from chopmark.envelopes import algorithms, der, public_keys, signatures, x509
 from chopmark.envelopes.ocsp import certid, reading
 from chopmark.trust.crl.revocation_list import Entry
 from chopmark.trust.ocsp import reasons
@@ -209,7 +209,7 @@ class Answer:
             algorithm = algorithms.signature_algorithm(der.parse(self.basic.algorithm))
             _require_strong(algorithm.digest, self.basic.produced_at)
             _require_long(signer.spki, self.basic.produced_at)
-            algorithms.verify(signer.spki, algorithm, self.basic.signature, self.basic.tbs)
+            signatures.verify(signer.spki, algorithm, self.basic.signature, self.basic.tbs)
         except BrokenError:
             raise
         except MalformedError as error:
@@ -265,7 +265,7 @@ def _require_strong(name: str | None, when: dt.datetime) -> None:
 
 
 def _require_long(spki: bytes, when: dt.datetime) -> None:
-    key = algorithms.public_key(spki)
+    key = public_keys.load(spki)
     least = limits.RSA_BITS_MIN if when >= limits.RSA_1024_SUNSET else limits.RSA_BITS_DATED
     if isinstance(key, rsa.RSAPublicKey) and key.key_size < least:
         raise BrokenError(reasons.WEAK, f"RSA of {key.key_size} bits")

@@ -15,7 +15,7 @@ from chopmark.core import clock, limits
 from chopmark.core.errors import MalformedError
 from chopmark.core.finding import AGAINST, Finding
 from chopmark.core.lazy import lazy
-from chopmark.envelopes import algorithms, dsa, x509
+from chopmark.envelopes import algorithms, dsa, public_keys, signatures, x509
 from chopmark.trust.paths import reasons, rules
 
 if TYPE_CHECKING:
@@ -306,9 +306,9 @@ def _signature_problem(certificate: x509.Certificate, issuer_spki: bytes) -> Fin
     """What is wrong with a certificate's signature by a key; None when it is good."""
     try:
         certificate.verify_signed_by(issuer_spki)
-    except algorithms.BadSignatureError:
+    except signatures.BadSignatureError:
         reason, detail = reasons.PATH_BAD_SIGNATURE, f"issuer {certificate.issuer_text}"
-    except algorithms.ForbiddenKeyError as error:
+    except public_keys.ForbiddenKeyError as error:
         reason, detail = reasons.PATH_WEAK_KEY, str(error)
     except algorithms.UnsupportedError as error:
         reason, detail = reasons.PATH_UNSUPPORTED, str(error)

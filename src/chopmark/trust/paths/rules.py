@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from chopmark.core import clock, digest, limits
 from chopmark.core.errors import MalformedError
-from chopmark.envelopes import algorithms, der, x509
+from chopmark.envelopes import algorithms, der, public_keys, x509
 from chopmark.trust.moment import Moment
 from chopmark.trust.paths import names, profile, reasons
 from chopmark.trust.stores import anchors
@@ -254,12 +254,12 @@ def _digest(certificate: x509.Certificate, moment: Moment) -> list[Finding]:
 def _key(certificate: x509.Certificate, moment: Moment, *, is_anchor: bool) -> list[Finding]:
     """The length of a key, and DSA. A short key of a root is for its store to judge, which can end its trust in it."""
     try:
-        kind, size = algorithms.require_usable(certificate.spki)
-    except algorithms.ForbiddenKeyError as error:
+        kind, size = public_keys.require_usable(certificate.spki)
+    except public_keys.ForbiddenKeyError as error:
         return [reasons.PATH_WEAK_KEY.found(str(error), subject=certificate.subject_text)]
     except algorithms.UnsupportedError as error:
         return [reasons.PATH_UNSUPPORTED.found(str(error), subject=certificate.subject_text)]
-    is_dsa = kind == algorithms.DSA
+    is_dsa = kind == public_keys.DSA
     if not is_dsa and (kind != "rsa" or size >= limits.RSA_BITS_MIN):
         return []
     sunset = limits.RSA_1024_SUNSET if size < limits.RSA_BITS_MIN else limits.DSA_SUNSET

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from chopmark.core import digest as digests
 from chopmark.core import limits
 from chopmark.core.errors import MalformedError
-from chopmark.envelopes import algorithms, x509
+from chopmark.envelopes import signatures, x509
 from chopmark.envelopes.cms import checking
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def holds(signed: SignedData, content: bytes) -> Signed:
         unread = len(signed.certificates) - len(carried)
         also = f", and {unread} cannot be read" if unread else ""
         raise MalformedError(f"the signer's certificate does not travel along{also}")
-    algorithms.verify(
+    signatures.verify(
         own.spki, signer.signature_algorithm, signer.signature, _covered(signer, content), signer.digest_algorithm
     )
     return Signed(own, tuple(carried))

@@ -16,7 +16,7 @@ from chopmark.authority.issuing import profiles
 from chopmark.authority.lint.linter import IssueRefusedError
 from chopmark.core.errors import RefusedError, UsageError
 from chopmark.envelopes import pkcs10, x509
-from chopmark.envelopes.algorithms import BadSignatureError
+from chopmark.envelopes.signatures import BadSignatureError
 from tests.support import pki
 from tests.unit.authority.conftest import NOW, order, spki
 

@@ -16,7 +16,7 @@ from chopmark.authority.lint import batch, linter, reasons
 from chopmark.authority.lint.csbr import lists
 from chopmark.authority.lint.csbr.case import Kind, kind_of
 from chopmark.core.finding import Outcome
-from chopmark.envelopes import algorithms, der, x509
+from chopmark.envelopes import algorithms, der, public_keys, x509
 from tests.support import pki
 from tests.unit.authority.lint.test_lint import crl_at, issuer_at
 
@@ -486,7 +486,7 @@ class TestFiles:
 def test_unsupported_is_unknown_not_good() -> None:
     dsa = der.sequence(der.sequence(der.oid("1.2.840.10040.4.1")), der.bit_string(b"\x02\x01\x05"))
     with pytest.raises(algorithms.UnsupportedError):
-        algorithms.public_key(dsa)
+        public_keys.load(dsa)
     raw = rebuilt(TestEncodings.RAW, key=dsa)
     assert against(raw)["lint.key_quality"] is Outcome.UNKNOWN
     assert reasons.KEY_QUALITY.code == "lint.key_quality"

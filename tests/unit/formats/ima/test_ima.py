@@ -17,7 +17,7 @@ from chopmark.core.contracts import Content, SealOptions
 from chopmark.core.errors import BrokenError, RefusedError, UsageError
 from chopmark.core.verdict import Status, Verdict
 from chopmark.engine import check, inspect, sign
-from chopmark.envelopes import algorithms, ima, x509
+from chopmark.envelopes import ima, signatures, x509
 from chopmark.envelopes.module import Certificates
 from chopmark.formats.ima import FORMAT, metadata
 from chopmark.trust import context as contexts
@@ -117,7 +117,7 @@ def test_only_so_many_certificates_are_tried(monkeypatch: pytest.MonkeyPatch) ->
     artifact = signed(entity, DATA).artifact()
     [seal] = FORMAT.extract(laws.State("tool", DATA + b"#", ((XATTR, artifact.companion(XATTR) or b""),)).artifact())
     tried: list[int] = []
-    plain = algorithms.verify
+    plain = signatures.verify
 
     def counted(*given: object, **more: object) -> str | None:
         tried.append(1)
@@ -127,7 +127,7 @@ def test_only_so_many_certificates_are_tried(monkeypatch: pytest.MonkeyPatch) ->
         def certificates(self, *_: bytes) -> list[bytes]:
             return [entity.der] * 10_000
 
-    monkeypatch.setattr(algorithms, "verify", counted)
+    monkeypatch.setattr(signatures, "verify", counted)
     wrong = FORMAT.digest(Artifact.from_bytes(DATA + b"?"), [claim.recipe for claim in seal.claims])
     proof = seal.envelope.check_with(wrong, Crowd([]))  # type: ignore[attr-defined]
     assert [finding.code for finding in proof.findings] == ["ima.signature_wrong"]

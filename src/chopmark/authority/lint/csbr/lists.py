@@ -13,7 +13,7 @@ from chopmark.authority.lint import reasons
 from chopmark.authority.lint.csbr.case import at
 from chopmark.core.errors import MalformedError
 from chopmark.core.finding import Outcome
-from chopmark.envelopes import algorithms, der, x509
+from chopmark.envelopes import algorithms, der, signatures, x509
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -198,8 +198,8 @@ def _signer(crl: _List, issuer: x509.Certificate | None) -> Iterator[Finding]:
     fault = "" if crl.issuer == issuer.subject else "the issuer's name is not the CA's"
     yield _answer(reasons.NAME_CHAINED, fault)
     try:
-        algorithms.verify(issuer.spki, algorithms.signature_algorithm(crl.algorithm), crl.signature, crl.tbs)
-    except algorithms.BadSignatureError as error:
+        signatures.verify(issuer.spki, algorithms.signature_algorithm(crl.algorithm), crl.signature, crl.tbs)
+    except signatures.BadSignatureError as error:
         yield _answer(reasons.SIGNED_BY, str(error))
     else:
         yield _answer(reasons.SIGNED_BY)

@@ -8,7 +8,7 @@ from chopmark.authority.lint import reasons, weak_keys
 from chopmark.authority.lint.csbr import strictness
 from chopmark.authority.lint.csbr.case import AUTHORITIES, BOUND, SIGNERS, Case, Kind, Rule, at
 from chopmark.core.errors import MalformedError
-from chopmark.envelopes import algorithms, der, x509
+from chopmark.envelopes import algorithms, der, public_keys, x509
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -93,7 +93,7 @@ def rsa_bits(kind: Kind, since: dt.datetime) -> int:
 
 def key_text(spki: bytes) -> str:
     """What kind of key it is, for people. Raises UnsupportedError."""
-    kind, size = algorithms.key_kind(spki), algorithms.key_size(spki)
+    kind, size = public_keys.kind(spki), public_keys.size(spki)
     if kind == "rsa":
         return f"RSA with {size} bits"
     return _CURVES.get(curve(spki), f"the curve {curve(spki)}") if kind == "ec" else kind
@@ -107,11 +107,11 @@ def curve(spki: bytes) -> str:
 def _key_size(subject: Case) -> str:
     spki = subject.certificate.spki
     try:
-        kind = algorithms.key_kind(spki)
+        kind = public_keys.kind(spki)
     except algorithms.UnsupportedError as error:
         return str(error)
     if kind == "rsa":
-        good = algorithms.key_size(spki) >= rsa_bits(subject.kind, subject.since)
+        good = public_keys.size(spki) >= rsa_bits(subject.kind, subject.since)
     else:
         good = kind == "ec" and curve(spki) in _CURVES
     return "" if good else f"a key of {key_text(spki)}"
