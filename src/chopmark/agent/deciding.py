@@ -6,12 +6,13 @@ import collections
 import datetime as dt
 import os
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from chopmark.agent import processes, reasons, uses
 from chopmark.agent.events import Notice
 from chopmark.agent.loop import Answer
 from chopmark.core import clock, limits
+from chopmark.core.named import NamedTuple
 from chopmark.core.verdict import Status
 from chopmark.policy import events
 from chopmark.policy.deciding import Effect, Mode

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import platform
 import stat
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.agent import fanotify, leases, mounts
 from chopmark.agent.bpf import support
 from chopmark.core.finding import Outcome
+from chopmark.core.named import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -6,12 +6,13 @@ import hashlib
 import os
 import threading
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.agent import records, world
 from chopmark.core import clock, limits, reasons
 from chopmark.core.artifact import Artifact, FileView, Identity, UnreadableError
 from chopmark.core.digest import whole
+from chopmark.core.named import NamedTuple
 from chopmark.core.verdict import Status, Verdict
 from chopmark.engine import check, identify
 from chopmark.engine.policing import facts

@@ -9,7 +9,9 @@ import ctypes
 import errno
 import os
 import struct
-from typing import NamedTuple, Self
+from typing import Self
+
+from chopmark.core.named import NamedTuple
 
 # Of a group, fanotify_init
 CLASS_CONTENT = 0x00000004

@@ -10,7 +10,7 @@ import signal
 import sys
 import threading
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from chopmark.agent import (
     ahead,
@@ -30,6 +30,7 @@ from chopmark.agent.deciding import Decider
 from chopmark.agent.examining import Examination
 from chopmark.core import clock, limits
 from chopmark.core.errors import ChopmarkError, UsageError
+from chopmark.core.named import NamedTuple
 from chopmark.core.verdict import Status
 
 if TYPE_CHECKING:

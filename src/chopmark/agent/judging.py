@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import queue
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from chopmark.agent import leases
+from chopmark.core.named import NamedTuple
 
 if TYPE_CHECKING:
     from chopmark.agent.kept import Key

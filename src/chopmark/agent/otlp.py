@@ -14,12 +14,13 @@ import os
 import random
 import threading
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from chopmark import __version__
 from chopmark.agent.telling import ERROR, INFORMATIONAL, NOTICE, WARNING, flat, severity, summary
 from chopmark.core import clock, limits
 from chopmark.core.errors import UnavailableError, UsageError
+from chopmark.core.named import NamedTuple
 from chopmark.net.http import HttpFetcher
 
 if TYPE_CHECKING:

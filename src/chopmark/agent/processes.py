@@ -6,7 +6,9 @@ import contextlib
 import os
 import platform
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from chopmark.core.named import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator

@@ -5,9 +5,10 @@ from __future__ import annotations
 import os
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.agent import processes
+from chopmark.core.named import NamedTuple
 
 if TYPE_CHECKING:
     from chopmark.agent.processes import Program

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from chopmark import keys
 from chopmark.authority.ca import Authority
@@ -13,6 +13,7 @@ from chopmark.authority.log.folder import FILE, FolderLog
 from chopmark.authority.register import configuration
 from chopmark.core import clock as clocks
 from chopmark.core.errors import UsageError
+from chopmark.core.named import NamedTuple
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.authority.ca import Order
 from chopmark.authority.crl import encoding
 from chopmark.authority.register.records import AUTHORITY_PROFILE
 from chopmark.core.errors import RefusedError
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import names, x509
 
 if TYPE_CHECKING:

@@ -9,12 +9,13 @@ Without a folder it shows what was fetched and is kept in the cache.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.cli import output
 from chopmark.core import clock, limits, places
 from chopmark.core.artifact import read_small
 from chopmark.core.errors import InputError, MalformedError, UsageError
+from chopmark.core.named import NamedTuple
 
 if TYPE_CHECKING:
     import datetime as dt

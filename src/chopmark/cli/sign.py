@@ -13,7 +13,7 @@ from __future__ import annotations
 import os
 from contextlib import ExitStack, closing, suppress
 from functools import lru_cache, partial
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from chopmark.cli import output, sign_log
 from chopmark.cli.key import KEY_HELP
@@ -24,6 +24,7 @@ from chopmark.core.artifact import Artifact, read_small
 from chopmark.core.contracts import SealOptions
 from chopmark.core.counting import counted
 from chopmark.core.errors import ChopmarkError, InputError, MalformedError, UsageError
+from chopmark.core.named import NamedTuple
 from chopmark.engine import abreast, batch, identify, sign
 
 if TYPE_CHECKING:

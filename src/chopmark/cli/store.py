@@ -9,13 +9,14 @@ user's own. verify believes `corp`, if there is one, and `microsoft`, unless tol
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.cli import output
 from chopmark.core import clock, limits
 from chopmark.core.artifact import read_small
 from chopmark.core.counting import counted
 from chopmark.core.errors import MalformedError, UsageError
+from chopmark.core.named import NamedTuple
 
 if TYPE_CHECKING:
     import datetime as dt

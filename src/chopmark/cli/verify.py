@@ -13,13 +13,14 @@ import os
 import sys
 from contextlib import ExitStack, closing
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.cli import output, policy_use
 from chopmark.cli.settings import jobs_wanted, setting, switch, text, words
 from chopmark.core import clock, places
 from chopmark.core.counting import counted
 from chopmark.core.errors import UsageError
+from chopmark.core.named import NamedTuple
 from chopmark.core.verdict import EXIT_STATUS, SEVERITY, Status
 from chopmark.engine import batch, check, identify
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from contextlib import ExitStack
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.cli import output, policy_use, settings, verify
 from chopmark.core import clock
 from chopmark.core.counting import counted
+from chopmark.core.named import NamedTuple
 from chopmark.engine import batch
 from chopmark.engine.policing import judging
 from chopmark.policy import state

@@ -5,11 +5,12 @@ from __future__ import annotations
 import hashlib
 from enum import Enum
 from functools import cache
-from typing import TYPE_CHECKING, NamedTuple, TypeGuard
+from typing import TYPE_CHECKING, TypeGuard
 
 from chopmark.core import limits, reasons
 from chopmark.core.artifact import FileView, UnreadableError, pieces
 from chopmark.core.errors import MalformedError
+from chopmark.core.named import NamedTuple
 from chopmark.core.seal import Payload, Range, Recipe
 
 if TYPE_CHECKING:

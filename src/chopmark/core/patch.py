@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core.artifact import ATTRIBUTE, FileView
 from chopmark.core.artifact import pieces as pieces_of
 from chopmark.core.errors import WriteError
+from chopmark.core.named import NamedTuple
 from chopmark.core.replacement import Group, Replacement, writing
 from chopmark.core.seal import Range
 

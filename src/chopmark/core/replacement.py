@@ -6,11 +6,12 @@ import contextlib
 import errno
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import limits
 from chopmark.core.closing import Closing
 from chopmark.core.errors import ChopmarkError, WriteError
+from chopmark.core.named import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core.finding import AGAINST
+from chopmark.core.named import NamedTuple
 from chopmark.core.reasons import DIGEST_WEAK, SEAL_NONE
 
 if TYPE_CHECKING:

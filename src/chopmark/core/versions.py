@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from chopmark.core import limits
 from chopmark.core.errors import MalformedError
+from chopmark.core.named import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable

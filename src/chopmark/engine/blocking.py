@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core.contracts import Describes, Description
 from chopmark.core.digest import hash_ranges
 from chopmark.core.errors import MalformedError
+from chopmark.core.named import NamedTuple
 from chopmark.core.seal import Range, Recipe
 from chopmark.envelopes import x509
 from chopmark.trust.blocklists import app_control, blocklist, reasons

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import reasons
 from chopmark.core.artifact import Artifact, UnreadableError
 from chopmark.core.errors import BrokenError, MalformedError
 from chopmark.core.finding import against
+from chopmark.core.named import NamedTuple
 from chopmark.core.verdict import SealVerdict, Verdict
 from chopmark.engine import abreast, elsewhere, identify
 

@@ -10,9 +10,10 @@ from __future__ import annotations
 import os
 import select
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import limits
+from chopmark.core.named import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

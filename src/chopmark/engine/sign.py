@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from chopmark.core import clock, limits
 from chopmark.core import digest as digests
@@ -13,6 +13,7 @@ from chopmark.core.artifact import Artifact
 from chopmark.core.contracts import SealOptions
 from chopmark.core.errors import ChopmarkError, MalformedError, RefusedError, UsageError
 from chopmark.core.finding import Outcome
+from chopmark.core.named import NamedTuple
 from chopmark.core.reasons import CATALOG
 from chopmark.engine import abreast, check, identify
 from chopmark.engine.preview import patched

@@ -6,11 +6,12 @@ What is decided here is which identifiers and parameters mean what (RFC 3279, 40
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import digest as digests
 from chopmark.core import limits
 from chopmark.core.errors import MalformedError
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import der
 from chopmark.envelopes import dsa as dsa_keys
 

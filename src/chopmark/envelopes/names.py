@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core.errors import UsageError
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import der, x509
 
 if TYPE_CHECKING:

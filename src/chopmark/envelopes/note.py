@@ -10,10 +10,11 @@ import binascii
 import datetime as dt
 import hashlib
 import re
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Self
 
 from chopmark.core import limits
 from chopmark.core.errors import MalformedError, RefusedError
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import algorithms, der, public_keys, signatures
 
 if TYPE_CHECKING:

@@ -6,12 +6,13 @@ which everybody can sign.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 
 from chopmark.core import limits
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import algorithms, der, trivial_keys
 from chopmark.envelopes import dsa as dsa_keys
 from chopmark.envelopes.algorithms import UnsupportedError

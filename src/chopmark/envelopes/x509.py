@@ -6,10 +6,11 @@ import copy
 import datetime as dt
 import hashlib
 import re
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING, Self
 
 from chopmark.core import limits
 from chopmark.core.lazy import lazy
+from chopmark.core.named import NamedTuple
 from chopmark.core.remembering import remembered
 from chopmark.core.signer import Authority, SignerId
 from chopmark.envelopes import algorithms, der, dn, dsa, signatures, x509_parts

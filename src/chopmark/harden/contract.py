@@ -8,10 +8,11 @@ cannot be said exactly is said more narrowly, or left out where that allows less
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from chopmark.core.errors import RefusedError
 from chopmark.core.finding import Outcome
+from chopmark.core.named import NamedTuple
 from chopmark.harden import reasons
 from chopmark.policy.deciding import Mode
 from chopmark.policy.facts import KINDS

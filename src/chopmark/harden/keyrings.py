@@ -6,9 +6,10 @@ here, when the ring is filled. A signer is in it for a kind of use only if no ru
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core.counting import counted
+from chopmark.core.named import NamedTuple
 from chopmark.core.verdict import Status
 from chopmark.envelopes import public_keys
 from chopmark.harden import reasons

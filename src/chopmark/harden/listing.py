@@ -7,9 +7,10 @@ however it is used, and what the policy denies is not in the list.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core.counting import counted
+from chopmark.core.named import NamedTuple
 from chopmark.harden import reasons
 from chopmark.harden.conditions import allows, concerns_kind, demanding, lasting, named
 from chopmark.harden.contract import Degree, everywhere, exact, partly, unable

@@ -7,10 +7,11 @@ others know them by fs-verity or Authenticode digests, which only the file itsel
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core.errors import MalformedError
 from chopmark.core.finding import Outcome
+from chopmark.core.named import NamedTuple
 from chopmark.core.verdict import Status
 from chopmark.policy.facts import EXEC, GOOD, UNCHECKED, SealFacts
 

@@ -7,11 +7,12 @@ about which the policy itself decides.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import versions
 from chopmark.core.counting import counted
 from chopmark.core.errors import MalformedError
+from chopmark.core.named import NamedTuple
 from chopmark.core.verdict import Status
 from chopmark.harden import listing, reasons
 from chopmark.harden.conditions import allows, apart, concerns_kind, demanding, lasting, named, used

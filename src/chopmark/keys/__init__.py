@@ -10,10 +10,11 @@ keys are behind HTTP offers `open_far_key(uri: KeyUri, web: Web) -> Signer` inst
 from __future__ import annotations
 
 from functools import cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from chopmark.core import discovery
 from chopmark.core.errors import UsageError
+from chopmark.core.named import NamedTuple
 from chopmark.keys.passphrase import Passphrase, new_secret, nothing, secret
 from chopmark.keys.uri import KeyUri, parse
 

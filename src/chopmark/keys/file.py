@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cryptography.exceptions import UnsupportedAlgorithm
 
@@ -16,6 +16,7 @@ from chopmark.core import limits
 from chopmark.core.artifact import Artifact, FileView
 from chopmark.core.contracts import DATA
 from chopmark.core.errors import MalformedError
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import algorithms, der, pem
 from chopmark.keys import pkcs1
 from chopmark.keys.errors import PassphraseError, UnusableKeyError

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import binascii
 import hashlib
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from chopmark.core import limits
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import spki
 from chopmark.keys.errors import PassphraseError, UnusableKeyError
 from chopmark.keys.file import read, refuse_exposed

@@ -8,13 +8,14 @@ that may sign, or else the key itself. Encryption with a passphrase is that of G
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms
 
 from chopmark.core import digest, limits
 from chopmark.core.errors import MalformedError
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes.openpgp import armor, certificates, keys, mathematics, packets
 from chopmark.envelopes.openpgp.packets import Packet, Reader
 from chopmark.envelopes.openpgp.signatures import V4, V6

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from cryptography.hazmat.primitives.asymmetric import utils
 
 from chopmark.core import limits
 from chopmark.core.errors import MalformedError
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes.ssh import keys
 from chopmark.envelopes.ssh.wire import Reader, string
 

@@ -16,9 +16,10 @@ facts = { path = "/opt/tool", status = "unsigned", writable = false }   # as in 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from chopmark.core.errors import MalformedError
+from chopmark.core.named import NamedTuple
 from chopmark.policy import events, source
 from chopmark.policy.facts import KINDS, FileFacts, Process
 from chopmark.policy.reading import Reader

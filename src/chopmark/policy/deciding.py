@@ -8,8 +8,9 @@ are asked again each time.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from chopmark.core.named import NamedTuple
 from chopmark.policy import reasons
 from chopmark.policy.facts import NOBODY_KNOWN
 from chopmark.policy.index import Index

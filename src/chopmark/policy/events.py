@@ -7,10 +7,11 @@ fields may be added under the same number; whoever reads passes over those that 
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from chopmark.core import clock, limits
 from chopmark.core.errors import InputError, MalformedError, UsageError
+from chopmark.core.named import NamedTuple
 from chopmark.core.signer import Authority
 from chopmark.core.verdict import Status
 from chopmark.core.versions import SCHEMES, Release

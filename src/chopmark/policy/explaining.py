@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from chopmark.core.named import NamedTuple
 from chopmark.core.verdict import Status
 from chopmark.policy.rules import ALLOW, Conditions, Rank
 

@@ -6,8 +6,9 @@ another question each time.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from chopmark.core.named import NamedTuple
 from chopmark.core.verdict import Status
 
 if TYPE_CHECKING:

@@ -7,10 +7,11 @@ are; what nobody signed by its digest. What is known to be bad, or could not be 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import limits
 from chopmark.core.counting import counted
+from chopmark.core.named import NamedTuple
 from chopmark.core.verdict import Status
 from chopmark.policy.writing import Draft, Listed, quoted, table
 

@@ -6,10 +6,11 @@ Every question has three answers: yes, no, and None where what would have to be 
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import versions
 from chopmark.core.errors import MalformedError
+from chopmark.core.named import NamedTuple
 from chopmark.core.verdict import Status
 from chopmark.policy.facts import GOOD, UNCHECKED
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 import tomllib
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from chopmark.core import limits
 from chopmark.core.errors import UsageError
+from chopmark.core.named import NamedTuple
 from chopmark.policy.rules import Place
 
 if TYPE_CHECKING:

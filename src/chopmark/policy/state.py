@@ -11,11 +11,12 @@ import contextlib
 import fcntl
 import json
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from chopmark.core import limits, places, versions
 from chopmark.core.artifact import read_small
 from chopmark.core.errors import BrokenError, InputError, MalformedError, UnavailableError
+from chopmark.core.named import NamedTuple
 from chopmark.policy import reasons
 from chopmark.trust import sealing
 

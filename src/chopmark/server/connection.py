@@ -12,9 +12,10 @@ import time
 from collections import deque
 from functools import partial
 from http import HTTPStatus
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import limits
+from chopmark.core.named import NamedTuple
 from chopmark.server import conditions, parsing
 from chopmark.server.message import Reply, Request, Route, Routes, find, refusal
 

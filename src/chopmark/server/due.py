@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import threading
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.authority.ca import Authority
 from chopmark.authority.crl.publisher import DELTA, Wanted
@@ -17,6 +17,7 @@ from chopmark.authority.tsa import tsa
 from chopmark.core import limits
 from chopmark.core.artifact import read_small
 from chopmark.core.errors import ChopmarkError, UsageError
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import pem, public_keys, x509
 from chopmark.keys import generate
 

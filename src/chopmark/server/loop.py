@@ -9,9 +9,10 @@ import select
 import socket
 import time
 from http import HTTPStatus
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from chopmark.core import limits
+from chopmark.core.named import NamedTuple
 from chopmark.server.connection import Answered, Connection
 from chopmark.server.message import date
 from chopmark.server.pool import Pool

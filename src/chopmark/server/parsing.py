@@ -10,10 +10,10 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 from http import HTTPStatus
-from typing import NamedTuple
 
 from chopmark.core import limits
 from chopmark.core.errors import MalformedError
+from chopmark.core.named import NamedTuple
 
 END = b"\r\n\r\n"
 METHODS = ("GET", "HEAD", "POST")

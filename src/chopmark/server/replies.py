@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.authority.ocsp import http
 from chopmark.authority.ocsp.responder import KINDS
 from chopmark.core import limits
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import ocsp
 from chopmark.server.message import Reply
 

@@ -7,9 +7,10 @@ import resource
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import clock, limits
+from chopmark.core.named import NamedTuple
 from chopmark.server.access import AccessLog, line_maker
 from chopmark.server.children import LEAVE
 from chopmark.server.loop import Door, Loop

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import limits
 from chopmark.core.finding import Finding, Outcome
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import x509
 from chopmark.trust import revocation
 from chopmark.trust.paths import path

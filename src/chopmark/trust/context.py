@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from chopmark.core import limits
 from chopmark.core.errors import UsageError
+from chopmark.core.named import NamedTuple
 from chopmark.trust.paths.issuers import IssuerSource
 
 if TYPE_CHECKING:

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import limits
 from chopmark.core.artifact import read_small
 from chopmark.core.errors import InputError, MalformedError, UsageError
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import der, pem, x509
 from chopmark.trust.crl.revocation_list import Crl
 

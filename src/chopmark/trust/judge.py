@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import clock
 from chopmark.core.errors import MalformedError
 from chopmark.core.finding import Outcome, against
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import x509
 from chopmark.trust import reasons, stamps
 from chopmark.trust.belief import Carried, believe

@@ -7,11 +7,12 @@ signature; one whose authority nobody here trusts just says nothing.
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import clock, digest, limits
 from chopmark.core.errors import MalformedError
 from chopmark.core.finding import Finding, Outcome
+from chopmark.core.named import NamedTuple
 from chopmark.core.reasons import DIGEST_DATED, DIGEST_UNSUPPORTED, DIGEST_WEAK
 from chopmark.envelopes import x509
 from chopmark.trust import reasons

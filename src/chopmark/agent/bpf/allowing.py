@@ -6,12 +6,13 @@ import os
 import stat
 import threading
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.agent import leases, processes, uses
 from chopmark.agent.bpf import sealing
 from chopmark.agent.loop import Asked
 from chopmark.core.errors import InputError, RefusedError
+from chopmark.core.named import NamedTuple
 
 if TYPE_CHECKING:
     from chopmark.agent.bpf.pinned import Pinned

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import struct
 from enum import IntEnum
-from typing import NamedTuple
 
 from chopmark.core.errors import UnavailableError, UsageError
+from chopmark.core.named import NamedTuple
 
 _INSTRUCTION = struct.Struct("<BBhi")
 STACK = 10

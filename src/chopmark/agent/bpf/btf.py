@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import os
 import struct
-from typing import NamedTuple
 
 from chopmark.core import limits
 from chopmark.core.errors import MalformedError, UnavailableError
+from chopmark.core.named import NamedTuple
 
 VMLINUX = "/sys/kernel/btf/vmlinux"
 

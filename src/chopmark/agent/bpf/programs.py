@@ -10,10 +10,11 @@ SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only OR BSD-2-Clause
 from __future__ import annotations
 
 import errno
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.agent.bpf.assembler import STACK, Code, If, Size
 from chopmark.core.errors import UnavailableError
+from chopmark.core.named import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

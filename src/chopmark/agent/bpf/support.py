@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.agent.bpf import btf, kernel, verity
 from chopmark.agent.bpf.assembler import Code
 from chopmark.core.errors import ChopmarkError, UnavailableError
 from chopmark.core.finding import Outcome
+from chopmark.core.named import NamedTuple
 
 if TYPE_CHECKING:
     from chopmark.agent.bpf.btf import Types

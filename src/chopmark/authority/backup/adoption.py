@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.authority.register.records import Revocation, serial_text
 from chopmark.authority.register.search import Query
 from chopmark.core.errors import MalformedError, RefusedError, UsageError
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import x509
 from chopmark.trust.crl.revocation_list import Crl
 

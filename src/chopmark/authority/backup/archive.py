@@ -7,12 +7,13 @@ import io
 import json
 import os
 import tarfile
-from typing import IO, TYPE_CHECKING, Any, NamedTuple, cast
+from typing import IO, TYPE_CHECKING, Any, cast
 
 import rfc8785
 
 from chopmark.core import limits
 from chopmark.core.errors import MalformedError, RefusedError, UsageError
+from chopmark.core.named import NamedTuple
 from chopmark.core.patch import WriteError
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ more than the backup has would sign another tree of the same size. It ends, and 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, insert, select
 
@@ -15,6 +15,7 @@ from chopmark.authority.log import integration, keeping
 from chopmark.authority.log.integration import RegisterLog
 from chopmark.authority.log.storage import LogForkError
 from chopmark.authority.register.schema import log_checkpoints, log_entries, settings
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes.tlog.edge import Edge
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import os
 import secrets
 import stat
 import tempfile
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sqlalchemy import func, select
 
@@ -22,6 +22,7 @@ from chopmark.authority.ocsp import delegates, store, table
 from chopmark.authority.register import configuration, schema
 from chopmark.core import clock, limits
 from chopmark.core.errors import RefusedError, UsageError
+from chopmark.core.named import NamedTuple
 
 if TYPE_CHECKING:
     import datetime as dt

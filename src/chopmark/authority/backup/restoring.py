@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import os
 import shutil
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sqlalchemy import text, update
 
@@ -22,6 +22,7 @@ from chopmark.authority.register.database import Database, DatabaseError
 from chopmark.core import clock as clocks
 from chopmark.core import limits, patch
 from chopmark.core.errors import MalformedError, RefusedError, UsageError
+from chopmark.core.named import NamedTuple
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import IntegrityError
@@ -13,6 +13,7 @@ from chopmark.authority.register.schema import approvers as approvers_table
 from chopmark.authority.register.schema import ceremonies, settings
 from chopmark.core import limits
 from chopmark.core.errors import MalformedError, RefusedError, UsageError
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import pem, x509
 
 if TYPE_CHECKING:

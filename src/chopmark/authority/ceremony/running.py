@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from chopmark.authority.ceremony import plan as plans
 from chopmark.authority.ceremony import rules as rules_
@@ -12,6 +12,7 @@ from chopmark.authority.hierarchy import changing
 from chopmark.authority.hierarchy.changing import Hierarchy, NewKey
 from chopmark.core import clock, patch
 from chopmark.core.errors import ChopmarkError, MalformedError, RefusedError, UsageError
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import pem, pkcs10, x509
 
 if TYPE_CHECKING:

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import datetime as dt
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.authority.issuing import extensions
 from chopmark.authority.issuing.certificates import digest_for, verified
 from chopmark.core.errors import UsageError
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import algorithms, der
 
 if TYPE_CHECKING:

@@ -19,10 +19,11 @@ import os
 import re
 import secrets
 import shutil
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.authority import locking
 from chopmark.core import limits, patch
+from chopmark.core.named import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -11,7 +11,7 @@ import datetime as dt
 import hashlib
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.authority.crl import contents, encoding, placing
 from chopmark.authority.crl.placing import Publication
@@ -21,6 +21,7 @@ from chopmark.core import clock as clocks
 from chopmark.core import limits
 from chopmark.core.artifact import read_small
 from chopmark.core.errors import RefusedError, UsageError
+from chopmark.core.named import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

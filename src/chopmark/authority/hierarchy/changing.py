@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark import keys
 from chopmark.authority.ca import FOLDER_KEY, KEYS, PUBLIC
@@ -17,6 +17,7 @@ from chopmark.authority.register.lineage import Cross
 from chopmark.authority.register.records import AUTHORITY_PROFILE, Issuer
 from chopmark.core import patch
 from chopmark.core.errors import RefusedError, UsageError
+from chopmark.core.named import NamedTuple
 from chopmark.engine import keyring
 from chopmark.envelopes import names, pkcs10, public_keys, x509
 from chopmark.keys import generate

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.authority.lint import linter, reasons
 from chopmark.authority.lint.csbr import lists
 from chopmark.core.errors import MalformedError
 from chopmark.core.finding import Outcome
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import pem, x509
 
 if TYPE_CHECKING:

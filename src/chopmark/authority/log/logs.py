@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.authority import locking
 from chopmark.authority.log.storage import LogForkError, Storage
 from chopmark.core.errors import ChopmarkError, UsageError
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import note
 from chopmark.envelopes.note import Note, VerifierKey
 from chopmark.envelopes.tlog import tiles

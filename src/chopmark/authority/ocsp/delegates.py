@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import os
 import threading
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark import keys
 from chopmark.authority.issuing import certificates, profiles
@@ -17,6 +17,7 @@ from chopmark.authority.lint import linter
 from chopmark.authority.register.records import serial_text
 from chopmark.core import clock as clocks
 from chopmark.core.errors import ChopmarkError, InputError, MalformedError, UsageError
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import algorithms, names, ocsp, pem, public_keys, x509
 from chopmark.keys import generate
 from chopmark.keys.software import SoftwareSigner

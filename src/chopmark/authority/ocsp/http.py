@@ -10,10 +10,11 @@ import binascii
 import hashlib
 from email.utils import formatdate
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from chopmark.core import limits
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import ocsp
 
 if TYPE_CHECKING:

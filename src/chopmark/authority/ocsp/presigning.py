@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.authority.ocsp import single
 from chopmark.authority.ocsp.ahead import serial_octets
 from chopmark.authority.ocsp.store import Kept, state_text
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import ocsp
 from chopmark.envelopes.ocsp import certid
 

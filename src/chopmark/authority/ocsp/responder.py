@@ -10,7 +10,7 @@ import datetime as dt
 import hashlib
 import os
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark import keys
 from chopmark.authority.ocsp import http, single
@@ -24,6 +24,7 @@ from chopmark.authority.register.records import Issuer, serial_text
 from chopmark.core import limits
 from chopmark.core.closing import Closing
 from chopmark.core.errors import ChopmarkError, MalformedError, UsageError
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import ocsp
 from chopmark.envelopes.ocsp import certid, extensions, writing
 

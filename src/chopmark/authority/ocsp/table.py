@@ -19,9 +19,10 @@ import struct
 import sys
 import zlib
 from array import array
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import limits, patch
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import der
 from chopmark.envelopes.ocsp import certid
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sqlalchemy import func, insert, select, update
 
@@ -10,6 +10,7 @@ from chopmark.authority.log.journal import record
 from chopmark.authority.register.records import Issuer, serial_text
 from chopmark.authority.register.schema import certificates, crosses, issuers
 from chopmark.core.errors import RefusedError
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import x509
 
 if TYPE_CHECKING:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sqlalchemy import and_, select
 
 from chopmark.authority.crl import encoding, placing
 from chopmark.authority.register.schema import certificates, issuers
 from chopmark.core.errors import UsageError
+from chopmark.core.named import NamedTuple
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -12,12 +12,13 @@ import json
 import sqlite3
 import threading
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sqlalchemy import bindparam, func, select, tuple_
 
 from chopmark.authority.register.schema import certificates, events
 from chopmark.core import limits
+from chopmark.core.named import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

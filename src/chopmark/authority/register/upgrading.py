@@ -6,12 +6,13 @@ import os
 import secrets
 import sqlite3
 from contextlib import closing
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from sqlalchemy import delete, insert, text
 
 from chopmark.authority.register import migrations, schema
 from chopmark.authority.register.database import Database, DatabaseError, remove_copies
+from chopmark.core.named import NamedTuple
 
 if TYPE_CHECKING:
     from sqlalchemy.engine import Connection

@@ -10,10 +10,11 @@ from __future__ import annotations
 import ctypes
 import os
 from importlib import metadata
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from chopmark.core import limits
 from chopmark.core.errors import UnavailableError, UsageError
+from chopmark.core.named import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import limits
+from chopmark.core.named import NamedTuple
 from chopmark.formats.catalog import listing, reasons
 from chopmark.formats.catalog.listing import BEYOND, UNREAD
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from chopmark.core import limits
 from chopmark.core.errors import UsageError
+from chopmark.core.named import NamedTuple
 from chopmark.engine import batch
 from chopmark.formats.catalog import listing, reasons
 from chopmark.formats.catalog.listing import Origin

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from contextlib import closing, contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import reasons as core_reasons
 from chopmark.core.artifact import Artifact
 from chopmark.core.errors import BrokenError
 from chopmark.core.finding import Outcome
+from chopmark.core.named import NamedTuple
 from chopmark.engine import check
 from chopmark.engine.catalog import comparing, walking
 from chopmark.formats.catalog import listing, reasons, sealing

@@ -7,11 +7,12 @@ import os
 import re
 import stat
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, BinaryIO, NamedTuple
+from typing import TYPE_CHECKING, BinaryIO
 
 from chopmark.core import limits
 from chopmark.core import patch as patches
 from chopmark.core.errors import InputError, UsageError
+from chopmark.core.named import NamedTuple
 from chopmark.engine.catalog import walking
 from chopmark.formats.catalog import listing
 

@@ -7,9 +7,10 @@ import hashlib
 import os
 import stat
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import limits
+from chopmark.core.named import NamedTuple
 from chopmark.formats.catalog import reasons
 from chopmark.formats.catalog.listing import BEYOND, ROOT, UNREAD, escape
 

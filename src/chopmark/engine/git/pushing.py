@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hmac
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import limits
 from chopmark.core.artifact import Artifact
 from chopmark.core.errors import BrokenError, MalformedError, UsageError
+from chopmark.core.named import NamedTuple
 from chopmark.core.verdict import Verdict
 from chopmark.engine import check
 from chopmark.engine.git import judging, revisions

@@ -5,10 +5,11 @@ from __future__ import annotations
 import heapq
 import re
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import limits
 from chopmark.core.errors import BrokenError, MalformedError, UsageError
+from chopmark.core.named import NamedTuple
 from chopmark.formats.git import reasons
 
 if TYPE_CHECKING:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import stat
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core.artifact import Artifact, UnreadableError
 from chopmark.core.errors import InputError
+from chopmark.core.named import NamedTuple
 from chopmark.core.verdict import Verdict
 from chopmark.engine import check
 from chopmark.engine.policing import facts

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import limits
 from chopmark.core.artifact import Artifact, BytesView, read_small
 from chopmark.core.errors import BrokenError, InputError
+from chopmark.core.named import NamedTuple
 from chopmark.core.verdict import Status
 from chopmark.policy import language, reasons, state
 from chopmark.policy.deciding import Compiled

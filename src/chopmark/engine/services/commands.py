@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import shlex
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import limits
+from chopmark.core.named import NamedTuple
 from chopmark.engine.services import reasons, shell
 from chopmark.engine.services.entry import Role
 from chopmark.engine.services.units.specifiers import UNKNOWN

@@ -6,10 +6,11 @@ import os
 import re
 from contextlib import suppress
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import limits
 from chopmark.core.artifact import UnreadableError
+from chopmark.core.named import NamedTuple
 from chopmark.engine.services import reasons
 from chopmark.engine.services.entry import Entry
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import digest as digests
 from chopmark.core import limits
@@ -12,6 +12,7 @@ from chopmark.core import reasons as core_reasons
 from chopmark.core.artifact import UnreadableError
 from chopmark.core.errors import MalformedError
 from chopmark.core.finding import Outcome
+from chopmark.core.named import NamedTuple
 from chopmark.core.verdict import Status, worst_of
 from chopmark.engine import batch, check
 from chopmark.engine.services import commands, places, reasons, sealing

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import stat
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from chopmark.core.named import NamedTuple
 from chopmark.engine.services import reasons
 from chopmark.engine.services.entry import Role
 

@@ -6,13 +6,14 @@ import errno
 import os
 import stat
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import digest as digests
 from chopmark.core import limits, reasons
 from chopmark.core.artifact import Artifact, FileView, Identity, UnreadableError
 from chopmark.core.closing import Closing
 from chopmark.core.errors import InputError
+from chopmark.core.named import NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import NamedTuple
 
 from chopmark.core.digest import ALGORITHMS
 from chopmark.core.errors import UsageError
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import algorithms, der
 from chopmark.envelopes.authenticode import oids
 

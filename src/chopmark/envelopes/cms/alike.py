@@ -6,9 +6,10 @@ stands where it stood, and only has to be looked for in other bytes.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import limits
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import der
 from chopmark.envelopes.cms import reading
 from chopmark.envelopes.cms.reading import SignedData, SignerInfo

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import hmac
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import digest as digests
 from chopmark.core import limits
 from chopmark.core.errors import MalformedError
+from chopmark.core.named import NamedTuple
 from chopmark.core.proof import Proof
 from chopmark.envelopes import algorithms, der, public_keys, signatures, x509
 from chopmark.envelopes.cms import ess, oids, reasons

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import struct
 from itertools import groupby
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import limits
 from chopmark.core.errors import BrokenError, RefusedError
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes.efi import guid, moment, reasons
 
 if TYPE_CHECKING:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core.errors import MalformedError, RefusedError
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import belonging, der, public_keys
 from chopmark.envelopes.efi import guid, moment, update, variables
 from chopmark.envelopes.module.building import BareDraft

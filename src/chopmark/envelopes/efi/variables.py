@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from chopmark.core.errors import BrokenError
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes.efi import guid, lists, reasons, update
 
 NON_VOLATILE, BOOT, RUNTIME, TIME_BASED, APPEND = 0x01, 0x02, 0x04, 0x20, 0x40

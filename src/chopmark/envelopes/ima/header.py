@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
 
 from chopmark.core import limits
 from chopmark.core.errors import BrokenError
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes.ima import reasons
 
 _FIELDS = struct.Struct(">BBB4sH")

@@ -6,10 +6,10 @@ Minisign: <https://jedisct1.github.io/minisign/>, "Signature format" and "Public
 from __future__ import annotations
 
 import binascii
-from typing import NamedTuple
 
 from chopmark.core import limits
 from chopmark.core.errors import BrokenError, MalformedError
+from chopmark.core.named import NamedTuple
 from chopmark.core.signer import PublicKey
 from chopmark.envelopes import spki
 from chopmark.envelopes.minisign import reasons

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from chopmark.core import limits
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import der
 from chopmark.envelopes.ocsp import certid, extensions
 

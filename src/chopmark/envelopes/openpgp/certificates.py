@@ -6,10 +6,11 @@ Only signatures that the primary key itself made count. What others say of it is
 from __future__ import annotations
 
 import datetime as dt
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import clock, limits
 from chopmark.core.errors import MalformedError
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import algorithms
 from chopmark.envelopes.openpgp import keys, mathematics, packets, signatures
 

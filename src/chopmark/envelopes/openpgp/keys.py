@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core.errors import MalformedError
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import algorithms, public_keys
 from chopmark.envelopes.openpgp import mathematics, packets, signatures
 from chopmark.envelopes.openpgp.packets import Reader

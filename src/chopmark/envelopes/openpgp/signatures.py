@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core.errors import BrokenError, MalformedError
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import algorithms
 from chopmark.envelopes.openpgp import mathematics, packets, reasons
 from chopmark.envelopes.openpgp.packets import Reader

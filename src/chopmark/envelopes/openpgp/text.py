@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from chopmark.core.errors import BrokenError
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes.openpgp import armor, reasons
 
 BEGIN = b"-----BEGIN PGP SIGNED MESSAGE-----"

@@ -8,11 +8,11 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import hashlib
-from typing import NamedTuple
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa, utils
 
 from chopmark.core.errors import MalformedError
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import algorithms, signatures
 from chopmark.envelopes import spki as infos
 from chopmark.envelopes.ssh import wire

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import binascii
-from typing import NamedTuple
 
 from chopmark.core import limits
 from chopmark.core.errors import BrokenError, MalformedError
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import algorithms
 from chopmark.envelopes.ssh import keys, reasons, wire
 

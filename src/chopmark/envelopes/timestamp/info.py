@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import algorithms, der, signatures, x509
 
 if TYPE_CHECKING:

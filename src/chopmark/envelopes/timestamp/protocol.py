@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core.errors import MalformedError, RefusedError, UnavailableError
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import der, x509
 from chopmark.envelopes.cms import oids
 from chopmark.envelopes.cms.reading import read

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import base64
 import re
-from typing import NamedTuple, Self
+from typing import Self
 
 from chopmark.core import limits
 from chopmark.core.errors import MalformedError
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import note
 from chopmark.envelopes.tlog import merkle
 

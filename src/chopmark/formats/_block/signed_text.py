@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import limits
 from chopmark.core.contracts import DATA, Content
 from chopmark.core.errors import BrokenError, MalformedError, RefusedError
+from chopmark.core.named import NamedTuple
 from chopmark.core.patch import Patch
 from chopmark.core.seal import Claim, Range, Recipe, Seal
 from chopmark.envelopes import cms, pem

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core.errors import BrokenError
+from chopmark.core.named import NamedTuple
 from chopmark.core.versions import PYTHON, Release
 from chopmark.formats._python import naming, reasons
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
 from chopmark.core import limits, versions
 from chopmark.core.errors import MalformedError
+from chopmark.core.named import NamedTuple
 
 WHEEL, SDIST = ".whl", ".tar.gz"
 _NAME = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?").fullmatch

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import limits
 from chopmark.core.errors import BrokenError
+from chopmark.core.named import NamedTuple
 from chopmark.formats._tar import pax, reasons
 
 if TYPE_CHECKING:

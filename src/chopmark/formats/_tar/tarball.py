@@ -6,10 +6,11 @@ Nothing is unpacked: each file is hashed as it goes by. What two readers could t
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import limits
 from chopmark.core.errors import BrokenError
+from chopmark.core.named import NamedTuple
 from chopmark.formats._tar import reasons
 from chopmark.formats._tar.headers import DEVICES, FILE, HARD_LINK, KINDS, LINK, Reader, following, shown
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core.artifact import pieces
 from chopmark.core.errors import UsageError
+from chopmark.core.named import NamedTuple
 from chopmark.formats._verity.merkle import MerkleTree
 
 if TYPE_CHECKING:

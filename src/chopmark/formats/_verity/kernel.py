@@ -10,10 +10,10 @@ import errno
 import fcntl
 import os
 import struct
-from typing import NamedTuple
 
 from chopmark.core import limits
 from chopmark.core.errors import ChopmarkError, RefusedError
+from chopmark.core.named import NamedTuple
 from chopmark.formats._verity import fsverity
 
 _ENABLE, _MEASURE, _READ_METADATA = 0x40806685, 0xC0046686, 0xC0286687

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
 
 from chopmark.core.digest import ALGORITHMS
 from chopmark.core.errors import MalformedError, UsageError
+from chopmark.core.named import NamedTuple
 
 SIGNATURE = b"verity\0\0"
 _FIELDS = struct.Struct("<8sII16s32sIIQH6s256s168s")

@@ -7,11 +7,12 @@ import struct
 import unicodedata
 import zlib
 from operator import attrgetter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import limits
 from chopmark.core.artifact import pieces
 from chopmark.core.errors import BrokenError
+from chopmark.core.named import NamedTuple
 from chopmark.core.reasons import UNPACKED_TOO_LARGE
 from chopmark.formats._compressed import bounds
 from chopmark.formats._zip import directory, extra, reasons

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import limits
 from chopmark.core.errors import MalformedError
+from chopmark.core.named import NamedTuple
 from chopmark.formats._verity import superblock
 from chopmark.formats._verity.merkle import MerkleTree
 from chopmark.formats.dmverity import reasons

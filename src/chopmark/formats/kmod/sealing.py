@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from chopmark.core import limits
@@ -11,6 +11,7 @@ from chopmark.core.artifact import BytesView, UnreadableError
 from chopmark.core.contracts import DATA, Content
 from chopmark.core.digest import hash_ranges
 from chopmark.core.errors import BrokenError, MalformedError, RefusedError
+from chopmark.core.named import NamedTuple
 from chopmark.core.patch import Patch
 from chopmark.core.seal import Claim, Payload, Range, Recipe, Seal
 from chopmark.core.versions import RPM, Release

@@ -6,10 +6,11 @@ Offsets are file offsets in bytes. Field names are those of Microsoft's "PE Form
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
 
 from chopmark.core.errors import BrokenError
+from chopmark.core.named import NamedTuple
 from chopmark.core.seal import Range
 from chopmark.formats.pe import reasons
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import limits
 from chopmark.core.errors import BrokenError, MalformedError
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import der
 from chopmark.formats.pe import reasons
 

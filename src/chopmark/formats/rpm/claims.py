@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import binascii
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core.digest import ALGORITHMS, STRONG
 from chopmark.core.errors import BrokenError
+from chopmark.core.named import NamedTuple
 from chopmark.core.seal import Claim, Range, Recipe
 from chopmark.envelopes.openpgp import mathematics
 from chopmark.formats.rpm import reasons, tags

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import limits
 from chopmark.core import reasons as common
 from chopmark.core.artifact import pieces
 from chopmark.core.errors import BrokenError
+from chopmark.core.named import NamedTuple
 from chopmark.formats._compressed import streams
 from chopmark.formats.rpm import cpio, files, reasons, tags
 

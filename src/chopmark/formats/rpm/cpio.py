@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import limits
 from chopmark.core.errors import BrokenError
+from chopmark.core.named import NamedTuple
 from chopmark.formats.rpm import reasons
 
 if TYPE_CHECKING:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import stat
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import limits
 from chopmark.core.digest import ALGORITHMS
 from chopmark.core.errors import BrokenError
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes.openpgp import mathematics
 from chopmark.formats.rpm import reasons, tags
 

@@ -7,10 +7,11 @@ index, none overlaps another, and nothing is between them but what aligns them.
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from chopmark.core import limits
 from chopmark.core.errors import BrokenError
+from chopmark.core.named import NamedTuple
 from chopmark.formats.rpm import reasons, tags
 
 if TYPE_CHECKING:

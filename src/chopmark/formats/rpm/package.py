@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import limits
 from chopmark.core.errors import BrokenError
+from chopmark.core.named import NamedTuple
 from chopmark.core.seal import Range
 from chopmark.formats.rpm import header, reasons, tags
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import limits
 from chopmark.core import reasons as core_reasons
 from chopmark.core.artifact import UnreadableError
 from chopmark.core.errors import BrokenError
+from chopmark.core.named import NamedTuple
 from chopmark.formats._text import comment_block, deception
 from chopmark.formats._text.charset import keeps_ascii
 from chopmark.formats._text.style import Style

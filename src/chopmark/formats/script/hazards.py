@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import itertools
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import limits
+from chopmark.core.named import NamedTuple
 from chopmark.formats._text.charset import keeps_ascii
 from chopmark.formats.script import heredocs, languages
 from chopmark.formats.script.languages import (

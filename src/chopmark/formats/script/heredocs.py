@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from chopmark.core.named import NamedTuple
 from chopmark.formats.script.languages import C_SHELL, PERL, PHP, RUBY, SHELL
 
 if TYPE_CHECKING:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
 
+from chopmark.core.named import NamedTuple
 from chopmark.formats._text.first_line import interpreter_of
 
 HASH, SLASHES, DASHES = "#", "//", "--"

@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import zlib
 from itertools import islice
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import limits
 from chopmark.core.artifact import pieces
 from chopmark.core.errors import BrokenError
+from chopmark.core.named import NamedTuple
 from chopmark.formats._compressed import bounds, streams
 from chopmark.formats._python import metadata, naming
 from chopmark.formats._tar import headers, tarball

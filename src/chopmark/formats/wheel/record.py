@@ -7,9 +7,9 @@ import binascii
 import csv
 import io
 import re
-from typing import NamedTuple
 
 from chopmark.core.errors import BrokenError
+from chopmark.core.named import NamedTuple
 from chopmark.formats.wheel import reasons
 
 ALGORITHMS = {"sha256": 32, "sha384": 48, "sha512": 64, "sha3_256": 32, "sha3_384": 48, "sha3_512": 64, "blake2b": 64}

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 import random
 import time
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from chopmark.core import limits
 from chopmark.core.errors import UnavailableError, UsageError
+from chopmark.core.named import NamedTuple
 from chopmark.keys.errors import UnusableKeyError
 
 if TYPE_CHECKING:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from chopmark.core import digest, limits
 from chopmark.core.errors import MalformedError, RefusedError, UsageError
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import public_keys
 from chopmark.keys.errors import UnusableKeyError
 

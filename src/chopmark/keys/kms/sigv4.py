@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote_plus, urlsplit
+
+from chopmark.core.named import NamedTuple
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -7,10 +7,11 @@ import hmac
 import secrets
 import time
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import limits
 from chopmark.core.errors import ChopmarkError, MalformedError, UnavailableError
+from chopmark.core.named import NamedTuple
 from chopmark.keys.errors import PassphraseError, UnusableKeyError
 from chopmark.keys.tpm2.wire import NULL, Reader, sized, u16, u32
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from chopmark.core.errors import MalformedError
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import der, pem
 from chopmark.keys.tpm2.commands import HIERARCHIES, PERSISTENT_FIRST, PERSISTENT_LAST, Created
 from chopmark.keys.tpm2.wire import Reader, sized

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 import threading
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import utils
 
 from chopmark.core import digest, limits
 from chopmark.core.errors import MalformedError, RefusedError, UsageError
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import pem, public_keys
 from chopmark.keys.errors import PassphraseError, UnusableKeyError
 from chopmark.keys.pin_gate import PinGate

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import clock, limits
 from chopmark.core.artifact import Artifact, read_small
 from chopmark.core.contracts import Vouched
 from chopmark.core.errors import BrokenError, ChopmarkError, InputError, MalformedError, UsageError
 from chopmark.core.finding import Outcome
+from chopmark.core.named import NamedTuple
 from chopmark.core.patch import WriteError
 from chopmark.core.verdict import SEVERITY, SealVerdict, Status, worst_of
 from chopmark.engine import check

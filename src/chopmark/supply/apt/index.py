@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import limits
 from chopmark.core.artifact import Artifact
 from chopmark.core.errors import BrokenError, InputError, MalformedError, UsageError
+from chopmark.core.named import NamedTuple
 from chopmark.formats._compressed import streams
 from chopmark.formats.deb import deb822
 from chopmark.supply.apt import reasons

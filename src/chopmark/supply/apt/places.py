@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import limits
 from chopmark.core.errors import InputError, UsageError
+from chopmark.core.named import NamedTuple
 from chopmark.formats._compressed import streams
 
 if TYPE_CHECKING:

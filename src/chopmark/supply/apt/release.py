@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core.errors import BrokenError, MalformedError
+from chopmark.core.named import NamedTuple
 from chopmark.formats.deb import deb822
 from chopmark.supply.apt import reasons
 

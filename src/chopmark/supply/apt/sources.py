@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import limits
 from chopmark.core.artifact import read_small
 from chopmark.core.errors import InputError, MalformedError
+from chopmark.core.named import NamedTuple
 from chopmark.formats.deb import deb822
 from chopmark.supply import keyrings
 from chopmark.trust.stores import keyring

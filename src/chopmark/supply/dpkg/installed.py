@@ -7,9 +7,10 @@ import stat
 from collections import Counter
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core.counting import counted
+from chopmark.core.named import NamedTuple
 from chopmark.engine import batch
 from chopmark.engine.catalog import seeing
 from chopmark.engine.catalog.importing import DATABASE, RELEASE

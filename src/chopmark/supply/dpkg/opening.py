@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import subprocess
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core.errors import UsageError
+from chopmark.core.named import NamedTuple
 from chopmark.supply import keyrings
 from chopmark.supply.apt import chain
 from chopmark.supply.dpkg import reasons

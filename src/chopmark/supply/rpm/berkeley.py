@@ -9,9 +9,10 @@ record's number, in the byte order of the whole file; a value stands behind it, 
 from __future__ import annotations
 
 import struct
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import limits
+from chopmark.core.named import NamedTuple
 from chopmark.supply.rpm.records import DatabaseError, unpacked
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 import struct
-from typing import NamedTuple
 
 from chopmark.core.errors import MalformedError
+from chopmark.core.named import NamedTuple
 
 _NAMES = (
     "chown", "dac_override", "dac_read_search", "fowner", "fsetid", "kill", "setgid", "setuid", "setpcap",

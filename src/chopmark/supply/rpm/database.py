@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import limits
 from chopmark.core.artifact import Artifact, UnreadableError
 from chopmark.core.errors import InputError, UsageError
+from chopmark.core.named import NamedTuple
 from chopmark.core.patch import WriteError
 from chopmark.engine.services.rooted import Root
 from chopmark.supply.rpm.berkeley import Berkeley

@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import struct
 import zlib
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import limits
+from chopmark.core.named import NamedTuple
 from chopmark.supply.rpm.records import DatabaseError, unpacked
 
 if TYPE_CHECKING:

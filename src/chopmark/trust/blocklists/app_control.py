@@ -10,10 +10,11 @@ XML is read with expat: a document type, and with it every entity, is refused.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from chopmark.core import limits
 from chopmark.core.errors import MalformedError
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import der
 
 if TYPE_CHECKING:

@@ -12,11 +12,12 @@ import datetime as dt
 import hashlib
 import os
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import clock, limits, places
 from chopmark.core.artifact import read_small
 from chopmark.core.errors import InputError, MalformedError, UsageError
+from chopmark.core.named import NamedTuple
 from chopmark.trust.blocklists import reasons
 
 if TYPE_CHECKING:

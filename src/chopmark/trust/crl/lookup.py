@@ -9,9 +9,10 @@ from __future__ import annotations
 import zlib
 from array import array
 from bisect import bisect_left, bisect_right
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core.errors import MalformedError
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import der, x509
 
 if TYPE_CHECKING:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from functools import cached_property
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import clock, digest, limits
 from chopmark.core.artifact import read_small
 from chopmark.core.errors import InputError, MalformedError
 from chopmark.core.lazy import lazy
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import algorithms, der, signatures, x509
 from chopmark.trust.crl import frame, lookup
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import der, x509
 from chopmark.trust.crl import lookup, revocation_list
 

@@ -18,10 +18,11 @@ import stat
 import struct
 import sys
 from array import array
-from typing import TYPE_CHECKING, Any, NamedTuple, cast, overload
+from typing import TYPE_CHECKING, Any, cast, overload
 
 from chopmark.core import limits
 from chopmark.core.errors import ChopmarkError
+from chopmark.core.named import NamedTuple
 from chopmark.trust import sealing
 from chopmark.trust.crl.lookup import Index, TamperedError
 

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core.errors import ChopmarkError, MalformedError, UnavailableError
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes.note import Note
 from chopmark.envelopes.tlog import merkle, tiles
 from chopmark.envelopes.tlog.checkpoint import Checkpoint

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from chopmark.core import clock, digest, limits
 from chopmark.core.errors import BrokenError, MalformedError
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import algorithms, der, public_keys, signatures, x509
 from chopmark.envelopes.ocsp import certid, reading
 from chopmark.trust.crl.revocation_list import Entry

@@ -8,10 +8,11 @@ that has not expired outweighs the silence of a list, which does not know either
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import limits
 from chopmark.core.errors import BrokenError, MalformedError
+from chopmark.core.named import NamedTuple
 from chopmark.trust.crl.revocation_list import CERTIFICATE_HOLD, Entry
 from chopmark.trust.ocsp import reasons
 from chopmark.trust.ocsp.answer import Doubt, Said

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import limits, places
 from chopmark.core.artifact import read_small
 from chopmark.core.errors import BrokenError, InputError, MalformedError, UnavailableError, UsageError
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import pem, x509
 from chopmark.trust.cache import FetchCache
 

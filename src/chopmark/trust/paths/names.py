@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from chopmark.core import limits
 from chopmark.core.errors import ChopmarkError
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import der, dn, x509
 
 if TYPE_CHECKING:

@@ -9,12 +9,13 @@ says why.
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import clock, limits
 from chopmark.core.errors import MalformedError
 from chopmark.core.finding import AGAINST, Finding
 from chopmark.core.lazy import lazy
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import algorithms, dsa, public_keys, signatures, x509
 from chopmark.trust.paths import reasons, rules
 

@@ -7,8 +7,9 @@ nor memory grow faster than the certificates do.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import der, x509
 
 if TYPE_CHECKING:

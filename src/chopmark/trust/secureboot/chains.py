@@ -6,11 +6,12 @@ EDK II gives OpenSSL each certificate of db as the only trust anchor, any one in
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import digest as digests
 from chopmark.core import limits
 from chopmark.core.errors import MalformedError
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import signatures, x509
 from chopmark.envelopes.cms import checking
 

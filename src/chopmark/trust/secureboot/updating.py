@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import clock
 from chopmark.core.errors import MalformedError
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes.efi import lists, moment, variables
 from chopmark.envelopes.efi import reasons as efi
 from chopmark.trust.secureboot import chains, reasons

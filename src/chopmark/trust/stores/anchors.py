@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import clock
 from chopmark.core.errors import UsageError
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import x509
 from chopmark.trust.stores import reasons
 

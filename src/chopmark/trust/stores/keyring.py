@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import clock, discovery, limits
 from chopmark.core.errors import MalformedError, UsageError
 from chopmark.core.lazy import lazy
+from chopmark.core.named import NamedTuple
 from chopmark.trust.stores import reasons
 
 if TYPE_CHECKING:

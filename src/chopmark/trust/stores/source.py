@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import clock, limits
 from chopmark.core.artifact import read_small
 from chopmark.core.errors import InputError, MalformedError, UsageError
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import pem, x509
 from chopmark.trust.stores.anchors import UNCONSTRAINED, Anchor, Constraints, purpose_name, purpose_oid
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from chopmark.core import clock, limits, places
 from chopmark.core.artifact import read_small
 from chopmark.core.errors import InputError, MalformedError, UnavailableError, UsageError
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import pem, x509
 from chopmark.trust.stores import keyring, microsoft, source
 from chopmark.trust.stores.keyring import SUFFIXES as KEY_SUFFIXES

@@ -5,10 +5,11 @@ from __future__ import annotations
 import datetime as dt
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core.errors import MalformedError
 from chopmark.core.finding import Outcome
+from chopmark.core.named import NamedTuple
 from chopmark.envelopes import algorithms, x509
 
 if TYPE_CHECKING:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from chopmark.core.named import NamedTuple
 from chopmark.engine.services.commands import Found
 from chopmark.engine.services.entry import Call, Entry
 from chopmark.engine.services.host import RUN_PARTS

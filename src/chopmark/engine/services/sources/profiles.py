@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import limits
 from chopmark.core.artifact import UnreadableError
+from chopmark.core.named import NamedTuple
 from chopmark.engine.services.commands import Found
 from chopmark.engine.services.entry import Call, Entry
 from chopmark.engine.services.host import assembled, lines_of, unreadable

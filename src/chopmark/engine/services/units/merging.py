@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from chopmark.core import limits
 from chopmark.core.artifact import UnreadableError
+from chopmark.core.named import NamedTuple
 from chopmark.engine.services import reasons
 from chopmark.engine.services.units import specifiers, text, words
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+
+from chopmark.core.named import NamedTuple
 
 TYPES = ("service", "socket", "device", "mount", "automount", "swap", "target", "path", "timer", "slice", "scope")
 ALIASED = ("service", "socket", "target", "device", "timer", "path")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from chopmark.core.named import NamedTuple
 
 SYSTEM = (
     "/etc/systemd/system.control",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import sys
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
+from chopmark.core.named import NamedTuple
 from chopmark.engine.services.units.specifiers import UNKNOWN, LineError
 from chopmark.engine.services.units.text import BLANK
 

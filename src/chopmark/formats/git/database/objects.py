@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from typing import NamedTuple
 
 from chopmark.core import limits
 from chopmark.core.errors import BrokenError
+from chopmark.core.named import NamedTuple
 from chopmark.formats.git import reasons
 
 KINDS = {1: "commit", 2: "tree", 3: "blob", 4: "tag"}
