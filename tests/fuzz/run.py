@@ -2,13 +2,15 @@
 
 A target is a module in tests/fuzz/targets with `seeds()`, which yields inputs to start from, and `run(data)`, which
 raises when it found a bug; a ChopmarkError is the right answer to bad input, and not raised. Each target runs in a
-process of its own with limits on time and memory. What broke one is kept in build/fuzz/TARGET-..., and
+process of its own with limits on time and memory. What broke one is kept in build/fuzz/TARGET-... and printed, and
 `python tests/fuzz/run.py --repeat TARGET FILE` shows the traceback.
 """
 
 from __future__ import annotations
 
 import argparse
+import base64
+import gzip
 import hashlib
 import importlib
 import os
@@ -30,6 +32,10 @@ HANG = 10
 START_UP = 60
 """Seconds beyond the time asked for after which a target counts as hung."""
 INPUT_MAX = 16 * 1024
+SHOWN_LINES = 12
+"""The last ones of what a target said when it failed."""
+SHOWN_INPUT = 6000
+"""Characters of an input that are printed; of a longer one, nothing."""
 
 
 def names() -> list[str]:
@@ -69,7 +75,15 @@ def fuzz(name: str, seconds: int) -> tuple[bool, str]:
     error = [line for line in said.splitlines() if re.match(r"[\w.]*(Error|Exception|Interrupt)\b", line)]
     (FINDINGS / f"{name}.log").write_text(said)
     what = f"{reason or f'ended with {done.returncode}'} after {count:,} executions"
-    return False, "; ".join([what, *error[-1:], *(f"see {path.relative_to(PROJECT)}" for path in kept)])
+    told = "; ".join([what, *error[-1:], *(f"see {path.relative_to(PROJECT)}" for path in kept)])
+    traceback = [line for line in said.splitlines() if line.startswith(("  File", "    "))][-SHOWN_LINES:]
+    return False, "\n".join([told, *traceback, *(packed(path) for path in kept)])
+
+
+def packed(path: Path) -> str:
+    """An input, for whoever has nothing but the log: `base64 -d | gunzip` gives it back."""
+    text = base64.b64encode(gzip.compress(path.read_bytes(), mtime=0)).decode()
+    return f"{path.name}, gzip: {text if len(text) <= SHOWN_INPUT else 'too long to be shown'}"
 
 
 def work(name: str, seconds: int, corpus: Path) -> None:
