@@ -11,6 +11,7 @@ import pytest
 from chopmark.core import limits
 from chopmark.core.errors import BrokenError
 from chopmark.core.patch import WriteError
+from chopmark.core.signer import Authority
 from chopmark.core.verdict import Status
 from chopmark.core.versions import Release
 from chopmark.policy import reasons, state
@@ -84,6 +85,46 @@ def test_the_newest_is_remembered_for_those_who_signed_it_and_for_nobody_without
         assert list(known.products.values()) == [("dotted", "1.6")]
 
 
+def test_the_newest_of_several_roots_is_that_of_the_numbers_not_of_the_letters() -> None:
+    other = SEAL._replace(key="c" * 64)
+    rooted = other._replace(authorities=(Authority("CN=R", "d" * 64, "e" * 64),))
+    known = state.State({}, {})
+    for version, seal in (("1.9", SEAL), ("1.10", other), ("1.2", rooted)):
+        known.saw_file(FILE._replace(release=Release("Tool", version), seals=(seal,)))
+    for seals in ((SEAL, other, rooted), (rooted, other, SEAL)):
+        assert known.newest_of(FILE._replace(seals=seals)) == "1.10"
+    assert known.newest_of(FILE._replace(seals=(rooted,))) == "1.2", "by its root, not by its own key"
+    assert known.newest_of(FILE._replace(release=None)) == ""
+
+
+def test_only_what_is_new_is_written() -> None:
+    with state.opened(write=True) as known:
+        known.saw_policy("hosts", 3, "x")
+        known.saw_file(FILE)
+    before = Path(state.path()).stat()
+    with state.opened(write=True) as known:
+        known.saw_policy("hosts", 3, "x")
+        known.saw_file(FILE._replace(release=Release("Tool", "1.5.0")))
+        known.saw_file(FILE._replace(release=None))
+        assert not known.changed
+    assert Path(state.path()).stat().st_ino == before.st_ino
+    assert before.st_mode & 0o777 == Path(f"{state.path()}.lock").stat().st_mode & 0o777 == 0o600
+
+
+def test_who_only_looks_changes_nothing(home: Path) -> None:
+    with state.opened(write=False) as known:
+        known.saw_policy("hosts", 3, "x")
+    assert not list(home.iterdir())
+
+
+def test_policies_count_as_signed_unless_somebody_says_otherwise() -> None:
+    known = state.State({"hosts": state.Seen(3, "x")}, {})
+    for accepts in (known.check_policy, known.saw_policy):
+        with pytest.raises(BrokenError) as error:
+            accepts("hosts", 3, "y")
+        assert error.value.reason is reasons.SAME_VERSION
+
+
 @pytest.mark.parametrize("change", [b"", b"x", b"{}\nseal 00", b"\xff", b"\nseal zz"])
 def test_a_file_that_others_wrote_is_not_believed(change: bytes) -> None:
     remember("hosts", 3)
@@ -124,10 +165,18 @@ def test_a_sealed_file_of_another_shape_is_not_believed() -> None:
     remember("hosts", 3)
     secret = sealing.key("versions", make=False)
     assert secret is not None
-    shapes: list[object] = [[], {"version": 2}, {"version": 1, "policies": 5, "products": {}}]
-    for values in (*shapes, {"version": 1, "policies": {"a": 1}}):
+    whole: dict[str, object] = {"version": 1, "policies": {}, "products": {}}
+
+    def write(values: object) -> None:
         body = json.dumps(values).encode()
         Path(state.path()).write_bytes(body + b"\nseal " + sealing.seal(secret, body).hex().encode())
+
+    write(whole)
+    with state.opened(write=False) as known:
+        assert (known.policies, known.products) == ({}, {})
+    shapes: list[object] = [[], {"version": 2}, {**whole, "version": 2}, {**whole, "policies": 5}]
+    for values in (*shapes, {"version": 1, "policies": {"a": 1}}):
+        write(values)
         with pytest.raises(state.StateError), state.opened(write=False):
             pass
 
