@@ -174,8 +174,8 @@ def test_a_sealed_file_of_another_shape_is_not_believed() -> None:
     write(whole)
     with state.opened(write=False) as known:
         assert (known.policies, known.products) == ({}, {})
-    shapes: list[object] = [[], {"version": 2}, {**whole, "version": 2}, {**whole, "policies": 5}]
-    for values in (*shapes, {"version": 1, "policies": {"a": 1}}):
+    shapes: list[object] = [[], {}, {"version": 1, "policies": {}}, {**whole, "version": 2}, {**whole, "policies": 5}]
+    for values in (*shapes, {**whole, "policies": {"a": 1}}):
         write(values)
         with pytest.raises(state.StateError), state.opened(write=False):
             pass
@@ -189,9 +189,11 @@ def test_a_file_larger_than_any_is_not_read(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_more_products_than_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "POLICY_PRODUCTS_MAX", 0)
-    with pytest.raises(WriteError), state.opened(write=True) as known:
+    monkeypatch.setattr(limits, "POLICY_PRODUCTS_MAX", 1)
+    with state.opened(write=True) as known:
         known.saw_file(FILE)
+    with pytest.raises(WriteError), state.opened(write=True) as known:
+        known.saw_file(FILE._replace(release=Release("other", "1")))
 
 
 def test_a_folder_that_cannot_be_made_is_one_clear_error(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
