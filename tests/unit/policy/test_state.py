@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import multiprocessing
+import os
 from pathlib import Path
 
 import pytest
@@ -157,6 +158,15 @@ def test_a_key_that_others_can_read_seals_nothing(home: Path) -> None:
     (home / "data" / "versions.key").chmod(0o644)
     with pytest.raises(state.StateError), state.opened(write=False):
         pass
+
+
+def test_a_key_of_somebody_else_seals_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    remember("hosts", 3)
+    Path(state.path()).unlink()
+    stranger = os.geteuid() + 1
+    monkeypatch.setattr("os.geteuid", lambda: stranger)
+    with pytest.raises(WriteError):
+        remember("hosts", 3)
 
 
 def test_a_sealed_file_of_another_shape_is_not_believed() -> None:
