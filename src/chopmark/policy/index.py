@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from chopmark.policy.glob import Pattern
     from chopmark.policy.rules import Conditions, Rule, SignerCondition
 
-    Keys = frozenset[Hashable]
+    Key = tuple[Hashable, ...]
+    Keys = frozenset[Key]
 
 _UNREADABLE = ("release", "")
 """What files have whose release cannot be read."""
@@ -31,7 +32,7 @@ class Index:
     def __init__(self, rules: Sequence[Rule]) -> None:
         choices = [_choices(rule.conditions) for rule in rules]
         common = Counter(key for choice in choices for keys in choice for key in keys)
-        self._held: dict[Hashable, list[Rule]] = {}
+        self._held: dict[Key, list[Rule]] = {}
         self._always: list[Rule] = []
         for rule, choice in zip(rules, choices, strict=True):
             keys = min(choice, key=lambda keys: max(common[key] for key in keys), default=None)
@@ -40,12 +41,12 @@ class Index:
                 continue
             for key in keys:
                 self._held.setdefault(key, []).append(rule)
-            kinds = {key[0] for key in keys if isinstance(key, tuple)}
+            kinds = {key[0] for key in keys}
             if "release" in kinds:
                 self._held.setdefault(_UNREADABLE, []).append(rule)
             if kinds & {"place", "below"}:
                 self._held.setdefault(_NOWHERE, []).append(rule)
-        self._kinds = frozenset(key[0] if isinstance(key, tuple) else key for key in self._held)
+        self._kinds = frozenset(key[0] for key in self._held)
         self.by_place = any(rule.conditions.paths for rule in rules)
         self._all = tuple(rules)
 
@@ -55,8 +56,8 @@ class Index:
         for keys in _choices(rule.conditions):
             for key in keys:
                 found += self._held.get(key, ())
-                if isinstance(key, tuple) and key[0] in ("place", "below"):
-                    for above in _above(key[1]):
+                if key[0] in ("place", "below"):
+                    for above in _above(str(key[1])):
                         found += self._held.get(above, ())
         return {each.number: each for each in found}.values()
 
@@ -76,7 +77,7 @@ class Index:
 _OF_SEALS = frozenset({"key", "certificate", "store", "subject", "authority", "claim", "catalog"})
 
 
-def _keys(file: FileFacts, kinds: frozenset[Hashable]) -> Iterator[Hashable]:
+def _keys(file: FileFacts, kinds: frozenset[Hashable]) -> Iterator[Key]:
     """Everything of these kinds, and perhaps more, that a rule may have been entered under."""
     yield "digest", file.sha256
     yield "format", file.format
@@ -97,13 +98,13 @@ def _keys(file: FileFacts, kinds: frozenset[Hashable]) -> Iterator[Hashable]:
         for claim in seal.claims:
             yield "claim", claim
         if seal.catalog:
-            yield "catalog"
+            yield ("catalog",)
     if "place" in kinds or "below" in kinds:
         yield "place", file.path
         yield from _above(file.path)
 
 
-def _above(place: str) -> Iterator[Hashable]:
+def _above(place: str) -> Iterator[Key]:
     """The folders that a path lies below."""
     while True:
         place, slash, _ = place.rpartition("/")
@@ -123,7 +124,7 @@ def _choices(about: Conditions) -> list[Keys]:
         _named("status", about.statuses),
         _of_all(map(_signer, about.signers)),
         _of_all(map(_place, about.paths)),
-        frozenset({"catalog"} if about.catalogs else ()),
+        frozenset({("catalog",)} if about.catalogs else ()),
     ]
     return [keys for keys in found if keys]
 
@@ -156,5 +157,4 @@ def _place(pattern: Pattern) -> Keys:
     """The path itself, or the folder that everything lies below that fits."""
     if pattern.exact:
         return frozenset({("place", pattern.text)})
-    folder = os.path.dirname(pattern.literal) if "/" in pattern.literal else None
-    return frozenset() if folder is None else frozenset({("below", folder.rstrip("/"))})
+    return frozenset({("below", os.path.dirname(pattern.literal).rstrip("/"))})
