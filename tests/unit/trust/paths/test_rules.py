@@ -126,6 +126,35 @@ def test_an_authority_without_key_usage_may_sign_certificates(tmp_path: Path) ->
     assert found(tmp_path, issuing(material.ca_extensions()[0])).trusted
 
 
+@pytest.mark.parametrize("usage", [(), (LEAF_USAGE,)])
+def test_a_signer_makes_no_signers(tmp_path: Path, usage: tuple[Extension, ...]) -> None:
+    """The oldest trick: whoever has any certificate for code signing issues another one with it."""
+    signer = leaf(*usage, purposes(CODE), issuer=ROOT)
+    below = make(name("Microsoft"), pki.key("p256", "below"), signer, extensions=[LEAF_USAGE, purposes(CODE)])
+    assert "path.not_a_ca" in codes(found(tmp_path, [below, signer, ROOT]).findings)
+    assert found(tmp_path, [signer, ROOT]).trusted
+
+
+@pytest.mark.parametrize(
+    ("extensions", "at", "usable"),
+    [
+        (material.ca_extensions(), pki.NOW, True),
+        (material.ca_extensions()[:1], pki.NOW, True),
+        (material.ca_extensions(usage=b"\x01\x02"), pki.NOW, False),
+        (material.ca_extensions(ca=False), pki.NOW, False),
+        ((), pki.NOW, False),
+        ([Extension(x509.BASIC_CONSTRAINTS, b"junk")], pki.NOW, False),
+        (material.ca_extensions(), pki.SINCE, True),
+        (material.ca_extensions(), pki.SINCE - dt.timedelta(seconds=1), False),
+        (material.ca_extensions(), pki.UNTIL, True),
+        (material.ca_extensions(), pki.UNTIL + dt.timedelta(seconds=1), False),
+    ],
+)
+def test_who_is_tried_first_as_an_issuer(extensions: list[Extension], at: dt.datetime, *, usable: bool) -> None:
+    certificate = make(name("Issuing"), pki.key("p256", "issuing"), ROOT, extensions=extensions)
+    assert rules.usable_issuer(certificate.view, Moment(at)) is usable
+
+
 @pytest.mark.parametrize(("allowed", "code"), [(2, None), (1, None), (0, "path.too_long")])
 def test_path_length_counts_authorities_below(tmp_path: Path, allowed: int, code: str | None) -> None:
     root = make(name("Limited"), pki.key("p256", "root"), extensions=material.ca_extensions(allowed))
