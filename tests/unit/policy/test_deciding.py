@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -152,6 +153,37 @@ def test_a_more_particular_rule_binds_to_what_it_demands() -> None:
     assert decision.rule is not None
     assert decision.rule.require.version == "1.6"
     assert decide([by_root, newer], FILE._replace(release=Release("Tool.exe", "1.6.0.0"))).allowed
+
+
+RANKS: list[dict[str, Any]] = [
+    {"use": "exec"},
+    {"path": "/opt/**"},
+    {"ca": DIGESTS[4]},
+    {"signer": DIGESTS[0]},
+    {"product": "tool.exe"},
+    {"digest": DIGESTS[2]},
+]
+
+
+def test_of_two_rules_the_more_particular_one_binds() -> None:
+    for wide, narrow in itertools.pairwise([{"action": "allow", **each} for each in RANKS]):
+        stamped = {"require": {"timestamp": True}}
+        for rules in ([{**wide, **stamped}, narrow], [narrow, {**wide, **stamped}]):
+            decision = decide(rules, FILE)
+            assert decision.allowed
+            assert decision.rule is not None
+            assert not decision.rule.require.timestamp
+            assert decide([wide, {**narrow, **stamped}], FILE).reason is reasons.UNMET
+
+
+def test_how_particular_a_rule_is_follows_from_what_it_names() -> None:
+    ranks = [compiled([{"action": "deny", **each}]).rules[0].rank for each in RANKS]
+    ranks.insert(3, compiled([{"action": "deny", "store": "corp"}]).rules[0].rank)
+    assert ranks == [*list(about.Rank)[:3], about.Rank.CA, *list(about.Rank)[3:]]
+    assert compiled([{"action": "deny", "catalog": "/etc/*"}]).rules[0].rank is about.Rank.SIGNER
+    assert compiled([{"action": "deny", "signer": {"root": DIGESTS[4], "eku": "1.2"}}]).rules[0].rank is about.Rank.CA
+    for narrow in ({"certificate": DIGESTS[1]}, {"root": DIGESTS[4], "subject": "CN=A"}):
+        assert compiled([{"action": "deny", "signer": narrow}]).rules[0].rank is about.Rank.SIGNER
 
 
 def test_places_that_anybody_may_write_to_are_never_allowed() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -91,6 +92,28 @@ def test_an_expired_root_spoils_the_path(tmp_path: Path) -> None:
     )
     way = issuing(*material.ca_extensions(), issuer=root)
     assert codes(found(tmp_path, way).findings) == {"path.expired"}
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "code"),
+    [
+        (pki.NOW, pki.NOW, None),
+        (pki.NOW + dt.timedelta(seconds=1), pki.UNTIL, "path.not_yet_valid"),
+        (pki.SINCE, pki.NOW - dt.timedelta(seconds=1), "path.expired"),
+    ],
+)
+def test_the_time_of_each_on_the_path_counts(
+    tmp_path: Path, since: dt.datetime, until: dt.datetime, code: str | None
+) -> None:
+    always = pki.SINCE, pki.UNTIL
+    for times in set(itertools.permutations([(since, until), always, always])):
+        issuer, way = None, list[Cert]()
+        for number, (begin, end) in enumerate(times):
+            extensions = material.ca_extensions() if number < 2 else [LEAF_USAGE, purposes(CODE)]
+            subject, key = name(f"at {number}"), pki.key("p256", f"at {number}")
+            issuer = make(subject, key, issuer, extensions=extensions, since=begin, until=end)
+            way.insert(0, issuer)
+        assert codes(found(tmp_path, way).findings) == ({code} if code else set()), times
 
 
 # Authorities
