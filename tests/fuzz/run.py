@@ -1,8 +1,9 @@
 """Fuzz every parser for a while: `python tests/fuzz/run.py --seconds 20 [TARGET...]`.
 
 A target is a module in tests/fuzz/targets with `seeds()`, which yields inputs to start from, and `run(data)`, which
-raises when it found a bug; a ChopmarkError is the right answer to bad input, and not raised. Each target runs in a
-process of its own with limits on time and memory. What broke one is kept in build/fuzz/TARGET-... and printed, and
+raises when it found a bug; a ChopmarkError is the right answer to bad input, and not raised. One whose inputs have
+fields at known places may have a `mutate` of its own (tests/fuzz/fields.py). Each target runs in a process of its own
+with limits on time and memory. What broke one is kept in build/fuzz/TARGET-... and printed, and
 `python tests/fuzz/run.py --repeat TARGET FILE` shows the traceback.
 """
 
@@ -105,7 +106,9 @@ def work(name: str, seconds: int, corpus: Path) -> None:
         "print_final_stats": 1,
         "verbosity": 0,
     }
-    atheris.Setup([sys.argv[0], str(corpus), *(f"-{key}={value}" for key, value in options.items())], target.run)
+    words = [sys.argv[0], str(corpus), *(f"-{key}={value}" for key, value in options.items())]
+    mutate = getattr(target, "mutate", None)
+    atheris.Setup(words, target.run, **({} if mutate is None else {"custom_mutator": mutate}))
     atheris.Fuzz()
 
 

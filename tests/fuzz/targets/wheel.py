@@ -13,11 +13,15 @@ from chopmark.core.errors import MalformedError
 from chopmark.formats._python import metadata
 from chopmark.formats._zip import archive
 from chopmark.formats.wheel import FORMAT, record
+from tests.fuzz import fields
+from tests.fuzz.repairs import zip as repairs
 from tests.support import wheels
 from tests.support.wheels import FILES, NAME, Member
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+mutate = fields.Mutator(repairs.fields, repairs.VALUES, repairs.parts)
 
 
 def seeds() -> Iterable[bytes]:
@@ -33,15 +37,24 @@ def seeds() -> Iterable[bytes]:
 
 
 def run(data: bytes) -> None:
-    """Ask everything; nothing but MalformedError may come out."""
-    artifact = Artifact.from_bytes(data, NAME, {})
-    for question in (FORMAT.examine, FORMAT.release, FORMAT.facts):
-        with suppress(MalformedError):
-            list(question(artifact) or ())
+    """Ask everything, as it is, with numbers that fit, and with the bytes as a list of files."""
+    for archive_ in (data, repairs.repaired(data)):
+        _ask(archive_)
     with suppress(MalformedError):
         record.read(data)
     with suppress(MalformedError):
         metadata.release(metadata.read(data))
+    artifact = Artifact.from_bytes(wheels.wheel(FILES, data), NAME, {})
+    with suppress(MalformedError):
+        list(FORMAT.examine(artifact))
+
+
+def _ask(data: bytes) -> None:
+    """Nothing but MalformedError may come out."""
+    artifact = Artifact.from_bytes(data, NAME, {})
+    for question in (FORMAT.examine, FORMAT.release, FORMAT.facts):
+        with suppress(MalformedError):
+            list(question(artifact) or ())
     with suppress(MalformedError):
         found = archive.read(BytesView(data))
         contents = {name: b"".join(found.content(member)) for name, member in found.members.items()}

@@ -24,6 +24,7 @@ _NEGATIVE = b"\xff"
 """How GNU begins a number below zero, as a time before 1970 is."""
 _OCTAL = re.compile(rb" *([0-7]{1,12})[ \0]*").fullmatch
 _SIZE_MAX = 1 << 62
+_RIGHTS_MAX = 0xFFFFFFFF
 
 
 class Reader:
@@ -99,6 +100,8 @@ def following(reader: Reader, *, extended: bool) -> Header | None:
         if value.find(b"\0") != len(value) - 1:
             raise BrokenError(reasons.FORM, "a long name that does not end where it should")
         long[header.kind] = value[:-1]
+    if _LONG_NAME in long and not header.name:
+        raise BrokenError(reasons.FORM, "a long name, and nothing of it where dpkg looks for one")
     if header.kind not in KINDS:
         raise BrokenError(reasons.FORM, f"an entry of the type {header.kind!r}")
     return _complete(header, said.get(b"path", long.get(_LONG_NAME)), said.get(b"linkpath", long.get(_LONG_LINK)))
@@ -143,11 +146,22 @@ def _parsed(block: bytes) -> Header:
             name = prefix + b"/" + name
     elif block[345:500].strip(b"\0"):  # Python reads a prefix there all the same
         raise BrokenError(reasons.FORM, "a prefix that not all programs read")
-    for field in (block[136:148], block[329:337], block[337:345]):  # Python stops at what is none
-        if field[:1] != _NEGATIVE:
-            _number(field)
+    _check_unread(block[136:148])
+    for field in (block[329:337], block[337:345]):  # Python stops at what is none
+        if field.strip(b" "):
+            _check_unread(field)
     numbers = [_number(field) for field in (block[100:108], block[108:116], block[116:124], block[124:136])]
+    if max(numbers[:3]) > _RIGHTS_MAX:
+        raise BrokenError(reasons.FORM, "a mode or owner that there is not")
     return Header(block[156:157], name, _text(block[157:257]), *numbers)
+
+
+def _check_unread(field: bytes) -> None:
+    """A number that is not heeded here, and that others stop at where it is none."""
+    if field[:1] != _NEGATIVE:
+        _number(field)
+    elif int.from_bytes(field, "big", signed=True) < -_SIZE_MAX:
+        raise BrokenError(reasons.FORM, "a number that is too small")
 
 
 def _text(field: bytes) -> bytes:
@@ -155,7 +169,10 @@ def _text(field: bytes) -> bytes:
 
 
 def _number(field: bytes) -> int:
-    """Octal digits; or, as GNU writes what is too large for them, a number to the base of 256."""
+    """Octal digits, or zeros alone; or, as GNU writes what is too large for octal digits, a number to the base of 256.
+
+    Blanks alone are a zero to Python, and to GNU tar and dpkg an error.
+    """
     if field[0] == 0x80:
         value = int.from_bytes(field[1:], "big")
         if value > _SIZE_MAX:
@@ -163,7 +180,7 @@ def _number(field: bytes) -> int:
         return value
     match = _OCTAL(field)
     if match is None:
-        if not field.strip(b"\0 "):
+        if not field.strip(b"\0"):
             return 0
         raise BrokenError(reasons.FORM, "a field that is no number")
     return int(match[1], 8)

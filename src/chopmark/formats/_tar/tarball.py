@@ -12,7 +12,7 @@ from chopmark.core import limits
 from chopmark.core.errors import BrokenError
 from chopmark.core.named import NamedTuple
 from chopmark.formats._tar import reasons
-from chopmark.formats._tar.headers import DEVICES, FILE, HARD_LINK, KINDS, LINK, Reader, following, shown
+from chopmark.formats._tar.headers import DEVICES, FILE, FOLDER, HARD_LINK, KINDS, LINK, Reader, following, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -38,6 +38,8 @@ class Wanted(NamedTuple):
     limit: int
 
 
+_Rights = tuple[int, int, int]
+"""Mode, user and group."""
 _NOTHING = Wanted(frozenset(), 0)
 
 
@@ -53,17 +55,18 @@ def entries(pieces: Iterable[bytes], wanted: Wanted = _NOTHING, *, extended: boo
         if kind in DEVICES:
             raise BrokenError(reasons.DEVICE, shown(path))
         content = data = b""
+        rights = header.mode, header.uid, header.gid
         if kind == FILE:
             if keep := path in wanted.paths:
                 _refuse_large(path, header.size, wanted.limit)
             content, data = _hashed(reader, header.size, keep=keep)
         elif kind == HARD_LINK:
-            content = seen.linked(path, normal(header.target))
+            content = seen.linked(path, normal(header.target), rights)
         elif kind == LINK:
             content = header.target
-        seen.take(path, kind, content)
+        seen.take(path, kind, content, rights)
         kind = FILE if kind == HARD_LINK else kind
-        yield Entry(kind, path, header.mode, header.uid, header.gid, header.size, content, data)
+        yield Entry(kind, path, *rights, header.size, content, data)
     if not reader.only_zeros():
         raise BrokenError(reasons.FORM, "something stands behind its end")
 
@@ -74,7 +77,7 @@ def small(pieces: Iterable[bytes], wanted: Wanted) -> dict[bytes, bytes]:
     seen = _Places()
     while (header := following(reader, extended=False)) is not None:
         path, kind = normal(header.name), KINDS[header.kind]
-        seen.take(path, kind, b"")
+        seen.take(path, kind, b"", (header.mode, header.uid, header.gid))
         if kind != FILE:
             continue
         if path in wanted.paths:
@@ -88,32 +91,40 @@ def small(pieces: Iterable[bytes], wanted: Wanted) -> dict[bytes, bytes]:
 
 
 class _Places:
-    """Paths as they come: each but once, none through a link of the same tar file, hard links to what came before."""
+    """Paths as they come: each but once, none through a link or a file, hard links to what came before."""
 
     def __init__(self) -> None:
-        self._seen: dict[bytes, bytes] = {}
+        self._seen: dict[bytes, tuple[bytes, _Rights]] = {}
+        self._folders: set[bytes] = set()
+        """Those that it brings, and those that are only in the paths of others."""
         self._links: set[bytes] = set()
 
-    def take(self, path: bytes, kind: bytes, content: bytes) -> None:
-        if path in self._seen:
+    def take(self, path: bytes, kind: bytes, content: bytes, rights: _Rights) -> None:
+        if path in self._seen or (kind != FOLDER and path in self._folders):
             raise BrokenError(reasons.DUPLICATE, shown(path))
-        if self._links:
-            parent = path.rpartition(b"/")[0]
-            while parent:
-                if parent in self._links:
-                    raise BrokenError(reasons.PATH, shown(path))
-                parent = parent.rpartition(b"/")[0]
+        if not path and kind != FOLDER:
+            raise BrokenError(reasons.PATH, "the root itself")
+        parent = path.rpartition(b"/")[0]
+        while parent and parent not in self._folders:
+            if parent in self._seen:
+                raise BrokenError(reasons.PATH if parent in self._links else reasons.DUPLICATE, shown(path))
+            self._folders.add(parent)
+            parent = parent.rpartition(b"/")[0]
         if kind == LINK:
             self._links.add(path)
+        elif kind == FOLDER:
+            self._folders.add(path)
         if len(self._seen) == limits.TAR_ENTRIES_MAX:
             raise BrokenError(reasons.FORM, f"more than {limits.TAR_ENTRIES_MAX} files")
-        self._seen[path] = content if kind in (FILE, HARD_LINK) else b""
+        self._seen[path] = content if kind in (FILE, HARD_LINK) else b"", rights
 
-    def linked(self, path: bytes, target: bytes) -> bytes:
-        """The content of the file that a hard link leads to."""
-        content = self._seen.get(target, b"")
+    def linked(self, path: bytes, target: bytes, rights: _Rights) -> bytes:
+        """The content of the file that a hard link leads to; they are one, and dpkg gives it what the last one says."""
+        content, own = self._seen.get(target, (b"", rights))
         if not content:
             raise BrokenError(reasons.LINK, shown(path))
+        if own != rights:
+            raise BrokenError(reasons.FORM, f"{shown(path)} has another mode or owner than the file that it is")
         return content
 
 
