@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from chopmark.agent import metrics
 from chopmark.core import limits
-from chopmark.core.errors import ChopmarkError, UsageError
+from chopmark.core.errors import ChopmarkError, UnavailableError, UsageError
 from chopmark.net import local
 
 if TYPE_CHECKING:
@@ -102,7 +102,7 @@ def serve(guard: Guard) -> Server:
 
 
 def ask(path: str, what: str, **more: object) -> dict[str, Any]:
-    """Ask a running guard. Raises UsageError when none answers, or it cannot do what it is asked."""
+    """Ask a running guard. Raises UnavailableError when none answers, UsageError when it cannot do what it is asked."""
     answer: dict[str, Any] = {}
     try:
         # Whoever may not ask is hung up on.
@@ -111,7 +111,8 @@ def ask(path: str, what: str, **more: object) -> dict[str, Any]:
             answer = json.loads(_line(to) or b"null") or {}
     except (OSError, ValueError) as error:
         said = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise UsageError(f"no guard answers on {path}: {said} (--control names its socket)") from None
+        hint = "guard run starts one; --control names its socket"
+        raise UnavailableError(f"no guard answers on {path}: {said} ({hint})") from None
     if not answer:
         raise UsageError(f"the guard on {path} answers only its own user and root")
     if "error" in answer:

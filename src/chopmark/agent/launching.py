@@ -54,10 +54,29 @@ def execute(program: str, script: str, arguments: Sequence[str], check: Check | 
     os.execvp(program, [program, f"/proc/self/fd/{descriptor}", *arguments])  # noqa: S606 - starting it is what was asked for
 
 
-def start(program: str, arguments: Sequence[str]) -> None:
-    """Become a program, with interpreters below it told to ask. Raises OSError."""
+def start(program: str, arguments: Sequence[str], check: Check | None = None) -> None:
+    """Become a program, with interpreters below it told to ask. Raises RefusedError, OSError.
+
+    With a check it is started by the very descriptor that was looked at, which a script then has as its own name.
+    """
+    if check is None:
+        asking.restrict()
+        os.execvp(program, [program, *arguments])  # noqa: S606 - starting it is what was asked for
+    descriptor = opened(_found(program), check)
+    os.set_inheritable(descriptor, True)  # noqa: FBT003 - the only way to call it
     asking.restrict()
-    os.execvp(program, [program, *arguments])  # noqa: S606 - starting it is what was asked for
+    os.execve(descriptor, [program, *arguments], os.environ)  # noqa: S606 - likewise
+
+
+def _found(program: str) -> str:
+    """Where a program lies that may be named without a folder, as execvp(3) looks for it. Raises OSError."""
+    if "/" in program:
+        return program
+    places = (os.path.join(folder, program) for folder in os.get_exec_path())
+    found = next((place for place in places if os.path.isfile(place) and os.access(place, os.X_OK)), "")
+    if not found:
+        raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), program)
+    return found
 
 
 def _hook(check: Check | None) -> None:

@@ -73,7 +73,8 @@ def main(arguments: list[str] | None = None) -> int:
     if arguments[0] not in VERBS:
         from chopmark.cli.parsing import meant  # only this answer needs it
 
-        return _fail(f"no such command: {arguments[0]!r}{meant(arguments[0], VERBS)}; chopmark --help lists them", 2)
+        what, known = ("option", ("--help", "--version")) if arguments[0].startswith("-") else ("command", VERBS)
+        return _fail(f"no such {what}: {arguments[0]!r}{meant(arguments[0], known)}; chopmark --help lists them", 2)
     return _run(arguments[0], arguments[1:])
 
 

@@ -22,10 +22,13 @@ from chopmark.core.verdict import EXIT_STATUS, SEVERITY, Status, worst_of
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from chopmark.core.finding import Finding
     from chopmark.core.verdict import Verdict
+
+_READ = 10
+"""More findings of one kind that only inform are counted: a host has a thousand packages."""
 
 
 def add_arguments(parser: ArgumentParser) -> None:
@@ -109,8 +112,8 @@ def _create(args: Namespace) -> int:
         facts = {"catalog": args.output, "files": made.files, "size": made.size, "known": made.known}
         print(_as_json({**facts, "findings": [_fact(finding) for finding in made.findings]}))
     else:
-        for finding in made.findings:
-            print(output.show_finding(finding))
+        for line in _few(made.findings):
+            print(line)
         known = f", {made.known} known from before" if made.known else ""
         print(f"listed     {output.clean(args.output)}")
         print(output.filled(f"{counted(made.files, 'file')}, {counted(made.size, 'byte')}{known}"))
@@ -262,6 +265,19 @@ def _tell(finding: Finding, args: Namespace) -> None:
         print(_as_json(_fact(finding)))
     elif finding.outcome in (Outcome.NO, Outcome.UNKNOWN):
         print(output.show_finding(finding))
+
+
+def _few(findings: Iterable[Finding]) -> Iterator[str]:
+    """Lines for all that speaks against something; of what only informs, as much of each kind as somebody reads."""
+    counts: dict[str, int] = {}
+    for finding in findings:
+        if finding.outcome is Outcome.INFO:
+            counts[finding.code] = counts.get(finding.code, 0) + 1
+        if counts.get(finding.code, 0) <= _READ:
+            yield output.show_finding(finding)
+    for code, count in counts.items():
+        if count > _READ:
+            yield output.filled(f"{count - _READ} more {code}; --json has them all")
 
 
 def _worst(findings: Iterable[Finding]) -> Status:

@@ -15,22 +15,22 @@ if TYPE_CHECKING:
 
 def add_arguments(actions: Any) -> None:  # noqa: ANN401 - argparse has no public name for it
     """Declare the commands."""
-    execute_ = actions.add_parser("exec", help="run a program, or an interpreter with a script that was asked about")
+    execute_ = actions.add_parser("exec", help="run a program, or an interpreter with a script, that was asked about")
     execute_.add_argument(
         "--script", metavar="F", help="have PROGRAM run this script, by a descriptor that nobody can exchange"
     )
-    _add_policy(execute_)
+    _add_policy(execute_, "decide about the script, else the program, by this policy, with or without a guard")
     execute_.add_argument("program", metavar="PROGRAM", help="what to start")
     execute_.add_argument(
         "arguments", nargs=REMAINDER, metavar="ARG", help="its arguments (the script's, with --script)"
     )
     python_ = actions.add_parser("python", help="run a Python script whose imports are asked about as well")
-    _add_policy(python_)
+    _add_policy(python_, "decide by this policy as well, with or without a guard")
     python_.add_argument("arguments", nargs=REMAINDER, metavar="SCRIPT|-m NAME", help="and its arguments")
 
 
-def _add_policy(parser: Any) -> None:  # noqa: ANN401 - likewise
-    parser.add_argument("--policy", metavar="F", help="decide by this policy as well, with or without a guard")
+def _add_policy(parser: Any, what: str) -> None:  # noqa: ANN401 - likewise
+    parser.add_argument("--policy", metavar="F", help=what)
     parser.add_argument(
         "--catalogs", action="append", metavar="F|DIR", help="catalogs that vouch for files; repeatable"
     )
@@ -43,7 +43,7 @@ def execute(args: Namespace) -> int:
     try:
         if args.script:
             launching.execute(args.program, args.script, args.arguments, _check(args))
-        launching.start(args.program, args.arguments)
+        launching.start(args.program, args.arguments, _check(args))
     except OSError as error:
         message = f"{args.script or args.program}: {error.strerror}"
         raise UsageError(message) from None
@@ -86,7 +86,8 @@ def _check(args: Namespace) -> Callable[[int, str], str] | None:
 
     def check(descriptor: int, path: str) -> str:
         facts = world.at(examination.examine(descriptor, path), os.path.realpath(path))
-        decision = world.policy.compiled.rule_on(facts, uses.SCRIPT, clock.now()).decide()
+        kind = uses.EXEC if uses.is_native(descriptor) else uses.SCRIPT
+        decision = world.policy.compiled.rule_on(facts, kind, clock.now()).decide()
         return decision.reason.sentence if decision.effect is Effect.DENY else ""
 
     return check

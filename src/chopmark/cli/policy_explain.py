@@ -70,7 +70,9 @@ def _explain(args: Namespace) -> int:
 
 def _lines(said: Explanation, kind: str) -> list[str]:
     decision = said.decision
-    lines = [policy_use.show(decision), output.filled(f"used as {kind}, with the digest sha256:{decision.file.sha256}")]
+    digest = decision.file.sha256
+    lines = [policy_use.show(decision), output.filled(f"used as {kind}{', with this SHA-256:' if digest else ''}")]
+    lines += [output.filled(digest)] if digest else []
     rule = decision.rule
     if rule is not None:
         answers = f"{output.clean(rule.owner)} answers for the rule" if rule.owner else ""

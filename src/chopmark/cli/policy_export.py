@@ -267,8 +267,7 @@ def _print_one(backend: Enforcer) -> None:
 
     print(backend.title)
     for name, cell in backend.capabilities().items():
-        sentence = f"{cell.sentence[:1].lower()}{cell.sentence[1:]}"
-        print(output.filled(sentence, " " * 26, f"{name:<22} {_cell(cell)} ").rstrip())
+        print(output.filled(cell.sentence, " " * 26, f"{name:<22} {_cell(cell)} ").rstrip())
     if isinstance(backend, Exporter):
         for name, what in backend.options.items():
             print(output.filled(what, " " * 26, f"--option {name:<17}"))

@@ -88,7 +88,7 @@ def _listed_line(listed: Listed, now: dt.datetime) -> str:
     if listed.keys:
         count += (", " if count else "") + counted(listed.keys, "key")
     age = f"of {listed.as_of:%Y-%m-%d} ({_age(listed.as_of, now)})" if listed.as_of else "of unknown age"
-    return f"{listed.name:<12} {count:<17} {age}, {output.clean(listed.where)}"
+    return f"{listed.name:<12} {count:<17} {age}\n{' ' * 13}{output.clean(listed.where)}"
 
 
 def _age(since: dt.datetime, now: dt.datetime) -> str:

@@ -10,6 +10,7 @@ Every path is reported; the exit status is that of the worst. Without --store, f
 from __future__ import annotations
 
 import os
+import shlex
 import sys
 from contextlib import ExitStack, closing
 from functools import partial
@@ -237,8 +238,10 @@ def tell_collected(context: Context, args: Namespace) -> None:
 
 
 def _collected(collector: Collector, at: dt.datetime) -> str:
-    what = f"{counted(collector.count, 'file')} of evidence in {collector.folder}"
-    return output.filled(f"{what}; the same again: --offline --evidence DIR --at {clock.show(at)}", "", "chopmark: ")
+    """Where it is, and the options that give the same answer again: whole, to be copied."""
+    what = f"chopmark: {counted(collector.count, 'file')} of evidence in {output.clean(collector.folder)}"
+    again = f"--offline --evidence {output.clean(shlex.quote(collector.folder))} --at {clock.show(at)}"
+    return f"{what}; the same again, also later:\n{output.INDENT}{again}"
 
 
 def _logs(args: Namespace) -> Trusted | None:

@@ -22,11 +22,16 @@ if TYPE_CHECKING:
 def check_signed(data: str, tree: str, offset: int, root_hash_file: str, context: Context) -> Verdict:
     """Judge the signed root hash in a file, and the volume by it."""
     verdict = check.check_path(root_hash_file, context, FORMAT.name)
-    digits = _digits(root_hash_file)
+    of_hash = [finding for finding in verdict.findings if finding.code != common.FORMAT_DETECTED.code]
+    try:
+        digits = _digits(root_hash_file)
+    except UnreadableError as error:
+        named = error.reason.found(f"the root hash, {root_hash_file}")
+        of_hash = [named if finding.code == named.code else finding for finding in of_hash]
+        return Verdict(data, FORMAT.name, verdict.seals, tuple(of_hash))
     found = check_given(data, tree, offset, bytes.fromhex(digits)) if digits else []
     if not digits and not verdict.seals:
         found = [reasons.ROOT_HASH_WRONG.found(root_hash_file)]
-    of_hash = [finding for finding in verdict.findings if finding.code != common.FORMAT_DETECTED.code]
     return Verdict(data, FORMAT.name, verdict.seals, (*of_hash, *found))
 
 
@@ -57,8 +62,5 @@ def _found(content: Artifact, digests: Artifact, offset: int, root_hash: bytes) 
 
 
 def _digits(path: str) -> str:
-    try:
-        with Artifact.open(path) as artifact:
-            return sealing.root_hash(artifact)
-    except UnreadableError:
-        return ""
+    with Artifact.open(path) as artifact:
+        return sealing.root_hash(artifact)

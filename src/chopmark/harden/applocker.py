@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from chopmark.core.counting import counted
 from chopmark.envelopes import x509
 from chopmark.harden import naming, reasons, windows, xml
 from chopmark.harden.contract import Degree, Export, Exporter, File, WiderError, exact, partly, scope
@@ -177,7 +178,7 @@ class _Collection:
             self._publisher("Deny", each, publisher(each.identity) if each.identity else "*")
 
     def _hashes(self, action: str, files: list[AtHand]) -> None:
-        condition = self._rule("FileHashRule", action, f"{len(files)} files").add("FileHashCondition")
+        condition = self._rule("FileHashRule", action, counted(len(files), "file")).add("FileHashCondition")
         for each in files:
             data = {"Type": "SHA256", "Data": f"0x{each.image.hex().upper()}"}
             source = {"SourceFileName": each.file.path.rpartition("/")[2], "SourceFileLength": str(each.size)}

@@ -101,7 +101,7 @@ class _Sifting:
         if rule.conditions.statuses and Status.TRUSTED not in rule.conditions.statuses:
             found = []
         if not found:
-            self._tell(rule, reasons.DROPPED, "no certificate at hand is of a signer that it is about")
+            self._tell(rule, reasons.DROPPED, "no certificate at hand (--signer F) is of a signer that it is about")
             return
         for kind in self._kinds:
             if concerns_kind(rule, kind):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chopmark.agent import control
-from chopmark.core.errors import UsageError
+from chopmark.core.errors import UnavailableError, UsageError
 from tests.support.guarding import CHOPMARK, Guarded, Mounted, eventually, place, policy, program, ran, why_not
 
 if TYPE_CHECKING:
@@ -85,6 +85,8 @@ def test_asking_a_guard(where: Path, tmp_path: Path) -> None:
         eventually(lambda: bool(guard.events("reloaded")))
         with pytest.raises(UsageError):
             control.ask(guard.socket, "sing")
+        with pytest.raises(UnavailableError):
+            control.ask(guard.socket + "-of-nobody", "status")
         assert Path(guard.socket).stat().st_mode & 0o777 == 0o600
 
 

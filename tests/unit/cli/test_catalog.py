@@ -55,6 +55,24 @@ def test_changes_are_named_and_the_status_is_that_of_a_rejected_file(desk: Desk,
     assert max(map(len, desk.out.replace(str(desk.folder), "").splitlines())) <= 90
 
 
+def test_of_what_only_informs_a_few_of_each_kind_are_told(desk: Desk, tree: Path) -> None:
+    status = tree / "var" / "lib" / "dpkg" / "status"
+    (status.parent / "info").mkdir(parents=True)
+    (tree / "var" / "lib" / "apt" / "lists").mkdir(parents=True)
+    package = "Package: p{}\nStatus: install ok installed\nVersion: 1\nArchitecture: all\n\n"
+    status.write_text("".join(map(package.format, range(13))))
+    for number in range(13):
+        (tree / f"f{number}").write_bytes(b"x")
+        (status.parent / "info" / f"p{number}.list").write_text(f"/.\n/f{number}\n")
+    asked = ("catalog", "create", tree, "-o", "t.catalog", "--from", "dpkg")
+    assert desk.run(*asked) == 3
+    assert desk.out.count(": dpkg.not_at_hand:") == 10
+    assert "3 more dpkg.not_at_hand; --json" in " ".join(desk.out.split())
+    assert max(map(len, desk.out.splitlines())) <= 80
+    assert desk.run(*asked, "--json") == 3
+    assert [each["code"] for each in json.loads(desk.out)["findings"]].count("dpkg.not_at_hand") == 13
+
+
 def test_a_catalog_that_is_not_trusted_does_not_make_a_tree_trusted(desk: Desk, tree: Path) -> None:
     assert desk.run("catalog", "create", tree, "-o", "t.catalog") == 0
     assert check(desk) == 1

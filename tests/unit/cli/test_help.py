@@ -140,6 +140,8 @@ def test_no_script_of_ours_takes_options_that_are_cut_short() -> None:
         (["key"], "COMMAND"),
         (["verify", "-Z", "F"], "-Z"),
         (["verfy"], "verify"),
+        (["--verison"], "--version"),
+        (["-x"], "no such option"),
     ],
 )
 def test_what_is_mistyped_is_one_line_that_says_what_was_meant(

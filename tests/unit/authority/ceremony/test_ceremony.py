@@ -52,6 +52,13 @@ def approvals(raw: bytes, *names: str) -> list[Approval]:
     return [approval.check(raw, approval.approve(raw, PEOPLE[each], (PEOPLE[each].der,), NOW), known) for each in names]
 
 
+def test_a_template_that_nobody_filled_in_is_no_plan(authority: Authority) -> None:
+    raw = written(authority, ROLL)
+    for field in (b'"Test"', b'"root"'):
+        with pytest.raises(UsageError):
+            plan.parse(raw.replace(field, b'""'))
+
+
 def key(kind: str) -> NewKey:
     return NewKey(kind)
 

@@ -236,6 +236,9 @@ def test_the_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Non
     checking = ["dmverity", "verify", str(data)]
     trusting = ["--store", str(certificate), "--revocation", "off", "--at", "2026-07-01"]
     assert cli.main([*checking, *trusting]) == 1  # nobody has signed it
+    capsys.readouterr()
+    assert cli.main([*checking, *trusting, "--root-hash-file", "nowhere", "--json"]) == 3
+    assert [each["code"] for each in json.loads(capsys.readouterr().out)["findings"]] == ["input.missing"]
     assert cli.main([*checking, "--root-hash", said["root_hash"]]) == 0
     capsys.readouterr()
     assert cli.main([*checking, "--root-hash", said["root_hash"], "--json"]) == 0
