@@ -8,7 +8,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from chopmark.agent import processes, reasons, uses
+from chopmark.agent import alike, processes, reasons, uses
 from chopmark.agent.events import Notice
 from chopmark.agent.loop import Answer
 from chopmark.core import clock, limits
@@ -57,14 +57,6 @@ class Glass(NamedTuple):
         return {"since": since, "until": until, "uid": self.uid, "user": user_name(self.uid), "why": self.why}
 
 
-class _Tried(NamedTuple):
-    """Who was told of for trying to use a file, known by where it is and by the program that asked, until when."""
-
-    tried: tuple[tuple[int, int], str]
-    until: float
-    process: Process
-
-
 class Decider:
     """A Bench (loop)."""
 
@@ -78,7 +70,8 @@ class Decider:
         self._spared: frozenset[tuple[int, int]] = frozenset()
         self._glass: Glass | None = None
         self._noticed: collections.deque[float] = collections.deque(maxlen=limits.GUARD_NOTICES_MAX)
-        self._tried: dict[int, _Tried] = {}
+        self._parents: dict[int, tuple[str, float]] = {}
+        self.audited = 0
         self._says: dict[tuple[str, str, str], tuple[FileFacts, Ruling, float]] = {}
         know_users()
         self.renew(world)
@@ -186,30 +179,28 @@ class Decider:
                 self._says.clear()
                 self._outdated(given.decision.file)
             return
+        self.audited += given.effect is Effect.AUDIT
         if not self._stream.has_room():
             return
         if asked.by is processes.NOBODY:
             asked = asked._replace(by=processes.program(asked.thread))
+        if not self._stream.alike.tells(alike.of(asked, str(given.effect), given.reason.code)):
+            return
         terminal = processes.terminal(asked.thread) if given.effect is Effect.DENY and self._may_notice() else ""
         at, policy = clock.now(), self.policy_shown
-        process = self._who(asked)
+        process = _process_of(asked, processes.status(asked.thread), asked.by.path, self._parent)
         self._stream.add(lambda: (event(at, asked, given, facts, process, policy), _notice(asked, given, terminal)))
 
-    def _who(self, asked: Asked) -> Process:
-        """Who asks, for an event: as they are now, while they wait.
-
-        Whoever tries again at once, the same thread with the same program and file, is who they were: to find that out
-        takes longer than all the rest of a denial. No answer rests on it.
-        """
-        tried, now = (asked.key, asked.by.path), time.monotonic()
-        known = self._tried.get(asked.thread)
-        if known is not None and known.tried == tried and now < known.until:
-            return known.process
-        process = _process_of(asked, processes.status(asked.thread))
-        if len(self._tried) >= limits.GUARD_TRIED_MAX:
-            self._tried.clear()
-        self._tried[asked.thread] = _Tried(tried, now + limits.GUARD_TRIED_SECONDS, process)
-        return process
+    def _parent(self, process: int) -> str:
+        """What the parent of whoever asks runs, for an event; no answer rests on what it ran a moment ago."""
+        now = time.monotonic()
+        path, until = self._parents.get(process, ("", 0.0))
+        if now >= until:
+            if len(self._parents) >= limits.GUARD_PARENTS_MAX:
+                self._parents.clear()
+            path = _known(process)
+            self._parents[process] = path, now + limits.GUARD_PARENT_SECONDS
+        return path
 
     def _may_notice(self) -> bool:
         """Whether to find out on which terminal somebody is, which takes as long as all the rest of a denial."""
@@ -299,16 +290,22 @@ def event(
     return {**made, "detail": detail} if detail else made
 
 
-def _process_of(asked: Asked, status: processes.Status | None) -> Process:
-    """Who asks; programs are known by their paths where these are theirs for us as well."""
+def _process_of(
+    asked: Asked, status: processes.Status | None, path: str = "", of_parent: Callable[[int], str] | None = None
+) -> Process:
+    """Who asks; programs are known by their paths where these are theirs for us as well.
+
+    `path` is that of the program, where it was read, and `of_parent` who says what the parent runs.
+    """
     if status is None:
         return NOBODY_KNOWN
     user = user_name(status.user) or str(status.user)
-    return Process(status.user, user, _known(asked.thread), _known(status.parent))
+    return Process(status.user, user, _known(asked.thread, path), (of_parent or _known)(status.parent))
 
 
-def _known(thread: int) -> str:
-    path = processes.program(thread).path
+def _known(thread: int, path: str = "") -> str:
+    """The path of what a thread's process runs, where that is its path for us; `path` is it, where it was read."""
+    path = path or processes.executable(thread)
     try:
         state = os.stat(f"/proc/{thread}/exe")
     except OSError:

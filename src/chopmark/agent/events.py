@@ -9,6 +9,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
+from chopmark.agent import alike
 from chopmark.core import clock, limits
 from chopmark.core.named import NamedTuple
 
@@ -28,7 +29,8 @@ class Notice(NamedTuple):
 class Stream(threading.Thread):
     """Events wait in a queue of GUARD_EVENTS_WAITING_MAX; what comes when it is full is counted and not told.
 
-    The last ones are kept in memory for whoever asks (`recent`), with how many there were of each kind (`told`).
+    What is like others that were told of is counted (`alike`). Both counts are told of as well, once a second. The last
+    events are kept in memory for whoever asks (`recent`), with how many there were of each kind (`told`).
     """
 
     def __init__(self, sinks: list[Sink]) -> None:
@@ -40,7 +42,10 @@ class Stream(threading.Thread):
         self._spoken: dict[str, float] = {}
         self.recent: collections.deque[dict[str, Any]] = collections.deque(maxlen=limits.GUARD_EVENTS_RECENT_MAX)
         self.told: collections.Counter[str] = collections.Counter()
+        self.alike = alike.Counting()
         self.lost = 0
+        self._said_lost = 0
+        self._due = 0.0
         self._refused = 0
 
     @property
@@ -82,19 +87,39 @@ class Stream(threading.Thread):
     def run(self) -> None:
         """Pass on."""
         while not (self._ending and not self._queue):
-            self._wake.wait()
+            is_counting = len(self.alike) or self._said_lost != self.lost
+            self._wake.wait(limits.GUARD_ALIKE_SECONDS if is_counting else None)
             if not self._ending:
                 time.sleep(limits.GUARD_EVENTS_GATHER_SECONDS)  # several at once: each change of threads costs more
             self._wake.clear()
+            self._sum_up()
             while self._queue:
                 event, notice = self._queue.popleft()()
-                self.recent.append(event)
-                self.told[event["kind"]] += 1
-                self._write(event)
+                self._pass(event)
                 if notice is not None:
                     self._speak(notice)
+                self._sum_up()
+        self._due = 0.0
+        self._sum_up()
         for each in self._sinks:
             each.close()
+
+    def _pass(self, event: dict[str, Any]) -> None:
+        self.recent.append(event)
+        self.told[event["kind"]] += 1
+        self._write(event)
+
+    def _sum_up(self) -> None:
+        """Say how many there were that are not told of one by one, and how many were lost."""
+        if time.monotonic() < self._due:
+            return
+        self._due = time.monotonic() + limits.GUARD_ALIKE_SECONDS
+        for use, times in self.alike.take():
+            self._pass(alike.event(clock.now(), use, times))
+        lost, self._said_lost = self.lost - self._said_lost, self.lost
+        if lost:
+            self._pass({"at": clock.show(clock.now()), "kind": "events-lost", "times": lost,
+                        "detail": "too many waited"})  # fmt: skip
 
     def _write(self, event: dict[str, Any]) -> None:
         for each in self._sinks:

@@ -6,6 +6,7 @@ The mark alone would not do: it survives writes through a shared mapping, and on
 
 from __future__ import annotations
 
+import os
 import time
 from collections import OrderedDict
 from itertools import islice
@@ -24,15 +25,16 @@ Key = tuple[int, int]
 
 
 class File:
-    """A leased file and what is known of it."""
+    """A leased file and what is known of it; `used` says that somebody may have been let in since it is kept."""
 
-    __slots__ = ("descriptor", "facts", "ignored", "until", "writes")
+    __slots__ = ("descriptor", "facts", "ignored", "until", "used", "writes")
 
     def __init__(self, descriptor: int, facts: Any, until: float) -> None:  # noqa: ANN401 - the judge's own
         self.descriptor = descriptor
         self.facts = facts
         self.until = until
         self.ignored = False
+        self.used = True
         self.writes = 0
 
 
@@ -99,7 +101,11 @@ class Kept:
         if file is not None:
             del self._keys[file.descriptor]
             self._heed(file)
-            self._release(key, file.descriptor)
+            if file.used:
+                self._release(key, file.descriptor)
+            else:  # no use in looking for who runs what everybody was denied
+                leases.give_back(file.descriptor)
+                os.close(file.descriptor)
 
     def broken(self, descriptor: int) -> bool:
         """Drop the file whose lease is wanted back; False when it is no file of ours (any more)."""

@@ -102,7 +102,7 @@ class _Looking:
 
     `writes` is how often somebody had begun to write to it before (None: nobody counts); `done` is called when
     something is known of it. What is found out is `outdated` when the world has become another one meanwhile, and
-    `unwanted` where its file system is protected no more.
+    `unwanted` where its file system is protected no more. `used` says that somebody who waited too long was let in.
     """
 
     task: Task
@@ -111,6 +111,7 @@ class _Looking:
     done: Callable[[], None] | None = None
     outdated: bool = False
     unwanted: bool = False
+    used: bool = False
 
     @property
     def descriptor(self) -> int:
@@ -285,6 +286,7 @@ class Loop:
         if file is not None:
             self.counters.known += 1
             answer = self._decided(file.facts, asked)
+            file.used |= answer.allow
             if answer.allow and answer.everybody:
                 self._kept.ignore(file)
             self._settle(asked, answer, file.facts, writes=file.writes)
@@ -426,6 +428,7 @@ class Loop:
             until = time.monotonic() + self._bench.keeps(looked.facts, for_all=for_all)
             file = self._kept.keep(looked.key, looked.descriptor, looked.facts, until)
             file.writes = looking.writes or 0
+            file.used = for_all or looking.used or any(answer.allow for _, answer in answers)
             if not answers and self._second is not None:  # before the mark: then nobody asks us any more
                 self._second.let(_for_everybody(looking.task), looking.writes, everybody=True)
             if for_all:
@@ -473,7 +476,9 @@ class Loop:
             if looking.asked and looking.asked[0].since < limit:
                 for asked in looking.asked:
                     self.counters.late += 1
-                    self._settle(asked, self._bench.without_facts(asked, "late", ""), None, close=False)
+                    answer = self._bench.without_facts(asked, "late", "")
+                    looking.used |= answer.allow
+                    self._settle(asked, answer, None, close=False)
                     if asked.descriptor != looking.descriptor:  # which is still being looked at
                         os.close(asked.descriptor)
                 looking.asked.clear()

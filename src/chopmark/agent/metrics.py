@@ -16,6 +16,7 @@ _COUNTERS = {
     "failed": "Files about which nothing could be found out.",
     "late": "Questions that were answered because they had waited too long.",
     "broken": "Leases that a writer wanted back.",
+    "events_alike": "Uses that are only counted in an event, because others like them were told of.",
     "events_lost": "Events that were dropped because too many waited.",
     "events_unwritten": "Events that could not be written.",
 }

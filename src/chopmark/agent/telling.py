@@ -14,6 +14,8 @@ _SEVERITY = {
     "reload-failed": ERROR,
     "deny": WARNING,
     "running-denied": WARNING,
+    "repeated": WARNING,
+    "events-lost": WARNING,
     "changed-in-use": WARNING,
     "glass-broken": WARNING,
     "glass-mended": NOTICE,
@@ -30,6 +32,9 @@ def severity(event: dict[str, Any]) -> int:
 
 def summary(event: dict[str, Any]) -> str:
     """One sentence for people."""
+    if event["kind"] == "repeated":
+        use = f"{event['effect']} {event['use']} of {event['path']} by {event['program']}"
+        return f"{use}, {event['times']} times more: {event['reason']}"
     if "path" not in event:
         return _about_the_guard(event)
     who = f" by {event['program']} (thread {event['thread']})" if event.get("program") else ""
@@ -41,6 +46,8 @@ def _about_the_guard(event: dict[str, Any]) -> str:
     said = f"{event['kind']}: {event.get('detail', '')}"
     if event["kind"] == "glass-broken":
         return f"{said} (nothing is denied for {event['seconds']:.0f} s, user {event['uid']})"
+    if event["kind"] == "events-lost":
+        return f"{event['kind']}: {event['times']}, {event['detail']}"
     if event["kind"] == "running-denied":
         return f"{said} in process {event['process']}, {event['action']}: {event['reason']}"
     process = event.get("process")

@@ -116,13 +116,14 @@ def _shown(facts: dict[str, Any]) -> list[str]:
     for mount in facts["protected"]:
         loose = "  (no leases: judged each time)" if mount["place"] in facts["unleased"] else ""
         rows.append(("protects", f"{output.clean(mount['place'])}  {mount['kind']}{loose}"))
+    lost = f"{facts['events_lost']} dropped, {facts['events_unwritten']} not written"
     rows += [
         ("allowed", f"{facts['allowed']}, and {facts['passed']} opens that no policy is about"),
         ("denied", f"{facts['denied']}; {facts['audited']} more were only told of"),
         ("looked at", f"{facts['looked']} files, {facts['ahead']} ahead; {facts['known']} answers from memory"),
         ("kept", f"{facts['kept']} files leased, {facts['ignored']} of them allowed by the kernel itself"),
         ("trouble", f"{facts['written']} being written, {facts['failed']} failed, {facts['late']} late"),
-        ("events", f"{facts['events_lost']} dropped, {facts['events_unwritten']} not written"),
+        ("events", f"{facts['events_alike']} alike and told of together, {lost}"),
         ("memory", f"{facts['memory_kib'] // 1024} MiB at most, {facts['contents']} contents known"),
     ]
     return [_row(name, value) for name, value in rows]

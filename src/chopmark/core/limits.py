@@ -661,6 +661,11 @@ GUARD_SEALS_MAX = 1_000
 """Seals that several files have in common, in memory once."""
 GUARD_EVENTS_WAITING_MAX = 20_000
 """Events that wait to be told; what comes after them is counted and dropped."""
+GUARD_ALIKE_MAX = 100
+"""Uses of one file by one program that are told of one by one in GUARD_ALIKE_SECONDS; how many more is told of once."""
+GUARD_ALIKE_SECONDS = 1.0
+GUARD_ALIKE_KINDS_MAX = 1_000
+"""Different ones of which that is counted."""
 GUARD_EVENTS_GATHER_SECONDS = 0.02
 """After the first event, for others."""
 GUARD_EVENTS_RECENT_MAX = 1_000
@@ -683,9 +688,9 @@ GUARD_NOTICE_SECONDS = 1.0
 GUARD_NOTICES_MAX = 100
 """Denials in GUARD_NOTICE_SECONDS that anybody is told of on a terminal; all are events."""
 GUARD_TERMINALS_MAX = 1_000
-GUARD_TRIED_SECONDS = 0.1
-"""How long a thread that was told of is taken for the same, when it tries the same again."""
-GUARD_TRIED_MAX = 1_000
+GUARD_PARENT_SECONDS = 0.1
+"""How long what a process runs is taken for what it still runs, in the events of its children."""
+GUARD_PARENTS_MAX = 1_000
 GUARD_ASKING_MAX = 16
 """Connections to the guard's socket that wait."""
 GUARD_ASKING_SECONDS = 5.0

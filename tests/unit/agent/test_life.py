@@ -397,20 +397,53 @@ def test_what_is_mounted_elsewhere_meanwhile_is_not_protected(where: Path) -> No
         group.close()
 
 
-def test_a_flood_of_denials_is_answered_and_counted(where: Path, tmp_path: Path) -> None:
+def test_in_a_storm_of_denials_others_are_answered_and_all_are_counted(where: Path, tmp_path: Path) -> None:
+    """Of four processes that try again and again, each time as a new one or as itself; twice in another mode."""
+    code = (
+        "import os, sys\nfor number in range(500):\n"
+        " try: (os.execv if number % 2 else lambda *of: os.posix_spawn(*of, {}))(sys.argv[1], ['x'])\n"
+        " except PermissionError: pass"
+    )
+    data = place(where / "data", b"x", 0o644)
     with Guarded(where, tmp_path / "home", policy([GOOD])) as guard:
-        code = (
-            f"import os\nfor _ in range(500):\n try: os.posix_spawn({str(where / 'evil')!r}, ['x'], {{}})\n"
-            " except PermissionError: pass"
-        )
-        several = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(4)]
-        began = time.monotonic()
-        assert [each.wait(120) for each in several] == [0] * 4
+        storm = [subprocess.Popen([sys.executable, "-S", "-c", code, where / "evil"]) for _ in range(4)]
+        answered = 0
+        while any(each.poll() is None for each in storm):
+            new = place(where / f"new{answered}", GOOD)
+            assert (ran(new), Path(data).read_bytes()) == ("0", b"x")
+            answered += 1
+        assert [each.wait() for each in storm] == [0] * 4
+        assert answered > 0
+
+        def told() -> int:
+            return len(guard.events("deny")) + sum(int(each["times"]) for each in guard.events("repeated"))
+
+        eventually(lambda: told() == 2000)
         status = guard.status()
-        assert status["denied"] == 2000
-        eventually(lambda: len(guard.events("deny")) + guard.status()["events_lost"] == 2000)
+        assert (status["denied"], status["events_lost"]) == (2000, 0)
+        assert len(guard.events("deny")) + status["events_alike"] == 2000
+        assert status["memory_kib"] < 100 * 1024
+        assert {each["path"] for each in guard.events("repeated")} == {str(where / "evil")}
+        assert f"{status['events_alike']} alike" in " ".join(
+            ran(*CHOPMARK, "guard", "status", "--control", guard.socket).split()
+        )
+
+
+def test_what_no_room_was_for_in_a_storm_is_said(where: Path, tmp_path: Path) -> None:
+    """Each file is another one, so that nothing is alike."""
+    code = (
+        "import os, sys\nfor number in range(300):\n"
+        " try: os.execv(sys.argv[1] + str(number), ['x'])\n except PermissionError: pass"
+    )
+    for number in range(300):
+        os.link(where / "evil", where / f"evil{number}")
+    with Guarded(where, tmp_path / "home", policy([GOOD])).bounded(GUARD_EVENTS_WAITING_MAX=10) as guard:
+        subprocess.run([sys.executable, "-S", "-c", code, where / "evil"], check=True)
         assert ran(str(where / "good")) == "0"
-        assert time.monotonic() - began < 120
+        status = guard.status()
+        assert status["denied"] == 300
+        eventually(lambda: sum(each["times"] for each in guard.events("events-lost")) == status["events_lost"] > 0)
+        assert len(guard.events("deny")) + status["events_lost"] == 300
 
 
 def test_the_unit_runs_what_was_asked_for(where: Path, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chopmark.agent import deciding, events, fanotify, judging, kept, leases, loop, opening, processes, uses
+from chopmark.agent import deciding, events, fanotify, judging, kept, leases, loop, opening, processes, telling, uses
 from chopmark.agent.settings import Settings, Sources
 from chopmark.core import limits
 from chopmark.policy.facts import FileFacts
@@ -174,7 +174,7 @@ def test_terminals_are_looked_for_now_and_then_and_events_made_each_time(
     os.close(asked.descriptor)
 
 
-def test_who_asks_is_looked_up_again_unless_the_same_is_tried_again_at_once(
+def test_who_asks_is_looked_up_for_each_event_and_their_parent_now_and_then(
     tmp_path: Path, asked: loop.Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "policy.toml").write_text(policy())
@@ -182,25 +182,62 @@ def test_who_asks_is_looked_up_again_unless_the_same_is_tried_again_at_once(
     stream = events.Stream([])
     decider = deciding.Decider(opened, Settings((), lambda: opened), stream)
     users: list[int] = []
+    parents: list[int] = []
 
     def status(_: int) -> processes.Status:
         users.append(len(users))
-        return processes.Status(users[-1], 0, 1, 1)
+        return processes.Status(users[-1], 0, 1 + len(users) // 4, 1)
+
+    def executable(thread: int) -> str:
+        parents.append(thread)
+        return "/bin/parent"
 
     monkeypatch.setattr(processes, "status", status)
-    other = asked._replace(by=processes.Program("/bin/other"))
-    for each in (asked, asked, other, other._replace(key=(1, 2)), asked._replace(thread=1)):
-        decider.told(each, decider.decide(ALLOWED, each), ALLOWED)
-    monkeypatch.setattr(limits, "GUARD_TRIED_SECONDS", 0.0)
-    for _ in range(2):
-        decider.told(other, decider.decide(ALLOWED, other), ALLOWED)
-    monkeypatch.setattr(limits, "GUARD_TRIED_MAX", 1)
-    decider.told(other, decider.decide(ALLOWED, other), ALLOWED)
-    assert len(decider._tried) == 1  # noqa: SLF001 - the bound
+    monkeypatch.setattr(processes, "executable", executable)
+    monkeypatch.setattr(limits, "GUARD_PARENT_SECONDS", 60.0)
+    for _ in range(5):
+        decider.told(asked, decider.decide(ALLOWED, asked), ALLOWED)
+    assert parents == [1, 2]
+    monkeypatch.setattr(limits, "GUARD_PARENTS_MAX", 2)
+    monkeypatch.setattr(limits, "GUARD_PARENT_SECONDS", 0.0)
+    for _ in range(4):
+        decider.told(asked, decider.decide(ALLOWED, asked), ALLOWED)
+    assert parents == [1, 2, 3, 3]
+    assert len(decider._parents) == 1  # noqa: SLF001 - the bound
     stream.start()
     stream.end()
     stream.join(10)
-    assert [each["process"]["uid"] for each in stream.recent] == [0, 0, 1, 2, 3, 4, 5, 6]
+    assert [each["process"]["uid"] for each in stream.recent] == [*range(9)]
+    os.close(asked.descriptor)
+
+
+def test_what_is_tried_again_and_again_is_counted_and_told_of_once(
+    tmp_path: Path, asked: loop.Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "GUARD_ALIKE_MAX", 3)
+    monkeypatch.setattr(limits, "GUARD_ALIKE_KINDS_MAX", 2)
+    (tmp_path / "policy.toml").write_text(policy(mode="audit"))
+    opened = opening.opened(Sources(str(tmp_path / "policy.toml")))
+    stream = events.Stream([])
+    decider = deciding.Decider(opened, Settings((), lambda: opened), stream)
+    other = asked._replace(by=processes.Program("/bin/other"))
+    third = other._replace(use=uses.SCRIPT)  # for which there is no room: told of each time
+    for each in (*[asked] * 7, *[other] * 2, *[third] * 5, other, asked, other):
+        decider.told(each, decider.decide(ALLOWED, each), ALLOWED)
+    assert (stream.alike.left_out, decider.audited, stream.lost) == (6, 17, 0)
+    stream.start()
+    stream.end()
+    stream.join(10)
+    told = [(each["program"], each["use"]) for each in stream.recent if each["kind"] == "audit"]
+    by = asked.by.path
+    assert told == [*[(by, "exec")] * 3, *[("/bin/other", "exec")] * 2, *[("/bin/other", "script")] * 5,
+                    ("/bin/other", "exec")]  # fmt: skip
+    repeated = [each for each in stream.recent if each["kind"] == "repeated"]
+    assert [(each["program"], each["times"]) for each in repeated] == [(by, 5), ("/bin/other", 1)]
+    assert {(each["path"], each["owner"], each["effect"], each["reason"]) for each in repeated} == {
+        (asked.path, os.geteuid(), "audit", "policy.nothing")
+    }
+    assert telling.summary(repeated[0]) == f"audit exec of {asked.path} by {by}, 5 times more: policy.nothing"
     os.close(asked.descriptor)
 
 
@@ -222,7 +259,8 @@ def test_nothing_is_looked_up_for_an_event_that_no_room_is_for(
     stream.start()
     stream.end()
     stream.join(10)
-    assert [each["program"] for each in stream.recent] == [processes.executable(asked.thread)]
+    told = [each["program"] for each in stream.recent if each["kind"] == "deny"]
+    assert told == [processes.executable(asked.thread)]
     os.close(asked.descriptor)
 
 
@@ -232,11 +270,11 @@ def test_a_writer_who_comes_while_it_is_decided_is_heard_of(tmp_path: Path, aske
     answers._look(asked)  # noqa: SLF001 - likewise
     assert leases.take(asked.descriptor)
     examined = judging.Looked(asked.key, asked.descriptor, ALLOWED, leased=True)
-    before = signal.signal(leases.BREAK, lambda *_: None)  # threads of others have not blocked it
+    # Threads of others have not blocked it, and may get it whenever they get a processor: it stays like this.
+    signal.signal(leases.BREAK, lambda *_: None)
     with pytest.raises(BlockingIOError):
         os.open(tmp_path / "file", os.O_WRONLY | os.O_NONBLOCK)
     answers._looked(examined)  # noqa: SLF001 - likewise
-    signal.signal(leases.BREAK, before)
     assert (len(files), group.answered, answers.counters.written) == (0, [False], 1)
     answers.close()
 
@@ -301,6 +339,57 @@ def test_nothing_is_kept_where_leases_do_not_tell(
     monkeypatch.setattr(leases, "tells", lambda _: False)
     answers._looked(judging.Looked(asked.key, asked.descriptor, ALLOWED, leased=True))  # noqa: SLF001 - likewise
     assert (len(files), group.answered) == (0, [True])
+    answers.close()
+
+
+@pytest.mark.parametrize("then", [b"n", b"x"])
+def test_only_a_file_that_somebody_was_let_into_is_held_until_nobody_uses_it(
+    tmp_path: Path,
+    asked: loop.Asked,
+    then: bytes,
+) -> None:
+    """Who is denied something again and again makes nobody look for those who run it."""
+    group = Answers()
+    answers, files = answering(tmp_path, group)
+    released: list[kept.Key] = []
+    files._release = lambda key, _: released.append(key)  # noqa: SLF001 - whom leases are left to
+    answers._look(asked)  # noqa: SLF001 - likewise
+    assert leases.take(asked.descriptor)
+    state = os.fstat(asked.descriptor)
+    key, denied = (state.st_dev, state.st_ino), ALLOWED._replace(sha256=hashlib.sha256(b"n").hexdigest())
+    answers._waiting[key] = answers._waiting.pop(asked.key)  # noqa: SLF001 - likewise
+    answers._looked(judging.Looked(key, asked.descriptor, denied, leased=True))  # noqa: SLF001 - likewise
+    file = files.get(key)
+    assert file is not None
+    assert (file.used, group.answered) == (False, [False])
+    file.facts = denied._replace(sha256=hashlib.sha256(then).hexdigest())
+    again = os.open(tmp_path / "file", os.O_RDONLY)
+    answers._event(fanotify.Event(again, fanotify.OPEN_EXEC_PERM, os.getppid()))  # noqa: SLF001 - likewise
+    assert group.answered == [False, then == b"x"]
+    files.drop(key)
+    assert released == ([key] if then == b"x" else [])
+    with contextlib.nullcontext() if released else pytest.raises(OSError, match="Bad file"):
+        os.close(asked.descriptor)
+    answers.close()
+
+
+def test_whoever_waited_too_long_and_was_let_in_counts_as_a_user(
+    tmp_path: Path, asked: loop.Asked, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    group = Answers()
+    answers, files = answering(tmp_path, group)
+    monkeypatch.setattr(deciding.Decider, "failing_open", True)
+    monkeypatch.setattr(limits, "GUARD_ANSWER_SECONDS", -1.0)
+    late = asked._replace(descriptor=os.dup(asked.descriptor))
+    answers._look(asked)  # noqa: SLF001 - likewise
+    answers._overdue()  # noqa: SLF001 - what `run` does
+    answers._look(late)  # noqa: SLF001 - likewise
+    assert leases.take(asked.descriptor)
+    denied = ALLOWED._replace(sha256=hashlib.sha256(b"n").hexdigest())
+    answers._looked(judging.Looked(asked.key, asked.descriptor, denied, leased=True))  # noqa: SLF001 - likewise
+    file = files.get(asked.key)
+    assert file is not None
+    assert (file.used, group.answered) == (True, [True, False])
     answers.close()
 
 

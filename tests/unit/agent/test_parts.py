@@ -18,6 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chopmark.agent import (
+    alike,
     deciding,
     doctor,
     events,
@@ -45,6 +46,7 @@ from chopmark.core.versions import Release
 from chopmark.engine.catalog.contents import Contents, Listed
 from chopmark.policy import state
 from chopmark.policy.facts import FileFacts, SealFacts
+from tests.support.guarding import eventually
 
 SEAL = SealFacts(
     scheme="authenticode",
@@ -294,8 +296,28 @@ def test_events_beyond_the_limit_are_counted_and_dropped(monkeypatch: pytest.Mon
     stream.start()
     stream.end()
     stream.join(10)
-    told = [json.loads(line)["detail"] for line in (tmp_path / "events").read_text().splitlines()]
-    assert told == ["0", "1", "2", "3", "4"]
+    told = [json.loads(line) for line in (tmp_path / "events").read_text().splitlines()]
+    assert [each["detail"] for each in told if each["kind"] == "test"] == ["0", "1", "2", "3", "4"]
+    [lost] = [each for each in told if each["kind"] == "events-lost"]
+    assert (lost["times"], telling.severity(lost)) == (3, telling.WARNING)
+    assert telling.summary(lost) == "events-lost: 3, too many waited"
+
+
+def test_how_many_were_alike_is_said_while_nothing_else_happens(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "GUARD_ALIKE_MAX", 1)
+    monkeypatch.setattr(limits, "GUARD_ALIKE_SECONDS", 0.2)
+    stream = events.Stream([])
+    stream.start()
+    stream.say("first")
+    eventually(lambda: stream.told["first"] == 1)
+    use = alike.Alike((1, 2), "/x", "exec", "/bin/sh", 0, "deny", "policy.nothing")
+    assert [stream.alike.tells(use) for _ in range(3)] == [True, False, False]
+    stream.say("deny")
+    eventually(lambda: stream.told["repeated"] == 1)
+    assert [each["times"] for each in stream.recent if each["kind"] == "repeated"] == [2]
+    assert (stream.alike.left_out, len(stream.alike)) == (2, 0)
+    stream.end()
+    stream.join(10)
 
 
 def test_journald_and_syslog_get_datagrams(tmp_path: Path) -> None:
@@ -350,7 +372,7 @@ def test_events_need_a_place(name: str) -> None:
 
 def test_metrics_are_prometheus_text() -> None:
     names = ("passed", "allowed", "denied", "audited", "known", "looked", "ahead", "written", "failed", "late",
-             "broken", "events_lost", "events_unwritten", "kept", "ignored", "contents")  # fmt: skip
+             "broken", "events_alike", "events_lost", "events_unwritten", "kept", "ignored", "contents")  # fmt: skip
     text = metrics.text({**dict.fromkeys(names, 2), "mode": "enforce"})
     assert "# TYPE chopmark_guard_denied_total counter\nchopmark_guard_denied_total 2\n" in text
     assert text.endswith("chopmark_guard_enforcing 1\n")
