@@ -1,4 +1,7 @@
-"""A FUSE file system whose process never answers: whoever looks anything up on it waits (fuse(4))."""
+"""A FUSE file system whose process never answers, or always with an error (fuse(4)).
+
+Whoever looks anything up on it waits, or is told of the error.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,8 @@ _HEADER = struct.Struct("=IIQQIIII")
 _ANSWER = struct.Struct("=IiQ")
 _STARTED = struct.Struct("=IIIIHHI40x")
 """struct fuse_init_out: version 7.31, and nothing that is optional."""
+_NO_ANSWER = frozenset({2, 36, 42})
+"""FORGET, INTERRUPT and BATCH_FORGET want none."""
 _DETACH = 2
 _SECONDS = 10.0
 
@@ -25,8 +30,11 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 
 @contextlib.contextmanager
-def mounted(place: Path) -> Iterator[Path]:
-    """Mounted on a folder until the end, when all who wait fail. Raises OSError where FUSE cannot be used."""
+def mounted(place: Path, error: int = 0) -> Iterator[Path]:
+    """Mounted on a folder until the end, when all who wait fail; with an `error` (errno) that is its every answer.
+
+    Raises OSError where FUSE cannot be used.
+    """
     device = os.open("/dev/fuse", os.O_RDWR | os.O_CLOEXEC)
     try:
         options = f"fd={device},rootmode=40000,user_id=0,group_id=0".encode()
@@ -36,6 +44,8 @@ def mounted(place: Path) -> Iterator[Path]:
             starting = threading.Thread(target=_start, args=(device,), daemon=True)
             starting.start()
             starting.join(_SECONDS)
+            if error:
+                threading.Thread(target=_fail, args=(device, error), daemon=True).start()
             yield place
         finally:
             _libc.umount2(bytes(place), _DETACH)
@@ -52,3 +62,12 @@ def _start(device: int) -> None:
             started = _STARTED.pack(7, 31, 0, 0, 0, 0, 4096)
             os.write(device, _ANSWER.pack(_ANSWER.size + len(started), 0, unique) + started)
             return
+
+
+def _fail(device: int, error: int) -> None:
+    """Answer everything with an error, until it is unmounted."""
+    with contextlib.suppress(OSError):
+        while True:
+            _, kind, unique, *_ = _HEADER.unpack_from(os.read(device, 1 << 17))
+            if kind not in _NO_ANSWER:
+                os.write(device, _ANSWER.pack(_ANSWER.size, -error, unique))

@@ -15,6 +15,7 @@ from chopmark.core import clock, limits
 from chopmark.core.named import NamedTuple
 from chopmark.core.verdict import Status
 from chopmark.policy import events
+from chopmark.policy import reasons as policy_reasons
 from chopmark.policy.deciding import Effect, Mode
 from chopmark.policy.facts import NOBODY_KNOWN, FileFacts, Process
 
@@ -132,7 +133,8 @@ class Decider:
                 and all(_for_all(self._said(facts, use, path, now, is_placed=False)) for use in self._other_uses)
             )
             return Answer(allow=True, everybody=everybody, decision=Given(decision.reason, decision.effect, decision))
-        given = Given(decision.reason, Effect.DENY, decision)
+        is_unread = facts.status is Status.UNDECIDED and not facts.seals and decision.reason is policy_reasons.NOTHING
+        given = Given(reasons.UNREAD if is_unread else decision.reason, Effect.DENY, decision)
         return self._softened(asked, given)
 
     def _said(self, facts: FileFacts, use: str, path: str, now: dt.datetime, *, is_placed: bool) -> Ruling:

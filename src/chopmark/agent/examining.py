@@ -54,7 +54,11 @@ class Examination:
         artifact = Artifact(path, FileView(descriptor, path, state), Identity(state.st_dev, state.st_ino))
         sha256 = whole(artifact.view, "sha256").hex()
         format_ = _format(artifact)
-        key = _key(artifact, sha256, format_)
+        try:
+            key = _key(artifact, sha256, format_)
+        except UnreadableError as error:  # a signature beside it: who signed it is not known, which is not "nobody"
+            unread = Verdict(artifact.name, format_.name if format_ else "", (), (error.reason.found(error.detail),))
+            return facts.of_content(artifact, unread)
         known = self._memory.get(key)
         if known is None:
             known = self._learnt(artifact, key, format_)  # which looks whether the file has changed

@@ -17,6 +17,13 @@ WRITTEN = Reason(
 FAILED = Reason(
     "guard.failed", UNKNOWN, "The guard could not find out what the file is.", "See its event for the cause."
 )
+UNREAD = Reason(
+    "guard.unread",
+    UNKNOWN,
+    "Who signed the file could not be found out: it is ambiguous, or a signature beside it cannot be read.",
+    "See what `chopmark verify` says of it: a file beside it (FILE.sig and others), its attributes, or the medium.",
+    techniques=("T1554",),
+)
 LATE = Reason(
     "guard.late",
     UNKNOWN,

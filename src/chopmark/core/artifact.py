@@ -23,7 +23,8 @@ ATTRIBUTE = "xattr:"
 """How a companion begins that is no file beside the artifact but an extended attribute of it (xattr(7))."""
 
 
-_MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG, errno.ELOOP)
+_MISSING = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
+"""What says that there is no such file. Whatever else goes wrong, a loop of links among it, says that nobody knows."""
 
 
 class UnreadableError(InputError):
@@ -237,7 +238,7 @@ class Artifact(Closing):
                 attributes = self._attributes() if attributes is None else attributes
                 if suffix.removeprefix(ATTRIBUTE) in attributes:
                     found.append(suffix)
-            elif os.access(self.name + suffix, os.F_OK):  # half the price of stat(2), which would raise
+            elif _may_be(self.name + suffix):  # access(2) is faster, and does not say what went wrong
                 found.append(suffix)
         return found
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,7 @@ from hypothesis import strategies as st
 
 from chopmark.core import limits, reasons
 from chopmark.core.artifact import Artifact, BytesView, FileView, Identity, UnreadableError
+from tests.support import silent_fuse
 
 if TYPE_CHECKING:
     from chopmark.core.reasons import Reason
@@ -67,9 +70,9 @@ def test_a_path_through_a_file_is_missing(tmp_path: Path) -> None:
     assert refusal(tmp_path / "file" / "below") is reasons.INPUT_MISSING
 
 
-def test_a_circle_of_links_is_missing(tmp_path: Path) -> None:
+def test_a_circle_of_links_is_not_missing_but_cannot_be_read(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to("link")
-    assert refusal(tmp_path / "link") is reasons.INPUT_MISSING
+    assert refusal(tmp_path / "link") is reasons.INPUT_UNREADABLE
 
 
 def test_a_directory_is_not_a_file(tmp_path: Path) -> None:
@@ -298,6 +301,35 @@ def test_companions_are_kept_at_once_and_stay_what_they_were(tmp_path: Path) -> 
     given = Artifact.from_bytes(b"x", companions={".sig": b"three"})
     assert given.keep_companions(wanted) == {".sig": b"three"}
     assert Artifact.from_bytes(b"x").keep_companions(wanted) == {}
+
+
+@pytest.mark.parametrize("error", [errno.EIO, errno.ESTALE, errno.EACCES])
+def test_a_companion_that_cannot_be_looked_up_is_not_none(tmp_path: Path, error: int) -> None:
+    """Its name leads to a file system whose every answer is that error."""
+    (tmp_path / "tool").write_bytes(b"x")
+    (tmp_path / "failing").mkdir()
+    (tmp_path / "tool.sig").symlink_to(tmp_path / "failing" / "x")
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(silent_fuse.mounted(tmp_path / "failing", error))
+        except OSError as refused:
+            pytest.skip(f"no FUSE here: {refused.strerror}")
+        artifact = stack.enter_context(Artifact.open(tmp_path / "tool"))
+        for read in (lambda: artifact.keep_companions((".p7s", ".sig")), lambda: artifact.companion(".sig")):
+            with pytest.raises(UnreadableError) as caught:
+                read()
+            assert (caught.value.reason, caught.value.detail) == (reasons.INPUT_UNREADABLE, os.strerror(error))
+
+
+def test_a_companion_that_is_a_link_counts_as_what_it_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "tool").write_bytes(b"x")
+    (tmp_path / "tool.sig").symlink_to("tool.sig")
+    (tmp_path / "tool.p7s").symlink_to("nowhere")
+    with Artifact.open(tmp_path / "tool") as artifact:
+        assert artifact.keep_companions((".p7s",)) == {}
+        with pytest.raises(UnreadableError) as caught:
+            artifact.keep_companions((".sig",))
+    assert caught.value.reason is reasons.INPUT_UNREADABLE
 
 
 def test_bytes_bring_their_companions_along(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
