@@ -182,7 +182,8 @@ def test_how_particular_a_rule_is_follows_from_what_it_names() -> None:
     assert ranks == [*list(about.Rank)[:3], about.Rank.CA, *list(about.Rank)[3:]]
     assert compiled([{"action": "deny", "catalog": "/etc/*"}]).rules[0].rank is about.Rank.SIGNER
     assert compiled([{"action": "deny", "signer": {"root": DIGESTS[4], "eku": "1.2"}}]).rules[0].rank is about.Rank.CA
-    for narrow in ({"certificate": DIGESTS[1]}, {"root": DIGESTS[4], "subject": "CN=A"}):
+    identity = {"oidc": {"issuer": policies.ISSUER, "subject": "repo:a"}}
+    for narrow in ({"certificate": DIGESTS[1]}, {"root": DIGESTS[4], "subject": "CN=A"}, identity):
         assert compiled([{"action": "deny", "signer": narrow}]).rules[0].rank is about.Rank.SIGNER
 
 

@@ -46,10 +46,21 @@ def test_the_window_is_as_wide_as_it_can_be(borders: list[tuple[str, dt.datetime
             assert answers(Moment(edge), borders) != expected
 
 
+@pytest.mark.parametrize("order", [(1, 3, 2), (3, 1, 2), (2, 3, 1)])
+def test_the_nearest_comparisons_bound_the_window(order: tuple[int, ...]) -> None:
+    """Whatever was compared before or after: else a conclusion would be remembered for times of which it is wrong."""
+    moment = Moment(BORDER)
+    for seconds in order:
+        assert moment.reached(BORDER - seconds * SECOND)
+        assert not moment.reached(BORDER + seconds * SECOND)
+    assert (moment.since, moment.until) == (BORDER - SECOND, BORDER + SECOND)
+
+
 def test_before_and_after_are_strict() -> None:
     moment = Moment(BORDER)
     assert not moment.before(BORDER)
     assert not moment.after(BORDER)
+    assert moment.after(BORDER - dt.timedelta(microseconds=1))
     assert moment.reached(BORDER)
 
 
