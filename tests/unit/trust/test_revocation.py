@@ -137,6 +137,13 @@ def test_a_revoked_authority_voids_what_was_signed_after(tmp_path: Path) -> None
         assert codes(judged(tmp_path, lists)) == code
 
 
+def test_a_signer_right_below_a_root_can_be_revoked(tmp_path: Path) -> None:
+    signer = pki.leaf(ROOT, "Direct")
+    assert codes(judged(tmp_path, [fresh(ROOT), fresh(STAMPING)], signer=signer)) == set()
+    lists = [fresh(ROOT, Revoked(signer, MAY)), fresh(STAMPING)]
+    assert codes(judged(tmp_path, lists, signer=signer)) == {"revocation.revoked"}
+
+
 # Missing data
 
 
