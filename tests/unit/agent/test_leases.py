@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import fcntl
 import os
@@ -33,6 +34,8 @@ def breaks() -> Iterator[leases.Breaks]:
     yield found
     list(found.read())
     found.close()
+    with pytest.raises(OSError, match=os.strerror(errno.EBADF)):
+        os.fstat(found.descriptor)
     signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
@@ -60,17 +63,15 @@ def test_a_writer_is_heard_of_and_waits(tmp_path: Path, breaks: leases.Breaks, d
     assert all(map(leases.held, descriptors))
     assert list(breaks.read()) == []
     writing = [threading.Thread(target=(tmp_path / str(number)).write_bytes, args=(b"y",)) for number in (1, 0)]
-    wanted: list[int | None] = []
 
-    def heard(count: int) -> bool:
-        wanted.extend(breaks.read())
-        return len(wanted) == count
+    def wanted(number: int) -> bool:
+        return not leases.held(descriptors[number])
 
-    for number, thread in enumerate(writing, 1):
+    for number, thread in zip((1, 0), writing, strict=True):
         thread.start()
-        eventually(partial(heard, number))
-    assert wanted == [descriptors[1], descriptors[0]]
-    assert not any(map(leases.held, descriptors)), "though nobody has given them back"
+        eventually(partial(wanted, number))
+    assert list(breaks.read()) == [descriptors[1], descriptors[0]]
+    assert list(breaks.read()) == []
     assert all(thread.is_alive() for thread in writing)
     for each in descriptors:
         leases.give_back(each)
@@ -82,6 +83,16 @@ def test_a_writer_is_heard_of_and_waits(tmp_path: Path, breaks: leases.Breaks, d
 def test_when_too_many_are_wanted_back_nobody_knows_which(breaks: leases.Breaks) -> None:
     signal.pthread_kill(threading.get_ident(), signal.SIGIO)
     assert list(breaks.read()) == [None]
+
+
+def test_where_breaks_cannot_be_heard_of_nothing_is_guarded(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> int:
+        ctypes.set_errno(errno.EMFILE)
+        return -1
+
+    monkeypatch.setattr(leases._libc, "signalfd", full)  # noqa: SLF001 - as the kernel answers
+    with pytest.raises(OSError, match=os.strerror(errno.EMFILE)):
+        leases.Breaks()
 
 
 def test_what_somebody_may_write_to_has_no_lease(tmp_path: Path, descriptors: list[int]) -> None:
