@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chopmark.core import limits
+from chopmark.core.finding import Finding, Outcome
 from chopmark.envelopes import der, x509
 from chopmark.trust.moment import Moment
 from chopmark.trust.paths import path
@@ -63,6 +64,52 @@ def test_a_self_signed_signer_is_trusted_only_when_it_is_in_the_store(tmp_path: 
     alone = make(name("Microsoft Corporation"), key("alone"), extensions=[purposes(CODE)])
     assert codes(find(alone, material.trusting(tmp_path, ROOT)).findings) == {"path.untrusted_root"}
     assert find(alone, material.trusting(tmp_path, alone)).trusted
+
+
+def test_a_way_is_good_that_leads_to_an_anchor_and_has_no_problems(tmp_path: Path) -> None:
+    good = find(signer(MIDDLE), material.trusting(tmp_path, ROOT), MIDDLE)
+    for outcome, code in (("no", "path.expired"), ("unknown", "path.unsupported")):
+        problem = Finding(code, Outcome(outcome))
+        assert not good._replace(findings=(*good.findings, problem)).trusted
+    assert good._replace(findings=(*good.findings, Finding("path.dated_key", Outcome.INFO))).trusted
+    assert not good._replace(anchor=None).trusted
+
+
+def test_a_signer_whose_identifiers_cannot_be_read_is_refused(tmp_path: Path) -> None:
+    for oid in (x509.AUTHORITY_KEY_ID, x509.SUBJECT_KEY_ID):
+        result = find(signer(MIDDLE, Extension(oid, b"junk")), material.trusting(tmp_path, ROOT), MIDDLE)
+        assert codes(result.findings) == {"path.malformed"}
+        broken = authority("Middle", ROOT, extensions=[*ca_extensions(), Extension(oid, b"junk")])
+        for trusted, carried in (((ROOT, broken), ()), ((ROOT,), (broken,))):
+            result = find(signer(MIDDLE), material.trusting(tmp_path, *trusted), *carried)
+            assert codes(result.findings) == {"path.issuer_unknown"}, "what cannot be read is on no way"
+
+
+def test_a_way_that_does_not_settle_it_is_still_better_than_a_spent_budget(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(path._Search, "_ways_left", 1)  # noqa: SLF001 - the limit was read when the class was made
+    asked: list[path.Path] = []
+
+    def settles(way: path.Path) -> bool:
+        asked.append(way)
+        return False
+
+    trusted = path.Material(material.trusting(tmp_path, ROOT, OTHER), [MIDDLE.raw])
+    result = path.find(signer(MIDDLE).view, CODE, NOW, trusted, settles)
+    assert result.trusted
+    assert [result] == asked
+
+
+def test_whose_way_is_known_but_leads_nowhere_is_looked_for(tmp_path: Path) -> None:
+    """What is above a signer that is an anchor itself is nothing, and good for nobody else of its name."""
+    alone = make(name("Alone"), key("alone"), extensions=[purposes(CODE)])
+    twin = make(name("Alone"), key("twin"), extensions=[purposes(CODE)])
+    store = material.trusting(tmp_path, alone)
+    known = find(alone, store)
+    assert known.trusted
+    result = path.find(twin.view, CODE, NOW, path.Material(store, [], known=known))
+    assert codes(result.findings) == {"path.untrusted_root"}
 
 
 def test_a_forged_certificate_is_found_out(tmp_path: Path) -> None:
@@ -153,13 +200,13 @@ def test_junk_among_the_certificates_does_not_matter(tmp_path: Path) -> None:
     assert result.trusted
 
 
-@pytest.mark.parametrize("count", [limits.PATH_LENGTH_MAX - 3, limits.PATH_LENGTH_MAX + 5])
+@pytest.mark.parametrize("count", [limits.PATH_LENGTH_MAX - 2, limits.PATH_LENGTH_MAX - 1])
 def test_a_path_has_a_longest_length(tmp_path: Path, count: int) -> None:
     chain = [ROOT]
     for number in range(count):
         chain.append(authority(f"Level {number}", chain[-1]))
     result = find(signer(chain[-1]), material.trusting(tmp_path, ROOT), *chain[1:])
-    assert codes(result.findings) == (set() if count < limits.PATH_LENGTH_MAX else {"path.too_long"})
+    assert codes(result.findings) == (set() if count + 2 == limits.PATH_LENGTH_MAX else {"path.too_long"})
 
 
 def test_a_mesh_of_cross_certificates_ends_within_the_budget(tmp_path: Path) -> None:
@@ -250,6 +297,16 @@ def test_nothing_is_fetched_when_the_way_is_known(tmp_path: Path) -> None:
     network = Served({})
     source = IssuerSource(network, str(tmp_path / "cache"))
     assert find(published(MIDDLE, URL), material.trusting(tmp_path, ROOT), MIDDLE, issuers=source).trusted
+    assert network.asked == []
+
+
+def test_nothing_is_fetched_for_what_nobody_else_issued(tmp_path: Path) -> None:
+    """Its address would be of the choice of whoever made it."""
+    network = Served({})
+    source = IssuerSource(network, str(tmp_path / "cache"))
+    access = der.sequence(der.sequence(der.oid(x509.ACCESS_CA_ISSUERS), der.implicit(6, URL.encode())))
+    alone = make(name("Alone"), key("alone"), extensions=[Extension(x509.AUTHORITY_INFORMATION_ACCESS, access)])
+    assert codes(find(alone, material.trusting(tmp_path, ROOT), issuers=source).findings) == {"path.untrusted_root"}
     assert network.asked == []
 
 
