@@ -2,7 +2,8 @@
 
 docs/reference/reasons.md comes from the catalogue of reason codes, docs/reference/formats.md from the formats found by
 discovery, docs/reference/commands.md from the command line's own help, docs/reference/capabilities.md from what
-enforcers say of themselves, docs/adr/README.md from the records. Links between pages are checked as well.
+enforcers say of themselves, docs/reference/attack.md from attack.toml and the techniques that reasons name,
+docs/adr/README.md from the records. Links between pages are checked as well.
 """
 
 from __future__ import annotations
@@ -13,10 +14,13 @@ import io
 import os
 import re
 import sys
+import tomllib
 from pathlib import Path
+from typing import Any
 
 from chopmark import cli
 from chopmark.core import discovery
+from chopmark.core.finding import AGAINST
 from chopmark.core.reasons import CATALOG
 from chopmark.engine import identify
 from chopmark.harden.contract import CONDITIONS, TRAITS, Exporter
@@ -24,6 +28,8 @@ from chopmark.harden.contract import CONDITIONS, TRAITS, Exporter
 ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 _NOTE = "<!-- Made by `make docs`; change the code instead. -->\n\n"
+ATTACK = ROOT / "tools" / "attack.toml"
+_CODES_SHOWN = 8
 _LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
 
 
@@ -57,6 +63,7 @@ def pages() -> dict[str, str]:
         "reference/formats.md": _formats(),
         "reference/commands.md": _commands(),
         "reference/capabilities.md": _capabilities(),
+        "reference/attack.md": _attack(),
         "adr/README.md": _decisions(),
     }
 
@@ -127,6 +134,46 @@ def _capabilities() -> str:
         if isinstance(backend, Exporter) and backend.options:
             lines += ["\nOptions:\n\n", *(f"- `--option {name}`: {what}\n" for name, what in backend.options.items())]
     return "".join(lines)
+
+
+def attack_table() -> dict[str, Any]:
+    """The measures, components and techniques, as they are written down."""
+    return tomllib.loads(ATTACK.read_text())
+
+
+def codes_of(technique: str) -> list[str]:
+    """The reason codes that speak against a file and name this very technique."""
+    against = {code: reason for code, reason in CATALOG.items() if reason.outcome in AGAINST}
+    return sorted(code for code, reason in against.items() if technique in reason.techniques)
+
+
+def _attack() -> str:
+    table = attack_table()
+    lines = ["# Where it stands on ATT&CK\n\n", _NOTE, table["text"], "\n## The five measures of M1045\n"]
+    lines += [line for each in table["measure"] for line in _section(each["name"], each)]
+    lines.append("\n## The four components\n")
+    lines += [line for each in table["component"] for line in _section(each["name"], each)]
+    lines.append("\n## Techniques\n")
+    lines += [line for each in table["technique"] for line in _section(f"{each['id']} {each['name']}", each)]
+    lines += ["\n## Techniques beyond these\n\n", "That reason codes name as well, and how many do:\n\n"]
+    named = {each["id"] for each in table["technique"]}
+    others = sorted({each for reason in CATALOG.values() for each in reason.techniques} - named)
+    lines.append(", ".join(f"{each} ({len(codes_of(each))})" for each in others if codes_of(each)) + "\n")
+    return "".join(lines)
+
+
+def _section(title: str, entry: dict[str, Any]) -> list[str]:
+    lines = [f"\n### {title}\n\n{entry['text']}\n\n"]
+    lines.append(f"- Commands: {', '.join(f'`chopmark {each}`' for each in entry['commands'])}\n")
+    found = codes_of(entry.get("id", ""))
+    if found:
+        more = f" and {len(found) - _CODES_SHOWN} more" if len(found) > _CODES_SHOWN else ""
+        lines.append(f"- Codes: {', '.join(f'`{each}`' for each in found[:_CODES_SHOWN])}{more}\n")
+    if entry.get("tests"):
+        lines.append(f"- Shown by: {', '.join(f'`{each}`' for each in entry['tests'])}\n")
+    if entry.get("later"):
+        lines.append(f"- Not done: {entry['later']}\n")
+    return lines
 
 
 def _decisions() -> str:
