@@ -23,6 +23,7 @@ from chopmark.agent import (
     mounts,
     processes,
     releasing,
+    running,
     uses,
     watching,
 )
@@ -333,46 +334,25 @@ class Guard:
 
     def look_at_running(self) -> None:
         """Judge what runs by what is allowed now; report, or end, processes whose files are denied."""
-        own = {os.getpid(), os.getppid()}
-        for process in processes.running():
-            if process in own:
-                continue
-            for (device, inode), path in processes.code(process).items():
-                if device in self._protected:
-                    self._look_at(process, device, inode, path)
+        running.look(self._protected, self._judge_running, self.stream)
 
-    def _look_at(self, process: int, device: int, inode: int, path: str) -> None:
-        try:
-            descriptor = os.open(f"/proc/{process}/root{path}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        except OSError:
-            descriptor = -1
-        try:
-            state = os.fstat(descriptor) if descriptor >= 0 else None
-            if state is None or (state.st_dev, state.st_ino) != (device, inode):
-                self.stream.say("running-replaced", process=process, detail=path)  # what it runs has no name any more
-                return
-            facts = self.examination.examine(descriptor, path)
-        except (ChopmarkError, OSError) as error:
-            self.stream.say("running-unknown", process=process, detail=f"{path}: {error}")
-            return
-        finally:
-            if descriptor >= 0:
-                os.close(descriptor)
-        by = processes.program(process)
-        use = uses.EXEC if by.path == path else uses.LIBRARY
-        asked = loop.Asked(-1, (device, inode), use, process, by, path, time.monotonic())
+    def _judge_running(self, code: running.Running) -> None:
+        facts = self.examination.examine(code.descriptor, code.path)
+        by = processes.program(code.process)
+        use = uses.EXEC if by.path == code.path else uses.LIBRARY
+        asked = loop.Asked(-1, code.key, use, code.process, by, code.path, time.monotonic())
         answer = self.decider.decide(facts, asked)
         if answer.allow:
             return
         ended = self.settings.kill and self.decider.mode == "enforce"
         if ended:
             with contextlib.suppress(ProcessLookupError):
-                os.kill(process, signal.SIGKILL)
+                os.kill(code.process, signal.SIGKILL)
         self.stream.say(
             "running-denied",
-            process=process,
+            process=code.process,
             program=by.path,
-            detail=path,
+            detail=code.path,
             action="killed" if ended else "reported",
             reason=self.decider.why(answer),
         )

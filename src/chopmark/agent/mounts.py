@@ -130,3 +130,31 @@ def below(folders: Sequence[str], all_mounts: list[Mount]) -> list[Mount]:
 
 def _is_in(path: str, folder: str) -> bool:
     return folder in ("/", path) or path.startswith(folder + "/")
+
+
+def overlays(process: int) -> list[tuple[int, int, str, tuple[str, ...]]]:
+    """The overlays that a process sees: number and device of the mount, where it is, and the folders that it shows.
+
+    The folder that hides others comes first. Raises OSError.
+    """
+    found = []
+    with open(f"/proc/{process}/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        for line in file:
+            mount = _mount(line)
+            if mount is not None and mount.kind == "overlay":
+                options = line.rstrip("\n").rpartition(" ")[2]
+                found.append((int(line.split(" ", 1)[0]), mount.device, mount.place, _folders(options)))
+    return found
+
+
+def _folders(options: str) -> tuple[str, ...]:
+    """Of the options of an overlay (overlayfs, "Multiple lower layers"): its upper folder, then the lower ones."""
+    upper: list[str] = []
+    lower: list[str] = []
+    for each in options.split(","):
+        name, _, value = _ESCAPE.sub(lambda found: chr(int(found[1], 8)), each).partition("=")
+        if name == "upperdir":
+            upper.append(value)
+        elif name in ("lowerdir", "lowerdir+"):
+            lower += [part.replace("\\:", ":") for part in re.split(r"(?<!\\):+", value)]
+    return (*upper, *lower)

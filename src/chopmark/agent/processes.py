@@ -8,6 +8,7 @@ import platform
 import re
 from typing import TYPE_CHECKING
 
+from chopmark.agent import overlays
 from chopmark.core.named import NamedTuple
 
 if TYPE_CHECKING:
@@ -232,17 +233,20 @@ def settled(thread: int, had: int, enough: int) -> bool:
 
 
 def users(files: Collection[tuple[int, int]], apart_from: frozenset[int]) -> dict[tuple[int, int], list[int]]:
-    """The processes that have one of these files (device and inode) open, or mapped as code."""
+    """The processes that have one of these files (device and inode) open, or mapped as code; also by an overlay."""
     found: dict[tuple[int, int], list[int]] = {}
     inodes = {inode for _, inode in files}
+    seen = overlays.Seen()
     for process in running():
         if process not in apart_from:
-            for each in _opened(process, files, inodes) | (code(process).keys() & set(files)):
+            for each in _opened(process, files, inodes, seen) | _mapped(process, files, inodes, seen):
                 found.setdefault(each, []).append(process)
     return found
 
 
-def _opened(process: int, files: Collection[tuple[int, int]], inodes: set[int]) -> set[tuple[int, int]]:
+def _opened(
+    process: int, files: Collection[tuple[int, int]], inodes: set[int], seen: overlays.Seen
+) -> set[tuple[int, int]]:
     folder = f"/proc/{process}/fd/"
     found: set[tuple[int, int]] = set()
     try:
@@ -252,13 +256,41 @@ def _opened(process: int, files: Collection[tuple[int, int]], inodes: set[int]) 
     for each in descriptors:
         with contextlib.suppress(OSError):
             state = os.stat(folder + each)
-            if state.st_ino in inodes and (state.st_dev, state.st_ino) in files:
+            if overlays.inode_of(state.st_ino) not in inodes:
+                continue
+            if (state.st_dev, state.st_ino) in files:
                 found.add((state.st_dev, state.st_ino))
+            elif not os.major(state.st_dev) and (overlay := seen.opened(process, each)) is not None:
+                found |= overlay.behind(os.readlink(folder + each), state.st_ino) & set(files)
     return found
 
 
-def code(process: int) -> dict[tuple[int, int], str]:
-    """The files that a process has mapped as code: path by device and inode."""
+def _mapped(
+    process: int, files: Collection[tuple[int, int]], inodes: set[int], seen: overlays.Seen
+) -> set[tuple[int, int]]:
+    found: set[tuple[int, int]] = set()
+    for (device, inode), each in code(process).items():
+        if overlays.inode_of(inode) not in inodes:
+            continue
+        if (device, inode) in files:
+            found.add((device, inode))
+            continue
+        with contextlib.suppress(OSError):
+            overlay = seen.mapped(process, device)
+            if overlay is not None:
+                found |= overlay.behind(os.readlink(f"/proc/{process}/map_files/{each.memory}"), inode) & set(files)
+    return found
+
+
+class Code(NamedTuple):
+    """A file that is mapped as code: its path, and where in memory, by which /proc/N/map_files has the very file."""
+
+    path: str
+    memory: str
+
+
+def code(process: int) -> dict[tuple[int, int], Code]:
+    """The files that a process has mapped as code, by device and inode; on an overlay the device is its mount's."""
     found = {}
     try:
         with open(f"/proc/{process}/maps", "rb") as file:
@@ -266,7 +298,8 @@ def code(process: int) -> dict[tuple[int, int], str]:
                 words = line.split(None, 5)
                 if len(words) == 6 and b"x" in words[1] and words[4] != b"0":  # noqa: PLR2004 - proc_pid_maps(5)
                     major, minor = (int(each, 16) for each in words[3].split(b":"))
-                    found[os.makedev(major, minor), int(words[4])] = os.fsdecode(words[5].rstrip(b"\n"))
+                    memory = b"-".join(each.lstrip(b"0") or b"0" for each in words[0].split(b"-")).decode()
+                    found[os.makedev(major, minor), int(words[4])] = Code(os.fsdecode(words[5].rstrip(b"\n")), memory)
     except (OSError, ValueError):
         return found
     return found

@@ -251,7 +251,11 @@ def test_many_at_once_are_all_answered(where: Path) -> None:
 
 def test_libraries_are_judged_in_strict_mode(tmp_path: Path) -> None:
     source = next(
-        (each for each in map(str, processes.code(os.getpid()).values()) if "/libz.so" in each or "/libm.so" in each),
+        (
+            each.path
+            for each in processes.code(os.getpid()).values()
+            if "/libz.so" in each.path or "/libm.so" in each.path
+        ),
         "",
     )
     if not source:

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
+import sys
 from contextlib import ExitStack
+from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 
-from tests.support.guarding import Guarded, Mounted, place, policy, program, ran, why_not
+from chopmark.agent import mounts
+from tests.support.guarding import Guarded, Mounted, eventually, place, policy, program, ran, why_not
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "a guard can be tested")
 
@@ -90,3 +94,77 @@ def test_layers_that_are_protected_are_so_below_every_overlay(layers: Layers, tm
         assert ran(good) == "0"
         (layers.merged / "good").write_bytes(EVIL)
         assert ran(good) == "denied"
+
+
+@pytest.mark.parametrize("over", ["overlay", "layers"])
+def test_what_runs_from_an_overlay_is_judged_again(layers: Layers, tmp_path: Path, over: str) -> None:
+    """Where mappings show the overlay's device, and files that of a layer; unless an unprotected layer hides it."""
+    sleeper = Path("/bin/sleep").read_bytes()
+    place(layers.lower / "sleeper", sleeper)
+    place(layers.merged / "above", sleeper)
+    protected = layers.merged if over == "overlay" else layers.lower
+    with Guarded(protected, tmp_path / "home", policy([GOOD, sleeper]), "--kill") as guard, ExitStack() as stack:
+        names = ("sleeper", "above", "gone")
+        place(layers.merged / "gone", sleeper)
+        started = [subprocess.Popen([layers.merged / name, "60"]) for name in names]
+        for each in started:
+            stack.callback(each.wait)
+            stack.callback(each.kill)
+        (layers.merged / "gone").unlink()
+        guard.policy.write_text(policy([GOOD], version=2))
+        killed = names[:2] if over == "overlay" else names[:1]
+        eventually(lambda: len(guard.events("running-denied")) == len(killed))
+        assert {each["detail"] for each in guard.events("running-denied")} == {
+            str(layers.merged / each) for each in killed
+        }
+        assert {each["process"] for each in guard.events("running-replaced")} == {started[2].pid}
+        assert started[0].wait(10) == -signal.SIGKILL
+        assert started[2].poll() is None
+        assert guard.events("running-unknown") == []
+
+
+@pytest.mark.parametrize(
+    ("options", "folders"),
+    [
+        ("rw,lowerdir=/a:/b,upperdir=/u,workdir=/w", ["/u", "/a", "/b"]),
+        ("ro,lowerdir=/a\\134:b::/c", ["/a:b", "/c"]),
+        ("ro,lowerdir+=/a\\054b,datadir+=/d,lowerdir+=/c\\040d", ["/a,b", "/c d"]),
+    ],
+)
+def test_layers_are_found_by_the_options_of_an_overlay(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: str, folders: list[str]
+) -> None:
+    shown = tmp_path / "mountinfo"
+    shown.write_text(f"22 1 0:5 / /proc rw - proc proc rw\n49 27 0:44 / /x\\040y rw - overlay none {options}\n")
+    monkeypatch.setattr(mounts, "open", lambda *_, **how: Path.open(shown, **how), raising=False)
+    assert mounts.overlays(1) == [(49, os.makedev(0, 44), "/x y", tuple(folders))]
+
+
+@pytest.mark.parametrize("use", ["run", "read", "run and copied up", "run and removed"])
+def test_a_writer_to_a_layer_waits_for_those_who_use_the_file_by_an_overlay(
+    layers: Layers, tmp_path: Path, use: str
+) -> None:
+    """Their mappings have another device, and the kernel does not say that the file is busy."""
+    sleeper = Path("/bin/sleep").read_bytes()
+    place(layers.lower / "sleeper", sleeper)
+    place(layers.lower / "script", b"read x\n")
+    name, command = ("script", ["sh"]) if use == "read" else ("sleeper", [])
+    path = str(layers.merged / name)
+    with Guarded(layers.lower, tmp_path / "home", policy([GOOD, sleeper, b"read x\n"])) as guard, ExitStack() as stack:
+        arguments = [path] if use == "read" else [path, "60"]
+        user = stack.enter_context(subprocess.Popen([*command, *arguments], stdin=subprocess.PIPE))
+        stack.callback(user.kill)
+        eventually(lambda: guard.status()["kept"] > 0)
+        links = Path(f"/proc/{user.pid}/fd" if use == "read" else f"/proc/{user.pid}")
+        eventually(lambda: any(str(each.readlink()) == path for each in links.iterdir() if each.is_symlink()))
+        if use == "run and copied up":
+            Path(path).chmod(0o700)
+        if use == "run and removed":
+            Path(path).unlink()
+        writes = f"open({str(layers.lower / name)!r}, 'ab').write(b'x')"
+        writer = stack.enter_context(subprocess.Popen([sys.executable, "-c", writes]))
+        stack.callback(writer.kill)
+        with pytest.raises(subprocess.TimeoutExpired):
+            writer.wait(1)
+        user.kill()
+        assert writer.wait(20) == 0
