@@ -204,11 +204,11 @@ def _diff(args: Namespace) -> int:
 
 def _show(args: Namespace) -> int:
     from chopmark.core.artifact import Artifact
+    from chopmark.engine.catalog import judging
     from chopmark.formats.catalog import listing, sealing
 
     with Artifact.open(args.catalog) as artifact:
-        document = sealing.read(artifact)
-        found = listing.Listing(artifact.chunks(0, document.end))
+        found, signed = judging.listed(artifact), bool(sealing.read(artifact).envelope)
         kinds: dict[str, int] = {}
         size = 0
         for _, line in found.rows():
@@ -219,7 +219,7 @@ def _show(args: Namespace) -> int:
                 print(_as_json(_entry_facts(entry, found.origin)))
     if not args.json:
         root = listing.escape(found.header.root).decode() or "not told"
-        print(f"{output.clean(args.catalog)}: {'signed' if document.envelope else 'not signed'}")
+        print(f"{output.clean(args.catalog)}: {'signed' if signed else 'not signed'}")
         print(
             output.filled(f"root {root}, {'one file system' if found.header.one_file_system else 'all file systems'}")
         )

@@ -20,7 +20,7 @@ from chopmark.cli import output, verify
 from chopmark.core import limits
 from chopmark.core import patch as patches
 from chopmark.core.artifact import Artifact
-from chopmark.core.errors import UsageError
+from chopmark.core.errors import MalformedError, UsageError
 from chopmark.core.verdict import EXIT_STATUS, Verdict, worst_of
 
 if TYPE_CHECKING:
@@ -186,7 +186,10 @@ def _dump(args: Namespace) -> int:
     from chopmark.formats._verity import superblock
 
     with Artifact.open(args.tree) as artifact:
-        found = superblock.read(artifact.view.read(args.hash_offset, superblock.SIZE))
+        try:
+            found = superblock.read(artifact.view.read(args.hash_offset, superblock.SIZE))
+        except MalformedError as error:
+            raise MalformedError(f"{args.tree}: {error} (--hash-offset says where it begins)") from None
     _say(args, {"tree": args.tree, **_facts(found)})
     return 0
 

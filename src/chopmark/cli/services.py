@@ -79,6 +79,10 @@ def selected(host: Host, args: Namespace) -> list[Entry]:
     scope = scopes.get(args.user, f"user {args.user}")
     found = [each for each in gathering.entries(host) if scope is None or each.scope == scope]
     if not args.names:
+        if not found and scope is None:
+            from chopmark.engine.services import reasons
+
+            host.findings.append(reasons.NOTHING.found(subject=host.root.path))
         return found
     chosen: list[Entry] = []
     for name in args.names:

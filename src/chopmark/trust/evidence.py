@@ -114,7 +114,8 @@ def _files(folder: str) -> list[str]:
         with os.scandir(folder) as found:
             paths = [item.path for item in found if item.is_file()]
     except (OSError, ValueError) as error:
-        raise UsageError(f"{folder}: {getattr(error, 'strerror', None) or error}") from None
+        where = getattr(error, "filename", None) or folder
+        raise UsageError(f"{where}: {getattr(error, 'strerror', None) or error}") from None
     if len(paths) > limits.EVIDENCE_FILES_MAX:
         raise UsageError(f"{folder}: more than {limits.EVIDENCE_FILES_MAX} files")
     return sorted(paths)

@@ -55,6 +55,13 @@ def test_changes_are_named_and_the_status_is_that_of_a_rejected_file(desk: Desk,
     assert max(map(len, desk.out.replace(str(desk.folder), "").splitlines())) <= 90
 
 
+def test_what_is_no_catalog_is_named(desk: Desk) -> None:
+    desk.write("bad.catalog", b"junk")
+    for words in (("show", "bad.catalog"), ("diff", "bad.catalog", "bad.catalog"), ("verify", "bad.catalog")):
+        assert desk.run("catalog", *words) == 1
+        assert "bad.catalog" in desk.err
+
+
 def test_of_what_only_informs_a_few_of_each_kind_are_told(desk: Desk, tree: Path) -> None:
     status = tree / "var" / "lib" / "dpkg" / "status"
     (status.parent / "info").mkdir(parents=True)

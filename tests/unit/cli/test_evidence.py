@@ -107,6 +107,22 @@ def test_many_files_are_collected_by_one_process(desk: Desk) -> None:
     assert desk.err == ""
 
 
+def test_what_cannot_be_read_in_a_folder_is_named(desk: Desk) -> None:
+    (desk.folder / "bundle").mkdir()
+    (desk.folder / "bundle" / "round").symlink_to("round")
+    assert desk.verify(desk.sample(), "--evidence", "bundle") == 2
+    assert "bundle/round" in desk.err
+
+
+def test_a_signature_beside_a_file_that_is_none_is_named(desk: Desk) -> None:
+    path = desk.sample("detached")
+    desk.write(f"{path.name}.p7s", bytes(100))
+    assert desk.verify(path, "--json") == 1
+    [finding] = [each for each in json.loads(desk.out)["findings"] if each["outcome"] == "no"]
+    assert finding["code"] == "format.malformed"
+    assert ".p7s" in finding["detail"]
+
+
 def test_a_medium_without_room_ends_the_run_in_one_line(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
     path = desk.signed()
 

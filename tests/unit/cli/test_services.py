@@ -245,6 +245,14 @@ def test_a_file_signed_by_itself_is_trusted_and_its_place_is_told(host: Host) ->
     assert host.codes() == {"service.definition"}
 
 
+def test_a_folder_in_which_nothing_starts_is_no_system_that_was_found_sound(desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "not mounted").mkdir()
+    asked = ("services", "check", "--root", tmp_path / "not mounted", "--offline")
+    assert desk.run(*asked) == 3
+    assert desk.run(*asked, "--json") == 3
+    assert [each["code"] for each in json.loads(desk.out)["findings"]] == ["service.nothing"]
+
+
 def test_names_statuses_and_shapes(host: Host) -> None:
     host.catalog()
     trust = ("--store", host.desk.root, "--offline", "--root", host.image.folder, "--catalogs", "image.catalog")

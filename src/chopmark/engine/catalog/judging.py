@@ -77,10 +77,17 @@ def _ticked(blocks: Iterator[bytes], walked: walking.Walked, tick: Callable[[int
         yield block
 
 
+def listed(artifact: Artifact) -> Listing:
+    """What a catalog lists. Raises BrokenError, which names the file."""
+    try:
+        return listing.Listing(artifact.chunks(0, sealing.read(artifact).end))
+    except BrokenError as error:
+        raise BrokenError(error.reason, f"{artifact.name}: {error.detail}") from None
+
+
 def diff(one: str, other: str) -> Iterator[Finding]:
     """How the second catalog differs from the first; judges no signature. Raises MalformedError, InputError."""
     with Artifact.open(one) as first, Artifact.open(other) as second:
-        before = listing.Listing(first.chunks(0, sealing.read(first).end))
-        after = listing.Listing(second.chunks(0, sealing.read(second).end))
+        before, after = listed(first), listed(second)
         yield from comparing.headers(before.header, after.header)
         yield from comparing.differences(*((line for _, line in each.rows()) for each in (before, after)))

@@ -14,6 +14,12 @@ UNREADABLE = Reason(
     "Something that says what starts could not be read.",
     "Check permissions and the medium.",
 )
+NOTHING = Reason(
+    "service.nothing",
+    UNKNOWN,
+    "Nothing that starts by itself was found: this is not the root of a system, or parts of it are not mounted.",
+    "Name the root of a host or image, with all of it mounted.",
+)
 SIGNED = Reason("service.signed", OK, "Every file of the definition is signed by somebody trusted, for this place.")
 UNSIGNED = Reason(
     "service.unsigned", NO, "Nobody vouches for a file of the definition.",

@@ -30,7 +30,12 @@ def seals(artifact: Artifact) -> Iterator[Seal]:
     beside = artifact.companion(companion.SUFFIX)
     if beside is None:
         return
-    signed = cms.read(companion.read(beside).cms, allow_ber=True)
+    try:
+        signed = cms.read(companion.read(beside).cms, allow_ber=True)
+    except BrokenError:
+        raise
+    except MalformedError as error:
+        raise MalformedError(f"the signature in *{companion.SUFFIX}: {error}") from None
     if not signed.signers:
         raise BrokenError(reasons.NOBODY)
     whole = (Range(0, artifact.view.size),)

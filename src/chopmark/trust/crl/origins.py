@@ -135,7 +135,7 @@ class CrlSource:
         try:
             return self._lists_in(data)
         except MalformedError as error:
-            raise UsageError(f"{path}: {error}") from None
+            raise UsageError(f"{path}: no revocation list: {error}") from None
 
     def _crl(self, data: bytes) -> Crl | None:
         """A fetched list; RFC 5280 clause 4.2.1.13 wants DER, some publish PEM."""

@@ -114,7 +114,7 @@ def read_folder(path: str) -> Iterator[tuple[str, variables.Stored]]:
 def require_folder(path: str) -> None:
     """Raises UsageError where there are no variables at all, as on machines that UEFI did not start."""
     if not os.path.isdir(path):
-        raise UsageError(f"{path}: no folder of variables (not started by UEFI?)")
+        raise UsageError(f"{path}: no folder of variables (not started by UEFI?); name files instead")
 
 
 def machine(path: str) -> Databases:
