@@ -132,7 +132,6 @@ class Database:
         with self._lock:
             if len(self._changed) < limits.GUARD_WRITES_WAITING_MAX:
                 self._changed[key] = known
-                self._maybe.add(key)
 
     def forget(self, keys: Iterable[str]) -> None:
         """Have something taken out; it is not known any more from now on, even if that cannot be written."""
@@ -187,6 +186,8 @@ class Database:
     def _write_down(self, changed: dict[str, Known | None], waiting: list[Iterable[_Statement]]) -> None:
         """Changes first: what is said to depend on something else must not have any of the old in it."""
         keys = list(changed)
+        for key in keys:
+            self._maybe.add(key)  # before it is only there, and not by who waits for an answer
         for start in range(0, len(keys), limits.GUARD_WRITES_MAX):
             several = keys[start : start + limits.GUARD_WRITES_MAX]
             written = self._written(each for key in several for each in _changing(key, changed[key]))

@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from chopmark.policy.deciding import Decision, Ruling
 
 _USES = (uses.EXEC, uses.SCRIPT, uses.LIBRARY)
+_NAMELESS = FileFacts._fields.index("format")
+"""From here on facts have nothing that names one file: path and digest come first."""
 _WHY = {"written": reasons.WRITTEN, "failed": reasons.FAILED, "late": reasons.LATE}
 
 
@@ -74,6 +76,7 @@ class Decider:
         self._parents: dict[int, tuple[str, float]] = {}
         self.audited = 0
         self._says: dict[tuple[str, str, str], tuple[FileFacts, Ruling, float]] = {}
+        self._last: dict[str, tuple[Ruling, float]] = {}
         know_users()
         self.renew(world)
 
@@ -85,6 +88,7 @@ class Decider:
         self._other_uses = _USES if self._compiled.by_use else ()  # which the kernel's cache does not tell apart
         self.policy_shown = f"{main.name} version {main.version} ({main.file})"
         self._says.clear()
+        self._last.clear()
         self._spared = frozenset(_files(world.spared))
 
     @property
@@ -147,11 +151,26 @@ class Decider:
         held = self._says.get(key)
         if held is not None and held[2] > time.monotonic() and held[0] == facts:
             return held[1]
-        ruling = self._compiled.rule_on(self._world.at(facts, path), use, now)
+        ruling, until = self._ruled(self._world.at(facts, path), use, now, named=by_place)
         if len(self._says) >= limits.GUARD_RULINGS_MAX:
             self._says.clear()
-        self._says[key] = (facts, ruling, time.monotonic() + limits.GUARD_RULING_SECONDS)
+        self._says[key] = (facts, ruling, until)
         return ruling
+
+    def _ruled(self, file: FileFacts, use: str, now: dt.datetime, *, named: bool) -> tuple[Ruling, float]:
+        """What the policy says, and until when it counts.
+
+        Files of one signer differ in their digests alone. Where no rule names these, and none the place (`named`), it
+        says the same of the next as of the last one.
+        """
+        named = named or not file.sha256 or file.sha256 in self._compiled.digests
+        last = None if named else self._last.get(use)
+        if last is not None and last[1] > time.monotonic() and last[0].file[_NAMELESS:] == file[_NAMELESS:]:
+            return last[0].of(file), last[1]
+        ruled = self._compiled.rule_on(file, use, now), time.monotonic() + limits.GUARD_RULING_SECONDS
+        if not named:
+            self._last[use] = ruled
+        return ruled
 
     def without_facts(self, asked: Asked, why: str, detail: str) -> Answer:
         """Who writes while others run is denied; for what went wrong the settings say."""
@@ -179,6 +198,7 @@ class Decider:
             versions = self._world.versions
             if versions is not None and given.decision is not None and versions.saw(given.decision.file):
                 self._says.clear()
+                self._last.clear()
                 self._outdated(given.decision.file)
             return
         self.audited += given.effect is Effect.AUDIT

@@ -54,14 +54,20 @@ class Examination:
         artifact = Artifact(path, FileView(descriptor, path, state), Identity(state.st_dev, state.st_ino))
         sha256 = whole(artifact.view, "sha256").hex()
         format_ = _format(artifact)
-        try:
-            key = _key(artifact, sha256, format_)
-        except UnreadableError as error:  # a signature beside it: who signed it is not known, which is not "nobody"
-            unread = Verdict(artifact.name, format_.name if format_ else "", (), (error.reason.found(error.detail),))
-            return facts.of_content(artifact, unread)
+        key = records.key(sha256, format_.name if format_ else "", ())
         known = self._memory.get(key)
+        own = _own(artifact, format_) if known is None else None
+        if not _stands_alone(format_, known, own):
+            try:
+                beside = _beside(artifact)
+            except UnreadableError as error:  # who signed it is not known, which is not "nobody"
+                unread = (error.reason.found(error.detail),)
+                return facts.of_content(artifact, Verdict(path, format_.name if format_ else "", (), unread))
+            if beside:
+                key = records.key(sha256, format_.name if format_ else "", beside)
+                known = self._memory.get(key)
         if known is None:
-            known = self._learnt(artifact, key, format_)  # which looks whether the file has changed
+            known = self._learnt(artifact, key, format_, own)  # which looks whether the file has changed
         elif artifact.view.changed():
             raise UnreadableError(path, reasons.INPUT_CHANGED)
         self._memory.seen(state.st_dev, state.st_ino, key, path)
@@ -89,21 +95,21 @@ class Examination:
             self._memory.forget(is_touched)
         self._memory.depend(world.written(state.inputs))
 
-    def _learnt(self, artifact: Artifact, key: str, format_: Format | None) -> FileFacts:
+    def _learnt(self, artifact: Artifact, key: str, format_: Format | None, own: check.Own | None) -> FileFacts:
         """Facts about a content that nobody knew; one that was being looked at when we came is not looked at twice."""
         has_waited = not self._turn.acquire(blocking=False)
         if has_waited:
             self._turn.acquire()
         try:
             known = self._memory.get(key) if has_waited else None
-            return known or self._checked(artifact, key, format_)
+            return known or self._checked(artifact, key, format_, own)
         finally:
             self._turn.release()
 
-    def _checked(self, artifact: Artifact, key: str, format_: Format | None) -> FileFacts:
+    def _checked(self, artifact: Artifact, key: str, format_: Format | None, own: check.Own | None) -> FileFacts:
         context = self._current()
         try:
-            verdict = check.check_as(artifact, format_, context) if format_ else check.check(artifact, context)
+            verdict = check.check_as(artifact, format_, context, own) if format_ else check.check(artifact, context)
         except UnreadableError as error:
             verdict = Verdict(artifact.name, "", (), (error.reason.found(error.detail),))
         found = facts.of_content(artifact, verdict)
@@ -126,8 +132,29 @@ def _format(artifact: Artifact) -> Format | None:
         return None
 
 
-def _key(artifact: Artifact, sha256: str, format_: Format | None) -> str:
+def _own(artifact: Artifact, format_: Format | None) -> check.Own | None:
+    """The seals in a file; None where they are beside it, or it cannot be read, which the check then says."""
+    if format_ is None or identify.keeps_beside(format_):
+        return None
+    try:
+        return check.own_seals(artifact, format_)
+    except UnreadableError:
+        return None
+
+
+def _stands_alone(format_: Format | None, known: FileFacts | None, own: check.Own | None) -> bool:
+    """Whether a content that is known, or has these seals of its own, is judged by itself, whatever lies beside it.
+
+    What is known of it was found out where nothing was beside it, or nothing of that counted.
+    """
+    if format_ is None or identify.keeps_beside(format_):
+        return False
+    if known is None:
+        return own is not None and bool(own.found or own.broken)
+    return any(not seal.catalog for seal in known.seals)
+
+
+def _beside(artifact: Artifact) -> list[tuple[str, str]]:
     """What is verified is what it is known by: signatures beside it are read once."""
     found = artifact.keep_companions(identify.suffixes_beside())
-    beside = [(suffix, hashlib.sha256(data).hexdigest()) for suffix, data in found.items()] if found else ()
-    return records.key(sha256, format_.name if format_ else "", beside)
+    return [(suffix, hashlib.sha256(data).hexdigest()) for suffix, data in found.items()]

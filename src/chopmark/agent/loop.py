@@ -416,10 +416,9 @@ class Loop:
             self._unknown(looked, looking, "written" if looked.written else "failed", looked.error)
             return False
         answers = [(asked, self._decided(looked.facts, asked)) for asked in looking.asked]
-        for_all = any(answer.allow and answer.everybody for _, answer in answers)
-        if not answers:
-            answer = self._decided(looked.facts, _for_everybody(looking.task))
-            for_all = answer.allow and answer.everybody
+        for_all = False
+        for _, answer in answers or ((None, self._decided(looked.facts, _for_everybody(looking.task))),):
+            for_all = for_all or (answer.allow and answer.everybody)
         kept = looked.leased and leases.held(looked.descriptor)
         if looked.leased and not kept:  # a writer came since: nothing is known any more
             self._unknown(looked, looking, "written", "")

@@ -22,6 +22,7 @@ class Memory:
         """With the database at a path (empty: one in memory); `trouble` is told of what does not work."""
         self._known: dict[str, Known] = {}
         self._seals: dict[tuple[SealFacts, ...], tuple[SealFacts, ...]] = {}
+        self._last: tuple[SealFacts, ...] | None = None
         self._lock = threading.Lock()
         self._database = Database(path, trouble)
 
@@ -82,11 +83,12 @@ class Memory:
         """Have it in memory, with seals that other files have as well only once."""
         seals = known.facts.seals
         with self._lock:
-            if len(self._seals) >= limits.GUARD_SEALS_MAX:
-                self._seals.clear()
-            shared = self._seals.setdefault(seals, seals)
-            if shared is not seals:
-                known = Known(known.facts._replace(seals=shared), known.until)
+            if seals is not self._last:  # which most have: to find out their hash takes longer than all the rest
+                if len(self._seals) >= limits.GUARD_SEALS_MAX:
+                    self._seals.clear()
+                self._last = shared = self._seals.setdefault(seals, seals)
+                if shared is not seals:
+                    known = Known(known.facts._replace(seals=shared), known.until)
             self._known.pop(key, None)
             self._known[key] = known
             while len(self._known) > limits.GUARD_KNOWN_MAX:

@@ -57,8 +57,10 @@ class World(NamedTuple):
 
         A trusted catalog may list another content there; what any trusted one lists is good wherever it lies.
         """
-        return any(each.has_places for each in self.catalogs) and not any(
-            seal.catalog and seal.status is Status.TRUSTED for seal in facts.seals
+        return (
+            bool(self.catalogs)
+            and any(each.has_places for each in self.catalogs)
+            and not any(seal.catalog and seal.status is Status.TRUSTED for seal in facts.seals)
         )
 
     def at(self, facts: FileFacts, path: str) -> FileFacts:

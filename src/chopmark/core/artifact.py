@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from itertools import repeat
 from typing import TYPE_CHECKING, Protocol, Self
 
 from chopmark.core import limits, reasons
@@ -107,8 +108,9 @@ class FileView:
         """
         if offset < 0 or length <= 0:
             return b""
-        if self._whole is not None:
-            return self._whole[offset : offset + length]
+        whole = self._whole
+        if whole is not None:
+            return whole[offset : offset + length]
         length = min(length, self.size - offset)
         if length <= 0:
             return b""
@@ -244,7 +246,7 @@ class Artifact(Closing):
 
     def lacks(self, suffixes: Iterable[str]) -> bool:
         """Whether `keep_companions` has looked for all of these, and there was none."""
-        return all(self._kept.get(suffix, b"") is None for suffix in suffixes)
+        return set(map(self._kept.get, suffixes, repeat(b""))) <= {None}
 
     def _file(self, suffix: str, limit: int) -> bytes | None:
         name = self.name + suffix

@@ -186,14 +186,21 @@ _NEAR = 4096
 
 def _beginning(view: FileView, algorithm: str, length: int) -> bytes:
     """The digest of the first bytes, from where an earlier one got to."""
-    if algorithm not in view.hashed:
-        view.hashed[algorithm] = [(0, fresh(algorithm))]
-    states = view.hashed[algorithm]
-    at, state = next(each for each in reversed(states) if each[0] <= length)
+    states = view.hashed.get(algorithm)
+    if states is None:
+        states = view.hashed[algorithm] = [(0, fresh(algorithm))]
+    at, state = states[-1]
+    if at > length:
+        at, state = next(each for each in reversed(states) if each[0] <= length)
     if at == length:
         return state.digest()
     hasher = state.copy()
     on_the_way = length - _NEAR if length == view.size > 2 * _NEAR else at
+    if on_the_way <= at and (content := view.whole()) is not None:
+        hasher.update(memoryview(content)[at:length])
+        if length > states[-1][0] and len(states) < limits.DIGEST_STATES_MAX:
+            states.append((length, hasher))
+        return hasher.digest()
     for end in (on_the_way, length):
         for piece in pieces(view, at, end):
             hasher.update(piece)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from chopmark.core import reasons
+from chopmark.core import limits, reasons
 from chopmark.core.artifact import Artifact, UnreadableError
 from chopmark.core.errors import BrokenError, MalformedError
 from chopmark.core.finding import against
 from chopmark.core.named import NamedTuple
+from chopmark.core.proof import Proof
 from chopmark.core.verdict import SealVerdict, Verdict
 from chopmark.engine import abreast, elsewhere, identify
 
@@ -18,13 +19,15 @@ if TYPE_CHECKING:
 
     from chopmark.core.contracts import Format, KeySource
     from chopmark.core.finding import Finding
-    from chopmark.core.proof import Proof
     from chopmark.core.seal import Payload, Recipe, Seal
     from chopmark.engine.blocking import Blocking
     from chopmark.envelopes.x509 import Certificate
     from chopmark.trust.context import Context
 
     _Stages = Generator[int, None, Verdict]
+
+
+_CLAIMED = Proof._fields.index("claimed_time")
 
 
 def check_path(path: str, context: Context, format_name: str = "") -> Verdict:
@@ -63,18 +66,22 @@ def _stages(artifact: Artifact, context: Context, format_name: str) -> _Stages:
     return (yield from _stages_as(artifact, format_, context, alone=bool(format_name)))
 
 
-def check_as(artifact: Artifact, format_: Format, context: Context, *, alone: bool = False) -> Verdict:
-    """`check`, where it is known which format the artifact is. `alone`: as `seals_of`. Raises UnreadableError."""
-    return abreast.alone(_stages_as(artifact, format_, context, alone=alone))
+def check_as(
+    artifact: Artifact, format_: Format, context: Context, own: Own | None = None, *, alone: bool = False
+) -> Verdict:
+    """`check`, where it is known which format it is. `own`, `alone`: as `seals_of`. Raises UnreadableError."""
+    return abreast.alone(_stages_as(artifact, format_, context, own, alone=alone))
 
 
-def _stages_as(artifact: Artifact, format_: Format, context: Context, *, alone: bool) -> _Stages:
+def _stages_as(
+    artifact: Artifact, format_: Format, context: Context, own: Own | None = None, *, alone: bool
+) -> _Stages:
     findings = [reasons.FORMAT_DETECTED.found(format_.title)]
     blocked = _blocked(artifact, format_, context)
     through, said = _vouched(artifact, context)
     seals: list[SealVerdict] = []
     try:
-        found, broken = seals_of(artifact, format_, alone=alone)
+        found, broken = seals_of(artifact, format_, own, alone=alone)
         yield 0
         computed = payloads_of(artifact, found)
         yield 0
@@ -128,30 +135,38 @@ class Owned(NamedTuple):
     seal: Seal
 
 
-def seals_of(artifact: Artifact, format_: Format, *, alone: bool = False) -> tuple[list[Owned], list[Finding]]:
-    """The seals of an artifact, and what broke the search, if something did.
+class Own(NamedTuple):
+    """The seals that a format finds, and what broke the search, if something did."""
+
+    found: list[Owned]
+    broken: list[Finding]
+
+
+def seals_of(artifact: Artifact, format_: Format, own: Own | None = None, *, alone: bool = False) -> Own:
+    """The seals of an artifact, its own and those beside it; `own` are those of `own_seals`, where they are known.
 
     When there are none in it, all formats that keep their signatures beside the file are asked; unless `alone`, which
     says that somebody asked for this format by name and found its own beside the file.
     """
-    found, broken = _extracted(artifact, format_)
-    own_beside = hasattr(format_, "companion")
+    found, broken = own or own_seals(artifact, format_)
+    own_beside = identify.keeps_beside(format_)
     if (own_beside and not alone) or not (own_beside or found or broken):
         for other in identify.beside(artifact, format_):
-            more, wrong = _extracted(artifact, other)
+            more, wrong = own_seals(artifact, other)
             found += more
             broken += wrong
-    return found, broken
+    return Own(found, broken)
 
 
-def _extracted(artifact: Artifact, format_: Format) -> tuple[list[Owned], list[Finding]]:
-    found = []
+def own_seals(artifact: Artifact, format_: Format) -> Own:
+    """What a format itself finds. Raises UnreadableError."""
+    found: list[Owned] = []
     try:
         for seal in format_.extract(artifact):
             found.append(Owned(format_, seal))  # noqa: PERF401 - what came before the break still counts
     except MalformedError as error:
-        return found, [_malformed(error)]
-    return found, []
+        return Own(found, [_malformed(error)])
+    return Own(found, [])
 
 
 def examined(artifact: Artifact) -> list[Finding]:
@@ -194,10 +209,26 @@ def judge_seal(
     seal: Seal, payloads: Sequence[Payload], context: Context, blocked: Blocking | None = None
 ) -> SealVerdict:
     """One seal: placement, content, signature, and then whom to believe."""
+    own = (*seal.findings, *content_findings(seal, payloads))
+    proof = proof_of(seal, payloads, context.store)
+    if blocked is not None or proof.stamps or proof.signer is None:
+        return _believed(seal, own, proof, context, blocked)
+    # Without a stamp, signatures by one signer differ in what is signed, which `own` says matches or does not, and in
+    # the time that the signer claims, which nobody believes.
+    said = (seal.where, seal.envelope.scheme, seal.nested, seal.purpose, own, *proof[:_CLAIMED], *proof[_CLAIMED + 1 :])
+    judged = context.judged(proof.signer.fingerprint, said)
+    if judged is None:
+        judged = _believed(seal, own, proof, context, None)
+        if sum(map(len, (*proof.certificates, *proof.crls, *proof.answers))) <= limits.JUDGED_SIZE_KEPT_MAX:
+            context.keep_judged(proof.signer.fingerprint, said, judged)
+    return judged
+
+
+def _believed(
+    seal: Seal, own: tuple[Finding, ...], proof: Proof, context: Context, blocked: Blocking | None
+) -> SealVerdict:
     from chopmark.trust import judge  # unsigned files need no trust
 
-    own = [*seal.findings, *content_findings(seal, payloads)]
-    proof = proof_of(seal, payloads, context.store)
     judgement = judge.judge(proof, seal.purpose, context)
     refused = blocked.signers(seal, judgement.path) if blocked is not None else []
     return SealVerdict(

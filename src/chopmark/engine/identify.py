@@ -84,6 +84,11 @@ def beside(artifact: Artifact, apart_from: Format) -> list[Format]:
     return [format_ for format_ in _keeping() if format_ is not apart_from and _is_beside(artifact, format_, taken)]
 
 
+def keeps_beside(format_: Format) -> bool:
+    """Whether a format has its signatures in files beside what is signed."""
+    return hasattr(format_, "companion")
+
+
 @cache
 def _keeping() -> tuple[Format, ...]:
     """The formats that have signatures beside files."""

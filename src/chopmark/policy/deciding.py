@@ -93,15 +93,28 @@ class Ruling:
     __slots__ = ("_candidates", "_mode", "by_place", "file", "settled", "until")
 
     def __init__(
-        self, mode: Mode, file: FileFacts, candidates: Sequence[Candidate], until: dt.datetime | None, *, by_place: bool
+        self,
+        mode: Mode,
+        file: FileFacts,
+        candidates: Sequence[Candidate],
+        until: dt.datetime | None,
+        *,
+        by_place: bool,
+        like: Ruling | None = None,
     ) -> None:
+        """`like` is what was said of another file for which all of this holds."""
         self._mode = mode
         self.file = file
         self._candidates = tuple(candidates)
         self.until = until
         self.by_place = by_place
+        self.settled: Decision | None
+        if like is not None:
+            same = like.settled
+            self.settled = same and Decision(same.effect, same.reason, same.rule, file, same.detail, same.unmet)
+            return
         asks = any(each.rule.users != NO_USERS for each in candidates)
-        self.settled: Decision | None = None if asks and not file.blocked else self._decided(self._candidates)
+        self.settled = None if asks and not file.blocked else self._decided(self._candidates)
 
     @property
     def candidates(self) -> tuple[Candidate, ...]:
@@ -113,6 +126,10 @@ class Ruling:
         if self.settled is not None:
             return self.settled
         return self._decided(narrowed(self._candidates, process))
+
+    def of(self, file: FileFacts) -> Ruling:
+        """What the policy says of another file that differs only in what no rule names."""
+        return Ruling(self._mode, file, self._candidates, self.until, by_place=self.by_place, like=self)
 
     def _decided(self, candidates: Sequence[Candidate]) -> Decision:
         reason, rule, detail, unmet = _outcome(self.file, candidates)
@@ -221,6 +238,7 @@ class Compiled:
         self._index = Index(self.rules)
         self.by_place = self._index.by_place
         self.by_use = any(rule.conditions.kinds for rule in rules)
+        self.digests: frozenset[str] = frozenset().union(*(rule.conditions.digests for rule in rules))
         self.about_users = any(rule.users != NO_USERS for rule in rules)
 
     def candidates_for(self, file: FileFacts) -> Iterable[Rule]:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chopmark.core.contracts import Fetcher, Voucher
+    from chopmark.core.verdict import SealVerdict
     from chopmark.trust.blocklists.blocklist import Blocklist
     from chopmark.trust.crl.origins import CrlSource
     from chopmark.trust.evidence import Collector, Evidence
@@ -85,6 +86,7 @@ class Context:
         self._count = 0
         self._ways: dict[object, Path] = {}
         self._settled: dict[object, Any] = {}
+        self._judged: dict[str, tuple[tuple[object, ...], SealVerdict]] = {}
 
     def remembered(self, key: object, moment: Moment, answer: Callable[[], Answer]) -> Answer:
         """The answer for `key`, from an earlier moment if no comparison with time would have come out differently.
@@ -113,6 +115,19 @@ class Context:
             _make_room(self._settled)
             self._settled[key] = known
         return known
+
+    def judged(self, signer: str, said: tuple[object, ...]) -> SealVerdict | None:
+        """What the last signature by a signer (a fingerprint) came to, if the very same was `said` of it.
+
+        It is compared and not looked up: to find out its hash would take as long as to judge it.
+        """
+        known = self._judged.get(signer)
+        return known[1] if known is not None and known[0] == said else None
+
+    def keep_judged(self, signer: str, said: tuple[object, ...], judged: SealVerdict) -> None:
+        """Keep it, where it depends on nothing but what is in `said` and this context."""
+        _make_room(self._judged)
+        self._judged[signer] = said, judged
 
     def way(self, key: object) -> Path | None:
         """The way that was good for somebody with this `key`: what leads from a signer's issuer on to an anchor."""

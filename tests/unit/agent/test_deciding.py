@@ -234,9 +234,41 @@ def test_rulings_are_remembered_for_these_facts_and_a_moment(make: Maker, monkey
         assert len(decider._says) <= 3  # noqa: SLF001
     monkeypatch.setattr(limits, "GUARD_RULING_SECONDS", -1.0)
     before = len(counted)
+    decider._last.clear()  # noqa: SLF001 - what was said of one like it
     for _ in range(2):
         decider.decide(facts(OTHER), asked())
     assert len(counted) == before + 2
+
+
+def test_what_is_said_of_one_is_said_of_all_that_differ_in_nothing_that_a_rule_names(
+    make: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decider = make(SIGNED_ALLOWED + f'[[rule]]\naction = "deny"\ndigest = ["{OTHER}"]\n')
+    compiled = decider._compiled  # noqa: SLF001 - what is asked
+    counted: list[str] = []
+    ruling = type(compiled).rule_on
+
+    def rule_on(self: Any, file: FileFacts, kind: str, at: dt.datetime) -> Any:  # noqa: ANN401
+        counted.append(file.sha256)
+        return ruling(self, file, kind, at)
+
+    monkeypatch.setattr(type(compiled), "rule_on", rule_on)
+    trusted = facts("a" * 64, status=Status.TRUSTED, seals=(SIGNED,))
+    first = decider.decide(trusted, asked())
+    alike = decider.decide(trusted._replace(sha256="b" * 64), asked())
+    assert (first.allow, alike.allow, len(counted)) == (True, True, 1)
+    assert alike.decision.decision.file.sha256 == "b" * 64
+    assert alike.decision.decision._replace(file=None) == first.decision.decision._replace(file=None)
+    assert not decider.decide(trusted._replace(sha256=OTHER), asked()).allow  # which a rule names
+    assert decider.decide(trusted._replace(sha256="c" * 64), asked()).allow
+    assert counted == ["a" * 64, OTHER]
+    for other in ({"seals": ()}, {"status": Status.REJECTED}, {"blocked": "a list"}, {"newest": "2"}):
+        assert not decider.decide(trusted._replace(sha256="d" * 64, **other), asked()).allow or "newest" in other
+    assert len(counted) == 2 + 4
+    now = time.monotonic()
+    monkeypatch.setattr(time, "monotonic", lambda: now + 2 * limits.GUARD_RULING_SECONDS)
+    assert decider.decide(trusted._replace(sha256="e" * 64), asked()).allow
+    assert len(counted) == 2 + 5
 
 
 def test_another_policy_counts_at_once(make: Maker, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
@@ -13,6 +14,9 @@ from chopmark.core import digest, limits
 from chopmark.core.artifact import BytesView, FileView
 from chopmark.core.errors import MalformedError
 from chopmark.core.seal import Range, Recipe
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NAMES = sorted(digest.ALGORITHMS)
 
@@ -96,6 +100,20 @@ class CountingView(BytesView):
     def read(self, offset: int, length: int) -> bytes:
         self.reads.append(length)
         return super().read(offset, length)
+
+
+@pytest.mark.parametrize("size", [100, 9000])
+@pytest.mark.parametrize("order", [(10, 100, 50), (100, 10, 50), (50, 10, 100, 10, 0), (100, 100)])
+def test_beginnings_of_small_files_go_on_from_each_other(tmp_path: Path, size: int, order: tuple[int, ...]) -> None:
+    content = bytes(range(100)) * (size // 100)
+    (tmp_path / "x").write_bytes(content)
+    view = FileView(os.open(tmp_path / "x", os.O_RDONLY), "x")
+    for part in order:
+        end = part * size // 100
+        recipe = Recipe("sha256", (Range(0, end),))
+        assert digest.hash_ranges(view, [recipe])[0].value == hashlib.sha256(content[:end]).digest()
+    assert digest.whole(view, "sha256") == hashlib.sha256(content).digest()
+    view.close()
 
 
 def test_several_algorithms_over_the_same_ranges_cost_one_pass_in_bounded_pieces() -> None:

@@ -13,6 +13,7 @@ from chopmark.core.contracts import Versioned
 from chopmark.core.digest import whole
 from chopmark.core.errors import MalformedError
 from chopmark.core.finding import Outcome
+from chopmark.core.named import NamedTuple
 from chopmark.engine import identify
 from chopmark.policy.facts import (
     EXEC,
@@ -36,7 +37,7 @@ if TYPE_CHECKING:
 
     from chopmark.core.artifact import Artifact
     from chopmark.core.finding import Finding
-    from chopmark.core.verdict import SealVerdict, Verdict
+    from chopmark.core.verdict import SealVerdict, Status, Verdict
     from chopmark.core.versions import Release
     from chopmark.policy.state import State
 
@@ -70,7 +71,7 @@ def of_content(artifact: Artifact, verdict: Verdict) -> FileFacts:
     Raises UnreadableError.
     """
     release, readable = _release(artifact, verdict.format)
-    seals = tuple([_of_catalog(seal) if seal.catalog else of_seal(seal) for seal in verdict.seals])
+    status, seals, blocked, logged = _said(verdict)
     sha256 = whole(artifact.view, "sha256").hex()
     if artifact.view.changed():  # then the digest may be that of other bytes than were verified
         raise UnreadableError(artifact.name, common.INPUT_CHANGED)
@@ -78,13 +79,37 @@ def of_content(artifact: Artifact, verdict: Verdict) -> FileFacts:
         path="",
         sha256=sha256,
         format=verdict.format,
-        status=verdict.status,
+        status=status,
         seals=seals,
         release=release,
         release_readable=readable,
-        blocked=_blocked(verdict),
-        logged=_logged(verdict.findings),
+        blocked=blocked,
+        logged=logged,
     )
+
+
+class _Said(NamedTuple):
+    """What follows from a verdict alone."""
+
+    status: Status
+    seals: tuple[SealFacts, ...]
+    blocked: str
+    logged: bool | None
+
+
+_last: list[tuple[tuple[object, ...], _Said]] = []
+
+
+def _said(verdict: Verdict) -> _Said:
+    """For file after file the same: those of one signer, or one catalog, differ only in their digests."""
+    about = (verdict.format, verdict.seals, verdict.findings)
+    for known, found in _last:
+        if known == about:
+            return found
+    seals = tuple([_of_catalog(seal) if seal.catalog else of_seal(seal) for seal in verdict.seals])
+    found = _Said(verdict.status, seals, _blocked(verdict), _logged(verdict.findings))
+    _last[:] = [(about, found)]
+    return found
 
 
 def unreadable(path: str, verdict: Verdict, root: str = "/") -> FileFacts:

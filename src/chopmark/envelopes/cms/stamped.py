@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chopmark.envelopes.cms import oids
+from chopmark.envelopes.cms import alike, oids
 from chopmark.envelopes.cms.checking import check_alone
 
 if TYPE_CHECKING:
@@ -23,8 +23,14 @@ def check(
 
     Never raises for what it finds: everything wrong is a finding, a broken time stamp too.
     """
-    proof = check_alone(signed, signer, allowed_unsigned=allowed_unsigned | oids.STAMPS, digest=digest)
+    allowed = allowed_unsigned | oids.STAMPS
+    known = alike.proven(signed, signer, allowed) if digest is None else None
+    if known is not None:
+        return known
+    proof = check_alone(signed, signer, allowed_unsigned=allowed, digest=digest)
     if oids.STAMPS.isdisjoint(signer.unsigned_attributes):
+        if digest is None:
+            alike.keep(signed, signer, allowed, proof)
         return proof
     from chopmark.envelopes.timestamp import attached  # most signatures without a stamp are checked alone
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from operator import add, itemgetter
 from typing import TYPE_CHECKING
 
 from chopmark.core import limits
@@ -10,7 +11,7 @@ from chopmark.core.errors import MalformedError
 from chopmark.core.named import NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
     from chopmark.core.artifact import View
 
@@ -30,6 +31,9 @@ _SEGMENT = {1: "II8xI12x", 2: "I4xQ16xQ16x"}
 _SECTION = {1: "II8xII16x", 2: "II16xQQ24x"}
 _FIRST = {1: "20xIII8x", 2: "32xQII16x"}
 """sh_size, sh_link and sh_info of the first section, which count more than the header can."""
+
+
+_FIRST_OF = itemgetter(0)
 
 
 class Segment(NamedTuple):
@@ -55,9 +59,19 @@ class Elf(NamedTuple):
     kind: int
     machine: int
     bits: int
-    segments: tuple[Segment, ...]
+    loads: tuple[tuple[int, int, int], ...]
     rows: tuple[tuple[int, int, int, int], ...]
     names: int
+
+    @property
+    def segments(self) -> tuple[Segment, ...]:
+        """What the rows of the table of segments say (`loads`)."""
+        return tuple(map(Segment._make, self.loads))
+
+    @property
+    def is_loaded(self) -> bool:
+        """Whether any segment is for loading (PT_LOAD)."""
+        return LOAD in map(_FIRST_OF, self.loads)
 
     @property
     def sections(self) -> tuple[Section, ...]:
@@ -101,20 +115,38 @@ def read(view: View, size: int) -> Elf:
     rows = tuple(section.iter_unpack(found))
     segment = struct.Struct(order + _SEGMENT[width])
     found = _table(view, size, segments_at, segment_count, segment_size, segment, "segments")
-    segments = tuple(map(Segment._make, segment.iter_unpack(found)))
-    _require_within(size, segments, rows)
+    loads = tuple(segment.iter_unpack(found))
+    _require_within(size, loads, rows)
     if rows and names >= len(rows):
         raise MalformedError("names of sections in a section that there is not")
-    return Elf(type_, machine, 32 * width, segments, rows, names)
+    return Elf(type_, machine, 32 * width, loads, rows, names)
 
 
-def _require_within(size: int, segments: Iterable[Segment], rows: Iterable[tuple[int, int, int, int]]) -> None:
-    for _, offset, length in segments:
-        if length and offset + length > size:
-            raise MalformedError("segments that reach beyond the end of the file")
+def _require_within(
+    size: int, loads: Sequence[tuple[int, int, int]], rows: Sequence[tuple[int, int, int, int]]
+) -> None:
+    """Raises MalformedError for what reaches beyond the end; empty ones may lie anywhere."""
+    if _farthest(loads, 1) > size:
+        for _, offset, length in loads:
+            if length and offset + length > size:
+                raise MalformedError("segments that reach beyond the end of the file")
+    if _farthest(rows, 2) <= size:
+        return
     for _, type_of, offset, length in rows:
         if length and offset + length > size and type_of not in _EMPTY:
             raise MalformedError("sections that reach beyond the end of the file")
+
+
+def _farthest(table: Sequence[tuple[int, ...]], column: int) -> int:
+    """The end that lies farthest; `column` is the one with the offsets, in front of that with the lengths.
+
+    Nearly all end within the file: to see so takes no step of ours for each row.
+    """
+    if not table:
+        return 0
+    columns = tuple(zip(*table, strict=True))
+    farthest: int = max(map(add, columns[column], columns[column + 1]))
+    return farthest
 
 
 def _table(view: View, size: int, start: int, count: int, each: int, expected: struct.Struct, what: str) -> bytes:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from typing import TYPE_CHECKING
 
 from chopmark.core import limits
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
 
 WIDTH = 64
 """Base64 characters in a line, as in PEM."""
+
+_LINES = re.compile(f".{{1,{WIDTH}}}")
 
 LINE_BREAKS = "its line breaks differ"
 
@@ -50,7 +53,7 @@ class BlockError(ValueError):
 def render(style: Style, envelope: bytes, newline: str) -> str:
     """The block for an envelope: a line break, the begin line, base64 lines of WIDTH, the end line, a line break."""
     encoded = base64.b64encode(envelope).decode("ascii")
-    lines = [encoded[start : start + WIDTH] for start in range(0, len(encoded), WIDTH)]
+    lines = _LINES.findall(encoded)
     between = style.closing + newline + style.opening
     return newline + style.opening + between.join((style.begin, *lines, style.end)) + style.closing + newline
 

@@ -108,4 +108,4 @@ def _problem(view: View, size: int) -> str:
         return str(error)
     if elf.kind not in (header.EXECUTABLE, header.SHARED):
         return f"an ELF file of type {elf.kind}"
-    return "" if any(each.kind == header.LOAD for each in elf.segments) else "nothing in it is loaded"
+    return "" if elf.is_loaded else "nothing in it is loaded"

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 BEGIN = "-----BEGIN CHOPMARK SIGNATURE-----"
 END = "-----END CHOPMARK SIGNATURE-----"
 STYLES = {comment: Style(comment + " ", "", BEGIN, END) for comment in languages.COMMENTS}
+_LINES = tuple((line, style) for style in STYLES.values() for line in (style.begin_line, style.end_line))
 
 
 class Document(NamedTuple):
@@ -57,12 +58,7 @@ def read(artifact: Artifact) -> Document:
     view = raw.decode("latin-1")
     identity = languages.identify(raw[: limits.DETECT_HEAD], artifact.name)
     bare = Document(raw, view, identity, len(raw))
-    marked = {
-        place: style
-        for style in STYLES.values()
-        for line in (style.begin_line, style.end_line)
-        for place in comment_block.marker_lines(view, line)
-    }
+    marked = {place: style for line, style in _LINES for place in comment_block.marker_lines(view, line)}
     genuine = set(deception.line_numbers(view, marked))
     similar = deception.lookalikes(bare.shown(), (BEGIN, END), genuine)
     lookalike = f"line {', '.join(map(str, similar[:3]))}" if similar else ""

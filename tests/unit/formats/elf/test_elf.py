@@ -147,6 +147,18 @@ def test_counts_that_stand_in_the_first_section(sample: bytes) -> None:
             header.read(BytesView(bytes(data)), len(data))
 
 
+@pytest.mark.parametrize(("kind", "size", "sound"), [(1, 1, False), (1, 0, True), (8, 1, True), (0, 1, True)])
+def test_sections_that_are_in_the_file_end_in_it(kind: int, size: int, sound: bool) -> None:  # noqa: FBT001
+    """Of a section without room in the file (SHT_NOBITS, SHT_NULL) and of an empty one nobody reads anything."""
+    [at] = struct.unpack_from("<Q", EXIT, 40)
+    data = changed(changed(EXIT, at + 64 + 4, "<I", kind), at + 64 + 24, "<QQ", len(EXIT), size)
+    if sound:
+        assert header.read(BytesView(data), len(data)).rows[1][1] == kind
+        return
+    with pytest.raises(MalformedError):
+        header.read(BytesView(data), len(data))
+
+
 def test_a_table_larger_than_any_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "ELF_TABLE_MAX", 100)
     with pytest.raises(MalformedError):
