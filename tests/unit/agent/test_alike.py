@@ -25,7 +25,7 @@ from tests.contract import laws
 from tests.support import pki
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from chopmark.policy.facts import FileFacts
@@ -112,7 +112,12 @@ def test_one_signer_is_judged_once(
 ) -> None:
     judged: list[object] = []
     judging = judge.judge
-    monkeypatch.setattr(judge, "judge", lambda *about: judged.append(about) or judging(*about))  # type: ignore[func-returns-value]
+
+    def counting(*about: Any) -> judge.Judgement:  # noqa: ANN401 - as the judge has it
+        judged.append(about)
+        return judging(*about)
+
+    monkeypatch.setattr(judge, "judge", counting)
     forget()
     examination = fresh(tmp_path)
     found = [look(examination, program(number)) for number in range(4)]
@@ -131,9 +136,12 @@ def test_what_is_signed_in_itself_is_not_looked_for_beside_it(
 ) -> None:
     looked: list[str] = []
     keeping = Artifact.keep_companions
-    monkeypatch.setattr(
-        Artifact, "keep_companions", lambda self, suffixes: looked.append(self.name) or keeping(self, suffixes)
-    )
+
+    def counting(artifact: Artifact, suffixes: Iterable[str]) -> dict[str, bytes]:
+        looked.append(artifact.name)
+        return keeping(artifact, suffixes)
+
+    monkeypatch.setattr(Artifact, "keep_companions", counting)
     examination = fresh(tmp_path)
     (tmp_path / "signed.p7s").write_bytes(b"no signature")
     for _ in range(2):  # when it is found out, and when it is known
