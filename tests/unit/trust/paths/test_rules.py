@@ -209,6 +209,32 @@ def test_an_authority_that_is_itself_trusted_may_sign_files(tmp_path: Path) -> N
     assert found(tmp_path, [signer]).trusted
 
 
+def test_a_signer_may_say_that_it_is_no_authority(tmp_path: Path) -> None:
+    assert found(tmp_path, [leaf(material.ca_extensions(ca=False)[0], purposes(CODE)), ISSUING, ROOT]).trusted
+
+
+def test_an_authority_is_a_signer_where_no_purpose_is_asked_for(tmp_path: Path) -> None:
+    signer = leaf(*material.ca_extensions(usage=b"\x01\x86"), issuer=ROOT)
+    assert found(tmp_path, [signer, ROOT], "").trusted
+
+
+@pytest.mark.parametrize(
+    ("extensions", "code"),
+    [
+        ((), None),
+        ((Extension(x509.KEY_USAGE, der.encode(der.BIT_STRING, b"\x01\x02")),), None),
+        ((LEAF_USAGE,), "path.key_usage"),
+        (material.ca_extensions(), None),
+        ((purposes(TIME),), None),
+    ],
+)
+def test_who_may_sign_revocation_lists(tmp_path: Path, extensions: tuple[Extension, ...], code: str | None) -> None:
+    """Whoever's key usage does not forbid it; what it is for beside that does not matter, above neither."""
+    above = make(ISSUING.name, ISSUING.key, ROOT, extensions=[*material.ca_extensions(), purposes(TIME)])
+    result = found(tmp_path, [leaf(*extensions, issuer=above), above, ROOT], rules.CRL_SIGNING)
+    assert codes(result.findings) == ({code} if code else set())
+
+
 @pytest.mark.parametrize(
     ("usage", "oid", "code"),
     [
@@ -256,6 +282,27 @@ def test_the_signers_certificate_must_name_the_purpose(
     assert codes(found(tmp_path, [leaf(*extensions), ISSUING, ROOT], wanted).findings) == ({code} if code else set())
 
 
+@pytest.mark.parametrize("wanted", sorted(anchors.KERNEL_SIDE))
+@pytest.mark.parametrize(
+    ("oids", "below", "above"),
+    [
+        ((), None, None),
+        ((x509.EKU_ANY,), None, None),
+        ((CODE,), None, None),
+        ((TIME,), "path.purpose", "path.purpose_above"),
+        (("1.3.6.1.5.5.7.3.1", "1.2.3"), "path.purpose", "path.purpose_above"),
+    ],
+)
+def test_keys_for_modules_and_firmware_need_name_no_purpose(
+    tmp_path: Path, wanted: str, oids: tuple[str, ...], below: str | None, above: str | None
+) -> None:
+    named = [purposes(*oids)] if oids else []
+    assert codes(found(tmp_path, [leaf(*named), ISSUING, ROOT], wanted).findings) == ({below} if below else set())
+    way = issuing(*material.ca_extensions(), *named)
+    assert codes(found(tmp_path, way, wanted).findings) == ({above} if above else set())
+    assert found(tmp_path, [leaf(purposes(wanted)), ISSUING, ROOT], wanted).trusted
+
+
 def test_time_stamping_that_is_not_critical_is_only_reported(tmp_path: Path) -> None:
     result = found(tmp_path, [leaf(LEAF_USAGE, purposes(TIME)), ISSUING, ROOT], TIME)
     assert result.trusted
@@ -290,9 +337,13 @@ def test_microsofts_application_policies_limit_like_extended_key_usage(
     assert codes(found(tmp_path, way).findings) == ({code} if code else set())
 
 
-def test_application_policies_of_the_signer_must_name_the_purpose(tmp_path: Path) -> None:
-    policies = Extension(rules.APPLICATION_POLICIES, der.sequence(der.sequence(der.oid(TIME))))
-    assert codes(found(tmp_path, [leaf(purposes(CODE), policies), ISSUING, ROOT]).findings) == {"path.purpose"}
+@pytest.mark.parametrize(("oid", "code"), [(CODE, None), (TIME, "path.purpose")])
+def test_application_policies_of_the_signer_must_name_the_purpose(tmp_path: Path, oid: str, code: str | None) -> None:
+    policies = Extension(rules.APPLICATION_POLICIES, der.sequence(der.sequence(der.oid(oid))))
+    signer = [leaf(purposes(CODE), policies), ISSUING, ROOT]
+    assert codes(found(tmp_path, signer).findings) == ({code} if code else set())
+    for way in (signer, issuing(*material.ca_extensions(), policies)):
+        assert found(tmp_path, way, "").trusted, "nobody asked for a purpose"
 
 
 @pytest.mark.parametrize("text", ["code-signing", "time-stamping", "any", "1.3.6.1.4.1.311.10.3.6"])
@@ -336,7 +387,25 @@ def test_netscapes_certificate_type_is_evaluated_for_code_signing(
 
 def test_an_unknown_extension_that_is_not_critical_does_not_matter(tmp_path: Path) -> None:
     unknown = Extension("1.2.3.4.5", b"\xff not even DER")
-    assert found(tmp_path, [leaf(purposes(CODE), unknown), ISSUING, ROOT]).trusted
+    kind = Extension(rules.NETSCAPE_CERT_TYPE, der.encode(der.BIT_STRING, b"\x00\xff"), critical=True)
+    for more in ((unknown,), (unknown, kind)):
+        assert found(tmp_path, [leaf(purposes(CODE), *more), ISSUING, ROOT]).trusted
+
+
+LARGE = Extension("1.2.3.4.5", der.octet_string(bytes(limits.CERTIFICATE_KEPT_MAX)))
+"""More than is worth remembering of one certificate."""
+
+
+def test_large_certificates_are_held_to_the_same_rules(tmp_path: Path) -> None:
+    above = issuing(*material.ca_extensions(), LARGE)
+    assert found(tmp_path, above).trusted
+    assert found(tmp_path, [leaf(purposes(CODE), LARGE), ISSUING, ROOT]).trusted
+    assert codes(found(tmp_path, [leaf(purposes(TIME), LARGE), ISSUING, ROOT]).findings) == {"path.purpose"}
+    assert codes(found(tmp_path, issuing(LARGE)).findings) == {"path.not_a_ca"}
+    forged = Cert(ISSUING.raw, pki.key("p256", "thief"), ISSUING.name)
+    assert codes(found(tmp_path, [leaf(purposes(CODE), LARGE, issuer=forged), ISSUING, ROOT]).findings) == {
+        "path.bad_signature"
+    }
 
 
 @pytest.mark.parametrize("critical", [False, True])
@@ -420,6 +489,27 @@ def test_short_keys_count_by_proven_time(
     result = found(tmp_path, rsa_way("sha256", bits=1024), moment=Moment(at, proven=proven))
     assert code in codes(result.findings, outcome)
     assert result.trusted == (outcome == "info")
+
+
+def test_a_key_that_was_always_too_short_stays_so(tmp_path: Path) -> None:
+    """Of 512 bits, at a time that is proven, and in a root of the store, too."""
+    numbers = der.sequence(der.integer((1 << 511) | 1), der.integer(65537))
+    short = der.sequence(der.sequence(der.oid("1.2.840.113549.1.1.1"), der.null()), der.bit_string(numbers))
+    long_ago = limits.RSA_1024_SUNSET - dt.timedelta(days=1)
+    signer = leaf(purposes(CODE), key_info=short, since=material.day("2000-01-01"))
+    path_of_old = [signer, ISSUING, ROOT]
+    result = found(tmp_path, path_of_old, moment=Moment(long_ago, proven=True))
+    assert "path.weak_key" in codes(result.findings)
+    root = make(name("Short"), pki.key("rsa1024"), extensions=material.ca_extensions(), key_info=short)
+    assert codes(
+        rules.examine((root.view,), anchors.Anchor(root.view, anchors.UNCONSTRAINED, "test"), "", Moment(pki.NOW))
+    ) == {"path.weak_key"}
+
+
+def test_a_signers_key_of_an_unknown_kind_leaves_the_question_open(tmp_path: Path) -> None:
+    strange = der.sequence(der.sequence(der.oid("2.16.840.1.101.3.4.3.18")), der.bit_string(b"\0" * 32))
+    result = found(tmp_path, [leaf(purposes(CODE), key_info=strange), ISSUING, ROOT])
+    assert codes(result.findings) == codes(result.findings, "unknown") == {"path.unsupported"}
 
 
 def test_a_short_key_of_a_root_is_the_stores_decision(tmp_path: Path) -> None:
