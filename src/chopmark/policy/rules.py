@@ -360,7 +360,7 @@ def distinct(seals: Iterable[SealFacts]) -> int:
 def _marks(seal: SealFacts) -> set[tuple[str, ...]]:
     """What a signer is told apart by: the key; the holder of several keys (OpenPGP); name and root, or issuer."""
     claims = dict(seal.claims)
-    marks: set[tuple[str, ...]] = {("key", seal.key)} if seal.key and seal.kind != _OIDC else set()
+    marks: set[tuple[str, ...]] = {("key", seal.key)} if seal.kind != _OIDC else set()  # unknown ones may be the same
     if seal.kind == "openpgp" and claims.get("key"):
         marks.add(("holder", claims["key"]))
     if seal.kind == "x509":

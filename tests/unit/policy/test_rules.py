@@ -15,6 +15,7 @@ from chopmark.core.verdict import Status
 from chopmark.core.versions import Release
 from chopmark.policy import language
 from chopmark.policy.facts import GOOD, NOBODY, UNCHECKED, FileFacts, Process
+from chopmark.policy.rules import distinct
 from tests.support import policies, policy_oracle
 from tests.support.policies import DIGESTS, FILE, HEX, NOW, SIGNED, UNSIGNED
 
@@ -209,6 +210,7 @@ FRESH: dict[str, Any] = {"signer": DIGESTS[:2]}
         ({"revocation": "require"}, {"seals": (FULL._replace(revocation=GOOD),)}, []),
         ({"revocation": "require"}, {"seals": (FULL._replace(revocation=UNCHECKED),)}, [("revocation", None)]),
         ({"revocation": "require"}, {"seals": (FULL._replace(revocation=NOBODY),)}, [("revocation", False)]),
+        ({"revocation": "require"}, {"seals": (FULL, FULL._replace(revocation=NOBODY))}, [("revocation", None)]),
         ({"signers": 2}, {"seals": (FULL, NEW)}, []),
         ({"signers": 2}, {"seals": (FULL, NEW._replace(status=Status.UNDECIDED))}, [("signers", False)]),
         ({"signers": 2}, {"seals": (FULL, NEW._replace(key=HEX[2]))}, [("signers", False)]),
@@ -221,6 +223,32 @@ def test_what_a_file_does_not_bring(
     require: dict[str, Any], change: dict[str, Any], unmet: list[tuple[str, bool | None]]
 ) -> None:
     assert rule(**FRESH, require=require).unmet(FILE._replace(**change), NOW) == unmet
+
+
+PGP = FULL._replace(kind="openpgp", authorities=(), claims=(("key", "AA"),))
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "signers"),
+    [
+        (FULL, FULL._replace(subject="CN=B"), 1),
+        (FULL, FULL._replace(key=HEX[1]), 1),
+        (FULL, FULL._replace(key=HEX[1], subject="CN=B"), 2),
+        (FULL, FULL._replace(key=HEX[1], subject="CN=B", claims=(("key", "AA"),)), 2),
+        (IDENTITY, IDENTITY._replace(key=HEX[1]), 1),
+        (IDENTITY, IDENTITY._replace(subject="repo:b"), 2),
+        (IDENTITY, IDENTITY._replace(claims=(("issuer", "https://other"),)), 2),
+        (PGP, PGP._replace(key=HEX[1]), 1),
+        (PGP, PGP._replace(key=HEX[1], claims=(("key", "BB"),)), 2),
+        (PGP._replace(claims=()), PGP._replace(claims=(), key=HEX[1]), 2),
+        (PGP, PGP._replace(kind="ssh", key=HEX[1]), 2),
+        (FULL._replace(kind="ssh"), FULL._replace(kind="ssh", key=HEX[1]), 2),
+        (FULL._replace(kind="ssh", key=""), FULL._replace(kind="ssh", key="", subject="CN=B"), 1),
+        (FULL, IDENTITY, 2),
+    ],
+)
+def test_signers_that_may_be_the_same_count_once(one: SealFacts, other: SealFacts, signers: int) -> None:
+    assert distinct([one, other]) == distinct([other, one]) == signers
 
 
 def test_a_rule_ends_when_it_says() -> None:

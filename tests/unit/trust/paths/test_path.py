@@ -143,6 +143,13 @@ def test_an_expired_twin_does_not_hide_the_valid_one(tmp_path: Path) -> None:
         assert find(signer(MIDDLE), material.trusting(tmp_path, ROOT), *carried).trusted
 
 
+def test_who_may_issue_now_is_tried_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(path._Search, "_ways_left", 1)  # noqa: SLF001 - the limit was read when the class was made
+    expired = authority("Middle", ROOT, until=pki.NOW - HOUR)
+    for carried in itertools.permutations((MIDDLE, expired)):
+        assert find(signer(MIDDLE), material.trusting(tmp_path, ROOT), *carried).trusted
+
+
 def test_backtracking_leaves_a_way_that_a_rule_forbids(tmp_path: Path) -> None:
     narrow = authority("Root", key_label="Root", extensions=[*ca_extensions(), purposes("1.3.6.1.5.5.7.3.1")])
     result = find(signer(MIDDLE), material.trusting(tmp_path, narrow, ROOT), MIDDLE)
@@ -319,6 +326,12 @@ def test_what_cannot_be_fetched_leaves_the_question_open(tmp_path: Path) -> None
         result = find(leaf, material.trusting(tmp_path, ROOT), issuers=source)
         assert codes(result.findings, "unknown") == {"path.issuer_unavailable"}
     assert network.asked == [URL], "what failed once is not asked again"
+
+
+def test_an_address_that_cannot_be_read_is_none(tmp_path: Path) -> None:
+    leaf = signer(MIDDLE, Extension(x509.AUTHORITY_INFORMATION_ACCESS, b"junk"))
+    source = IssuerSource(Served({}), str(tmp_path / "cache"))
+    assert codes(find(leaf, material.trusting(tmp_path, ROOT), issuers=source).findings) == {"path.issuer_unknown"}
 
 
 def test_a_fetched_certificate_is_believed_only_for_its_signature(tmp_path: Path) -> None:
