@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from chopmark.agent.kept import Key
 
-ME, OTHER, THIRD = os.getpid(), os.getppid(), 1
+OTHER, THIRD = os.getppid(), 1
 OPEN, EXEC = fanotify.OPEN_PERM, fanotify.OPEN_EXEC_PERM
 GOOD, GOOD_FOR_SOME, EVIL, BROKEN = "good", "good for some", "evil", "broken"
 
@@ -141,7 +141,7 @@ def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
 
 def test_our_own_threads_are_never_judged(desk: Desk) -> None:
     desk.loop.know_own()
-    assert desk.ask(thread=ME) is None
+    assert desk.ask(thread=os.getpid()) is None
     assert (desk.group.answered, desk.counted, desk.bench.told_of) == ([True], {"passed": 1}, [])
 
 

@@ -92,6 +92,7 @@ def test_one_of_several_names_is_enough() -> None:
     held = index({"signer": [{"key": DIGESTS[1]}, {"root": DIGESTS[4]}]}, {"path": ["/srv/*", "/opt/*"]})
     assert numbers(held, FILE) == [0, 1]
     assert numbers(held, FILE._replace(path="/usr/x", seals=())) == []
+    assert held.by_place
 
 
 def test_where_one_of_several_names_nothing_the_rule_is_always_looked_at() -> None:
