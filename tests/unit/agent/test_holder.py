@@ -1,0 +1,280 @@
+"""The process that holds the group: whom it answers itself, whom it takes for dead, and what it inherits."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import socket
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from chopmark.agent import fanotify, holder
+from chopmark.core import limits
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+ME = 1 << 22
+"""The thread of a worker: no thread has such a number."""
+
+
+class Group(fanotify.Group):
+    """What the kernel asks, and what was answered, by descriptor."""
+
+    def __init__(self, descriptor: int = -1) -> None:
+        super().__init__(descriptor)
+        self.asking: list[fanotify.Event] = []
+        self.answered: list[tuple[int, bool]] = []
+        self.heeded = 0
+
+    def read(self, most: int = 256) -> list[fanotify.Event]:  # noqa: ARG002
+        found, self.asking = self.asking, []
+        return found
+
+    def answer(self, descriptor: int, *, allow: bool) -> None:
+        self.answered.append((descriptor, allow))
+
+    def heed_all(self) -> None:
+        self.heeded += 1
+
+    def ask(self, *threads: int) -> list[int]:
+        """Everybody opens something; their descriptors."""
+        descriptors = [os.open("/dev/null", os.O_RDONLY) for _ in threads]
+        self.asking = [fanotify.Event(each, 0, thread) for each, thread in zip(descriptors, threads, strict=True)]
+        return descriptors
+
+
+class Held(holder.Holder):
+    """A holder whose worker is a number, and which starts none."""
+
+    def __init__(self, group: Group, *, at_home: bool = False) -> None:
+        self.started = self.got_ready = 0
+        super().__init__(group, lambda _: 0, self._count, at_home=at_home, passes=lambda event: event.thread == 1)
+        self.state(worker=ME)
+
+    def _count(self) -> None:
+        self.got_ready += 1
+
+    def _start(self) -> None:
+        self.started += 1
+
+    def state(self, *, worker: int = 0, failing_open: bool = False, is_ready: bool = False, failures: int = 0) -> Held:
+        self._worker, self._failing_open, self._is_ready, self._failures = worker, failing_open, is_ready, failures
+        self._heard = time.monotonic()
+        return self
+
+
+@pytest.fixture
+def ends() -> Iterator[tuple[socket.socket, socket.socket]]:
+    one, other = socket.socketpair()
+    yield one, other
+    one.close()
+    other.close()
+
+
+def test_signs_of_life_say_what_is_to_become_of_those_who_wait(ends: tuple[socket.socket, socket.socket]) -> None:
+    theirs, ours = ends
+    line = holder.Line(theirs)
+    line.ready()
+    assert line.alive(failing_open=True)
+    assert line.alive(failing_open=False)
+    assert ours.recv(9) == b"roc"
+    with contextlib.suppress(BlockingIOError):
+        while True:
+            theirs.send(bytes(4096))
+    assert line.alive(failing_open=True), "who does not listen may do so later"
+    ours.close()
+    assert not line.alive(failing_open=True), "who is gone does not"
+
+
+@pytest.mark.parametrize(
+    ("before", "said", "after"),
+    [
+        (False, b"o", True),
+        (True, b"c", False),
+        (True, b"ooc", False),
+        (False, b"cco", True),
+        (True, b"r", True),
+        (False, b"r", False),
+        (False, b"rc", False),
+        (False, b"cro", True),
+    ],
+)
+def test_the_last_word_of_a_worker_counts(
+    ends: tuple[socket.socket, socket.socket], said: bytes, *, before: bool, after: bool
+) -> None:
+    held = Held(Group()).state(worker=ME, failing_open=before, failures=3)
+    held._line, reading = ends[1], os.open("/dev/null", os.O_RDONLY)  # noqa: SLF001
+    held._heard = 0.0  # noqa: SLF001
+    ends[0].send(said)
+    held._wait(reading)  # noqa: SLF001 - what `run` does
+    os.close(reading)
+    assert held._failing_open is after  # noqa: SLF001 - what becomes of them
+    assert held._heard > 0  # noqa: SLF001 - so that it is not taken for dead
+    ready = b"r" in said
+    assert (held.got_ready, held._is_ready, held._failures) == (ready, ready, 0 if ready else 3)  # noqa: SLF001
+
+
+def test_a_worker_that_is_gone_says_nothing(ends: tuple[socket.socket, socket.socket]) -> None:
+    held = Held(Group()).state(worker=ME, failing_open=True)
+    held._line, reading = ends[1], os.open("/dev/null", os.O_RDONLY)  # noqa: SLF001
+    held._heard = 0.0  # noqa: SLF001
+    ends[0].close()
+    held._wait(reading)  # noqa: SLF001 - likewise
+    os.close(reading)
+    assert vars(held)["_line"] is None
+    assert (held._heard, held._failing_open) == (0.0, True)  # noqa: SLF001 - as before
+
+
+@pytest.mark.parametrize("at_home", [False, True])
+@pytest.mark.parametrize("failing_open", [False, True])
+@pytest.mark.parametrize("failures", [limits.GUARD_FAILURES_MAX, limits.GUARD_FAILURES_MAX + 1])
+@pytest.mark.parametrize("worker", [0, ME])
+def test_whom_a_holder_answers_itself(at_home: bool, failing_open: bool, failures: int, worker: int) -> None:  # noqa: FBT001
+    """Those who would wait for themselves; else nobody, while there is a worker, or one to be expected soon."""
+    group = Group()
+    held = Held(group, at_home=at_home).state(worker=worker, failing_open=failing_open, failures=failures)
+    held._is_own = lambda thread: bool(worker) and thread == ME  # type: ignore[method-assign]  # noqa: SLF001
+    descriptors = group.ask(ME, 1, 2)
+    held._stand_in()  # noqa: SLF001 - what `run` does while no worker is ready
+    given_up = not worker and failures > limits.GUARD_FAILURES_MAX
+    if at_home:
+        expected = [failing_open or bool(worker), True, failing_open]
+    elif given_up or (failing_open and not worker):
+        expected = [failing_open] * 3
+    else:
+        assert group.answered == []
+        for unasked in group.asking:
+            os.close(unasked.descriptor)
+        return
+    assert group.answered == list(zip(descriptors, expected, strict=True))
+    for each in descriptors:
+        with pytest.raises(OSError, match="Bad file"):
+            os.fstat(each)
+
+
+def test_a_thread_is_the_workers_own_or_somebody_elses() -> None:
+    held = Held(Group()).state(worker=os.getpid())
+    assert held._is_own(os.getpid())  # noqa: SLF001 - whom it lets through
+    assert not held._is_own(os.getppid())  # noqa: SLF001 - likewise
+    assert not held.state(worker=0)._is_own(os.getpid())  # noqa: SLF001 - likewise
+
+
+@pytest.mark.parametrize("failing_open", [False, True])
+def test_what_a_dead_worker_owes_is_settled_and_another_started(
+    monkeypatch: pytest.MonkeyPatch,
+    failing_open: bool,  # noqa: FBT001
+) -> None:
+    monkeypatch.setattr(limits, "GUARD_DESCRIPTORS_MAX", 3)
+    monkeypatch.setattr(limits, "GUARD_RESTART_SECONDS", 100.0)
+    monkeypatch.setattr(limits, "GUARD_RESTART_MAX_SECONDS", 300.0)
+    group = Group()
+    held = Held(group).state(worker=ME, failing_open=failing_open, is_ready=True)
+    pauses = []
+    for _ in range(4):
+        held._care(dead=True)  # noqa: SLF001 - what `run` does
+        pauses.append(round(held._again - time.monotonic(), -1))  # noqa: SLF001 - when the next one is started
+    assert pauses == [0, 200, 300, 300]
+    assert held.started == 1, "at once after the first failure, and later after more"
+    assert (group.heeded, group.answered) == (4, [(number, failing_open) for number in range(3)] * 4)
+
+
+@pytest.mark.parametrize(
+    ("is_ready", "silent", "killed"), [(True, 15, True), (True, 5, False), (False, 15, False), (False, 25, True)]
+)
+def test_who_is_silent_for_too_long_is_killed(
+    monkeypatch: pytest.MonkeyPatch, silent: float, *, is_ready: bool, killed: bool
+) -> None:
+    monkeypatch.setattr(limits, "GUARD_HUNG_SECONDS", 10.0)
+    monkeypatch.setattr(limits, "GUARD_LOADING_SECONDS", 20.0)
+    ended: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "kill", lambda process, number: ended.append((process, number)))
+    held = Held(Group()).state(worker=ME, is_ready=is_ready)
+    held._heard -= silent  # noqa: SLF001
+    for _ in range(2):
+        held._care(dead=False)  # noqa: SLF001 - what `run` does
+    assert ended == ([(ME, signal.SIGKILL)] if killed else []), "and once is enough"
+    assert held.started == 0
+
+
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [("exit 0", 0), ("exit 3", 3), ("sleep 60", 0), ("kill -KILL $$", 4), ("trap '' TERM; echo; sleep 60", 4)],
+)
+def test_how_a_worker_ends(monkeypatch: pytest.MonkeyPatch, command: str, status: int) -> None:
+    monkeypatch.setattr(limits, "GUARD_STOP_SECONDS", 0.2 if "trap" in command else 20.0)
+    reading, writing = os.pipe()
+    worker = os.posix_spawn(
+        "/bin/sh", ["sh", "-c", f"{command.replace('sleep', 'exec sleep')}"], dict(os.environ),
+        file_actions=[(os.POSIX_SPAWN_DUP2, writing, 1)],
+    )  # fmt: skip
+    os.close(writing)
+    if "trap" in command or "sleep" not in command:
+        os.read(reading, 1)  # it ignores us from now on, or is gone
+    os.close(reading)
+    assert Held(Group()).state(worker=worker)._end() == status  # noqa: SLF001 - what `run` ends with
+    with pytest.raises(ProcessLookupError):
+        os.kill(worker, 0)
+
+
+def test_without_a_worker_there_is_nobody_to_wait_for() -> None:
+    assert Held(Group()).state(worker=0)._end() == 0  # noqa: SLF001 - likewise
+    assert Held(Group()).state(worker=0)._reaped() is None  # noqa: SLF001 - likewise
+
+
+@pytest.mark.parametrize(
+    ("variables", "found"),
+    [
+        ({"CHOPMARK_GUARD_GROUP": "{number}"}, True),
+        ({"LISTEN_PID": "{pid}", "LISTEN_FDNAMES": "other:{name}"}, True),
+        ({"LISTEN_PID": "1", "LISTEN_FDNAMES": "{name}"}, False),
+        ({"LISTEN_PID": "{pid}", "LISTEN_FDNAMES": "other"}, False),
+        ({"LISTEN_PID": "{pid}"}, False),
+        ({"CHOPMARK_GUARD_GROUP": "x"}, False),
+        ({}, False),
+    ],
+)
+def test_a_group_is_inherited_from_whoever_says_so(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variables: dict[str, str], *, found: bool
+) -> None:
+    (tmp_path / "group").write_bytes(b"")
+    number = os.open(tmp_path / "group", os.O_RDONLY)
+    os.set_inheritable(number, True)  # noqa: FBT003 - the only way to call it
+    inheritable: list[tuple[int, bool]] = []
+    monkeypatch.setattr(os, "set_inheritable", lambda *given: inheritable.append(given))
+    for name in ("CHOPMARK_GUARD_GROUP", "LISTEN_PID", "LISTEN_FDNAMES"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value.format(number=number, pid=os.getpid(), name="fanotify"))
+    group = holder.inherited()
+    expected = number if "CHOPMARK_GUARD_GROUP" in variables else 4
+    assert (group is not None and group.descriptor) == (expected if found else False)
+    assert inheritable == ([(expected, False)] if found else [])
+    assert "CHOPMARK_GUARD_GROUP" not in os.environ
+    os.close(number)
+
+
+def test_who_is_at_home_holds_nothing_while_the_next_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It would have to answer itself."""
+
+    class Executed(Exception):  # noqa: N818 - it is no error
+        pass
+
+    def become(path: str, arguments: list[str], environment: dict[str, str]) -> None:
+        assert (path, arguments, "CHOPMARK_GUARD_GROUP" in environment) == ("guard", ["guard"], False)
+        raise Executed
+
+    monkeypatch.setattr(limits, "GUARD_DESCRIPTORS_MAX", 1)
+    monkeypatch.setattr(os, "execve", become)
+    group = Group(os.open("/dev/null", os.O_RDONLY))
+    gone = os.posix_spawn("/bin/true", ["true"], dict(os.environ))
+    os.waitpid(gone, 0)
+    with pytest.raises(Executed):
+        holder.watch(group, gone, ["guard"], at_home=True)
+    assert (group.heeded, group.answered) == (1, [(0, False)])
+    with pytest.raises(OSError, match="Bad file"):
+        os.fstat(group.descriptor)
