@@ -99,7 +99,7 @@ def _keys(file: FileFacts, kinds: frozenset[Hashable]) -> Iterator[Key]:
             yield "claim", claim
         if seal.catalog:
             yield ("catalog",)
-    if "place" in kinds or "below" in kinds:
+    if "place" in kinds:  # as where there is _NOWHERE
         yield "place", file.path
         yield from _above(file.path)
 
@@ -136,7 +136,7 @@ def _named(kind: str, values: Iterable[str]) -> Keys:
 def _of_all(choices: Iterable[Keys]) -> Keys:
     """What a file must have one of to fit one of several; nothing when one of them names nothing."""
     found = list(choices)
-    return frozenset().union(*found) if found and all(found) else frozenset()
+    return frozenset().union(*found) if all(found) else frozenset()
 
 
 def _signer(condition: SignerCondition) -> Keys:

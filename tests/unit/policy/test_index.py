@@ -58,6 +58,7 @@ def oidc(**claims: object) -> dict[str, Any]:
         ({"signer": {"root": DIGESTS[4], "subject": "CN=A"}}, FILE, sealed(SIGNED._replace(subject="CN=B"))),
         (oidc(subject="repo:a"), sealed(IDENTITY), sealed(IDENTITY._replace(subject="repo:b"))),
         (oidc(subject=["repo:b", "repo:a"]), sealed(IDENTITY), sealed(IDENTITY._replace(subject="repo:c"))),
+        (oidc(subject=["repo:b", "repo:*"]), sealed(IDENTITY), sealed(IDENTITY._replace(claims=()))),
         (oidc(subject="repo:*"), sealed(IDENTITY), sealed(IDENTITY._replace(claims=()))),
         (oidc(subject="repo:*", ref="main"), sealed(IDENTITY), sealed(IDENTITY._replace(claims=IDENTITY.claims[:2]))),
         ({"path": "/opt/tool"}, FILE, FILE._replace(path="/opt/tools")),
