@@ -15,7 +15,8 @@ import pytest
 
 from chopmark.core import patch as patches
 from chopmark.core.artifact import Artifact
-from chopmark.core.contracts import DATA, Content
+from chopmark.core.contracts import Content
+from chopmark.core.seal import DATA
 from chopmark.core.verdict import Status
 from chopmark.engine import check, sign
 from chopmark.envelopes import cms

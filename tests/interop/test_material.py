@@ -14,7 +14,8 @@ from chopmark.core import clock, limits
 from chopmark.core.artifact import Artifact
 from chopmark.envelopes import pem, x509
 from chopmark.formats.pe import version
-from chopmark.trust.crl import origins, revocation_list
+from chopmark.trust.crl import origins
+from chopmark.trust.crl.entry import KEY_COMPROMISE, UnusableError
 from tests.interop.corpus import corpus
 from tests.support import pki
 from tests.support.desk import SAMPLES
@@ -82,14 +83,14 @@ def test_a_large_list_by_openssl_is_looked_up_by_its_index(
         assert entry is not None
         assert (entry.revoked, entry.reason) == (
             dt.datetime(2026, 5, 1, tzinfo=dt.UTC),
-            revocation_list.KEY_COMPROMISE,
+            KEY_COMPROMISE,
         )
         assert found.find(other) is None
     tampered = bytearray(path.read_bytes())
     tampered[-1] ^= 1
     path.write_bytes(tampered)
     [broken] = origins.CrlSource([str(path)], cache=str(tmp_path)).by_issuer(x509.name_key(leaf.issuer))
-    with pytest.raises(revocation_list.UnusableError):
+    with pytest.raises(UnusableError):
         broken.check_signature(x509.certificate(WORLD.issuing.der))
     said = openssl("crl", "-inform", "DER", "-in", path, "-CAfile", large.with_name("ca.pem"), "-noout", cwd=tmp_path)
     assert "verify failure" in said

@@ -19,7 +19,7 @@ from cryptography import x509 as builders
 
 from chopmark.envelopes import der, x509
 from chopmark.trust import judge
-from chopmark.trust.crl import revocation_list
+from chopmark.trust.crl.entry import KEY_COMPROMISE
 from chopmark.trust.crl.origins import parse
 from chopmark.trust.moment import Moment
 from chopmark.trust.paths import path
@@ -277,7 +277,7 @@ def test_lists_made_by_openssl_are_read(tmp_path: Path) -> None:
     made.check_signature(material.read(ISSUING))
     found = made.find(material.read(SIGNER))
     assert found is not None
-    assert found.reason == revocation_list.KEY_COMPROMISE
+    assert found.reason == KEY_COMPROMISE
     assert found.invalid_since == material.day("2026-05-01")
     assert made.find(material.read(ISSUING)) is None
 

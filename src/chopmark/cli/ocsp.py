@@ -231,7 +231,7 @@ def _identity(identity: ocsp.CertId) -> dict[str, str]:
 
 
 def _single(single: ocsp.Single) -> Mapping[str, str]:
-    from chopmark.trust.crl.revocation_list import REASON_NAMES
+    from chopmark.trust.crl.entry import REASON_NAMES
 
     shown = {"status": single.status, **_identity(single.cert_id), "this_update": clock.show(single.this_update)}
     if single.next_update is not None:

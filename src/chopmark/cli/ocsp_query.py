@@ -65,7 +65,7 @@ def run(args: Namespace) -> int:
 
 def _judged(said: Said, at: dt.datetime, *, exempt: bool) -> dict[str, Any]:
     """The status, with what speaks against it, as `verify` would see it without lists."""
-    from chopmark.trust.crl.revocation_list import REASON_NAMES
+    from chopmark.trust.crl.entry import REASON_NAMES
     from chopmark.trust.ocsp import reasons
 
     facts: dict[str, Any] = {"this_update": clock.show(said.as_of)}

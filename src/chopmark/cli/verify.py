@@ -21,7 +21,6 @@ from chopmark.cli.settings import jobs_wanted, setting, switch, text, words
 from chopmark.core import clock, places
 from chopmark.core.counting import counted
 from chopmark.core.errors import UsageError
-from chopmark.core.named import NamedTuple
 from chopmark.core.verdict import EXIT_STATUS, SEVERITY, Status
 from chopmark.engine import batch, check, identify
 
@@ -30,6 +29,7 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
     from collections.abc import Iterator, Sequence
 
+    from chopmark.core.contracts import Fetcher
     from chopmark.core.verdict import Verdict
     from chopmark.trust.blocklists.blocklist import Blocklist
     from chopmark.trust.context import Context
@@ -123,12 +123,13 @@ def run(args: Namespace) -> int:
         context = context_for(args, connections)
         add_catalogs(args, context)
         work = partial(_judged, context=context, args=args)
-        for judged in output.progress(batch.run_groups(args.paths, work, jobs), len(args.paths), "verifying"):
-            statuses.append(judged.status)
-            if judged.text:
-                print(judged.text)
-            if judged.verdict:
-                verdicts.append(judged.verdict)
+        judged = batch.run_groups(args.paths, work, jobs)
+        for status, text_, verdict in output.progress(judged, len(args.paths), "verifying"):
+            statuses.append(Status(status))
+            if text_:
+                print(text_)
+            if verdict:
+                verdicts.append(verdict)
     if args.sarif:
         print_sarif(verdicts)
     elif len(args.paths) > 1 and not (args.quiet or args.json):
@@ -137,12 +138,8 @@ def run(args: Namespace) -> int:
     return EXIT_STATUS[max(statuses, key=SEVERITY.index)]
 
 
-class _Judged(NamedTuple):
-    """What comes back from the process that looked at a file: the word, and what to print or to collect."""
-
-    status: Status
-    text: str = ""
-    verdict: Verdict | None = None
+_Judged = tuple[str, str, "Verdict | None"]
+"""What comes back from the process that looked at a file: the word, and what to print or to collect."""
 
 
 def _judged(paths: Sequence[str], context: Context, args: Namespace) -> Iterator[_Judged]:
@@ -152,26 +149,25 @@ def _judged(paths: Sequence[str], context: Context, args: Namespace) -> Iterator
 def _rendered(verdict: Verdict, args: Namespace) -> _Judged:
     """Render a verdict where it was made: there every reason that it gives has been loaded."""
     if args.sarif:
-        return _Judged(verdict.status, verdict=verdict)
+        return verdict.status.value, "", verdict
     if args.json:
         import json  # only for this shape
 
         from chopmark.engine import report
 
-        return _Judged(verdict.status, json.dumps(report.as_dict(verdict)))
-    return _Judged(verdict.status, "" if args.quiet else output.show_verdict(verdict, verbose=args.verbose))
+        return verdict.status.value, json.dumps(report.as_dict(verdict)), None
+    return verdict.status.value, "" if args.quiet else output.show_verdict(verdict, verbose=args.verbose), None
 
 
 def context_for(args: Namespace, connections: ExitStack) -> Context:
     """Whom to trust, when and with which revocation data, from the options and settings."""
-    from chopmark.net import http  # together with trust
     from chopmark.trust import context
     from chopmark.trust.crl import origins
     from chopmark.trust.ocsp import source
     from chopmark.trust.stores import store  # wrong options are told before this is loaded
 
     offline = switch(setting(args.offline, "verify", "offline"), "offline")
-    fetcher = None if offline else connections.enter_context(closing(http.HttpFetcher()))
+    fetcher = None if offline else _fetcher(connections)
     names = words(setting(args.store, "verify", "store", default=["corp?", "microsoft"]))
     crls = origins.CrlSource(args.crl or (), fetcher=fetcher)
     return context.Context(
@@ -188,6 +184,12 @@ def context_for(args: Namespace, connections: ExitStack) -> Context:
             _logs(args),
         ),
     )
+
+
+def _fetcher(connections: ExitStack) -> Fetcher:
+    from chopmark.net import http  # only who goes online
+
+    return connections.enter_context(closing(http.HttpFetcher()))
 
 
 def add_catalogs(args: Namespace, context: Context) -> None:

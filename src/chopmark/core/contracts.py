@@ -19,10 +19,6 @@ if TYPE_CHECKING:
     from chopmark.core.versions import Release
 
 
-DATA = "1.2.840.113549.1.7.1"
-"""id-data (RFC 5652 clause 4): the type of content that is signed as it is."""
-
-
 class Content(NamedTuple):
     """What an envelope is to be made over.
 
@@ -76,17 +72,20 @@ class Format(Protocol):
     """Where signatures live in one kind of artifact.
 
     A package in chopmark/formats exports one as `FORMAT`; it is found by discovery. `name` is the word on the command
-    line, `title` the one for people, `suffixes` the usual extensions (with the dot, lower case), `envelope` the name of
-    the envelope its signatures are made in, `options` the fields of SealOptions that mean something here (all formats
-    heed `digest_algorithm` and `append`). One that takes nothing for its own but what begins in certain ways has an
-    attribute `begins` with these (bytes, none of them empty), and is not asked about anything else.
+    line, `title` the one for people, `envelope` the name of the envelope its signatures are made in, `options` the
+    fields of SealOptions that mean something here (all formats heed `digest_algorithm` and `append`). One that takes
+    nothing for its own but what begins in certain ways has an attribute `begins` with these (bytes, none of them
+    empty), and is not asked about anything else.
     """
 
     name: str
     title: str
-    suffixes: tuple[str, ...]
     envelope: str
     options: tuple[str, ...]
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """The usual extensions, with the dot, in lower case."""
 
     def detect(self, head: bytes, name: str) -> int:
         """How certain it is that this is its own: 0 not at all .. 9 beyond doubt; `head` is the first bytes."""

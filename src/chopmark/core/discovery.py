@@ -25,10 +25,11 @@ def modules(package: str) -> tuple[str, ...]:
 
             found.update(info.name for info in pkgutil.iter_modules([folder]))
             continue
-        for entry in os.scandir(folder):
-            stem, suffix = os.path.splitext(entry.name)
-            if suffix == ".py" or (not suffix and os.path.isfile(os.path.join(entry.path, "__init__.py"))):
-                found.add(stem)
+        for name in os.listdir(folder):
+            if name.endswith(".py"):
+                found.add(name.removesuffix(".py"))
+            elif "." not in name and name[0] != "_" and os.access(os.path.join(folder, name, "__init__.py"), os.F_OK):
+                found.add(name)
     return tuple(sorted(name for name in found if not name.startswith("_")))
 
 
@@ -114,13 +115,13 @@ def _entry_points(group: str) -> list[tuple[str, Any]]:
 
 def _mentions(folder: str, group: str) -> bool:
     try:
-        names = [entry.path for entry in os.scandir(folder or ".") if entry.name.endswith((".dist-info", ".egg-info"))]
+        names = [name for name in os.listdir(folder or ".") if name.endswith((".dist-info", ".egg-info"))]
     except OSError:
         return False
     wanted = f"[{group}]".encode()
     for name in names:
         try:
-            with open(os.path.join(name, "entry_points.txt"), "rb") as file:
+            with open(os.path.join(folder, name, "entry_points.txt"), "rb") as file:
                 if wanted in file.read():
                     return True
         except OSError:

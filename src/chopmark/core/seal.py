@@ -20,6 +20,8 @@ class Range(NamedTuple):
     length: int
 
 
+DATA = "1.2.840.113549.1.7.1"
+"""id-data (RFC 5652 clause 4): the type of content that is signed as it is."""
 CONTENT = "content"
 """Recipe.transform where the bytes themselves are signed and not their digest: the payload's value is all of them."""
 

@@ -6,7 +6,7 @@ room for the code of all stages. Of small files a fifth of the time was waiting 
 
 from __future__ import annotations
 
-import resource
+import os
 from typing import TYPE_CHECKING, TypeVar
 
 from chopmark.core import limits
@@ -40,9 +40,9 @@ def run(tasks: Iterable[Generator[int, None, Result]], most: int = limits.ABREAS
 
 
 def _most() -> int:
-    """Each task has one file open, and now and then another beside it (RLIMIT_NOFILE, getrlimit(2))."""
-    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return limits.ABREAST_MAX if allowed == resource.RLIM_INFINITY else max(1, min(limits.ABREAST_MAX, allowed // 4))
+    """Each task has one file open, and now and then another beside it (OPEN_MAX, sysconf(3); -1 for no limit)."""
+    allowed = os.sysconf("SC_OPEN_MAX")
+    return limits.ABREAST_MAX if allowed < 0 else max(1, min(limits.ABREAST_MAX, allowed // 4))
 
 
 def alone(task: Generator[int, None, Result]) -> Result:

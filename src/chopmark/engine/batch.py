@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import gc
+import marshal
 import os
 from contextlib import suppress
 from functools import partial
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 from chopmark.core.errors import ChopmarkError
 from chopmark.core.named import NamedTuple
@@ -21,8 +21,12 @@ Result = TypeVar("Result")
 
 _NUMBER = 4
 """Bytes of a group's number, and of the length of an answer."""
+_PICKLED = b"\x80"
+"""Begins what was pickled (PROTO, pickletools), and no list that was marshalled (`[`, with that bit or without)."""
 _ANSWERS = 1 << 20
 """Bytes of answers that a pipe takes while nobody reads (pipe(7): as much as anybody may have)."""
+_ROOM = 1 << 16
+"""Bytes of answers that are taken out of a pipe at once."""
 _COLLECT_AFTER = 20_000
 """Objects made and not yet gone before the collector looks for those that nobody needs."""
 
@@ -54,8 +58,8 @@ def run_groups(paths: Sequence[str], work: Callable[[Sequence[str]], Iterable[Re
     `work` gives one result for each path of its group, in their order, when it has it.
 
     With more than one job the work is done by processes that are forked at once and inherit everything that `work`
-    refers to (open stores, loaded keys); only group numbers and results cross over. `work` must not raise for a bad
-    file.
+    refers to (open stores, loaded keys); only group numbers and results cross over, plain ones (text, bytes, numbers,
+    tuples of these) at half the price of others. `work` must not raise for a bad file.
 
     Raises WorkerError when a process dies.
     """
@@ -87,7 +91,11 @@ def _workers(plan: Plan, queues: Queues, work: Callable[[Sequence[str]], Iterabl
 
     ProcessPoolExecutor would do, but takes longer to import than many a call has to work.
     """
+    import fcntl
+    import signal
+
     _flush()
+    ignored = signal.SIGINT, signal.SIG_IGN  # the parent decides what an interrupt means
     workers: list[_Worker] = []
     for whose in range(len(plan.rounds[0])):
         answers, telling = os.pipe()
@@ -98,6 +106,7 @@ def _workers(plan: Plan, queues: Queues, work: Callable[[Sequence[str]], Iterabl
             for descriptor in (answers, *(worker.answers for worker in workers)):
                 os.close(descriptor)
             queues.close_filling()
+            signal.signal(*ignored)
             _serve(plan.groups, work, queues.take(whose), telling)
         os.close(telling)
         workers.append(_Worker(pid, answers))
@@ -120,15 +129,11 @@ def _serve(
     telling: int,
 ) -> NoReturn:
     """The life of a worker. It leaves without cleaning up what belongs to the parent."""
-    import pickle
-    import signal
-
     status = 1
     try:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
         for number in numbers:
-            done = pickle.dumps(list(work(groups[number])))
-            _write(telling, number.to_bytes(_NUMBER, "big") + len(done).to_bytes(_NUMBER, "big") + done)
+            done = _packed(list(work(groups[number])))
+            _write(telling, number.to_bytes(_NUMBER, "big") + len(done).to_bytes(_NUMBER, "big"), done)
         status = 0
     finally:
         _flush()
@@ -137,10 +142,10 @@ def _serve(
 
 def _collected(workers: Sequence[_Worker], queues: Queues, count: int) -> Iterator[Any]:
     """The results of all groups, each as soon as those before it are there."""
-    import pickle
     import select
 
     poll = select.poll()
+    room = bytearray(_ROOM)
     pending = {worker.answers: bytearray() for worker in workers}
     for descriptor in pending:
         poll.register(descriptor, select.POLLIN)
@@ -148,17 +153,17 @@ def _collected(workers: Sequence[_Worker], queues: Queues, count: int) -> Iterat
     following = 0
     while following < count:
         for descriptor, _ in poll.poll():
-            piece = os.read(descriptor, 1 << 20)
-            if not piece:
+            size = os.readv(descriptor, (room,))
+            if not size:
                 poll.unregister(descriptor)
                 del pending[descriptor]
                 if queues.filling or not pending:  # before the end of the queues no worker leaves by itself
                     raise WorkerError("a worker process died (out of memory?); the files it had are not done")
             else:
                 buffer = pending[descriptor]
-                buffer += piece
+                buffer += memoryview(room)[:size]
                 for number, raw in _answers(buffer):
-                    found[number] = pickle.loads(raw)  # noqa: S301 - from our own child, through our own pipe
+                    found[number] = _unpacked(raw)
         while following in found:
             yield from found.pop(following)
             following += 1
@@ -172,8 +177,26 @@ def _answers(buffer: bytearray) -> Iterator[tuple[int, bytes]]:
         end = header + int.from_bytes(buffer[_NUMBER:header], "big")
         if len(buffer) < end:
             return
-        yield int.from_bytes(buffer[:_NUMBER], "big"), bytes(buffer[header:end])
+        yield int.from_bytes(buffer[:_NUMBER], "big"), bytes(memoryview(buffer)[header:end])
         del buffer[:end]
+
+
+def _packed(results: list[Any]) -> bytes:
+    """Results as they cross over: importing pickle takes as long as five small files, and is seldom needed."""
+    try:
+        return marshal.dumps(results)
+    except ValueError:  # not plain
+        import pickle
+
+        return pickle.dumps(results)
+
+
+def _unpacked(raw: bytes) -> list[Any]:
+    if not raw.startswith(_PICKLED):
+        return cast("list[Any]", marshal.loads(raw))  # noqa: S302 - from our own child, through our own pipe
+    import pickle
+
+    return cast("list[Any]", pickle.loads(raw))  # noqa: S301 - likewise
 
 
 def _stop(workers: Sequence[_Worker]) -> None:
@@ -184,10 +207,11 @@ def _stop(workers: Sequence[_Worker]) -> None:
         os.waitpid(worker.pid, 0)
 
 
-def _write(descriptor: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(descriptor, rest) :]
+def _write(descriptor: int, *parts: bytes) -> None:
+    for part in parts:
+        rest = memoryview(part)
+        while rest:
+            rest = rest[os.write(descriptor, rest) :]
 
 
 def _flush() -> None:

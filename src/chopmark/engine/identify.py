@@ -7,14 +7,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
 
 from chopmark.core import discovery
-from chopmark.core.contracts import Examines
 from chopmark.core.errors import MalformedError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from chopmark.core.artifact import Artifact
-    from chopmark.core.contracts import Format
+    from chopmark.core.contracts import Examines, Format
 
 ROOM = "chopmark.formats"
 
@@ -103,7 +102,7 @@ def claiming(artifact: Artifact) -> list[Examines]:
 
 @cache
 def _examining() -> tuple[Examines, ...]:
-    return tuple(format_ for format_ in formats().values() if isinstance(format_, Examines))
+    return tuple(cast("Examines", format_) for format_ in formats().values() if hasattr(format_, "examine"))
 
 
 @cache

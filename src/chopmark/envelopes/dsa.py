@@ -6,9 +6,12 @@ issuer's key, and whoever walks the path has to fill them in.
 
 from __future__ import annotations
 
-from cryptography.hazmat.primitives.asymmetric import dsa
+from typing import TYPE_CHECKING
 
 from chopmark.envelopes import der
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric import dsa
 
 KEY = "1.2.840.10040.4.1"
 SIGNED_WITH = {
@@ -28,6 +31,8 @@ _COMPLETE = 2
 
 def load(identifier: der.Fields, bits: bytes) -> dsa.DSAPublicKey:
     """The key of a SubjectPublicKeyInfo whose algorithm has been taken. Raises DerError, ValueError for odd numbers."""
+    from cryptography.hazmat.primitives.asymmetric import dsa  # hardly anybody has such keys any more
+
     parameters = identifier.optional(der.SEQUENCE)
     identifier.done()
     if parameters is None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import binascii
 
 from chopmark.core import limits
@@ -50,14 +49,14 @@ def blocks(data: bytes) -> list[Block]:
 
 def _decoded(body: bytes) -> bytes:
     try:
-        return base64.b64decode(b"".join(body.split()), validate=True)
+        return binascii.a2b_base64(b"".join(body.split()), strict_mode=True)
     except (binascii.Error, ValueError):
         return b""
 
 
 def encode(label: str, raw: bytes) -> bytes:
     """One block with lines of 64 characters."""
-    text = base64.b64encode(raw)
+    text = binascii.b2a_base64(raw, newline=False)
     lines = [text[start : start + _LINE] for start in range(0, len(text), _LINE)]
     name = label.encode()
     return b"\n".join((b"-----BEGIN " + name + b"-----", *lines, b"-----END " + name + b"-----", b""))
@@ -134,7 +133,7 @@ def _as_written(block: Block, data: bytes) -> bytes:
     lines = data.split(b"\n", 2)
     newline = b"\r\n" if lines[0].endswith(b"\r") else b"\n"
     width = max(len(lines[1].rstrip(b"\r")), 1)
-    text = base64.b64encode(block.der)
+    text = binascii.b2a_base64(block.der, newline=False)
     body = [text[start : start + width] for start in range(0, len(text), width)]
     name = block.label.encode("latin-1")
     return newline.join((b"-----BEGIN " + name + b"-----", *body, b"-----END " + name + b"-----", b""))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import datetime as dt
 import hashlib
 import re
@@ -200,7 +199,9 @@ class Certificate:
 
         Everything else stays, fingerprints as well.
         """
-        twin = copy.copy(self)
+        from copy import copy  # hardly any certificate has such a key
+
+        twin = copy(self)
         twin.key_sha256 = self.key_sha256
         twin.spki = spki
         twin.inherits_key = dsa.inherits(spki)

@@ -14,9 +14,9 @@ from cryptography.exceptions import UnsupportedAlgorithm
 
 from chopmark.core import limits
 from chopmark.core.artifact import Artifact, FileView
-from chopmark.core.contracts import DATA
 from chopmark.core.errors import MalformedError
 from chopmark.core.named import NamedTuple
+from chopmark.core.seal import DATA
 from chopmark.envelopes import algorithms, der, pem
 from chopmark.keys import pkcs1
 from chopmark.keys.errors import PassphraseError, UnusableKeyError

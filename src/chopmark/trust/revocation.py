@@ -14,7 +14,13 @@ from chopmark.core import clock, limits
 from chopmark.core.finding import Outcome
 from chopmark.trust import reasons, standing
 from chopmark.trust.context import OFF, REQUIRE
-from chopmark.trust.crl import revocation_list
+from chopmark.trust.crl.entry import (
+    AFFILIATION_CHANGED,
+    CERTIFICATE_HOLD,
+    CESSATION_OF_OPERATION,
+    REASON_NAMES,
+    SUPERSEDED,
+)
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -24,16 +30,16 @@ if TYPE_CHECKING:
     from chopmark.core.reasons import Reason
     from chopmark.envelopes import x509
     from chopmark.trust.context import Context
-    from chopmark.trust.crl.revocation_list import Entry
+    from chopmark.trust.crl.entry import Entry
     from chopmark.trust.moment import Moment
     from chopmark.trust.ocsp.answer import Answer
     from chopmark.trust.standing import Standing
 
 _STAMPS_SURVIVE = frozenset(
     {
-        revocation_list.AFFILIATION_CHANGED,
-        revocation_list.SUPERSEDED,
-        revocation_list.CESSATION_OF_OPERATION,
+        AFFILIATION_CHANGED,
+        SUPERSEDED,
+        CESSATION_OF_OPERATION,
     }
 )
 """After these reasons, and no other, what a time-stamp authority said before stays true (RFC 3161 clause 4)."""
@@ -132,12 +138,12 @@ def _dated(what: str, as_of: dt.datetime | None, until: dt.datetime | None) -> s
 
 
 def _revoked(entry: Entry, moment: Moment, *, stamp: bool) -> tuple[Reason, str]:
-    shown = f"revoked {clock.show(entry.revoked)} ({revocation_list.REASON_NAMES.get(entry.reason, entry.reason)})"
+    shown = f"revoked {clock.show(entry.revoked)} ({REASON_NAMES.get(entry.reason, entry.reason)})"
     if entry.invalid_since is not None:
         shown += f", invalid since {clock.show(entry.invalid_since)}"
     if stamp and entry.reason not in _STAMPS_SURVIVE:
         return reasons.REVOCATION_REVOKED, shown
     if moment.surely_before(entry.effective):
         return reasons.REVOCATION_LATER, shown
-    held = entry.reason == revocation_list.CERTIFICATE_HOLD
+    held = entry.reason == CERTIFICATE_HOLD
     return (reasons.REVOCATION_HELD if held else reasons.REVOCATION_REVOKED), shown

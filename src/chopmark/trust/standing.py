@@ -8,7 +8,8 @@ from chopmark.core import limits
 from chopmark.core.errors import MalformedError
 from chopmark.core.named import NamedTuple
 from chopmark.trust import reasons
-from chopmark.trust.crl import at_hand, revocation_list
+from chopmark.trust.crl import at_hand
+from chopmark.trust.crl.entry import ALL_REASONS, CERTIFICATE_HOLD, UnusableError
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -16,7 +17,8 @@ if TYPE_CHECKING:
 
     from chopmark.envelopes import x509
     from chopmark.trust.context import Context
-    from chopmark.trust.crl.revocation_list import Crl, Entry
+    from chopmark.trust.crl.entry import Entry
+    from chopmark.trust.crl.revocation_list import Crl
     from chopmark.trust.ocsp.answer import Answer, Doubt
 
 
@@ -57,7 +59,7 @@ class Budget:
         """Raise UnusableError when there were too many."""
         self._signers -= 1
         if self._signers < 0:
-            raise revocation_list.UnusableError(f"more than {limits.CRL_SEARCHES_MAX} signers of lists were looked at")
+            raise UnusableError(f"more than {limits.CRL_SEARCHES_MAX} signers of lists were looked at")
 
 
 class Inquiry:
@@ -139,7 +141,7 @@ class Inquiry:
         if crl.issuer_key == issuer.subject_key:
             try:
                 crl.check_signature(issuer)
-            except revocation_list.UnusableError as error:
+            except UnusableError as error:
                 problem = str(error)
             else:
                 self._collect(crl)
@@ -280,7 +282,7 @@ class _Lists:
         from chopmark.trust.crl import freshest  # hardly any authority publishes deltas
 
         entry = crl.find(self._certificate)
-        final = entry is not None and entry.reason != revocation_list.CERTIFICATE_HOLD
+        final = entry is not None and entry.reason != CERTIFICATE_HOLD
         if final or not freshest.named(self._certificate, crl):
             return self._deltas
         delta, problem = freshest.fetch(self._certificate, crl, self._inquiry.context)
@@ -321,11 +323,11 @@ class _Tally:
         self._newest[_kind(crl, covered)] = crl.this_update
         if found.entry is not None:
             self._best = found
-            return not ended or found.entry.reason != revocation_list.CERTIFICATE_HOLD
+            return not ended or found.entry.reason != CERTIFICATE_HOLD
         best = self._best
         if best is not None and best.entry is not None and best.as_of is not None and crl.this_update <= best.as_of:
             return False  # what is silent and older takes nothing back
-        if covered >= revocation_list.ALL_REASONS:
+        if covered >= ALL_REASONS:
             self._best = found
             return not ended
         if ended:
@@ -334,7 +336,7 @@ class _Tally:
         self._silent |= covered
         self._since = min(self._since or crl.this_update, crl.this_update)
         self._until = min(self._until, crl.next_update) if self._until and crl.next_update else crl.next_update
-        if self._silent >= revocation_list.ALL_REASONS:
+        if self._silent >= ALL_REASONS:
             self._best = Standing(None, "", self._since, self._until)
             return True
         return False
@@ -354,10 +356,12 @@ class _Tally:
 
 def read(raws: Sequence[bytes]) -> list[Crl]:
     """Lists that came with a signature; what cannot be read is as if it were not there."""
+    from chopmark.trust.crl.revocation_list import Crl  # few signatures bring one
+
     found = []
     for raw in raws:
         try:
-            found.append(revocation_list.Crl(raw))
+            found.append(Crl(raw))
         except MalformedError:
             continue
     return found
@@ -365,4 +369,4 @@ def read(raws: Sequence[bytes]) -> list[Crl]:
 
 def _kind(crl: Crl, covered: frozenset[int]) -> bytes:
     """Lists of one kind replace each other: all about every reason, and those about some with the same scope."""
-    return b"" if covered >= revocation_list.ALL_REASONS else crl.issuer + crl.partition
+    return b"" if covered >= ALL_REASONS else crl.issuer + crl.partition

@@ -1,7 +1,9 @@
 import os
 import signal
 from collections.abc import Iterator, Sequence
+from enum import StrEnum
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -34,6 +36,34 @@ def test_work_sees_what_the_parent_has_loaded() -> None:
     assert list(batch.run(["a", "b", "c"], lambda path: path + loaded["key"], 2)) == [
         each + "in memory only" for each in "abc"
     ]
+
+
+class Word(StrEnum):
+    GOOD = "good"
+
+
+class Pair(NamedTuple):
+    first: str
+    second: object
+
+
+@pytest.mark.parametrize(
+    "result",
+    [
+        ("plain", 1, None, b"octets", 1.5, "lone \udcff"),
+        Word.GOOD,
+        Pair("a", Word.GOOD),
+        ("a", Pair("b", ("c", None))),
+        {"facts": [Word.GOOD, "text"]},
+        {"facts": [1, "text"]},
+    ],
+    ids=repr,
+)
+def test_results_cross_over_as_what_they_are(result: object) -> None:
+    for answer in batch.run(["a", "b", "c"], lambda _: result, 2):
+        assert answer == result
+        assert repr(answer) == repr(result)  # a named tuple equals a plain one, and a word its text
+        assert type(answer) is type(result)
 
 
 def test_a_dead_worker_is_an_error_not_a_gap() -> None:

@@ -11,10 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chopmark.core import limits
-from chopmark.core.contracts import DATA, Content
+from chopmark.core.contracts import Content
 from chopmark.core.digest import of
 from chopmark.core.errors import MalformedError
 from chopmark.core.proof import Proof
+from chopmark.core.seal import DATA
 from chopmark.envelopes import cms, der
 from chopmark.envelopes.cms import alike, oids, reading, stamped
 from tests.support import pki

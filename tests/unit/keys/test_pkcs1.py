@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chopmark import keys
-from chopmark.core.contracts import DATA, Content
+from chopmark.core.contracts import Content
 from chopmark.core.errors import RefusedError
+from chopmark.core.seal import DATA
 from chopmark.envelopes import algorithms, cms, der, pem
 from chopmark.keys import pkcs1
 from tests.support import pki

@@ -10,6 +10,7 @@ from cryptography import x509 as builders
 
 from chopmark.envelopes import der, x509
 from chopmark.trust.crl import revocation_list
+from chopmark.trust.crl.entry import Entry
 from chopmark.trust.standing import Inquiry, Standing
 from tests.support import pki
 from tests.unit.trust import material
@@ -131,7 +132,7 @@ def test_a_list_about_some_reasons_revokes_alone(tmp_path: Path) -> None:
     first = crl(ISSUING, entry(serial(PLAIN), MAY, reason(1)), extensions=[scope(reasons=COMPROMISE)])
     second = crl(ISSUING, extensions=[scope(reasons=REST)])
     for lists in ([first], [first, second]):
-        assert standing(tmp_path, WAY, lists).entry == revocation_list.Entry(MAY, 1)
+        assert standing(tmp_path, WAY, lists).entry == Entry(MAY, 1)
 
 
 def test_a_part_that_has_ended_is_missing(tmp_path: Path) -> None:
@@ -183,7 +184,7 @@ REMOVED = entry(serial(PLAIN), MAY, reason(8))
 
 def test_a_delta_revokes(tmp_path: Path) -> None:
     delta = crl(ISSUING, entry(serial(PLAIN), MAY, reason(1)), extensions=number(6, 4))
-    assert standing(tmp_path, WAY, [BASE, delta]).entry == revocation_list.Entry(MAY, 1)
+    assert standing(tmp_path, WAY, [BASE, delta]).entry == Entry(MAY, 1)
     assert standing(tmp_path, WAY, [delta]).problem, "a delta without its base"
 
 
@@ -192,7 +193,7 @@ def test_a_delta_takes_back_a_hold_and_nothing_else(tmp_path: Path) -> None:
     assert good(standing(tmp_path, WAY, [HELD, removal]))
     for code in (0, 1, 4):
         revoked = crl(ISSUING, entry(serial(PLAIN), MAY, reason(code)), extensions=number(5))
-        assert standing(tmp_path, WAY, [revoked, removal]).entry == revocation_list.Entry(MAY, code)
+        assert standing(tmp_path, WAY, [revoked, removal]).entry == Entry(MAY, code)
 
 
 @pytest.mark.parametrize(
@@ -212,7 +213,7 @@ def test_a_delta_takes_back_a_hold_and_nothing_else(tmp_path: Path) -> None:
     ],
 )
 def test_a_delta_that_does_not_fit_takes_nothing_back(tmp_path: Path, delta: bytes) -> None:
-    assert standing(tmp_path, WAY, [HELD, delta]).entry == revocation_list.Entry(MAY, 6)
+    assert standing(tmp_path, WAY, [HELD, delta]).entry == Entry(MAY, 6)
 
 
 def test_a_delta_makes_no_ended_list_fresh(tmp_path: Path) -> None:
@@ -228,7 +229,7 @@ JUNK = [b"", b"\x30\x00", b"\x30\x02\xa0\x00", b"\x30\x03\xa2\x01\x00", b"\x30\x
 def test_a_list_full_of_junk_does_not_hide_another(tmp_path: Path, oid: str, junk: bytes) -> None:
     listed = crl(ISSUING, entry(serial(PLAIN), MAY), extensions=number(5), since=pki.NOW - 2 * DAY)
     odd = crl(ISSUING, extensions=[Extension(oid, junk, critical=True)])
-    assert standing(tmp_path, WAY, [listed, odd]).entry == revocation_list.Entry(MAY)
+    assert standing(tmp_path, WAY, [listed, odd]).entry == Entry(MAY)
     assert not standing(tmp_path, WAY, [odd]).entry
 
 
@@ -256,13 +257,13 @@ def test_another_key_of_the_issuer_may_sign_when_the_root_says_so(tmp_path: Path
     assert good(standing(tmp_path, WAY, lists, [SECOND]))
     assert standing(tmp_path, WAY, lists).problem, "its certificate is not at hand"
     named = [crl(SECOND, entry(serial(PLAIN), MAY)), crl(ROOT)]
-    assert standing(tmp_path, WAY, named, [SECOND]).entry == revocation_list.Entry(MAY)
+    assert standing(tmp_path, WAY, named, [SECOND]).entry == Entry(MAY)
 
 
 def test_the_silence_of_a_signer_whose_own_standing_is_unknown_does_not_count(tmp_path: Path) -> None:
     assert standing(tmp_path, WAY, [crl(SECOND)], [SECOND]).problem
     named = crl(SECOND, entry(serial(PLAIN), MAY))
-    assert standing(tmp_path, WAY, [named], [SECOND]).entry == revocation_list.Entry(MAY)
+    assert standing(tmp_path, WAY, [named], [SECOND]).entry == Entry(MAY)
 
 
 def test_a_signer_of_lists_that_was_revoked_counts_for_nothing(tmp_path: Path) -> None:

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from chopmark.core import digest, limits
 from chopmark.core.artifact import read_small
-from chopmark.core.contracts import DATA, Content
+from chopmark.core.contracts import Content
 from chopmark.core.errors import ChopmarkError, MalformedError, RefusedError, UsageError
 from chopmark.core.named import NamedTuple
+from chopmark.core.seal import DATA
 from chopmark.envelopes import algorithms, cms, pem, x509
 
 if TYPE_CHECKING:

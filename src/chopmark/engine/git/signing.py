@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chopmark.core.artifact import Artifact
-from chopmark.core.contracts import DATA, Content
+from chopmark.core.contracts import Content
 from chopmark.core.digest import of
 from chopmark.core.errors import BrokenError, RefusedError, UsageError
+from chopmark.core.seal import DATA
 from chopmark.engine import sign
 from chopmark.envelopes import gitsig
 from chopmark.formats.git import FORMAT

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from typing import TYPE_CHECKING
 
 from chopmark.core import digest as digests
@@ -131,7 +130,7 @@ def _check_attributes(signer: SignerInfo, content: Content, findings: list[Findi
         findings.append(reasons.ATTRIBUTES_SOUND.found())
     if content.digest is None:
         findings.append(reasons.CONTENT_OUTSIDE.found())
-    elif signed_digest is not None and hmac.compare_digest(signed_digest, content.digest):
+    elif signed_digest is not None and signed_digest == content.digest:
         findings.append(reasons.CONTENT_MATCH.found(signer.digest_algorithm))
     else:
         findings.append(reasons.CONTENT_MISMATCH.found(signer.digest_algorithm))

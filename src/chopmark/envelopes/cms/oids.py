@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
+from chopmark.core import seal
+
 # Content types (RFC 5652, RFC 3161, Microsoft)
-from chopmark.core import contracts
-
-DATA = contracts.DATA
-
+DATA = seal.DATA
 SIGNED_DATA = "1.2.840.113549.1.7.2"
 TST_INFO = "1.2.840.113549.1.9.16.1.4"
 SPC_INDIRECT_DATA = "1.3.6.1.4.1.311.2.1.4"

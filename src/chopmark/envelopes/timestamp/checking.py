@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from typing import TYPE_CHECKING
 
 from chopmark.core import digest as digests
@@ -43,7 +42,7 @@ def check(raw: bytes, stamped: bytes, *, critical_purpose: bool = True) -> Stamp
     signer = signed.signers[0]
     proof = cms_checking.check_alone(signed, signer)
     actual = digests.of(stamped, info.algorithm)
-    match = hmac.compare_digest(actual, info.digest)
+    match = actual == info.digest
     findings.append((reasons.IMPRINT_MATCH if match else reasons.IMPRINT_MISMATCH).found(info.algorithm))
     if proof.signer is not None:
         findings += _check_authority(x509.certificate(proof.certificates[0]), info, critical_purpose=critical_purpose)

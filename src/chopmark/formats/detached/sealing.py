@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chopmark.core.contracts import DATA, Content
+from chopmark.core.contracts import Content
 from chopmark.core.errors import BrokenError, MalformedError, RefusedError, UsageError
 from chopmark.core.patch import Patch
-from chopmark.core.seal import Claim, Range, Recipe, Seal
+from chopmark.core.seal import DATA, Claim, Range, Recipe, Seal
 from chopmark.envelopes import cms
 from chopmark.formats._text.detached_signer import DetachedSigner
 from chopmark.formats._text.explanation import ExplainedEnvelope

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from chopmark.core.seal import Payload, Recipe, Seal
 
 _CERTAIN = 9
-_ROOT_HASH = re.compile(rb"[0-9A-Fa-f]{32,128}\s{0,8}")
+_ROOT_HASH = rb"[0-9A-Fa-f]{32,128}\s{0,8}"
 
 
 class RootHashFormat:
@@ -29,7 +29,7 @@ class RootHashFormat:
 
     def detect(self, head: bytes, name: str) -> int:
         """Hexadecimal digits, in a file that is named so."""
-        return _CERTAIN if name.lower().endswith(self.suffixes) and _ROOT_HASH.fullmatch(head) else 0
+        return _CERTAIN if name.lower().endswith(self.suffixes) and re.fullmatch(_ROOT_HASH, head) else 0
 
     def owns(self, companion: bytes) -> bool:  # noqa: ARG002 - the contract
         """None beside a file that is no root hash: there it is a detached signature."""

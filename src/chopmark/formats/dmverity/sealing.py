@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from chopmark.core.contracts import DATA, Content
+from chopmark.core.contracts import Content
 from chopmark.core.errors import RefusedError
-from chopmark.core.seal import Claim, Payload, Range, Recipe, Seal
+from chopmark.core.seal import DATA, Claim, Payload, Range, Recipe, Seal
 from chopmark.envelopes import module
 from chopmark.formats._verity import companion
 from chopmark.formats.dmverity import reasons

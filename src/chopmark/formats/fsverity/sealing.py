@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from chopmark.core import digest as digests
 from chopmark.core import limits
 from chopmark.core.artifact import FileView
-from chopmark.core.contracts import DATA, Content
+from chopmark.core.contracts import Content
 from chopmark.core.errors import RefusedError, UsageError
-from chopmark.core.seal import Claim, Payload, Range, Recipe, Seal
+from chopmark.core.seal import DATA, Claim, Payload, Range, Recipe, Seal
 from chopmark.envelopes import module
 from chopmark.formats._verity import companion, fsverity, kernel
 from chopmark.formats.fsverity import reasons

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from chopmark.core import limits
 from chopmark.core import reasons as common
 from chopmark.core.artifact import UnreadableError
-from chopmark.core.contracts import DATA, Content
+from chopmark.core.contracts import Content
 from chopmark.core.errors import BrokenError, MalformedError, RefusedError
 from chopmark.core.finding import Outcome
 from chopmark.core.patch import Patch
-from chopmark.core.seal import Claim, Range, Recipe, Seal
+from chopmark.core.seal import DATA, Claim, Range, Recipe, Seal
 from chopmark.formats.git import parsing, reasons, signatures
 
 if TYPE_CHECKING:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chopmark.core.contracts import DATA
 from chopmark.core.errors import BrokenError
 from chopmark.core.named import NamedTuple
+from chopmark.core.seal import DATA
 from chopmark.envelopes import gitsig, openpgp, pem, ssh
 from chopmark.envelopes.openpgp import signatures
 from chopmark.formats.git import reasons

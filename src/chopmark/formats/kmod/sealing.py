@@ -8,12 +8,12 @@ from weakref import WeakKeyDictionary
 from chopmark.core import limits
 from chopmark.core import reasons as common
 from chopmark.core.artifact import BytesView, UnreadableError
-from chopmark.core.contracts import DATA, Content
+from chopmark.core.contracts import Content
 from chopmark.core.digest import hash_ranges
 from chopmark.core.errors import BrokenError, MalformedError, RefusedError
 from chopmark.core.named import NamedTuple
 from chopmark.core.patch import Patch
-from chopmark.core.seal import Claim, Payload, Range, Recipe, Seal
+from chopmark.core.seal import DATA, Claim, Payload, Range, Recipe, Seal
 from chopmark.core.versions import RPM, Release
 from chopmark.envelopes import module
 from chopmark.formats.kmod import container, elf, reasons, trailer

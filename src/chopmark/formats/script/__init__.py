@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chopmark.formats.script import languages
+from chopmark.core.lazy import lazy
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -27,12 +27,22 @@ class ScriptFormat:
 
     name = "script"
     title = "script"
-    suffixes = tuple(languages.BY_SUFFIX)
     envelope = "cms"
     options: tuple[str, ...] = ()
 
+    @lazy
+    def suffixes(self) -> tuple[str, ...]:
+        """Those of all languages."""
+        from chopmark.formats.script import languages
+
+        return tuple(languages.BY_SUFFIX)
+
     def detect(self, head: bytes, name: str) -> int:
         """By the interpreter in the first line, else by the name, if the beginning is text."""
+        if head.startswith(_BINARY):
+            return 0
+        from chopmark.formats.script import languages  # programs are no scripts
+
         identity = languages.identify(head, name)
         if identity.by_first_line is not None:
             if name.lower().endswith(_POWERSHELL):
@@ -40,7 +50,7 @@ class ScriptFormat:
             return 7 if identity.disagree else 8
         if identity.by_name is None or identity.interpreter:
             return 0
-        if b"\x00" in head or head.startswith(_BINARY) or head[:64].lstrip().lower().startswith(_MARKUP):
+        if b"\x00" in head or head[:64].lstrip().lower().startswith(_MARKUP):
             return 0
         return 6
 

@@ -6,12 +6,13 @@ from typing import TYPE_CHECKING
 
 from chopmark.core.errors import MalformedError
 from chopmark.envelopes import x509
-from chopmark.trust.crl import revocation_list
+from chopmark.trust.crl.entry import CERTIFICATE_HOLD, REMOVE_FROM_CRL
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from chopmark.trust.crl.revocation_list import Crl, Entry
+    from chopmark.trust.crl.entry import Entry
+    from chopmark.trust.crl.revocation_list import Crl
 
 
 def fitting(base: Crl, deltas: Iterable[Crl]) -> Iterator[Crl]:
@@ -46,7 +47,7 @@ def applied(before: Entry | None, change: Entry | None, *, fresh: bool) -> Entry
     """
     if change is None:
         return before
-    if change.reason != revocation_list.REMOVE_FROM_CRL:
+    if change.reason != REMOVE_FROM_CRL:
         return change
-    held = before is not None and before.reason == revocation_list.CERTIFICATE_HOLD
+    held = before is not None and before.reason == CERTIFICATE_HOLD
     return None if held and fresh else before

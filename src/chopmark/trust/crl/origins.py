@@ -11,7 +11,6 @@ from chopmark.core.artifact import read_small
 from chopmark.core.errors import InputError, MalformedError, UnavailableError, UsageError
 from chopmark.envelopes import pem
 from chopmark.trust.cache import FetchCache
-from chopmark.trust.crl.revocation_list import Crl
 from chopmark.trust.stores import source
 
 if TYPE_CHECKING:
@@ -20,7 +19,8 @@ if TYPE_CHECKING:
 
     from chopmark.core.contracts import Fetcher
     from chopmark.envelopes import x509
-    from chopmark.trust.crl.stored import Indexes
+    from chopmark.trust.crl.revocation_list import Crl
+    from chopmark.trust.crl.stored import Indexes, Kept
 
 
 class CrlSource:
@@ -94,7 +94,9 @@ class CrlSource:
         """Raises UnavailableError; a list that is not fresh is in `_published` then."""
         if url not in self._published:
             kept = self.kept(self._cache.path(url))
-            self._remember(url, kept or self._crl(self._cache.kept(url) or b""))
+            if kept is None and (body := self._cache.kept(url)) is not None:
+                kept = self._crl(body)
+            self._remember(url, kept)
         crl = self._published[url]
         if crl is not None and crl.next_update is not None and at <= crl.next_update:
             return crl
@@ -110,7 +112,7 @@ class CrlSource:
 
     def read(self, raw: bytes) -> Crl:
         """A list in DER, whose index is kept if it is large. Raises MalformedError."""
-        return Crl(raw, indexes=self._indexes if len(raw) >= limits.CRL_INDEX_MIN else None)
+        return _list(raw, indexes=self._indexes if len(raw) >= limits.CRL_INDEX_MIN else None)
 
     def kept(self, path: str) -> Crl | None:
         """The list in a file, if its index is on disk: then it need not be read."""
@@ -123,7 +125,7 @@ class CrlSource:
         if kept is None:
             return None
         try:
-            return Crl(kept.raw, kept=kept, indexes=self._indexes)
+            return _list(kept.raw, kept=kept, indexes=self._indexes)
         except MalformedError:
             return None
 
@@ -156,11 +158,17 @@ class CrlSource:
 def parse(data: bytes) -> list[Crl]:
     """The lists in PEM or DER. Raises MalformedError."""
     if b"-----BEGIN " not in data:
-        return [Crl(data)]
-    found = [Crl(block.der) for block in pem.blocks(data) if block.label in pem.CRL]
+        return [_list(data)]
+    found = [_list(block.der) for block in pem.blocks(data) if block.label in pem.CRL]
     if not found:
         raise MalformedError("there is no CRL in it")
     return found
+
+
+def _list(raw: bytes, *, kept: Kept | None = None, indexes: Indexes | None = None) -> Crl:
+    from chopmark.trust.crl.revocation_list import Crl  # many have no list
+
+    return Crl(raw, kept=kept, indexes=indexes)
 
 
 def _contents(path: str) -> bytes:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from chopmark.core.named import NamedTuple
 from chopmark.envelopes import der, x509
 from chopmark.trust.crl import lookup, revocation_list
+from chopmark.trust.crl.entry import ALL_REASONS, UnusableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -31,19 +32,19 @@ class Point(NamedTuple):
 def coverage(crl: Crl, scope: Scope, certificate: x509.Certificate) -> frozenset[int]:
     """For which reasons a list with this scope would name a certificate. Raises UnusableError for none; DerError."""
     if scope.attributes_only:
-        raise revocation_list.UnusableError("it is about attribute certificates")
+        raise UnusableError("it is about attribute certificates")
     if (scope.users_only or scope.authorities_only) and certificate.version == 1:
-        raise revocation_list.UnusableError("it is about one kind of certificate, and one of version 1 has none")
+        raise UnusableError("it is about one kind of certificate, and one of version 1 has none")
     constraints = certificate.basic_constraints
     authority = constraints is not None and constraints.ca
     if scope.users_only and authority:
-        raise revocation_list.UnusableError("it is about end entities alone")
+        raise UnusableError("it is about end entities alone")
     if scope.authorities_only and not authority:
-        raise revocation_list.UnusableError("it is about authorities alone")
+        raise UnusableError("it is about authorities alone")
     names = _names(scope.point, crl.issuer) if scope.point is not None else None
     own = certificate.issuer_key
     # Clause 6.3.3, its last paragraph: a list of the issuer that no point leads to is about all reasons.
-    default = Point(frozenset({own}), revocation_list.ALL_REASONS, ())
+    default = Point(frozenset({own}), ALL_REASONS, ())
     covered: frozenset[int] = frozenset()
     for point in (*points(certificate), default):
         named = crl.issuer_key in point.issuers and scope.indirect if point.issuers else crl.issuer_key == own
@@ -52,7 +53,7 @@ def coverage(crl: Crl, scope: Scope, certificate: x509.Certificate) -> frozenset
     if scope.reasons is not None:
         covered &= scope.reasons
     if not covered:
-        raise revocation_list.UnusableError("it is about another distribution point")
+        raise UnusableError("it is about another distribution point")
     return covered
 
 
@@ -74,7 +75,7 @@ def points(certificate: x509.Certificate) -> Iterator[Point]:
             names = _names(name, directories[0] if directories else certificate.issuer)
         else:
             names = frozenset(issuers)
-        covered = revocation_list.ALL_REASONS if bits is None else bits & revocation_list.ALL_REASONS
+        covered = ALL_REASONS if bits is None else bits & ALL_REASONS
         yield Point(names, covered, issuers)
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from chopmark.core import limits
 from chopmark.core.errors import MalformedError
 from chopmark.envelopes import x509
-from chopmark.trust.crl import revocation_list
+from chopmark.trust.crl.entry import UnusableError
 from chopmark.trust.moment import Moment
 from chopmark.trust.paths import path, rules
 
@@ -30,7 +30,7 @@ def vouch(crl: Crl, certificate: x509.Certificate, issuer: x509.Certificate, inq
     Raises UnusableError (with `problem` if nobody else comes into question).
     """
     if len(inquiry.pending) >= limits.CRL_SIGNER_DEPTH_MAX:
-        raise revocation_list.UnusableError(f"{problem}; too many signers of lists hang on each other")
+        raise UnusableError(f"{problem}; too many signers of lists hang on each other")
     found = problem
     for tried, signer in enumerate(_candidates(crl, inquiry)):
         if tried >= limits.CRL_SIGNERS_MAX:
@@ -40,7 +40,7 @@ def vouch(crl: Crl, certificate: x509.Certificate, issuer: x509.Certificate, inq
             return _doubt(crl, signer, certificate, issuer, inquiry)
         except MalformedError as error:
             found = str(error)
-    raise revocation_list.UnusableError(found)
+    raise UnusableError(found)
 
 
 def _candidates(crl: Crl, inquiry: Inquiry) -> Iterator[x509.Certificate]:
@@ -88,17 +88,17 @@ def _doubt(
     material = path.Material(context.store, carried, context.issuers)
     way = path.find(signer, rules.CRL_SIGNING, Moment(context.at), material)
     if not way.trusted or way.certificates[-1].raw != anchor.raw:
-        raise revocation_list.UnusableError(f"its signer ({signer.subject_text}) is not trusted under the same root")
+        raise UnusableError(f"its signer ({signer.subject_text}) is not trusted under the same root")
     if context.collector is not None:
         context.collector.certificates(way.certificates)
     own = crl.issuer_key == certificate.issuer_key
     if own and way.certificates[1].spki not in _from(issuer, inquiry.path):
-        raise revocation_list.UnusableError("neither the issuer nor somebody above it certified its signer")
+        raise UnusableError("neither the issuer nor somebody above it certified its signer")
     below = inquiry.below(certificate, way.certificates)
     for each, above in pairwise(way.certificates):
         standing = below.standing(each, above)
         if standing.entry is not None:
-            raise revocation_list.UnusableError(f"a certificate of its signer was revoked ({each.subject_text})")
+            raise UnusableError(f"a certificate of its signer was revoked ({each.subject_text})")
         if standing.problem:
             return f"its signer's own standing is not known: {standing.problem}"
     return ""

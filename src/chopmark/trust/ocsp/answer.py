@@ -11,7 +11,7 @@ from chopmark.core.errors import BrokenError, MalformedError
 from chopmark.core.named import NamedTuple
 from chopmark.envelopes import algorithms, der, public_keys, signatures, x509
 from chopmark.envelopes.ocsp import certid, reading
-from chopmark.trust.crl.revocation_list import Entry
+from chopmark.trust.crl.entry import Entry
 from chopmark.trust.ocsp import reasons
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from chopmark.core import limits
 from chopmark.core.errors import BrokenError, MalformedError
 from chopmark.core.named import NamedTuple
-from chopmark.trust.crl.revocation_list import CERTIFICATE_HOLD, Entry
+from chopmark.trust.crl.entry import CERTIFICATE_HOLD, Entry
 from chopmark.trust.ocsp import reasons
 from chopmark.trust.ocsp.answer import Doubt, Said
 

@@ -178,7 +178,7 @@ class _Question(NamedTuple):
 
 def _follows(said: Said, known: Said | None) -> bool:
     """Whether an answer may take the place of the one before: it is no older, and takes no revocation back."""
-    from chopmark.trust.crl.revocation_list import CERTIFICATE_HOLD
+    from chopmark.trust.crl.entry import CERTIFICATE_HOLD
 
     if known is None:
         return True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from fnmatch import fnmatchcase
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -188,4 +187,6 @@ def _is_listed(name: str, patterns: Sequence[str]) -> bool:
 
 def _matches(name: str, pattern: str) -> bool:
     """`*` stands for any characters, `?` for one, and a bracket for itself."""
+    from fnmatch import fnmatchcase  # only lists of signers of SSH have patterns
+
     return fnmatchcase(name, pattern.replace("[", "[[]"))

@@ -17,7 +17,8 @@ from chopmark.core import limits, patch
 from chopmark.core.errors import RefusedError, UnavailableError, UsageError
 from chopmark.envelopes import x509
 from chopmark.trust.crl import combining
-from chopmark.trust.crl.revocation_list import CERTIFICATE_HOLD, REMOVE_FROM_CRL, Crl
+from chopmark.trust.crl.entry import CERTIFICATE_HOLD, REMOVE_FROM_CRL
+from chopmark.trust.crl.revocation_list import Crl
 from tests.unit.authority.conftest import NOW, Clock, order
 
 DAY = dt.timedelta(days=1)

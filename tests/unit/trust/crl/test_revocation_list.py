@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from chopmark.core.errors import ChopmarkError, MalformedError
 from chopmark.envelopes import der, x509
-from chopmark.trust.crl import revocation_list
+from chopmark.trust.crl.entry import ALL_REASONS, KEY_COMPROMISE, REASON_NAMES, Entry, UnusableError
 from chopmark.trust.crl.revocation_list import Crl
 from tests.support import pki
 from tests.unit.trust import material
@@ -50,11 +50,11 @@ def test_an_entry_has_its_dates_and_its_reason() -> None:
     raw = revocations(ISSUER, Revoked(SIGNER, OCTOBER, MAY, "keyCompromise"), Revoked(WORLD.tsa, MAY))
     crl = Crl(raw)
     found = crl.find(read(SIGNER))
-    assert found == revocation_list.Entry(OCTOBER, revocation_list.KEY_COMPROMISE, MAY)
+    assert found == Entry(OCTOBER, KEY_COMPROMISE, MAY)
     assert found is not None
     assert found.effective == MAY
     other = crl.find(read(WORLD.tsa))
-    assert other == revocation_list.Entry(MAY)
+    assert other == Entry(MAY)
     assert crl.find(read(ISSUER)) is None
 
 
@@ -62,7 +62,7 @@ def test_an_entry_has_its_dates_and_its_reason() -> None:
 def test_every_reason_has_a_name(reason: builders.ReasonFlags) -> None:
     found = Crl(revocations(ISSUER, Revoked(SIGNER, MAY, reason=reason.value))).find(read(SIGNER))
     assert found is not None
-    assert found.reason in revocation_list.REASON_NAMES
+    assert found.reason in REASON_NAMES
 
 
 def test_a_list_without_entries_names_nobody() -> None:
@@ -84,7 +84,7 @@ def test_a_serial_number_inside_something_else_is_no_entry() -> None:
     raw = list_by_hand(ISSUER, [entry(b"\x01", MAY, inside), other])
     assert Crl(raw).find(read(SIGNER)) is None
     raw = list_by_hand(ISSUER, [entry(b"\x01", MAY, inside), other, entry(SERIAL, OCTOBER)])
-    assert Crl(raw).find(read(SIGNER)) == revocation_list.Entry(OCTOBER)
+    assert Crl(raw).find(read(SIGNER)) == Entry(OCTOBER)
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_the_issuer_signed_it() -> None:
 
 
 def test_somebody_else_signed_it() -> None:
-    with pytest.raises(revocation_list.UnusableError):
+    with pytest.raises(UnusableError):
         Crl(revocations(ISSUER, signer=WORLD.root)).check_signature(read(ISSUER))
 
 
@@ -127,7 +127,7 @@ def test_a_changed_list_is_not_what_was_signed() -> None:
     raw = bytearray(revocations(ISSUER, Revoked(SIGNER, MAY)))
     position = raw.find(SERIAL) + 3
     raw[position] ^= 1
-    with pytest.raises(revocation_list.UnusableError):
+    with pytest.raises(UnusableError):
         Crl(bytes(raw)).check_signature(read(ISSUER))
 
 
@@ -136,7 +136,7 @@ def test_the_issuer_must_be_allowed_to_sign_lists() -> None:
         material.name("No lists"), pki.key("p256", "no lists"), extensions=material.ca_extensions(usage=b"\x02\x04")
     )
     entity = pki.Entity(plain.key, builders.load_der_x509_certificate(plain.raw))
-    with pytest.raises(revocation_list.UnusableError):
+    with pytest.raises(UnusableError):
         Crl(revocations(entity)).check_signature(plain.view)
 
 
@@ -150,7 +150,7 @@ def test_a_list_over_a_broken_digest_does_not_count(digest: str, since: str, *, 
     if good:
         crl.check_signature(read(root))
     else:
-        with pytest.raises(revocation_list.UnusableError):
+        with pytest.raises(UnusableError):
             crl.check_signature(read(root))
 
 
@@ -181,13 +181,13 @@ def test_the_scope_of_a_list(parts: dict[str, object], *, ca: bool, good: bool) 
     if good:
         crl.coverage(certificate)
     else:
-        with pytest.raises(revocation_list.UnusableError):
+        with pytest.raises(UnusableError):
             crl.coverage(certificate)
 
 
 def test_a_list_of_one_distribution_point_is_not_about_a_certificate_that_names_none() -> None:
     crl = Crl(revocations(ISSUER, extensions=[issuing_point(full_name=url(HERE))]))
-    with pytest.raises(revocation_list.UnusableError):
+    with pytest.raises(UnusableError):
         crl.coverage(read(SIGNER))
 
 
@@ -195,14 +195,14 @@ def test_a_list_about_some_reasons_covers_only_these() -> None:
     reasons = frozenset({builders.ReasonFlags.key_compromise})
     crl = Crl(revocations(ISSUER, extensions=[issuing_point(only_some_reasons=reasons, full_name=url(HERE))]))
     assert crl.coverage(read(with_points(HERE))) == {1}
-    assert Crl(revocations(ISSUER)).coverage(read(with_points(HERE))) == revocation_list.ALL_REASONS
+    assert Crl(revocations(ISSUER)).coverage(read(with_points(HERE))) == ALL_REASONS
 
 
 @pytest.mark.parametrize("critical", [True, False])
 def test_an_unknown_extension_of_a_list_counts_when_it_is_critical(*, critical: bool) -> None:
     crl = Crl(list_by_hand(ISSUER, extensions=[Extension("1.2.3.4", der.null(), critical)]))
     if critical:
-        with pytest.raises(revocation_list.UnusableError):
+        with pytest.raises(UnusableError):
             crl.coverage(read(SIGNER))
     else:
         crl.coverage(read(SIGNER))
@@ -213,13 +213,13 @@ def test_an_unknown_critical_extension_of_any_entry_spoils_the_whole_list() -> N
     odd = entry(b"\x01", MAY, Extension("1.2.3.4", der.null(), critical=True))
     crl = Crl(list_by_hand(ISSUER, [odd, entry(SERIAL, MAY)]))
     for certificate in (read(SIGNER), read(WORLD.tsa)):
-        with pytest.raises(revocation_list.UnusableError):
+        with pytest.raises(UnusableError):
             crl.find(certificate)
 
 
 def test_an_entry_of_another_issuer_spoils_the_list() -> None:
     other = Extension(x509.CERTIFICATE_ISSUER, der.sequence(der.explicit(4, material.name("Other"))), critical=True)
-    with pytest.raises(revocation_list.UnusableError):
+    with pytest.raises(UnusableError):
         Crl(list_by_hand(ISSUER, [entry(SERIAL, MAY, other)])).find(read(SIGNER))
 
 
@@ -227,12 +227,12 @@ def test_critical_extensions_of_entries_that_are_evaluated_are_fine() -> None:
     reason = Extension(x509.CRL_REASON, der.encode(der.ENUMERATED, b"\x01"), critical=True)
     since = Extension(x509.INVALIDITY_DATE, der.generalized_time(MAY), critical=True)
     crl = Crl(list_by_hand(ISSUER, [entry(SERIAL, OCTOBER, reason, since)]))
-    assert crl.find(read(SIGNER)) == revocation_list.Entry(OCTOBER, revocation_list.KEY_COMPROMISE, MAY)
+    assert crl.find(read(SIGNER)) == Entry(OCTOBER, KEY_COMPROMISE, MAY)
 
 
 def test_removal_from_a_list_belongs_into_a_delta() -> None:
     reason = Extension(x509.CRL_REASON, der.encode(der.ENUMERATED, b"\x08"))
-    with pytest.raises(revocation_list.UnusableError):
+    with pytest.raises(UnusableError):
         Crl(list_by_hand(ISSUER, [entry(SERIAL, MAY, reason)])).find(read(SIGNER))
 
 

@@ -10,8 +10,8 @@ from cryptography import x509 as builders
 
 from chopmark.core.errors import MalformedError
 from chopmark.envelopes import der, x509
-from chopmark.trust.crl import revocation_list
-from chopmark.trust.crl.revocation_list import ALL_REASONS, Crl
+from chopmark.trust.crl.entry import ALL_REASONS, UnusableError
+from chopmark.trust.crl.revocation_list import Crl
 from tests.support import pki
 from tests.unit.trust import material
 from tests.unit.trust.material import Cert, Extension, ca_extensions, make, name
@@ -78,7 +78,7 @@ def test_a_list_is_about_what_its_scope_says_and_nothing_else(kind: str) -> None
         if wanted:
             assert found.coverage(holder.view) == wanted, flags
         else:
-            with pytest.raises(revocation_list.UnusableError):
+            with pytest.raises(UnusableError):
                 found.coverage(holder.view)
 
 

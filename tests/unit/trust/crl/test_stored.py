@@ -16,7 +16,8 @@ from hypothesis import strategies as st
 from chopmark.core import limits
 from chopmark.core.errors import MalformedError
 from chopmark.envelopes import der, x509
-from chopmark.trust.crl import lookup, origins, revocation_list, stored
+from chopmark.trust.crl import lookup, origins, stored
+from chopmark.trust.crl.entry import KEY_COMPROMISE, Entry, UnusableError
 from tests.support import pki
 from tests.unit.trust import material
 from tests.unit.trust.material import Extension, entry, list_by_hand
@@ -79,7 +80,7 @@ def is_kept(found: Crl) -> bool:
     return found.size == 0
 
 
-REVOKED = revocation_list.Entry(JUNE, revocation_list.KEY_COMPROMISE, MAY)
+REVOKED = Entry(JUNE, KEY_COMPROMISE, MAY)
 
 
 def test_the_second_process_reads_the_index_and_says_the_same(path: Path) -> None:
@@ -119,7 +120,7 @@ def test_nothing_is_kept_of_a_list_whose_signature_nobody_checked(path: Path) ->
     source = origins.CrlSource([str(path)], cache=str(path.parent / "cache"))
     [found] = source.by_issuer(x509.name_key(SIGNER.issuer))
     assert found.find(SIGNER) == REVOKED
-    with pytest.raises(revocation_list.UnusableError):
+    with pytest.raises(UnusableError):
         found.check_signature(STRANGER)
     assert indexes(path) == []
 
@@ -132,7 +133,7 @@ def test_another_key_is_not_believed_because_of_the_index(path: Path) -> None:
     other = pki.issue(pki.name("Example Issuing"), pki.key("p256", "another"), None, [])
     for each in (impostor, other):
         if each.public_key != ISSUING.public_key:
-            with pytest.raises(revocation_list.UnusableError):
+            with pytest.raises(UnusableError):
                 again.check_signature(material.read(each))
 
 
@@ -303,7 +304,7 @@ def test_an_indirect_list_keeps_whose_entries_they_are(tmp_path: Path) -> None:
     for kept in (False, True):
         found = opened(path)
         assert is_kept(found) is kept
-        assert found.find(SIGNER) == revocation_list.Entry(JUNE, revocation_list.KEY_COMPROMISE)
+        assert found.find(SIGNER) == Entry(JUNE, KEY_COMPROMISE)
 
 
 def test_a_published_list_is_taken_from_the_cache_with_its_index(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from chopmark.core import limits
 from chopmark.core.errors import BrokenError
 from chopmark.envelopes import der, ocsp, x509
-from chopmark.trust.crl.revocation_list import Entry
+from chopmark.trust.crl.entry import Entry
 from chopmark.trust.ocsp import reasons
 from chopmark.trust.ocsp.answer import Answer, Said
 from tests.support import pki
