@@ -18,12 +18,15 @@ MARK = "@@chopmark-example@@"
 
 
 def examples(page: Path) -> list[tuple[str, str]]:
-    """The commands of a page (lines that begin with `$ `, continued by a backslash) with the output printed below."""
+    """The commands of a page (lines that begin with `$ `) with the output printed below.
+
+    A command goes on behind a backslash, and to the line EOF where it has a text that ends there (`<<'EOF'`).
+    """
     found: list[tuple[str, str]] = []
     for block in BLOCK.findall(page.read_text()):
         command: list[str] = []
         output: list[str] = []
-        continued = False
+        continued = reading = False
         for line in block.splitlines():
             if line.startswith("$ ") or continued:
                 if not continued:
@@ -31,7 +34,8 @@ def examples(page: Path) -> list[tuple[str, str]]:
                         found.append(("\n".join(command), "\n".join(output)))
                     command, output = [], []
                 command.append(line if continued else line[2:])
-                continued = line.endswith("\\")
+                reading = line != "EOF" and (reading or "<<'EOF'" in line)
+                continued = reading or line.endswith("\\")
             else:
                 output.append(line)
         if command:
