@@ -70,7 +70,14 @@ class Guard:
         room = _descriptors()
         self.kept = kept.Kept(group, room.kept, self.releasing.release)
         self.behind = self._behind()
-        self.loop = loop.Loop(group, self.kept, self.decider, self.behind, lambda: len(self.releasing) < room.released)
+        self.loop = loop.Loop(
+            group,
+            self.kept,
+            self.decider,
+            self.behind,
+            has_descriptors=lambda: len(self.releasing) < room.released,
+            is_leased=self._is_leased,
+        )
         self.ahead = self._ahead() if settings.ahead else None
         self.watch = watching.Watch(self, before)
 
@@ -233,6 +240,8 @@ class Guard:
                 del self._protected[device]
                 self.loop.order(lambda gone=device: self.loop.let_go(gone))  # type: ignore[misc]
                 self.stream.say("unmounted", detail=mount.place)
+            else:
+                self._protect_again(device, there)
         self._released &= devices
         if not self.settings.new_mounts:
             return
@@ -246,6 +255,26 @@ class Guard:
                 continue
             if mount.device in self._protected:
                 self.stream.say("protected", detail=mount.place)
+
+    def _protect_again(self, device: int, there: list[mounts.Mount]) -> None:
+        """Ask about what has a protected device: it may be another file system that was given the number since.
+
+        Nothing of the one before is kept any more then, for as long as a file of it is the number is not given away.
+        """
+        near = mounts.below([folder for folder, _ in self.settings.folders], there)
+        mount = next((each for each in near if each.device == device and not each.refused), None)
+        if mount is None or not self.settings.new_mounts:
+            return
+        self._protected[device] = mount  # first: its kind says what leases there tell
+        with contextlib.suppress(OSError):  # something else is mounted over it
+            self.group.protect(mount.place, mount.device, self._mask)
+            if self.ahead is not None and mount.leased:
+                self.ahead.protect(mount)
+
+    def _is_leased(self, device: int) -> bool:
+        """Whether leases on a device tell of every writer, as far as its kind says; files of overlays have others."""
+        mount = self._protected.get(device)
+        return mount is not None and mount.leased
 
     def let_go(self, folder: str) -> None:
         """Protect the file system of a folder no more, so that it can be unmounted. Raises UsageError."""

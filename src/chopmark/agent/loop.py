@@ -128,13 +128,18 @@ class Loop:
         bench: Bench,
         second: Second | None = None,
         has_descriptors: Callable[[], bool] = lambda: True,
+        is_leased: Callable[[int], bool] = lambda _: False,
     ) -> None:
-        """`has_descriptors` says whether another file may be looked at; if not, that is a failure."""
+        """`has_descriptors` says whether another file may be looked at; if not, that is a failure.
+
+        `is_leased` says of a device that leases of its files tell of every writer; of others each file is asked.
+        """
         self._group = group
         self._kept = kept
         self._bench = bench
         self._second = second
         self._has_descriptors = has_descriptors
+        self._is_leased = is_leased
         self._own: set[int] = set()
         self._breaks = leases.Breaks()
         self._wake, self._woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
@@ -423,7 +428,8 @@ class Loop:
         if looked.leased and not kept:  # a writer came since: nothing is known any more
             self._unknown(looked, looking, "written", "")
             return False
-        if kept and (answers or for_all) and not looking.unwanted and leases.tells(looked.descriptor):
+        is_wanted = kept and (answers or for_all) and not looking.unwanted
+        if is_wanted and (self._is_leased(looked.key[0]) or leases.tells(looked.descriptor)):
             until = time.monotonic() + self._bench.keeps(looked.facts, for_all=for_all)
             file = self._kept.keep(looked.key, looked.descriptor, looked.facts, until)
             file.writes = looking.writes or 0

@@ -13,11 +13,13 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from chopmark.agent import control, fanotify
+from chopmark.agent import control, fanotify, mounts
+from chopmark.agent.guard import Guard
 from chopmark.core import limits
 from chopmark.core.errors import UsageError
 from chopmark.policy import events as policy_events
@@ -365,6 +367,50 @@ def test_file_systems_that_come_and_go(where: Path, tmp_path: Path) -> None:
             subprocess.run(["umount", "-l", inner], check=True)
         eventually(lambda: bool(guard.events("unmounted")))
         assert ran(str(where / "evil")) == "denied"
+
+
+def test_a_file_system_that_gets_the_number_of_another_is_protected(where: Path, tmp_path: Path) -> None:
+    """The kernel gives a number that is free to the next one, and nobody looks between the two."""
+    inner = where / "inner"
+    inner.mkdir()
+    mount = ["mount", "-t", "tmpfs", "chopmark-test", str(inner)]
+    subprocess.run(mount, check=True)
+    with Guarded(where, tmp_path / "home", policy([GOOD])).bounded(GUARD_MOUNTS_SECONDS=2.0) as guard:
+        try:
+            for _ in range(10):
+                eventually(lambda: str(inner) in [each["place"] for each in guard.status()["protected"]])
+                device = inner.stat().st_dev
+                subprocess.run(["umount", inner], check=True)
+                subprocess.run(mount, check=True)
+                if inner.stat().st_dev == device:
+                    break
+            else:
+                pytest.skip("somebody else mounts all the time")
+            evil, good = place(inner / "evil", EVIL), place(inner / "good", GOOD)
+            eventually(lambda: ran(evil) == "denied")
+            assert ran(good) == "0"
+        finally:
+            subprocess.run(["umount", "-l", inner], check=True)
+
+
+@pytest.mark.parametrize(("places", "marked"), [(["/srv/y"], ["/srv/y"]), (["/run/y", "/srv/z"], ["/srv/z"]),
+                                                (["/run/y"], [])])  # fmt: skip
+def test_what_has_the_number_of_another_is_of_a_kind_of_its_own(places: list[str], marked: list[str]) -> None:
+    """What leases tell there is another matter too; what lies elsewhere stays what it was."""
+    protected = {44: mounts.Mount("/srv/x", 44, "tmpfs")}
+    asked: list[tuple[str, int]] = []
+    guard = SimpleNamespace(
+        _protected=protected,
+        _mask=0,
+        settings=SimpleNamespace(folders=(("/srv", 40),), new_mounts=True),
+        group=SimpleNamespace(protect=lambda place, device, _: asked.append((place, device))),
+        ahead=None,
+    )
+    there = [mounts.Mount("/srv", 40, "ext4"), *[mounts.Mount(each, 44, "overlay") for each in places]]
+    Guard._protect_again(cast("Guard", guard), 44, there)  # noqa: SLF001 - what looking at mounts comes to
+    assert asked == [(each, 44) for each in marked]
+    assert Guard._is_leased(cast("Guard", guard), 44) is not bool(marked)  # noqa: SLF001 - what the loop asks
+    assert not Guard._is_leased(cast("Guard", guard), 45)  # noqa: SLF001 - likewise
 
 
 def test_a_file_system_that_is_released_can_be_unmounted(where: Path, tmp_path: Path) -> None:

@@ -329,16 +329,22 @@ def test_what_is_written_to_while_it_is_looked_at_is_not_what_was_found_out(
     answers.close()
 
 
+@pytest.mark.parametrize("is_leased", [False, True])
 def test_nothing_is_kept_where_leases_do_not_tell(
-    tmp_path: Path, asked: loop.Asked, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
+    asked: loop.Asked,
+    monkeypatch: pytest.MonkeyPatch,
+    is_leased: bool,  # noqa: FBT001
 ) -> None:
+    """Files are asked unless the file system is known to be of a kind where they do."""
     group = Answers()
     answers, files = answering(tmp_path, group)
+    answers._is_leased = {asked.key[0]: is_leased}.__getitem__  # noqa: SLF001 - what the guard knows of devices
     answers._look(asked)  # noqa: SLF001 - likewise
     assert leases.take(asked.descriptor)
     monkeypatch.setattr(leases, "tells", lambda _: False)
     answers._looked(judging.Looked(asked.key, asked.descriptor, ALLOWED, leased=True))  # noqa: SLF001 - likewise
-    assert (len(files), group.answered) == (0, [True])
+    assert (len(files), group.answered) == (int(is_leased), [True])
     answers.close()
 
 
