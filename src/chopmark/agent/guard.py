@@ -123,6 +123,7 @@ class Guard:
             line.alive(failing_open=self.decider.failing_open)
             line.ready()
             self._warm_all()
+            self.know_interpreters()
             self.stream.say("started", detail=f"{self.decider.mode}: {', '.join(self.places)}")
             self.watch.run(line)
         except UsageError:
@@ -350,6 +351,18 @@ class Guard:
             release = file.facts.release
             if release is not None and newer.release is not None and release.product == newer.release.product:
                 self.kept.heed(file)
+
+    def know_interpreters(self) -> None:
+        """Read those that were installed since, and take the files that are kept for what they are."""
+        if not self.settings.scripts or not self.loop.interpreters.learn():
+            return
+
+        def meet() -> None:
+            for key, file in self.kept.each():
+                path = judging.path_of(file.descriptor)
+                self.loop.interpreters.met(key, file.descriptor, path, file.facts.sha256)
+
+        self.loop.order(meet)
 
     def write_versions(self) -> None:
         """Write down which versions ran."""

@@ -17,7 +17,7 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from chopmark.agent import fanotify, judging, leases, processes, uses
+from chopmark.agent import fanotify, interpreters, judging, leases, processes, uses
 from chopmark.core import limits
 from chopmark.core.named import NamedTuple
 
@@ -149,7 +149,7 @@ class Loop:
         self._examiner: Callable[[], Examiner] | None = None
         self._waiting: OrderedDict[Key, _Looking] = OrderedDict()
         self._executing: OrderedDict[int, tuple[Key, bool]] = OrderedDict()
-        self._interpreters: dict[str, bool] = {}
+        self.interpreters = interpreters.Interpreters(bench.rules)
         self._orders: deque[Callable[[], None]] = deque()
         self.counters = Counters()
         self.running = True
@@ -306,8 +306,8 @@ class Loop:
         rules = self._bench.rules
         runs = processes.executable(thread)
         # By far the most there are concern nobody. Who they are is looked up each time: execve(2) changes it.
-        is_code = thread in self._executing or self._is_interpreter(runs, rules)
-        if not is_code and not (rules.strict and uses.is_native(descriptor)):
+        kind = self.interpreters.kind(thread, runs)
+        if not kind and thread not in self._executing and not (rules.strict and uses.is_native(descriptor)):
             return None
         state = os.fstat(descriptor)
         key = (state.st_dev, state.st_ino)
@@ -316,20 +316,12 @@ class Loop:
             return self._executed(descriptor, thread, state) if self._kept.get(key) is None else None
         by = processes.Program(runs) if runs else processes.NOBODY
         path = judging.path_of(descriptor)
-        use = uses.of_open(descriptor, path, thread, by, rules)
+        use = uses.of_open(descriptor, path, thread, by, rules, kind)
         return Asked(descriptor, key, use, thread, by, path, time.monotonic()) if use else None
 
     def _executed(self, descriptor: int, thread: int, state: os.stat_result) -> Asked:
         key, path = (state.st_dev, state.st_ino), judging.path_of(descriptor)
         return Asked(descriptor, key, uses.EXEC, thread, processes.NOBODY, path, time.monotonic())
-
-    def _is_interpreter(self, path: str, rules: uses.Rules) -> bool:
-        found = self._interpreters.get(path)
-        if found is None:
-            if len(self._interpreters) >= limits.GUARD_EXECUTING_MAX:
-                self._interpreters.clear()
-            found = self._interpreters[path] = bool(uses.interpreter(processes.Program(path).name, rules))
-        return found
 
     def _look(self, asked: Asked) -> Task | None:
         looking = self._waiting.get(asked.key)
@@ -420,6 +412,7 @@ class Loop:
         if looked.facts is None:
             self._unknown(looked, looking, "written" if looked.written else "failed", looked.error)
             return False
+        self.interpreters.met(looked.key, looked.descriptor, looking.task.path, looked.facts.sha256)
         answers = [(asked, self._decided(looked.facts, asked)) for asked in looking.asked]
         for_all = False
         for _, answer in answers or ((None, self._decided(looked.facts, _for_everybody(looking.task))),):

@@ -75,15 +75,15 @@ def is_code(descriptor: int, path: str, mode: int) -> bool:
     return bool(mode & 0o111) or os.pread(descriptor, len(_ELF), 0).startswith((_ELF, b"#!")) or _suffix(path)
 
 
-def of_open(descriptor: int, path: str, thread: int, by: Program, rules: Rules) -> str:
-    """The use of a file that is opened and not executed.
+def of_open(descriptor: int, path: str, thread: int, by: Program, rules: Rules, kind: str = "") -> str:
+    """The use of a file that is opened and not executed; `kind` is that of the program, where its name does not say it.
 
     A shell takes anything for a script, also from where its input was redirected, so all that a shell opens for reading
     is one. Other interpreters also read data: what counts is what begins or is called like a script, or is named on the
     command line; what they open for writing they do not run. The dynamic loader, run as a program, runs what it opens.
     Native code that others load is judged where it is called so, or with `strict`.
     """
-    kind = interpreter(by.name, rules)
+    kind = kind or interpreter(by.name, rules)
     if not kind and not rules.strict:
         return ""
     use = _of_content(descriptor, path, thread, kind, rules)

@@ -70,6 +70,7 @@ class Watch:
                 written = now
                 guard.write_versions()
                 deciding.know_users()
+                guard.know_interpreters()
             if now - looked >= limits.GUARD_MOUNTS_SECONDS:
                 looked = now
                 guard.look_at_mounts()

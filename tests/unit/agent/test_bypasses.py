@@ -196,20 +196,30 @@ def test_a_program_in_memory_is_not_seen(where: Path) -> None:
     assert ran(sys.executable, "-c", run).split()[0] == ("1" if closed else "7")
 
 
-def test_an_interpreter_under_another_name_is_not_recognised(tmp_path: Path) -> None:
-    """What it reads is not judged; that it runs at all is, so that a rule can say where interpreters belong."""
+def test_an_interpreter_under_another_name_is_one(tmp_path: Path) -> None:
+    """By what is in its file, wherever that is moved; where it runs, a rule can say besides."""
     shell = Path("/bin/sh").resolve().read_bytes()
     with Mounted(tmp_path) as where:
         evil = place(where / "evil", b"echo evil\n", 0o644)
         copies = [place(where / name, shell) for name in ("sh", "tool")]
         os.link(copies[0], where / "linked")
         (where / "pointing").symlink_to(copies[0])
-        with Guarded(where, tmp_path / "home", policy([shell])):
+        with Guarded(where, tmp_path / "home", policy([shell])) as guard:
+            eventually(lambda: bool(guard.events("started")))
             assert "evil" not in ran(copies[0], evil).replace(evil, "")
             assert "evil" not in ran(str(where / "pointing"), evil).replace(evil, "")
             assert "evil" not in ran("bash", "-c", f"exec -a tool {copies[0]} {evil}").replace(evil, "")
-            assert ran(copies[1], evil) == "0 evil"
-            assert ran(str(where / "linked"), evil) == "0 evil"
+            assert "evil" not in ran(copies[1], evil).replace(evil, "")
+            assert "evil" not in ran(str(where / "linked"), evil).replace(evil, "")
+            Path(copies[1]).rename(where / "moved")
+            assert "evil" not in ran(str(where / "moved"), evil).replace(evil, "")
+            (where / "moved").rename(copies[1])
+            where.chmod(0o777)  # where anybody may rename what was looked at
+            new = Path(place(where / "dash", shell))
+            assert "evil" not in ran(str(new), evil).replace(evil, "")
+            new.rename(where / "renamed")
+            assert "evil" not in ran(str(where / "renamed"), evil).replace(evil, "")
+            assert ran("cat", evil) == "0 echo evil"  # which no interpreter reads
         somewhere = policy([shell]).replace("digest =", 'path = "/usr/**"\ndigest =')
         with Guarded(where, tmp_path / "home2", somewhere):
             assert ran(copies[1], evil) == "denied"
