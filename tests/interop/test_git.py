@@ -345,10 +345,15 @@ def test_the_gate_lets_signed_pushes_in_and_no_others(keys: Keys, kind: str, us:
     signed = repo.git("push", "--signed", "far", "main")
     assert signed.returncode == 0, signed.stderr.decode()
     assert run("git", "-C", far, "rev-parse", "main").stdout.decode().strip() == repo.must("rev-parse", "main")
+    server(repo, far, "--pushee", f"file://{far}")
     repo.must("tag", "light")
     assert repo.git("push", "--signed", "far", "light").returncode == 0
     assert repo.git("push", "far", ":light").returncode != 0
     assert repo.git("push", "--signed", "far", ":light").returncode == 0
+    server(repo, far, "--pushee", "file:///elsewhere")
+    refused = repo.git("push", "--signed", "far", "light")
+    assert refused.returncode != 0
+    assert b"git.pushee_wrong" in refused.stderr
 
 
 def test_the_gate_can_want_commits_and_tags_signed(keys: Keys, tmp_path: Path) -> None:

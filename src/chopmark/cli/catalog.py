@@ -54,7 +54,8 @@ def add_arguments(parser: ArgumentParser) -> None:
     sign.add_arguments(actions.add_parser("sign", help="sign catalogs, as `chopmark sign` does"))
     check = actions.add_parser("verify", help="compare a tree with its catalog")
     check.add_argument("catalog", metavar="CATALOG", help="the catalog, whose signature must be trusted")
-    check.add_argument("--root", metavar="DIR", help="the tree (default: where the catalog says that it stands)")
+    check.add_argument("tree", nargs="?", metavar="DIR", help="the tree (default: where the catalog says it stands)")
+    check.add_argument("--root", metavar="DIR", help="the same, as an option")
     verify.add_trust_arguments(check)
     _add_common(check)
     check.add_argument("-q", "--quiet", action="store_true", help="print nothing; the exit status is the answer")
@@ -145,12 +146,14 @@ def _verify(args: Namespace) -> int:
     from chopmark.core.errors import UsageError
     from chopmark.engine.catalog import judging
 
+    if args.tree and args.root:
+        raise UsageError("the tree is named twice: as DIR and by --root")
     tally = output.Tally("comparing")
     found: list[Finding] = []
     with ExitStack() as stack:
         context = verify.context_for(args, stack)
         checked = stack.enter_context(judging.opened(args.catalog, context))
-        root = args.root or os.fsdecode(checked.listing.header.root)
+        root = args.root or args.tree or os.fsdecode(checked.listing.header.root)
         if not root:
             raise UsageError(f"{args.catalog} does not say where the tree stands: give --root")
         stack.callback(tally.done)

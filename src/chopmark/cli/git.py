@@ -40,6 +40,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     push = actions.add_parser("verify-push", help="check a push certificate that was kept")
     push.add_argument("certificate", metavar="F|REV", help="a file, or the blob of a repository (the id in full)")
     push.add_argument("--nonce", help="what the push had to answer")
+    _add_pushee(push)
     _add_common(push)
     receive = actions.add_parser("receive", help="let signed pushes in: as pre-receive hook, or update hook")
     receive.add_argument("update", nargs="*", metavar="REF OLD NEW", help="as git gives them to an update hook")
@@ -47,6 +48,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     receive.add_argument("--tags", action="store_true", help="every new tag must be signed, too")
     receive.add_argument("--no-certificate", action="store_true", help="the push itself need not be signed")
     receive.add_argument("--nonce-slop", type=int, default=0, metavar="SECONDS", help="how much older its nonce may be")
+    _add_pushee(receive)
     _add_common(receive)
     make = actions.add_parser("sign", help="sign a commit or tag anew; prints the id of the new object")
     make.add_argument("revision", metavar="REV", help="a commit or tag")
@@ -56,6 +58,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     make.add_argument("--ssh", action="store_true", help="an SSH signature, of whatever kind the key is")
     make.set_defaults(timestamp_legacy=None)
     make.add_argument("--signing-time", metavar="TIME", help="the time to claim (ISO 8601; default now)")
+
+
+def _add_pushee(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--pushee", action="append", default=[], metavar="URL", help="an address of the repository, as those who push"
+        " have it; repeatable: a push signed for any other is refused",
+    )  # fmt: skip
 
 
 def _add_common(parser: ArgumentParser) -> None:
@@ -118,14 +127,14 @@ def _verify_push(args: Namespace, context: Context) -> Iterator[Verdict]:
     else:
         repository = _repository(args)
         data = repository.read(revisions.resolve(repository, args.certificate).id).data
-    yield pushing.judge_certificate(data, context, args.nonce, args.certificate)
+    yield pushing.judge_certificate(data, context, args.nonce, args.certificate, args.pushee)
 
 
 def _receive(args: Namespace, context: Context) -> Iterator[Verdict]:
     from chopmark.core.errors import UsageError
     from chopmark.engine.git import pushing
 
-    wish = pushing.Wish(not args.no_certificate, args.commits, args.tags, args.nonce_slop)
+    wish = pushing.Wish(not args.no_certificate, args.commits, args.tags, args.nonce_slop, tuple(args.pushee))
     if not (wish.push or wish.commits or wish.tags):
         message = "--no-certificate alone lets everything in; --commits and --tags say what must be signed"
         raise UsageError(message)

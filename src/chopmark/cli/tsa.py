@@ -29,6 +29,7 @@ from chopmark.core.errors import MalformedError
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
+    from chopmark.authority.tsa.time_sources import TimeSource
     from chopmark.authority.tsa.tsa import Rolling, Terms, TimeStampAuthority
 
 SUFFIX = ".tsr"
@@ -105,6 +106,16 @@ def _init(args: Namespace) -> int:
 
 
 def _authority(args: Namespace) -> TimeStampAuthority | Rolling:
+    from chopmark.authority.tsa import time_sources
+
+    source = time_sources.named(args.time_source) if args.time_source else time_sources.usual()
+    authority = _opened(args, _terms(args, source))
+    if not source.is_measured:  # no news where there is no authority to go by it
+        print("the clock is believed as it is: nobody measures it (--time-source)", file=sys.stderr)
+    return authority
+
+
+def _opened(args: Namespace, terms: Terms) -> TimeStampAuthority | Rolling:
     from chopmark import keys
     from chopmark.authority.tsa import tsa
     from chopmark.core import limits
@@ -114,20 +125,17 @@ def _authority(args: Namespace) -> TimeStampAuthority | Rolling:
 
     secret = keys.secret(args.passphrase)
     if not args.key:
-        return tsa.Rolling(folder(args), secret, _terms(args))
+        return tsa.Rolling(folder(args), secret, terms)
     signer = keyring.open_key(args.key, secret)
     certificates = signer.certificates
     if args.cert:
         certificates = tuple(pem.certificates(read_small(args.cert, limits.KEY_FILE_MAX)))
-    return tsa.TimeStampAuthority(signer, certificates, terms=_terms(args))
+    return tsa.TimeStampAuthority(signer, certificates, terms=terms)
 
 
-def _terms(args: Namespace) -> Terms:
-    from chopmark.authority.tsa import time_sources, timekeeping, tsa
+def _terms(args: Namespace, source: TimeSource) -> Terms:
+    from chopmark.authority.tsa import timekeeping, tsa
 
-    source = time_sources.named(args.time_source) if args.time_source else time_sources.usual()
-    if not source.is_measured:
-        print("the clock is believed as it is: nobody measures it (--time-source)", file=sys.stderr)
     keeper = timekeeping.Timekeeper(source)
     keeper()  # what cannot be measured is said at once
     order = timekeeping.Sequence(os.path.join(folder(args), tsa.SEQUENCE_FILE)) if args.ordering else None

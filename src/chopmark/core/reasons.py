@@ -108,7 +108,7 @@ COMPRESSION_UNSUPPORTED = Reason(
 SEAL_NONE = Reason(
     "seal.none",
     NO,
-    "The file carries no signature.",
+    "It carries no signature.",
     "Have its publisher sign it, or sign it yourself after review.",
     techniques=("T1059", "T1554"),
 )

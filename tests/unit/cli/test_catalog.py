@@ -41,6 +41,16 @@ def test_a_signed_catalog_of_an_unchanged_tree_is_trusted(desk: Desk, tree: Path
     assert desk.litter() == []
 
 
+def test_the_tree_can_be_named_without_an_option(desk: Desk, tree: Path) -> None:
+    create(desk, tree)
+    elsewhere = desk.folder / "elsewhere"
+    elsewhere.mkdir()
+    trust = ("--store", desk.root, "--offline", "-q")
+    assert desk.run("catalog", "verify", "t.catalog", tree, *trust) == 0
+    assert desk.run("catalog", "verify", "t.catalog", elsewhere, *trust) == 1
+    assert desk.run("catalog", "verify", "t.catalog", tree, "--root", tree, *trust) == 2
+
+
 def test_changes_are_named_and_the_status_is_that_of_a_rejected_file(desk: Desk, tree: Path) -> None:
     create(desk, tree)
     (tree / "bin" / "tool").write_bytes(b"\x00evil")

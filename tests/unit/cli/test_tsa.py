@@ -76,6 +76,17 @@ def test_stamp_refused(arguments: list[str], tmp_path: Path, capsys: pytest.Capt
     assert not (tmp_path / "file.tsr").exists()
 
 
+@pytest.mark.parametrize("arguments", [["serve"], ["stamp", "file"]])
+def test_without_an_authority_nothing_is_said_of_its_clock(
+    arguments: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert main(["tsa", *arguments, "--time-source", "machine"]) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert "clock" not in said
+
+
 def test_a_key_from_elsewhere(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     world = pki.world()
     (tmp_path / "tsa.key").touch(0o600)

@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
 PARTIAL = ".partial"
 """What an unfinished run leaves beside the catalog."""
-_KEPT = re.compile(rb"((?:[0-9]+ ){4}[0-9a-f]{64}) (\S+)\n")
+_KEPT = re.compile(rb"((?:[0-9]+ ){5}[0-9a-f]{64}) (\S+)\n")
+_BEGINS = b"chopmark catalog kept "
 
 
 class Wish(NamedTuple):
@@ -129,8 +130,14 @@ def _kept(wish: Wish, root: bytes) -> Iterator[tuple[Mapping[bytes, bytes], Call
             raise UsageError(f"{path}: not ours alone, so it cannot be gone on from; remove it")
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            links = os.fstat(descriptor).st_nlink
         except OSError:
-            raise UsageError(f"{wish.target}: another process is making it") from None
+            links = 0
+        if not links:  # or it was removed by who made the catalog, between our opening it and our turn
+            raise UsageError(f"{wish.target}: another process is making it")
+        start = os.pread(descriptor, len(_BEGINS), 0)
+        if links > 1 or start != _BEGINS[: len(start)]:
+            raise UsageError(f"{path}: a file of something else stands there; remove it")
         known = _known(file, _mark(wish.root, root), fresh=wish.fresh)
         yield known, _keeper(file)
 
@@ -141,7 +148,7 @@ def _mark(root: str, real: bytes) -> bytes:
         state = os.stat(root)
     except (OSError, ValueError) as error:
         raise InputError(f"{root}: {getattr(error, 'strerror', None) or error}") from None
-    return b"chopmark catalog kept 1 %d %d %b\n" % (state.st_dev, state.st_ino, listing.escape(real))
+    return _BEGINS + b"2 %d %d %b\n" % (state.st_dev, state.st_ino, listing.escape(real))
 
 
 def _known(file: BinaryIO, mark: bytes, *, fresh: bool) -> dict[bytes, bytes]:

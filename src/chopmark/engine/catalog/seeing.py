@@ -202,7 +202,8 @@ class _Folder:
             if self._is_beyond(state):
                 self._findings.append(reasons.BEYOND.found(subject=_name(self._prefix + name)))
                 return _line(b"f", state, b"-", BEYOND, path, _attributes(descriptor))
-            mark = b"%d %d %d %d " % (state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+            which = (state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+            mark = b"%d %d %d %d %d " % which
             known = self._walk.known.get(self._prefix + name, b"") if self._walk.known else b""
             same = known.startswith(mark)
             digest = known[len(mark) :] if same else self._digest(descriptor, name, state)

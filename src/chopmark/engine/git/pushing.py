@@ -28,16 +28,21 @@ _TAGS = "refs/tags/"
 class Wish(NamedTuple):
     """What a server wants signed: the push itself, every new commit, every new tag.
 
-    `slop` is by how many seconds the nonce may be older than this very push (HTTP; receive.certNonceSlop).
+    `slop` is by how many seconds the nonce may be older than this very push (HTTP; receive.certNonceSlop). `pushees`
+    are the addresses of this repository, as those who push have them: git compares none, and whoever runs another
+    server can ask for a signature with the nonce of this one.
     """
 
     push: bool = True
     commits: bool = False
     tags: bool = False
     slop: int = 0
+    pushees: tuple[str, ...] = ()
 
 
-def judge_certificate(data: bytes, context: Context, nonce: str | None, name: str = "push certificate") -> Verdict:
+def judge_certificate(
+    data: bytes, context: Context, nonce: str | None, name: str = "push certificate", pushees: Sequence[str] = ()
+) -> Verdict:
     """Judge a push certificate that was kept; `nonce` is what it must answer, None when nobody knows."""
     artifact = Artifact.from_bytes(data, name)
     verdict = check.check(artifact, context, judging.FORMAT)
@@ -46,7 +51,7 @@ def judge_certificate(data: bytes, context: Context, nonce: str | None, name: st
     except BrokenError as error:
         return verdict._replace(findings=(*verdict.findings, error.reason.found(error.detail)))
     found = reasons.PUSH_NONCE_UNASKED.found() if nonce is None else _nonce(parsed, nonce)
-    return verdict._replace(findings=(*verdict.findings, found))
+    return verdict._replace(findings=(*verdict.findings, found, _addressed(parsed, pushees)))
 
 
 def receive(
@@ -99,7 +104,8 @@ def _push(
     verdict = check.check(artifact, context, judging.FORMAT)
     asked = set(updates)
     refs = reasons.PUSH_REFS.found() if asked == listed else reasons.PUSH_REFS_WRONG.found(_difference(asked, listed))
-    return verdict._replace(findings=(*verdict.findings, refs, _answered(parsed, environment, wish.slop)))
+    nonce, pushee = _answered(parsed, environment, wish.slop), _addressed(parsed, wish.pushees)
+    return verdict._replace(findings=(*verdict.findings, refs, nonce, pushee))
 
 
 def _answered(parsed: Parsed, environment: Mapping[str, str], slop: int) -> Finding:
@@ -117,6 +123,16 @@ def _nonce(parsed: Parsed, nonce: str) -> Finding:
     given = b"".join(parsed.values(b"nonce"))
     fits = bool(nonce) and hmac.compare_digest(given, nonce.encode("utf-8", "surrogateescape"))
     return reasons.PUSH_NONCE.found() if fits else reasons.PUSH_NONCE_WRONG.found()
+
+
+def _addressed(parsed: Parsed, pushees: Sequence[str]) -> Finding:
+    """To which repository whoever signed meant to push."""
+    given = b"".join(parsed.values(b"pushee"))
+    shown = ascii(given.decode("utf-8", "replace")[:200])[1:-1] or "it names none"
+    if not pushees:
+        return reasons.PUSHEE_UNASKED.found(shown)
+    fits = given in [each.encode("utf-8", "surrogateescape") for each in pushees]
+    return (reasons.PUSHEE if fits else reasons.PUSHEE_WRONG).found(shown)
 
 
 def _difference(asked: set[Update], listed: set[Update]) -> str:

@@ -200,6 +200,22 @@ PUSH_NONCE_UNASKED = Reason(
     "Name it with --nonce.",
     _PUSH,
 )
+PUSHEE = Reason("git.pushee", OK, "The certificate is for a push to this repository.", cites=_PUSH)
+PUSHEE_WRONG = Reason(
+    "git.pushee_wrong",
+    NO,
+    "The push was signed for another repository: whoever serves that may have passed it on with the nonce of this one.",
+    "Push to this repository itself, by an address that --pushee names.",
+    _PUSH,
+    _HIDING,
+)
+PUSHEE_UNASKED = Reason(
+    "git.pushee_unasked",
+    INFO,
+    "Nobody said by which addresses this repository is pushed to: a push that was signed for another may be let in.",
+    "Name them with --pushee.",
+    _PUSH,
+)
 PUSH_UNSIGNED = Reason(
     "git.push_unsigned",
     NO,

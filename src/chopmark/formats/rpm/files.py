@@ -90,6 +90,8 @@ def _paths(header: Header) -> list[bytes]:
     whole = whole or [folders[index] + base for index, base in zip(indexes, bases, strict=True)]
     if len(whole) > limits.RPM_FILES_MAX:
         raise BrokenError(reasons.FILE_LIST, f"more than {limits.RPM_FILES_MAX} files")
+    if tags.SOURCE_RPM in header.entries and not all(path.startswith(b"/") for path in whole):
+        raise BrokenError(reasons.FILE_LIST, "a path that begins nowhere")
     paths = [path.removeprefix(b"/") for path in whole]
     for path in paths:
         if b"//" in path or (any(part in (b"", b".", b"..") for part in path.split(b"/")) and path):

@@ -26,6 +26,8 @@ _ENTRY = struct.Struct(">IIiI")
 _SIZES = {1: 1, tags.INT8: 1, tags.INT16: 2, tags.INT32: 4, tags.INT64: 8, tags.BINARY: 1,
           tags.STRING: 0, tags.STRINGS: 0, tags.TRANSLATED: 0}  # fmt: skip
 """Octets of a value, by type; none for texts, which end with a zero."""
+_TAG_MAX = 0x7FFFFFFF
+"""A greater one is below zero to rpm, which refuses it."""
 _NUMBERS = {tags.INT16: "H", tags.INT32: "I", tags.INT64: "Q"}
 
 
@@ -221,8 +223,8 @@ def _entries(
 def _check_tags(those: tuple[int, ...], different: int) -> None:
     if different != len(those):
         raise BrokenError(reasons.DUPLICATE, f"tag {max(those, key=those.count)}")
-    if min(those, default=tags.LOCALES) < tags.LOCALES:
-        raise BrokenError(reasons.TAG, f"tag {min(those)}")
+    if min(those, default=tags.LOCALES) < tags.LOCALES or max(those, default=0) > _TAG_MAX:
+        raise BrokenError(reasons.TAG, f"tag {min(those)} to {max(those)}")
 
 
 def _refuse(amounts: tuple[int, ...], data: bytes, why: str) -> NoReturn:

@@ -69,6 +69,8 @@ def read(view: View) -> Package:
     for tag in sorted(main.entries)[:2]:  # the first may be the locales, or not
         if tags.LOCALES < tag < tags.NAME:
             raise BrokenError(reasons.TAG, f"tag {tag}, which belongs to signatures, in the header")
+    if tags.PAYLOAD_SIZE in signatures.entries and tags.ARCHIVE_SIZE in main.entries:
+        raise BrokenError(reasons.SIGNATURE_TAG, "the size of the archive, which the header has itself")
     _check_signatures(signatures, version)
     if version == V6:
         _check_order(signatures, main)

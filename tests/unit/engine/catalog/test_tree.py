@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import struct
@@ -19,7 +20,7 @@ from chopmark.engine.catalog import judging, making, seeing, walking
 from chopmark.formats.catalog import listing, sealing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from chopmark.core.finding import Finding
@@ -306,6 +307,84 @@ def test_another_tree_is_not_gone_on_from(interrupted: Path) -> None:
     interrupted.rename(interrupted.parent / "older")
     (interrupted.parent / "tree").mkdir()
     assert make(interrupted).known == 0
+
+
+def forge(partial: Path, change: Callable[[list[bytes]], list[bytes]]) -> None:
+    """Another state with digests of nothing, where the words of each line are changed as well."""
+    head, *lines = partial.read_bytes().splitlines(keepends=True)
+    words = [line.split(b" ") for line in lines]
+    forged = [b" ".join(change([*each[:5], b"0" * 64, each[6]])) for each in words]
+    partial.write_bytes(head + b"".join(forged))
+
+
+@pytest.mark.parametrize("word", range(5))
+def test_what_was_seen_of_another_file_is_not_taken_over(interrupted: Path, word: int) -> None:
+    """Device, inode, size and both times must be those of the file that is there now."""
+    partial = interrupted.parent / "tree.catalog.partial"
+    forge(partial, lambda words: [*words[:word], b"7%b" % words[word], *words[word + 1 :]])
+    make(interrupted)
+    assert not [entry for entry in rows(interrupted).values() if entry.content == b"0" * 64]
+
+
+def test_what_was_seen_of_a_file_stays_with_its_path(interrupted: Path) -> None:
+    partial = interrupted.parent / "tree.catalog.partial"
+    forge(partial, lambda words: [*words[:6], b"no/such/" + words[6]])
+    make(interrupted)
+    assert not [entry for entry in rows(interrupted).values() if entry.content == b"0" * 64]
+
+
+def test_files_changed_since_are_read_again_however_well_it_is_hidden(interrupted: Path) -> None:
+    """Same size and times of changing; a file in another's place; one that is written over through a second name."""
+    tree = interrupted
+    times = {path: path.stat() for path in (tree / "z", tree / "a.txt", tree / "a/x", tree / "a-b/y")}
+    (tree / "z").write_bytes(b"CONTENT OF z")
+    (tree / "a.txt").rename(tree / "old")
+    (tree / "old").rename(tree / "a.txt")
+    os.link(tree / "a/x", tree.parent / "second")
+    (tree.parent / "second").write_bytes(b"CONTENT OF x")
+    (tree / "new").write_bytes(b"CONTENT OF y")
+    (tree / "new").replace(tree / "a-b/y")
+    for path, state in times.items():
+        os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
+    make(tree)
+    resumed = (tree.parent / "tree.catalog").read_bytes()
+    make(tree, fresh=True)
+    assert resumed == (tree.parent / "tree.catalog").read_bytes()
+    assert said(compared(tree)) == {("same", "")}
+
+
+@pytest.mark.parametrize("begins", [b"chopmark catalog kept 1 ", b"chopmark catalog kept 22", b"chopmark cat"])
+def test_the_state_of_another_version_is_not_gone_on_from(interrupted: Path, begins: bytes) -> None:
+    partial = interrupted.parent / "tree.catalog.partial"
+    partial.write_bytes(
+        begins + (partial.read_bytes()[len(begins) :] if begins.startswith(b"chopmark catalog") else b"")
+    )
+    assert make(interrupted).known == 0
+
+
+@pytest.mark.parametrize("fresh", [False, True])
+def test_a_file_of_something_else_is_not_written_over(tree: Path, *, fresh: bool) -> None:
+    partial = tree.parent / "tree.catalog.partial"
+    partial.write_bytes(b"what somebody wrote")
+    with pytest.raises(UsageError):
+        make(tree, fresh=fresh)
+    assert partial.read_bytes() == b"what somebody wrote"
+    partial.write_bytes(b"")
+    os.link(partial, tree.parent / "also")
+    with pytest.raises(UsageError):
+        make(tree, fresh=fresh)
+
+
+def test_two_at_once_do_not_share_what_they_saw(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    partial = tree.parent / "tree.catalog.partial"
+    with open(partial, "wb") as other:
+        fcntl.flock(other, fcntl.LOCK_EX)
+        with pytest.raises(UsageError):
+            make(tree)
+    # and where the other one was done, and took it away, just before our turn
+    monkeypatch.setattr(fcntl, "flock", lambda *_: partial.unlink())
+    with pytest.raises(UsageError):
+        make(tree)
 
 
 def test_a_disk_that_is_full_leaves_the_old_catalog(tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -85,6 +85,73 @@ def test_a_certificate_is_good_for_one_push(repo: Repo, context: Context, status
     assert gate(repo, context, update, data=replayed) == {"git.push_nonce_wrong"}
 
 
+HERE, FAR = "https://here/x.git", "file:///far"
+
+
+def test_a_push_that_was_signed_for_another_repository_is_refused(repo: Repo, context: Context) -> None:
+    """Whoever serves that one asked for a signature with the nonce of this one, and passes it on."""
+    update = Update(NONE, repo.commit(), "refs/heads/main")
+    data = certificate(update)
+    assert gate(repo, context, update, data=data, wish=pushing.Wish(pushees=(HERE, FAR))) == set()
+    assert gate(repo, context, update, data=data, wish=pushing.Wish(pushees=(HERE,))) == {"git.pushee_wrong"}
+    prefix = pushing.Wish(pushees=("file:///fa", "file:///far/", "file:///far/x"))
+    assert gate(repo, context, update, data=data, wish=prefix) == {"git.pushee_wrong"}
+    without = git_repo.sealed(certificate(update, signed=False).replace(b"pushee file:///far\n", b""))
+    assert gate(repo, context, update, data=without) == set()
+    assert gate(repo, context, update, data=without, wish=pushing.Wish(pushees=(HERE,))) == {"git.pushee_wrong"}
+    assert codes(pushing.judge_certificate(data, context, NONCE, pushees=(HERE,))) == {"git.pushee_wrong"}
+    good = pushing.judge_certificate(data, context, NONCE, pushees=(FAR,)).findings
+    assert [each.detail for each in good if each.code == "git.pushee"] == ["file:///far"]
+    told = pushing.judge_certificate(data, context, NONCE).findings
+    assert [each.detail for each in told if each.code == "git.pushee_unasked"] == ["file:///far"]
+
+
+def unsealed(data: bytes, *changes: tuple[bytes, bytes]) -> bytes:
+    """A certificate of which something is another behind the signer's back."""
+    for old, new in changes:
+        assert data.count(old) == 1
+        data = data.replace(old, new)
+    return data
+
+
+ATTACKS = {
+    "another pusher": ((b"pusher A", b"pusher B"),),
+    "another pushee": ((b"pushee file:///far", b"pushee file:///far/x"),),
+    "no pushee": ((b"pushee file:///far\n", b""),),
+    "no nonce": ((f"nonce {NONCE}\n".encode(), b""),),
+    "the nonce of this push in an old one": ((b"nonce 1600000000-abcdef", f"nonce {NONCE}".encode()),),
+    "an option": ((b"\n\n", b"\npush-option ci.skip\n\n"),),
+    "another ref": ((b"refs/heads/main", b"refs/heads/prod"),),
+    "one ref more": ((b"refs/heads/main\n", b"refs/heads/main\n" + f"{NONE} {'2' * 40} refs/heads/x\n".encode()),),
+    "an empty line before the updates": ((b"\n\n", b"\n\n\n"),),
+    "a carriage return": ((b"refs/heads/main\n", b"refs/heads/main\r\n"),),
+    "something behind": ((b"-----END", b"-----END"), (b"refs/heads/main", b"refs/heads/main")),
+}
+
+
+@pytest.mark.parametrize("attack", ATTACKS)
+def test_a_certificate_that_was_tampered_with_is_refused(repo: Repo, context: Context, attack: str) -> None:
+    old = "1600000000-abcdef" if "old" in attack else NONCE
+    update = Update(NONE, repo.commit(), "refs/heads/main")
+    data = unsealed(certificate(update, nonce=old), *ATTACKS[attack])
+    if attack == "something behind":
+        data += f"{NONE} {'2' * 40} refs/heads/x\n".encode()
+    asked = update._replace(ref="refs/heads/prod") if attack == "another ref" else update
+    assert gate(repo, context, asked, data=data)
+    assert codes(pushing.judge_certificate(data, context, NONCE))
+
+
+def test_what_was_signed_for_something_else_is_no_certificate(repo: Repo, context: Context) -> None:
+    """A tag's signature behind a certificate, a certificate before another one, and its signature twice."""
+    update = Update(NONE, repo.commit(), "refs/heads/main")
+    bare, good = certificate(update, signed=False), certificate(update)
+    tag = git_repo.sealed(git_repo.tag(update.new))
+    assert gate(repo, context, update, data=bare + tag[tag.index(b"-----BEGIN") :])
+    assert gate(repo, context, update, data=bare + good)
+    assert gate(repo, context, update, data=tag)
+    assert gate(repo, context, update, data=good + good[good.index(b"-----BEGIN") :])
+
+
 def test_a_nonce_may_be_older_where_that_is_allowed(repo: Repo, context: Context) -> None:
     update = Update(NONE, repo.commit(), "refs/heads/main")
     late = {"GIT_PUSH_CERT_NONCE_STATUS": "SLOP", "GIT_PUSH_CERT_NONCE_SLOP": "30"}

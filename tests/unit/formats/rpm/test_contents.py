@@ -144,7 +144,8 @@ def listed(**changes: object) -> list[files.Listed]:
             said.pop(number)
         else:
             said[number] = value  # type: ignore[assignment]
-    return files.listed(package.read(BytesView(rpms.packed(said.values(), b"x"))).header)
+    front = rpms.lead(kind=int(tags.SOURCE_RPM not in said))
+    return files.listed(package.read(BytesView(rpms.packed(said.values(), b"x", front=front))).header)
 
 
 def test_what_files_must_be() -> None:
@@ -158,6 +159,8 @@ def test_what_files_must_be() -> None:
     whole = rpms.texts(tags.OLD_FILE_NAMES, [each.path for each in FILES])
     old = listed(OLD_FILE_NAMES=whole, BASE_NAMES=None, DIRECTORIES=None, DIRECTORY_INDEXES=None)
     assert [each.path for each in old] == [each.path for each in found]
+    source = rpms.texts(tags.DIRECTORIES, [""] * 5), rpms.texts(tags.BASE_NAMES, list("abcdefg"))
+    assert len(listed(DIRECTORIES=source[0], BASE_NAMES=source[1], SOURCE_RPM=None)) == len(FILES)
     large = rpms.numbers(tags.LONG_FILE_SIZES, [1 << 40] * 7, tags.INT64)
     assert listed(LONG_FILE_SIZES=large)[0].size == 1 << 40
 
@@ -179,8 +182,9 @@ def test_what_files_must_be() -> None:
         {"BASE_NAMES": rpms.texts(tags.BASE_NAMES, ["a/../b", *"abcdef"])},
         {"BASE_NAMES": rpms.texts(tags.BASE_NAMES, ["a//b", *"abcdef"])},
         {"OLD_FILE_NAMES": rpms.texts(tags.OLD_FILE_NAMES, list("abcdefg"))},
+        {"DIRECTORIES": rpms.texts(tags.DIRECTORIES, ["/etc/", "usr/", "/usr/bin/", "/usr/lib/", "/var/lib/"])},
     ],
-    ids=range(14),
+    ids=range(15),
 )
 def test_lists_that_contradict_themselves(changes: dict[str, object]) -> None:
     with pytest.raises(BrokenError) as told:

@@ -120,6 +120,7 @@ TRICKS: dict[str, tuple[bytes, str]] = {
     "two of a single string": (built([(1000, 6, 0, 2)], b"a\0b\0"), "rpm.tag"),
     "a huge count": (built([NAME, (1003, 4, 8, 0x40000001)], DATA), "rpm.tag"),
     "a huge count of strings": (built([NAME, (1117, 8, 5, 0xFFFFFFFF)], b"tool\0a\0"), "rpm.tag"),
+    "a tag below zero": (built([NAME, (0xFFFFFFFF, 6, 5, 1)], b"tool\0x\0"), "rpm.tag"),
     "another region inside": (built([(61, 7, 0, 16)], bytes(16)), "rpm.tag"),
 }  # fmt: skip
 

@@ -338,6 +338,13 @@ def test_version_6_is_stricter() -> None:
     assert refused(V6[: found.start] + bytes(head) + V6[found.payload :]) == "rpm.overlap"
 
 
+def test_the_size_of_the_archive_is_said_once() -> None:
+    """rpm takes that of the signature header over into the other one, and refuses a package where it is already."""
+    said = {**rpms.values(payload=PAYLOAD), tags.ARCHIVE_SIZE: rpms.numbers(tags.ARCHIVE_SIZE, [1])}
+    assert refused(rpms.packed(said.values(), PAYLOAD)) == "rpm.signature_tag"
+    package.read(BytesView(rpms.packed(said.values(), PAYLOAD, beside={tags.PAYLOAD_SIZE: None})))
+
+
 def test_tags_of_signatures_have_no_place_in_the_header() -> None:
     said = {**rpms.values(payload=PAYLOAD), 268: Value(268, tags.BINARY, 1, b"x")}
     assert refused(rpms.packed(said.values(), PAYLOAD)) == "rpm.tag"
