@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chopmark.core.contracts import DATA as PLAIN
+from chopmark.core import seal
 from chopmark.core.contracts import Content
 from chopmark.core.digest import of
 from chopmark.core.verdict import Status, Verdict
@@ -38,8 +38,8 @@ def struct_of(data: bytes, parameters: Parameters = Parameters(), size: int | No
 
 
 def sealed(message: bytes, entity: pki.Entity = SIGNER) -> bytes:
-    content = Content(PLAIN, "sha256", of(message, "sha256"), message=message)
-    draft = module.draft(content, entity, entity.certificates, signing_time=pki.NOW)
+    plain = Content(seal.DATA, "sha256", of(message, "sha256"), message=message)
+    draft = module.draft(plain, entity, entity.certificates, signing_time=pki.NOW)
     return draft.finish(entity.sign(draft.to_be_signed, "sha256"))
 
 
@@ -82,7 +82,7 @@ NEARLY = {
 def test_a_signature_over_something_near_is_wrong(what: str, tmp_path: Path) -> None:
     verdict = judged(tmp_path, FILE, sealed(NEARLY[what]))
     assert verdict.status is Status.REJECTED
-    assert "module.signature_wrong" in {each.code for seal in verdict.seals for each in seal.findings}
+    assert "module.signature_wrong" in {each.code for found in verdict.seals for each in found.findings}
 
 
 @pytest.mark.parametrize("length", [0, 1, 4095, 4096, 4097, 8192])
