@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -11,6 +12,7 @@ import pytest
 
 from chopmark.agent import fanotify, judging, kept, leases, loop, processes, uses
 from chopmark.core import limits
+from tests.support.guarding import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -304,6 +306,48 @@ def test_at_the_end_who_waits_is_answered(desk: Desk) -> None:
     second = loop.Loop(desk.group, desk.files, desk.bench)
     second.close()
     assert desk.group.answered == []
+
+
+def test_who_stands_in_sees_to_orders_writers_and_those_who_wait(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "GUARD_TICK_SECONDS", 0.01)
+    desk.keep(GOOD)
+    [(_, file)] = desk.files.each()
+    wanted = file.descriptor
+    task = desk.ask("other")
+    assert task is not None
+    monkeypatch.setattr(limits, "GUARD_ANSWER_SECONDS", -1.0)
+    reading, writing = os.pipe()
+
+    class Breaks(leases.Breaks):
+        """A lease is wanted back whenever something is written."""
+
+        def __init__(self) -> None:
+            self.descriptor = reading
+
+        def read(self) -> Iterator[int | None]:
+            os.read(reading, 1)
+            yield wanted
+
+    desk.loop._breaks.close()  # noqa: SLF001 - signals would come to others as well
+    desk.loop._breaks = Breaks()  # noqa: SLF001 - likewise
+    ordered = threading.Event()
+    thread = threading.Thread(target=desk.loop.run)
+    thread.start()
+    try:
+        eventually(lambda: desk.group.answered == [False])
+        desk.loop.order(ordered.set)
+        assert ordered.wait(10)
+        os.write(writing, b"x")
+        eventually(lambda: len(desk.files) == 0)
+    finally:
+        desk.loop.running = False
+        desk.loop.wake()
+        thread.join(10)
+        os.close(writing)
+    assert not thread.is_alive()
+    desk.looked(task, EVIL)
+    assert (desk.counted["broken"], desk.counted["late"]) == (1, 1)
+    assert len(desk.loop.attend(lambda: pytest.fail("nothing is looked at"), 3)) == 3
 
 
 # Ahead of anybody who asks

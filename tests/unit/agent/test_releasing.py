@@ -95,6 +95,7 @@ def test_what_nobody_uses_is_given_back_at_once(leased: Leased) -> None:
     leased.release()
     eventually(leased.given_back)
     assert leased.changed == []
+    eventually(lambda: len(leased.releasing) == 0)
 
 
 @pytest.mark.usefixtures("settled")
@@ -107,6 +108,7 @@ def test_a_file_that_somebody_has_open_is_kept(leased: Leased) -> None:
         leased.release()
         leased.looked_at()
         kept = not leased.given_back()
+        assert len(leased.releasing) == 1
         reading.communicate()
     assert kept
     eventually(leased.given_back)

@@ -1,0 +1,310 @@
+"""What a guard protects, lets go of and does about what runs, without a kernel that asks."""
+
+from __future__ import annotations
+
+import os
+import resource
+import signal
+from pathlib import Path
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from chopmark.agent import fanotify, guard, loop, mounts, processes, running, uses
+from chopmark.agent.settings import Settings
+from chopmark.core import limits
+from chopmark.core.errors import MalformedError, UsageError
+from chopmark.core.verdict import Status
+from chopmark.core.versions import Release
+from chopmark.policy.facts import FileFacts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chopmark.agent.world import World
+
+FACTS = FileFacts("/x", "a" * 64, status=Status.TRUSTED)
+
+
+class Group(fanotify.Group):
+    """File systems, of which some cannot be marked."""
+
+    def __init__(self) -> None:
+        super().__init__(-1)
+        self.marked: list[tuple[str, int, int]] = []
+        self.wrong: set[int] = set()
+
+    def protect(self, folder: str, device: int, mask: int) -> None:
+        if device in self.wrong:
+            raise OSError(95, "Operation not supported")
+        self.marked.append((folder, device, mask))
+
+    def release(self, folder: str, device: int, mask: int) -> None:
+        self.marked.remove((folder, device, mask))
+
+
+class Desk:
+    """A guard whose loop does at once what it is told, and that knows three things of the world."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> None:  # noqa: ANN401 - of Settings
+        self.said: list[tuple[str, dict[str, Any]]] = []
+        self.done: list[str] = []
+        self.there: list[mounts.Mount] = []
+        self.allowed, self.mode = False, "enforce"
+        self.facts: FileFacts | Exception = FACTS
+        self.group = Group()
+        self.guard = made = guard.Guard.__new__(guard.Guard)
+        note: Callable[..., Any] = lambda name: lambda *given: self.done.append(" ".join([name, *map(str, given)]))  # noqa: E731 - one for each name
+        parts: dict[str, Any] = {
+            "settings": Settings(load=self.load, **{"folders": (), **settings}),
+            "group": self.group,
+            "stream": SimpleNamespace(say=lambda kind, **more: self.said.append((kind, more))),
+            "_protected": {},
+            "_released": set(),
+            "ahead": SimpleNamespace(protect=note("ahead"), release=note("not ahead"), warm=note("warm")),
+            "behind": None,
+            "loop": SimpleNamespace(order=lambda work: work(), let_go=note("let go"), renewed=note("renewed")),
+            "releasing": SimpleNamespace(abandon=note("abandon")),
+            "decider": SimpleNamespace(
+                decide=self.decide, why=lambda _: "policy.denied", renew=note("decide by"), mode="enforce"
+            ),
+            "examination": SimpleNamespace(
+                examine=self.examine, renew=self.renew, world=SimpleNamespace(versions=None)
+            ),
+            "kept": SimpleNamespace(sweep=self.sweep, each=lambda: self.kept, heed=note("heed")),
+        }
+        self.kept: list[tuple[int, Any]] = []
+        for name, value in parts.items():
+            setattr(made, name, value)
+        monkeypatch.setattr(mounts, "mounted", lambda: self.there)
+        monkeypatch.setattr(os, "kill", lambda process, number: self.done.append(f"kill {process} {number}"))
+
+    def load(self) -> World:
+        if isinstance(self.facts, Exception):
+            raise self.facts
+        return SimpleNamespace(versions=None)  # type: ignore[return-value]
+
+    def renew(self, _: World) -> Any:  # noqa: ANN401 - what was forgotten
+        return SimpleNamespace(verdicts=1, touched=lambda facts: facts.path == "/touched")
+
+    def sweep(self, keep: Callable[[FileFacts], bool]) -> None:
+        kinds = {
+            "good": FACTS,
+            "bad": FACTS._replace(status=Status.REJECTED),
+            "touched": FACTS._replace(path="/touched"),
+        }
+        self.done.append(f"keep {[name for name, facts in kinds.items() if keep(facts)]}")
+
+    def decide(self, facts: FileFacts, asked: loop.Asked) -> loop.Answer:
+        assert facts is FACTS
+        self.done.append(f"{asked.use} by {asked.by.path}")
+        return loop.Answer(self.allowed)
+
+    def examine(self, descriptor: int, path: str) -> FileFacts:
+        assert os.path.samestat(os.fstat(descriptor), Path(path).stat())
+        if isinstance(self.facts, Exception):
+            raise self.facts
+        return self.facts
+
+    @property
+    def kinds(self) -> list[str]:
+        return [kind for kind, _ in self.said]
+
+
+def mount(place: Path | str, device: int, kind: str = "ext4") -> mounts.Mount:
+    return mounts.Mount(str(place), device, kind)
+
+
+def test_what_is_mounted_elsewhere_meanwhile_is_not_protected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(monkeypatch, folders=((str(tmp_path), 5), (str(tmp_path), 6), ("/nowhere", 7)))
+    desk.there = [mount(tmp_path, 5)]
+    desk.guard._protect_all()  # noqa: SLF001 - what `run` does
+    assert desk.group.marked == [(str(tmp_path), 5, guard.MASK)]
+    assert (desk.guard.places, desk.kinds) == ([str(tmp_path)], ["trouble", "trouble"])
+
+
+def test_without_scripts_only_executions_are_asked_about(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(monkeypatch, folders=((str(tmp_path), 5),), scripts=False)
+    desk.there = [mount(tmp_path, 5, "overlay")]
+    desk.guard._protect_all()  # noqa: SLF001 - likewise
+    assert desk.group.marked == [(str(tmp_path), 5, fanotify.OPEN_EXEC_PERM)]
+    assert desk.done == [], "where nothing is kept, nothing is looked at ahead"
+
+
+def test_what_cannot_be_protected_is_no_guard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(monkeypatch, folders=((str(tmp_path), 5),))
+    desk.there, desk.group.wrong = [mount(tmp_path, 5)], {5}
+    with pytest.raises(UsageError):
+        desk.guard._protect_all()  # noqa: SLF001 - likewise
+    assert desk.guard.places == []
+
+
+@pytest.mark.parametrize("new_mounts", [False, True])
+def test_file_systems_that_come_and_go_below(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, new_mounts: bool
+) -> None:
+    desk = Desk(monkeypatch, folders=((str(tmp_path), 5),), new_mounts=new_mounts)
+    below = [mount(tmp_path / name, device, kind) for name, device, kind in
+             (("a", 6, "tmpfs"), ("b", 7, "nfs"), ("c", 8, "proc"), ("d", 9, "ext4"))]  # fmt: skip
+    desk.there, desk.group.wrong = [mount(tmp_path, 5), *below, mount("/elsewhere", 10)], {9}
+    desk.guard._protect_all()  # noqa: SLF001 - likewise
+    assert [device for _, device, _ in desk.group.marked] == ([5, 6] if new_mounts else [5])
+    assert desk.kinds == (["protected", "trouble"] if new_mounts else [])
+    desk.said.clear()
+    desk.group.wrong.clear()
+    desk.there = [mount(tmp_path, 5), below[3]]
+    desk.guard.look_at_mounts()
+    assert desk.guard.places == [str(tmp_path), *([below[3].place] if new_mounts else [])]
+    assert desk.kinds == (["unmounted", "protected"] if new_mounts else [])
+    assert [each for each in desk.done if each.startswith("let go")] == (["let go 6"] if new_mounts else [])
+    desk.there = []
+    desk.guard.look_at_mounts()
+    assert desk.guard.places == []
+
+
+def test_what_is_let_go_stays_so_while_it_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(monkeypatch, folders=((str(tmp_path), 5),))
+    desk.there = [mount(tmp_path, 5)]
+    desk.guard._protect_all()  # noqa: SLF001 - likewise
+    desk.done.clear()
+    desk.guard.let_go(str(tmp_path))
+    assert [each.split(" Mount")[0] for each in desk.done] == ["not ahead", "let go 5", "abandon 5"]
+    assert (desk.group.marked, desk.guard.places, desk.kinds) == ([], [], ["released"])
+    for _ in range(2):
+        desk.guard.look_at_mounts()
+        assert desk.guard.places == []
+    with pytest.raises(UsageError):
+        desk.guard.let_go(str(tmp_path))
+    desk.there = []
+    desk.guard.look_at_mounts()
+    desk.there = [mount(tmp_path, 5)]
+    desk.guard.look_at_mounts()
+    assert desk.guard.places == [str(tmp_path)], "mounted again, it is another one"
+
+
+def test_files_are_looked_at_ahead_where_that_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(monkeypatch, folders=((str(tmp_path), 5),))
+    desk.there = [mount(tmp_path, 5), mount("/", 6)]
+    with pytest.raises(UsageError):
+        desk.guard.warm(str(tmp_path))
+    desk.guard._protect_all()  # noqa: SLF001 - likewise
+    desk.guard.warm(str(tmp_path))
+    assert desk.done[-1] == f"warm {tmp_path}"
+    desk.guard.ahead = None
+    with pytest.raises(UsageError):
+        desk.guard.warm(str(tmp_path))
+
+
+# What runs
+
+
+def judged(desk: Desk, path: Path, by: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What is done about process 77, which has mapped a file as code."""
+    path.write_bytes(b"x")
+    monkeypatch.setattr(processes, "program", lambda _: processes.Program(by))
+    descriptor = os.open(path, os.O_RDONLY)
+    desk.guard._judge_running(running.Running(77, str(path), (1, 2), descriptor))  # noqa: SLF001 - for who looks
+    os.close(descriptor)
+    return desk.done
+
+
+@pytest.mark.parametrize(
+    ("kill", "mode", "ended"), [(True, "enforce", True), (True, "audit", False), (False, "enforce", False)]
+)
+def test_what_runs_and_is_denied_is_told_and_ended_where_that_is_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str, *, kill: bool, ended: bool
+) -> None:
+    desk = Desk(monkeypatch, kill=kill)
+    desk.guard.decider.mode = mode  # type: ignore[misc]
+    file = tmp_path / "file"
+    assert judged(desk, file, str(file), monkeypatch) == [
+        f"{uses.EXEC} by {file}",
+        *([f"kill 77 {signal.SIGKILL:d}"] if ended else []),
+    ]
+    [(kind, said)] = desk.said
+    assert (kind, said["process"], said["action"]) == ("running-denied", 77, "killed" if ended else "reported")
+
+
+def test_what_runs_and_is_allowed_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(monkeypatch, kill=True)
+    desk.allowed = True
+    assert judged(desk, tmp_path / "file", "/bin/other", monkeypatch) == [f"{uses.LIBRARY} by /bin/other"]
+    assert desk.said == []
+
+
+@pytest.mark.parametrize(("kill", "mode"), [(True, "enforce"), (True, "audit"), (False, "enforce")])
+def test_who_still_uses_what_a_writer_got_is_ended_where_that_is_wanted(
+    monkeypatch: pytest.MonkeyPatch, mode: str, *, kill: bool
+) -> None:
+    desk = Desk(monkeypatch, kill=kill)
+    desk.guard.decider.mode = mode  # type: ignore[misc]
+    desk.guard._changed_under((1, 2), [77, 78])  # noqa: SLF001 - whom leases are left to
+    ended = [f"kill {process} {signal.SIGKILL:d}" for process in (77, 78)]
+    assert (desk.kinds, desk.done) == (["changed-in-use"], ended if kill and mode == "enforce" else [])
+
+
+# What changes
+
+
+def test_another_world_drops_what_it_touches_and_what_was_not_trusted(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(monkeypatch)
+    desk.kept = [(1, "file")]
+    monkeypatch.setattr(running, "look", lambda *_: desk.done.append("look at what runs"))
+    desk.guard.reload()
+    renewed, *rest = desk.done
+    assert renewed.startswith("decide by")
+    assert rest == ["renewed", "keep ['good']", "heed file", "look at what runs"]
+    assert desk.kinds == ["reloaded"]
+
+
+@pytest.mark.parametrize("error", [MalformedError("no policy"), ZeroDivisionError()])
+def test_a_world_that_is_no_good_changes_nothing(monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    desk = Desk(monkeypatch)
+    desk.facts = error
+    desk.guard.reload()
+    assert (desk.done, desk.kinds) == ([], ["reload-failed"])
+    assert desk.said[0][1]["detail"] in ("no policy", "ZeroDivisionError")
+
+
+def test_a_newer_release_has_older_ones_of_its_product_asked_about(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(monkeypatch)
+    releases = {"old": Release("tool", "1"), "other": Release("x", "1"), "none": None}
+    desk.kept = [(0, SimpleNamespace(facts=FACTS._replace(release=each), name=name)) for name, each in releases.items()]
+    desk.guard._outdated(FACTS._replace(release=Release("tool", "2")))  # noqa: SLF001 - what a decision leads to
+    assert len(desk.done) == 1
+    assert "name='old'" in desk.done[0]
+    desk.guard._outdated(FACTS)  # noqa: SLF001 - likewise
+    assert len(desk.done) == 1
+
+
+@pytest.mark.parametrize(("seconds", "kind"), [(60.0, "glass-broken"), (0.0, "glass-mended")])
+def test_the_glass_is_broken_for_some_time(monkeypatch: pytest.MonkeyPatch, seconds: float, kind: str) -> None:
+    desk = Desk(monkeypatch)
+    broken: list[tuple[float, int, str]] = []
+    desk.guard.decider.break_glass = lambda *given: broken.append(given)  # type: ignore[method-assign]
+    desk.guard.break_glass(seconds, "why", 7)
+    assert (broken, desk.said) == ([(seconds, 7, "why")], [(kind, {"seconds": seconds, "uid": 7, "detail": "why"})])
+    desk.guard.break_glass(limits.GUARD_GLASS_SECONDS_MAX, "why", 7)
+    for wrong in (-0.1, limits.GUARD_GLASS_SECONDS_MAX + 0.1, float("nan")):
+        with pytest.raises(UsageError):
+            desk.guard.break_glass(wrong, "why", 7)
+    assert len(broken) == 2
+
+
+def test_who_does_what_it_is_told_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(monkeypatch)
+    assert desk.guard.answers()
+    monkeypatch.setattr(limits, "GUARD_ASKING_SECONDS", 0.01)
+    desk.guard.loop.order = lambda work: None  # type: ignore[method-assign]  # noqa: ARG005
+    assert not desk.guard.answers()
+
+
+@pytest.mark.parametrize("soft", [256, 4096, 10**6])
+def test_there_are_never_more_files_than_descriptors(monkeypatch: pytest.MonkeyPatch, soft: int) -> None:
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, soft))
+    monkeypatch.setattr(resource, "setrlimit", lambda *_: None)
+    room = guard._descriptors()  # noqa: SLF001 - what a guard begins with
+    assert room.kept + room.released <= max(32, soft - limits.GUARD_WORKING_DESCRIPTORS)
+    assert 16 <= room.kept <= limits.GUARD_KEPT_MAX
+    assert 0 < room.released <= limits.GUARD_RELEASED_MAX
