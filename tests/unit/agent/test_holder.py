@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
 import socket
 import time
@@ -127,6 +128,7 @@ def test_a_worker_that_is_gone_says_nothing(ends: tuple[socket.socket, socket.so
     held._wait(reading)  # noqa: SLF001 - likewise
     os.close(reading)
     assert vars(held)["_line"] is None
+    assert ends[1].fileno() == -1
     assert (held._heard, held._failing_open) == (0.0, True)  # noqa: SLF001 - as before
 
 
@@ -140,7 +142,8 @@ def test_whom_a_holder_answers_itself(at_home: bool, failing_open: bool, failure
     held = Held(group, at_home=at_home).state(worker=worker, failing_open=failing_open, failures=failures)
     held._is_own = lambda thread: bool(worker) and thread == ME  # type: ignore[method-assign]  # noqa: SLF001
     descriptors = group.ask(ME, 1, 2)
-    held._stand_in()  # noqa: SLF001 - what `run` does while no worker is ready
+    held._care(dead=False)  # noqa: SLF001 - what `run` does
+    assert held.started == (not worker)
     given_up = not worker and failures > limits.GUARD_FAILURES_MAX
     if at_home:
         expected = [failing_open or bool(worker), True, failing_open]
@@ -155,6 +158,26 @@ def test_whom_a_holder_answers_itself(at_home: bool, failing_open: bool, failure
     for each in descriptors:
         with pytest.raises(OSError, match="Bad file"):
             os.fstat(each)
+
+
+@pytest.mark.parametrize("is_ready", [False, True])
+def test_who_answers_listens_and_nobody_else(monkeypatch: pytest.MonkeyPatch, *, is_ready: bool) -> None:
+    watched: list[int] = []
+
+    def wait(descriptors: list[int], *_: object) -> tuple[list[int], ...]:
+        watched.extend(descriptors)
+        return [], [], []
+
+    monkeypatch.setattr(select, "select", wait)
+    group = Group(99)
+    held = Held(group, at_home=True).state(worker=ME, is_ready=is_ready)
+    descriptors = group.ask(ME)
+    held._wait(7)  # noqa: SLF001 - what `run` does
+    held._care(dead=False)  # noqa: SLF001 - likewise
+    assert watched == ([7] if is_ready else [7, 99])
+    assert [descriptor for descriptor, _ in group.answered] == ([] if is_ready else descriptors)
+    for unasked in group.asking:
+        os.close(unasked.descriptor)
 
 
 def test_a_thread_is_the_workers_own_or_somebody_elses() -> None:
@@ -174,11 +197,13 @@ def test_what_a_dead_worker_owes_is_settled_and_another_started(
     monkeypatch.setattr(limits, "GUARD_RESTART_MAX_SECONDS", 300.0)
     group = Group()
     held = Held(group).state(worker=ME, failing_open=failing_open, is_ready=True)
+    held._line = line = socket.socket()  # noqa: SLF001
     pauses = []
     for _ in range(4):
         held._care(dead=True)  # noqa: SLF001 - what `run` does
         pauses.append(round(held._again - time.monotonic(), -1))  # noqa: SLF001 - when the next one is started
     assert pauses == [0, 200, 300, 300]
+    assert (vars(held)["_line"], line.fileno()) == (None, -1)
     assert held.started == 1, "at once after the first failure, and later after more"
     assert (group.heeded, group.answered) == (4, [(number, failing_open) for number in range(3)] * 4)
 
@@ -199,6 +224,9 @@ def test_who_is_silent_for_too_long_is_killed(
         held._care(dead=False)  # noqa: SLF001 - what `run` does
     assert ended == ([(ME, signal.SIGKILL)] if killed else []), "and once is enough"
     assert held.started == 0
+    held.state(worker=0)._heard -= 100  # noqa: SLF001
+    held._care(dead=False)  # noqa: SLF001 - likewise
+    assert len(ended) == killed, "nobody is nobody: 0 would be all of us"
 
 
 @pytest.mark.parametrize(
@@ -230,6 +258,7 @@ def test_without_a_worker_there_is_nobody_to_wait_for() -> None:
     ("variables", "found"),
     [
         ({"CHOPMARK_GUARD_GROUP": "{number}"}, True),
+        ({"CHOPMARK_GUARD_GROUP": "{number}", "LISTEN_PID": "{pid}", "LISTEN_FDNAMES": "{name}"}, True),
         ({"LISTEN_PID": "{pid}", "LISTEN_FDNAMES": "other:{name}"}, True),
         ({"LISTEN_PID": "1", "LISTEN_FDNAMES": "{name}"}, False),
         ({"LISTEN_PID": "{pid}", "LISTEN_FDNAMES": "other"}, False),
@@ -258,23 +287,26 @@ def test_a_group_is_inherited_from_whoever_says_so(
     os.close(number)
 
 
-def test_who_is_at_home_holds_nothing_while_the_next_begins(monkeypatch: pytest.MonkeyPatch) -> None:
-    """It would have to answer itself."""
+@pytest.mark.parametrize("lives", [False, True])
+def test_who_is_at_home_holds_nothing_while_the_next_begins(monkeypatch: pytest.MonkeyPatch, *, lives: bool) -> None:
+    """It would have to answer itself. Until the worker ends, nothing is begun."""
 
     class Executed(Exception):  # noqa: N818 - it is no error
         pass
 
     def become(path: str, arguments: list[str], environment: dict[str, str]) -> None:
         assert (path, arguments, "CHOPMARK_GUARD_GROUP" in environment) == ("guard", ["guard"], False)
+        assert not lives or os.waitpid(worker, os.WNOHANG)[0] == worker
         raise Executed
 
     monkeypatch.setattr(limits, "GUARD_DESCRIPTORS_MAX", 1)
     monkeypatch.setattr(os, "execve", become)
     group = Group(os.open("/dev/null", os.O_RDONLY))
-    gone = os.posix_spawn("/bin/true", ["true"], dict(os.environ))
-    os.waitpid(gone, 0)
+    worker = os.posix_spawn("/bin/sleep", ["sleep", "0.1" if lives else "0"], dict(os.environ))
+    if not lives:
+        os.waitpid(worker, 0)
     with pytest.raises(Executed):
-        holder.watch(group, gone, ["guard"], at_home=True)
+        holder.watch(group, worker, ["guard"], at_home=True)
     assert (group.heeded, group.answered) == (1, [(0, False)])
     with pytest.raises(OSError, match="Bad file"):
         os.fstat(group.descriptor)
