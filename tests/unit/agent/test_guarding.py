@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from chopmark.core.versions import Release
 from chopmark.policy.facts import FileFacts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from chopmark.agent.world import World
 
@@ -55,7 +56,7 @@ class Desk:
         self.facts: FileFacts | Exception = FACTS
         self.group = Group()
         self.guard = made = guard.Guard.__new__(guard.Guard)
-        note: Callable[..., Any] = lambda name: lambda *given: self.done.append(" ".join([name, *map(str, given)]))  # noqa: E731 - one for each name
+        note = partial(partial, self.note)
         parts: dict[str, Any] = {
             "settings": Settings(load=self.load, **{"folders": (), **settings}),
             "group": self.group,
@@ -64,7 +65,9 @@ class Desk:
             "_released": set(),
             "ahead": SimpleNamespace(protect=note("ahead"), release=note("not ahead"), warm=note("warm")),
             "behind": None,
-            "loop": SimpleNamespace(order=lambda work: work(), let_go=note("let go"), renewed=note("renewed")),
+            "loop": SimpleNamespace(
+                order=lambda work: work(), let_go=note("let go"), renewed=note("renewed"), look_ahead=note("look ahead")
+            ),
             "releasing": SimpleNamespace(abandon=note("abandon")),
             "decider": SimpleNamespace(
                 decide=self.decide, why=lambda _: "policy.denied", renew=note("decide by"), mode="enforce"
@@ -79,6 +82,9 @@ class Desk:
             setattr(made, name, value)
         monkeypatch.setattr(mounts, "mounted", lambda: self.there)
         monkeypatch.setattr(os, "kill", lambda process, number: self.done.append(f"kill {process} {number}"))
+
+    def note(self, name: str, *given: object, **_: object) -> None:
+        self.done.append(" ".join([name, *map(str, given)]))
 
     def load(self) -> World:
         if isinstance(self.facts, Exception):
@@ -117,10 +123,12 @@ def mount(place: Path | str, device: int, kind: str = "ext4") -> mounts.Mount:
 
 
 def test_what_is_mounted_elsewhere_meanwhile_is_not_protected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    desk = Desk(monkeypatch, folders=((str(tmp_path), 5), (str(tmp_path), 6), ("/nowhere", 7)))
+    folders = [(str(tmp_path), 5), (str(tmp_path), 6), (str(tmp_path), 5), ("/nowhere", 7)]
+    desk = Desk(monkeypatch, folders=folders)
     desk.there = [mount(tmp_path, 5)]
     desk.guard._protect_all()  # noqa: SLF001 - what `run` does
-    assert desk.group.marked == [(str(tmp_path), 5, guard.MASK)]
+    assert desk.group.marked == [(str(tmp_path), 5, guard.MASK)], "once"
+    assert desk.done == [f"ahead {desk.there[0]}"]
     assert (desk.guard.places, desk.kinds) == ([str(tmp_path)], ["trouble", "trouble"])
 
 
@@ -174,9 +182,10 @@ def test_what_is_let_go_stays_so_while_it_is_there(tmp_path: Path, monkeypatch: 
     for _ in range(2):
         desk.guard.look_at_mounts()
         assert desk.guard.places == []
-    with pytest.raises(UsageError):
-        desk.guard.let_go(str(tmp_path))
-    desk.there = []
+    for there in (desk.there, []):
+        desk.there = there
+        with pytest.raises(UsageError):
+            desk.guard.let_go(str(tmp_path))
     desk.guard.look_at_mounts()
     desk.there = [mount(tmp_path, 5)]
     desk.guard.look_at_mounts()
@@ -184,16 +193,75 @@ def test_what_is_let_go_stays_so_while_it_is_there(tmp_path: Path, monkeypatch: 
 
 
 def test_files_are_looked_at_ahead_where_that_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    desk = Desk(monkeypatch, folders=((str(tmp_path), 5),))
-    desk.there = [mount(tmp_path, 5), mount("/", 6)]
+    desk = Desk(monkeypatch, folders=((str(tmp_path), 5),), warm=(str(tmp_path), "/nowhere"))
+    desk.there = [mount(tmp_path, 5)]
+    for folder in (str(tmp_path), "/nowhere"):
+        with pytest.raises(UsageError):
+            desk.guard.warm(folder)
+    desk.guard._protect_all()  # noqa: SLF001 - likewise
+    desk.guard._warm_all()  # noqa: SLF001 - likewise
+    assert (desk.done[1:], desk.kinds) == ([f"warm {tmp_path}"], ["trouble"])
+    monkeypatch.setattr(desk.guard.ahead, "warm", lambda folder: Path(folder, "gone").stat())
     with pytest.raises(UsageError):
         desk.guard.warm(str(tmp_path))
-    desk.guard._protect_all()  # noqa: SLF001 - likewise
-    desk.guard.warm(str(tmp_path))
-    assert desk.done[-1] == f"warm {tmp_path}"
     desk.guard.ahead = None
     with pytest.raises(UsageError):
         desk.guard.warm(str(tmp_path))
+    desk.guard._look_ahead("task", "done")  # type: ignore[arg-type]  # noqa: SLF001 - what is ahead asks for
+    assert desk.done[-1] == "look ahead task done"
+
+
+class Behind:
+    """The kernel's programs: what they protect, and whether they deny."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[list[int], bool]] = []
+
+    def protect(self, devices: Sequence[int], *, enforce: bool) -> None:
+        self.told.append((list(devices), enforce))
+
+
+@pytest.mark.parametrize("mode", ["enforce", "audit", "learning"])
+def test_the_kernel_denies_where_leases_tell_and_denials_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mode: str
+) -> None:
+    desk, behind = Desk(monkeypatch, folders=((str(tmp_path), 5),)), Behind()
+    desk.guard.tell_kernel()
+    desk.guard.behind, desk.guard.decider.mode = behind, mode  # type: ignore[assignment,misc]
+    desk.there = [mount(tmp_path, 5), mount(tmp_path / "a", 6, "overlay")]
+    desk.guard._protect_all()  # noqa: SLF001 - what `run` does
+    desk.guard.tell_kernel()
+    assert behind.told == [([5], mode == "enforce")]
+
+
+@pytest.mark.parametrize("is_there", [False, True])
+def test_at_the_end_everything_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, is_there: bool) -> None:
+    """What was unmounted meanwhile is no trouble."""
+    desk, behind = Desk(monkeypatch, folders=((str(tmp_path), 5),)), Behind()
+    desk.there = [mount(tmp_path, 5)]
+    desk.guard._protect_all()  # noqa: SLF001 - likewise
+    desk.done.clear()
+    if not is_there:
+        monkeypatch.setattr(desk.group, "release", lambda *_: Path("/nowhere").stat())
+    desk.guard.behind = behind  # type: ignore[assignment]
+    parts: dict[str, object] = {
+        "loop": "wake close",
+        "releasing": "end",
+        "memory": "close",
+        "stream": "say end join",
+        "ahead": "end",
+    }
+    for name, calls in parts.items():
+        noted = {each: partial(desk.note, f"{name}.{each}") for each in str(calls).split()}
+        setattr(desk.guard, name, SimpleNamespace(running=True, **noted))
+    desk.guard._end([SimpleNamespace(join=partial(desk.note, "answering.join"))])  # type: ignore[list-item]  # noqa: SLF001
+    assert behind.told == [([], False)]
+    assert desk.group.marked == ([] if is_there else [(str(tmp_path), 5, guard.MASK)])
+    assert not desk.guard.loop.running
+    assert [each.split()[0] for each in desk.done] == [
+        "ahead.end", "loop.wake", "answering.join", "loop.close", "releasing.end",
+        "stream.say", "stream.end", "stream.join", "memory.close",
+    ]  # fmt: skip
 
 
 # What runs
@@ -256,6 +324,25 @@ def test_another_world_drops_what_it_touches_and_what_was_not_trusted(monkeypatc
     assert renewed.startswith("decide by")
     assert rest == ["renewed", "keep ['good']", "heed file", "look at what runs"]
     assert desk.kinds == ["reloaded"]
+
+
+@pytest.mark.parametrize("remembered", [False, True])
+@pytest.mark.parametrize("asked", [False, True])
+def test_what_was_seen_of_versions_outlives_another_world(
+    monkeypatch: pytest.MonkeyPatch, *, remembered: bool, asked: bool
+) -> None:
+    """Where the old one and the new one ask; and the kernel's programs are told that it is another one."""
+    desk = Desk(monkeypatch)
+    versions = SimpleNamespace(take_over=partial(desk.note, "take over"))
+    desk.guard.examination.world = SimpleNamespace(versions="old" if remembered else None)  # type: ignore[misc,assignment]
+    desk.guard.settings = desk.guard.settings._replace(
+        load=lambda: SimpleNamespace(versions=versions if asked else None)  # type: ignore[arg-type,return-value]
+    )
+    desk.guard.behind = SimpleNamespace(renew=partial(desk.note, "kernel"))  # type: ignore[assignment]
+    monkeypatch.setattr(running, "look", lambda *_: None)
+    desk.guard.reload()
+    assert ("take over old" in desk.done) is (remembered and asked)
+    assert desk.done[-1] == "kernel"
 
 
 @pytest.mark.parametrize("error", [MalformedError("no policy"), ZeroDivisionError()])

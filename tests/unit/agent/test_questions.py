@@ -30,11 +30,17 @@ class Group(fanotify.Group):
     def __init__(self) -> None:
         super().__init__(-1)
         self.answered: list[bool] = []
+        self.asking: list[fanotify.Event] = []
         self.ignored: list[int] = []
 
     def answer(self, descriptor: int, *, allow: bool) -> None:
         os.fstat(descriptor)
         self.answered.append(allow)
+
+    def read(self, most: int = 256) -> list[fanotify.Event]:
+        assert most > 1
+        found, self.asking = self.asking, []
+        return found
 
     def ignore(self, descriptor: int, mask: int) -> None:
         assert mask == OPEN | EXEC
@@ -306,6 +312,22 @@ def test_at_the_end_who_waits_is_answered(desk: Desk) -> None:
     second = loop.Loop(desk.group, desk.files, desk.bench)
     second.close()
     assert desk.group.answered == []
+
+
+def test_nobody_of_those_who_ask_at_once_is_forgotten(desk: Desk) -> None:
+    desk.keep(GOOD)
+    for name in ("a", "b", "file", "c"):
+        path = desk.folder / name
+        if name != "file":
+            path.write_bytes(b"x")
+        desk.group.asking.append(fanotify.Event(os.open(path, os.O_RDONLY), EXEC, OTHER))
+    last = desk.loop._hear()  # noqa: SLF001 - who leads looks at that one
+    assert last is not None
+    for name, task in (("a", desk.loop._tasks.take()), ("b", desk.loop._tasks.take()), ("c", last)):  # noqa: SLF001
+        assert task is not None
+        assert task.path == str(desk.folder / name)
+        desk.looked(task, EVIL)
+    assert desk.group.answered == [True, False, False, False]
 
 
 def test_who_stands_in_sees_to_orders_writers_and_those_who_wait(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:

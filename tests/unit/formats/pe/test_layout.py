@@ -24,8 +24,12 @@ def signed_somehow(built: make.Pe) -> bytes:
     return data + envelope
 
 
-def test_an_orderly_layout_is_said_to_be_one() -> None:
-    assert reasons.LAYOUT.code in signing.codes(signing.signed(make.Pe().build()))
+@pytest.mark.parametrize("sections", [(TEXT,), (make.Section(b".bss", b"", raw_offset=0x7000, raw_size=0), TEXT)])
+def test_an_orderly_layout_is_said_to_be_one(sections: tuple[make.Section, ...]) -> None:
+    """What takes no room in the file may be said to lie anywhere."""
+    found = signing.codes(signing.signed(make.Pe(sections=sections).build()))
+    assert reasons.LAYOUT.code in found
+    assert found.isdisjoint({reasons.LAYOUT_LOOSE.code, reasons.SECTION_OUTSIDE.code, reasons.OVERLAY.code})
 
 
 @pytest.mark.parametrize(
