@@ -171,6 +171,12 @@ def test_who_uses_it(table: dict[str, Any], process: Process, expected: bool | N
         ({"product": "tool.exe", "version": ["1.4", "1.5"]}, FILE, True, True),
         ({"product": "tool.exe", "version": "1.4"}, FILE, False, False),
         ({"product": "tool.exe", "version": "1.5"}, FILE._replace(release=Release("tool.exe", "x")), None, None),
+        (
+            {"product": "tool.exe", "version": "1.5"},
+            FILE._replace(release=Release("tool.exe", "1.5", "odd")),
+            None,
+            None,
+        ),
         ({"product": "tool.exe", "below": "1.5"}, FILE, False, False),
         ({"product": "tool.exe", "below": "1.5.1"}, FILE, True, True),
         ({"product": "tool.exe", "below": "2"}, FILE._replace(release=Release("tool.exe", "x")), None, None),
