@@ -21,7 +21,16 @@ if TYPE_CHECKING:
 
 OTHER, THIRD = os.getppid(), 1
 OPEN, EXEC = fanotify.OPEN_PERM, fanotify.OPEN_EXEC_PERM
-GOOD, GOOD_FOR_SOME, EVIL, BROKEN = "good", "good for some", "evil", "broken"
+
+
+class Facts(NamedTuple):
+    """What was found out: what is decided, and by what the content would be known again."""
+
+    word: str
+    sha256: str = ""
+
+
+GOOD, GOOD_FOR_SOME, EVIL, BROKEN = map(Facts, ("good", "good for some", "evil", "broken"))
 
 
 class Group(fanotify.Group):
@@ -58,7 +67,7 @@ class Bench:
         self.failing_open = False
         self.told_of: list[tuple[loop.Asked, bool, str]] = []
 
-    def decide(self, facts: str, asked: loop.Asked) -> loop.Answer:
+    def decide(self, facts: Facts, asked: loop.Asked) -> loop.Answer:
         if facts == BROKEN:
             raise ZeroDivisionError(asked.path)
         return loop.Answer(facts in (GOOD, GOOD_FOR_SOME), everybody=facts != GOOD_FOR_SOME)
@@ -66,11 +75,11 @@ class Bench:
     def without_facts(self, _: loop.Asked, why: str, detail: str) -> loop.Answer:
         return loop.Answer(self.failing_open, decision=f"{why}: {detail}")
 
-    def keeps(self, facts: str, *, for_all: bool) -> float:
+    def keeps(self, facts: Facts, *, for_all: bool) -> float:
         assert for_all is (facts == GOOD)
         return 60.0
 
-    def told(self, asked: loop.Asked, answer: loop.Answer, facts: str | None) -> None:  # noqa: ARG002
+    def told(self, asked: loop.Asked, answer: loop.Answer, facts: Facts | None) -> None:  # noqa: ARG002
         os.fstat(asked.descriptor)  # who asks still waits
         self.told_of.append((asked, answer.allow, answer.decision or ""))
 
@@ -109,10 +118,10 @@ class Desk(NamedTuple):
         event = fanotify.Event(os.open(path, os.O_RDONLY), mask, thread)
         return self.loop._event(event)  # noqa: SLF001 - what is heard from the kernel
 
-    def looked(self, task: judging.Task, facts: str | None, **more: Any) -> None:  # noqa: ANN401 - of the looked
+    def looked(self, task: judging.Task, facts: Facts | None, **more: Any) -> None:  # noqa: ANN401 - of the looked
         self.loop._looked(judging.Looked(task.key, task.descriptor, facts, **more))  # noqa: SLF001 - by a thread
 
-    def keep(self, facts: str, name: str = "file") -> None:
+    def keep(self, facts: Facts, name: str = "file") -> None:
         """Have a file looked at and kept for somebody who asked."""
         task = self.ask(name, thread=THIRD)
         assert task is not None
@@ -233,7 +242,7 @@ def test_a_file_that_is_kept_is_answered_at_once(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize(("facts", "everybody"), [(GOOD, True), (GOOD_FOR_SOME, False)])
-def test_the_kernel_is_told_of_what_everybody_may_use(desk: Desk, facts: str, *, everybody: bool) -> None:
+def test_the_kernel_is_told_of_what_everybody_may_use(desk: Desk, facts: Facts, *, everybody: bool) -> None:
     desk.keep(facts)
     assert len(desk.group.ignored) == everybody
     for file in dict(desk.files.each()).values():
@@ -388,7 +397,7 @@ def ahead(desk: Desk, name: str = "file") -> tuple[judging.Task, list[bool]]:
 
 
 @pytest.mark.parametrize(("facts", "is_kept"), [(GOOD, True), (GOOD_FOR_SOME, False), (EVIL, False), (BROKEN, False)])
-def test_what_everybody_may_use_is_kept_before_anybody_asks(desk: Desk, facts: str, *, is_kept: bool) -> None:
+def test_what_everybody_may_use_is_kept_before_anybody_asks(desk: Desk, facts: Facts, *, is_kept: bool) -> None:
     task, done = ahead(desk)
     assert (done, desk.loop._tasks.take()) == ([], task)  # noqa: SLF001 - for whoever looks
     if not leases.take(task.descriptor):
