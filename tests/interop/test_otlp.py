@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -9,7 +10,14 @@ import pytest
 json_format = pytest.importorskip("google.protobuf.json_format", reason="installed by `make interop`")
 logs_service = pytest.importorskip("opentelemetry.proto.collector.logs.v1.logs_service_pb2")
 logs = pytest.importorskip("opentelemetry.proto.logs.v1.logs_pb2")
+pytest.importorskip("opentelemetry.sdk", reason="installed by `make interop`")
 
+from opentelemetry._logs import LogRecord, SeverityNumber  # noqa: E402
+from opentelemetry.sdk._logs import LoggerProvider  # noqa: E402
+from opentelemetry.sdk._logs.export import InMemoryLogRecordExporter, SimpleLogRecordProcessor  # noqa: E402
+from opentelemetry.sdk.resources import Resource  # noqa: E402
+
+from chopmark.agent import otlp  # noqa: E402
 from tests.simulators.otlp_collector import Answer, Collector, Request  # noqa: E402
 from tests.support.guarding import Guarded, Mounted, eventually, place, policy, program, ran, why_not  # noqa: E402
 
@@ -61,3 +69,47 @@ def test_a_denial_arrives_at_a_collector(tmp_path: Path) -> None:
     assert attributes["chopmark.reason"].string_value == "policy.nothing"
     assert attributes["chopmark.process.uid"].int_value == 0
     assert all(request.path == "/v1/logs" for request in collector.requests)
+
+
+EVENTS = [
+    {"at": "2026-01-01T00:00:00Z", "kind": "deny", "use": "exec", "path": "/a", "program": "/bin/sh", "thread": 1,
+     "reason": "policy.nothing", "decision": {"rule": "p.toml:3"}, "process": {"uid": 0}, "file": {"writable": False}},
+    {"at": "2026-01-01T00:00:01Z", "kind": "glass-broken", "seconds": 1.5, "uid": 0, "detail": "fire"},
+    {"at": "2026-01-01T00:00:02Z", "kind": "repeated", "effect": "deny", "use": "exec", "path": "/a",
+     "program": "/bin/sh", "owner": 0, "reason": "policy.nothing", "times": 7},
+]  # fmt: skip
+
+
+def test_what_is_sent_is_what_opentelemetrys_own_exporter_would_send() -> None:
+    """Field by field, from the same records given to its SDK; its JSON classes read ours and write the same."""
+    service = pytest.importorskip("opentelemetry.proto_json.collector.logs.v1.logs_service", reason="make interop")
+    encoder = pytest.importorskip("opentelemetry.exporter.otlp.json.common._log_encoder", reason="make interop")
+    ours = json.loads(otlp.encoded(EVENTS))
+    assert service.ExportLogsServiceRequest.from_dict(ours).to_dict() == ours
+
+    kept = InMemoryLogRecordExporter()
+    [group] = ours["resourceLogs"]
+    [scope] = group["scopeLogs"]
+    provider = LoggerProvider(resource=Resource(plain(group["resource"])))
+    provider.add_log_record_processor(SimpleLogRecordProcessor(kept))
+    for record in scope["logRecords"]:
+        provider.get_logger(scope["scope"]["name"], scope["scope"]["version"]).emit(
+            LogRecord(
+                timestamp=int(record["timeUnixNano"]),
+                observed_timestamp=int(record["observedTimeUnixNano"]),
+                severity_number=SeverityNumber(record["severityNumber"]),
+                severity_text=record["severityText"],
+                body=record["body"]["stringValue"],
+                attributes=plain(record),
+                event_name=record["eventName"],
+            )
+        )
+    [theirs] = encoder.encode_logs(kept.get_finished_logs()).to_dict()["resourceLogs"]
+    assert theirs == group
+
+
+def plain(holder: dict[str, Any]) -> dict[str, Any]:
+    """Attributes as the SDK takes them."""
+    values = {each["key"]: dict(each["value"]) for each in holder["attributes"]}
+    return {name: int(found["intValue"]) if "intValue" in found else next(iter(found.values()))
+            for name, found in values.items()}  # fmt: skip
