@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from chopmark.core import limits
 from chopmark.core.errors import MalformedError, UnavailableError
+from chopmark.core.remembering import remembered
 from chopmark.envelopes import der, pem, x509
 from chopmark.trust.stores.anchors import Anchor, Constraints
 from chopmark.trust.stores.source import squeezed
@@ -32,6 +33,8 @@ _DISALLOWED_TIME, _CHAIN_POLICIES, _REFUSED_PURPOSES, _NOT_BEFORE_TIME, _NOT_BEF
 
 _TELLING = 8
 """Fewer octets tell nothing apart."""
+_KEPT, _KEPT_SIZE = 1024, 64
+"""So many searches are remembered, each for no more octets than a name's digest or a usual key identifier has."""
 _FILETIME_SIZE = 8
 _ALWAYS = dt.datetime(1601, 1, 1, tzinfo=dt.UTC)
 """The first instant of a FILETIME."""
@@ -58,6 +61,7 @@ class MicrosoftList:
         self._entries = entries.children()
         self._starts = [entry.start for entry in self._entries]
         self._read: dict[int, Anchor | None] = {}
+        self._numbers = remembered(_KEPT, _KEPT_SIZE)(self._search)
 
     @classmethod
     def load(cls) -> MicrosoftList:
@@ -102,16 +106,21 @@ class MicrosoftList:
 
     def _holding(self, octets: bytes) -> Iterator[Anchor]:
         """The roots in whose entries these octets stand somewhere."""
-        if len(octets) < _TELLING:
-            return
+        for number in self._numbers(octets) if len(octets) >= _TELLING else ():
+            anchor = self._anchor(number)
+            if anchor is not None:
+                yield anchor
+
+    def _search(self, octets: bytes) -> tuple[int, ...]:
+        """The numbers of these entries; going through the list takes as long as reading a certificate."""
+        found = []
         first, last = self._span
         position = self._list.find(octets, first, last)
         while position >= 0:
             number = bisect_right(self._starts, position) - 1
-            anchor = self._anchor(number)
-            if anchor is not None:
-                yield anchor
+            found.append(number)
             position = self._list.find(octets, self._entries[number].end, last)
+        return tuple(found)
 
     def _anchor(self, number: int) -> Anchor | None:
         if number not in self._read:
