@@ -31,6 +31,7 @@ def seeds() -> Iterable[bytes]:
         yield git_repo.sealed(data, "openpgp")
     yield b"certificate version 0.1\npusher A <a@b.c> 1 +0000\n\n" + f"{NAME} {NAME} refs/a\n".encode()
     yield zlib.compress(b"commit 3\0abc")
+    yield git_repo.copy(0, 3) + git_repo.literal(b"x")
     yield git_repo.delta(3, 4, git_repo.copy(0, 3), git_repo.literal(b"x"))
     whole = git_repo.Entry(NAME, "commit", COMMIT).encoded(12, {})
     yield b"PACK" + (2).to_bytes(4, "big") + (2).to_bytes(4, "big") + whole + bytes(20)
@@ -50,6 +51,7 @@ def run(data: bytes) -> None:
         sealing.detached(data, parsing.parse(git_repo.sealed(COMMIT), parsing.COMMIT).signature)
     with suppress(MalformedError):
         objects.loose(data)
+    _stored(data)
     with suppress(MalformedError):
         objects.patched(b"abc", data)
     index = packs.Index(BytesView(git_repo.index(PLACES, "sha1")), 20)
@@ -59,3 +61,17 @@ def run(data: bytes) -> None:
         found = packs.Index(BytesView(data), 20)
         found.find(PLACES[0][0])
         assert len(list(found.like("1111"))) <= 2
+
+
+def _stored(data: bytes) -> None:
+    """The bytes as an object in a file and in a pack, and as the instructions of a delta, with sizes that fit."""
+    head = f"tag {len(data)}\0".encode()
+    assert objects.loose(zlib.compress(head + data, 1)) == ("tag", data)
+    for size in (4, len(data)):
+        with suppress(MalformedError):
+            assert len(objects.patched(b"abc", git_repo.delta(3, size, data))) == size
+    whole = git_repo.Entry(NAME, "tag", data).encoded(12, {})
+    pack = b"PACK" + (2).to_bytes(4, "big") + (1).to_bytes(4, "big") + whole
+    index = packs.Index(BytesView(git_repo.index(PLACES[:1], "sha1")), 20)
+    with suppress(MalformedError):  # its id is another one
+        packs.Pack(BytesView(pack + bytes(20)), index, 20).get(PLACES[0][0])
