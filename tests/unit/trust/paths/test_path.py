@@ -101,6 +101,19 @@ def test_a_way_that_does_not_settle_it_is_still_better_than_a_spent_budget(
     assert [result] == asked
 
 
+@pytest.mark.parametrize(("checks", "code"), [(0, "path.budget"), (1, "path.bad_signature")])
+def test_a_signature_that_no_budget_is_left_for_is_not_good(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, checks: int, code: str
+) -> None:
+    monkeypatch.setattr(path._Search, "_checks_left", checks)  # noqa: SLF001 - likewise
+    forged = make(name("Signer"), key("Signer"), Cert(ROOT.raw, key("thief"), ROOT.name), extensions=[purposes(CODE)])
+    store = material.trusting(tmp_path, ROOT)
+    for known in (None, path.Path((signer(ROOT).view, ROOT.view), store.anchor(ROOT.view), ())):
+        result = path.find(forged.view, CODE, NOW, path.Material(store, [], known=known))
+        assert not result.trusted
+        assert codes(result.findings) == {code if known is None or not checks else "path.budget"}
+
+
 def test_whose_way_is_known_but_leads_nowhere_is_looked_for(tmp_path: Path) -> None:
     """What is above a signer that is an anchor itself is nothing, and good for nobody else of its name."""
     alone = make(name("Alone"), key("alone"), extensions=[purposes(CODE)])
