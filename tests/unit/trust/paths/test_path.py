@@ -85,20 +85,23 @@ def test_a_signer_whose_identifiers_cannot_be_read_is_refused(tmp_path: Path) ->
             assert codes(result.findings) == {"path.issuer_unknown"}, "what cannot be read is on no way"
 
 
+@pytest.mark.parametrize("ways", [1, 2])
 def test_a_way_that_does_not_settle_it_is_still_better_than_a_spent_budget(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ways: int
 ) -> None:
-    monkeypatch.setattr(path._Search, "_ways_left", 1)  # noqa: SLF001 - the limit was read when the class was made
+    monkeypatch.setattr(path._Search, "_ways_left", ways)  # noqa: SLF001 - the limit was read when the class was made
     asked: list[path.Path] = []
 
     def settles(way: path.Path) -> bool:
         asked.append(way)
         return False
 
-    trusted = path.Material(material.trusting(tmp_path, ROOT, OTHER), [MIDDLE.raw])
+    carried = [make(MIDDLE.name, MIDDLE.key, above, extensions=ca_extensions()).raw for above in (ROOT, OTHER)]
+    trusted = path.Material(material.trusting(tmp_path, ROOT, OTHER), carried)
     result = path.find(signer(MIDDLE).view, CODE, NOW, trusted, settles)
     assert result.trusted
-    assert [result] == asked
+    assert len(asked) == ways, "no more than there is a budget for"
+    assert asked[0] == result
 
 
 @pytest.mark.parametrize(("checks", "code"), [(0, "path.budget"), (1, "path.bad_signature")])
