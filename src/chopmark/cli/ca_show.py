@@ -183,9 +183,11 @@ def show(authority: Authority, args: Namespace, serial: str) -> int:
     print(f"           profile {record.profile}, issued by the {record.issuer} CA")
     print(f"           {clock.show(record.not_before)} to {clock.show(record.not_after)}")
     print(f"           key {record.key_sha256}")
+    from chopmark.trust.stores.anchors import purpose_name
+
     for name, value in (_contents(record) | _kin(authority, record)).items():
         if name != "certificate" and value:
-            told = ", ".join(map(_named, value)) if isinstance(value, list) else value
+            told = ", ".join(map(purpose_name, value)) if isinstance(value, list) else value
             print(output.filled(output.clean(f"{name.replace('_', ' ')} {told}")))
     if record.revoked:
         from chopmark.authority.crl.encoding import REASON_NAMES
@@ -196,13 +198,6 @@ def show(authority: Authority, args: Namespace, serial: str) -> int:
     for event in history:
         print(f"  {clock.show(event.at)}  {event.action:<8} {output.clean(event.detail)}")
     return 0
-
-
-def _named(value: str) -> str:
-    """A purpose as `issue` and the stores call it; anything else as it is."""
-    from chopmark.trust.stores.anchors import PURPOSES
-
-    return next((name for name, identifier in PURPOSES.items() if identifier == value), value)
 
 
 def _kin(authority: Authority, record: Record) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     init.add_argument("--name", metavar="NAME", default="default", help="the policy's name (default: default)")
     init.add_argument("--force", action="store_true", help="replace a file that is there")
     init.set_defaults(do=_init)
-    check = actions.add_parser("check", help="mistakes, and rules that cannot be meant so")
+    check = actions.add_parser("check", help="find mistakes, and rules that cannot be meant so")
     check.add_argument("policy", metavar="POLICY", help="the policy")
     check.add_argument("-v", "--verbose", action="store_true", help="remarks, too")
     check.add_argument("--json", action="store_true", help="one JSON object per finding, a line each")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from chopmark.cli import output, policy_use, verify
 from chopmark.core import clock
+from chopmark.core.errors import UsageError
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from chopmark.engine.policing.loading import Policy
     from chopmark.policy.cases import Case
     from chopmark.policy.deciding import Decision
+    from chopmark.policy.events import Event
     from chopmark.policy.explaining import Explanation
     from chopmark.trust.context import Context
 
@@ -25,6 +27,10 @@ def add_to(actions: Any) -> None:  # noqa: ANN401 - argparse keeps this class to
     explain.add_argument("--policy", required=True, metavar="F", help="the policy")
     policy_use.add_signers(explain)
     policy_use.add_use(explain)
+    explain.add_argument(
+        "--events", action="append", default=[], metavar="F",
+        help="explain the last uses of FILE that a guard recorded there, from what it found out; repeatable",
+    )  # fmt: skip
     verify.add_trust_arguments(explain)
     explain.add_argument("--catalogs", action="append", metavar="F|DIR", help="catalogs that count; may be repeated")
     explain.add_argument("--json", action="store_true", help="one JSON object per file, a line each")
@@ -51,6 +57,8 @@ def _explain(args: Namespace) -> int:
     from chopmark.policy import explaining, state
 
     policy, use = policy_use.load(args.policy, args), policy_use.use_of(args)
+    if args.events:
+        return _explain_recorded(args, policy, use.kind)
     statuses = []
     with ExitStack() as connections, state.opened(write=False) as known:
         context = _context(args, policy, connections)
@@ -65,6 +73,36 @@ def _explain(args: Namespace) -> int:
             else:
                 print(output.show_verdict(judged.verdict))
                 print("\n".join(_lines(said, kind)))
+                if not decision.file.sha256:
+                    print(output.filled("-> where a guard denies it, ask what that found out: --events F"))
+    return policy_use.worst(statuses)
+
+
+def _explain_recorded(args: Namespace, policy: Policy, kind: str) -> int:
+    """What a guard denies chopmark cannot read either, being a script that reads scripts: events have the facts."""
+    import os
+
+    from chopmark.policy import events, explaining
+
+    wanted = {os.path.realpath(path): path for path in args.paths}
+    last: dict[tuple[str, str], Event] = {}
+    for event in (event for name in args.events for event in events.read(name)):
+        if event.file.path in wanted and kind in ("", event.kind):
+            last[event.file.path, event.kind] = event
+    statuses = []
+    for place, path in wanted.items():
+        uses = [event for (where, _), event in last.items() if where == place]
+        if not uses:
+            raise UsageError(f"{path}: no use of it is recorded there")
+        for event in uses:
+            decision = policy.compiled.decide(event.file, event.kind, event.process, event.at)
+            said = explaining.explain(decision, policy.rules, event.kind, event.process, event.at)
+            statuses.append(policy_use.status_of(decision))
+            if args.json:
+                _print_json(path, event.kind, said, policy)
+            else:
+                print(f"{event.file.status:<10} {output.clean(path)}, as of {clock.show(event.at)}")
+                print("\n".join(_lines(said, event.kind)))
     return policy_use.worst(statuses)
 
 

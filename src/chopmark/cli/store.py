@@ -120,8 +120,7 @@ def _key_facts(known: KnownKey) -> dict[str, object]:
 
 
 def _key_paragraph(known: KnownKey) -> str:
-    name = f"{output.clean(known.key.name)} ({known.key.kind})"
-    return f"{name}\n  SHA-256 {known.key.fingerprint}\n  trusted as it is"
+    return _lines(f"{known.key.name} ({known.key.kind})", known.key.fingerprint, "trusted as it is")
 
 
 class _Row(NamedTuple):
@@ -175,12 +174,17 @@ def _names(purposes: frozenset[str] | None) -> list[str] | None:
 
 def _paragraph(row: _Row) -> str:
     certificate = row.certificate
-    lines = [
-        output.clean(certificate.subject_text),
-        f"SHA-256 {certificate.sha256}",
-        f"valid {certificate.not_before:%Y-%m-%d} to {certificate.not_after:%Y-%m-%d}, {_trust(row)}",
-    ]
-    return "\n  ".join(lines)
+    valid = f"valid {certificate.not_before:%Y-%m-%d} to {certificate.not_after:%Y-%m-%d}"
+    return _lines(certificate.subject_text, certificate.sha256, f"{valid}, {_trust(row)}")
+
+
+def _lines(name: str, fingerprint: str, trusted: str) -> str:
+    said = (
+        output.filled(output.clean(name), "    ", ""),
+        f"  SHA-256 {fingerprint}",
+        output.filled(trusted, "    ", "  "),
+    )
+    return "\n".join(said)
 
 
 def _trust(row: _Row) -> str:

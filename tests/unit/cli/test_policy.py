@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import jsonschema
 import pytest
 
+from chopmark.core.verdict import Status
 from chopmark.engine import report
 from chopmark.policy import events
 from tests.support import fulcio
@@ -175,6 +176,26 @@ def test_explain_names_the_rule_and_what_the_file_would_have_to_bring(desk: Desk
     assert "ours" in desk.out
     assert hashlib.sha256(plain.read_bytes()).hexdigest() in desk.out  # in one piece, to be copied
     assert max(map(len, desk.out.replace(str(desk.folder), "").splitlines())) <= 80
+
+
+def test_explain_tells_of_what_a_guard_recorded_without_reading_the_file(desk: Desk) -> None:
+    policy = write(desk, by_root(desk))
+    seen = FILE._replace(path=str(desk.folder / "job.sh"), status=Status.UNSIGNED, seals=(), sha256="ab" * 32)
+    recorded = [events.Event(NOW, kind, seen) for kind in ("exec", "script", "script")]
+    desk.write("events.jsonl", "".join(f"{events.line(each)}\n" for each in recorded).encode())
+    asked = ("policy", "explain", "job.sh", "--policy", policy, "--events", "events.jsonl")
+    assert desk.run(*asked, "--json") == 1
+    said = [json.loads(line) for line in desk.out.splitlines()]
+    assert [(each["use"], each["decision"]["code"]) for each in said] == [
+        ("exec", "policy.nothing"), ("script", "policy.nothing"),
+    ]  # fmt: skip
+    assert said[0]["near"][0]["rule"] == f"{policy}:5"
+    assert desk.run(*asked, "--use", "script") == 1
+    assert "ab" * 32 in desk.out
+    assert max(map(len, desk.out.replace(str(desk.folder), "").splitlines())) <= 80
+    assert desk.run("policy", "explain", "other.sh", "--policy", policy, "--events", "events.jsonl") == 2
+    assert desk.run("policy", "explain", "other.sh", "--policy", policy) == 3
+    assert "--events" in desk.out
 
 
 def test_explain_asks_who_uses_it(desk: Desk) -> None:

@@ -67,6 +67,12 @@ def test_show_takes_a_file_and_a_filter(capsys: pytest.CaptureFixture[str]) -> N
     assert facts(capsys, "show", "chain.pem", "nobody") == []
 
 
+def test_long_names_and_constraints_fit_a_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+    text = said(capsys, "show", "microsoft")
+    assert max(map(len, text.splitlines())) <= 80
+    assert said(capsys, "show", "microsoft", "verisign class 3")  # what is searched for is not cut in two
+
+
 def test_show_tells_microsofts_constraints(capsys: pytest.CaptureFixture[str]) -> None:
     rows = facts(capsys, "show", "microsoft")
     assert len(rows) > 500
