@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from chopmark.agent import fanotify, interpreters, judging, leases, processes, uses
+from chopmark.agent.waiting import Waiting
 from chopmark.core import limits
 from chopmark.core.named import NamedTuple
 
@@ -199,15 +200,15 @@ class Loop:
 
     def _lead(self) -> None:
         """Answer. Where a file must be looked at, do that first; `run` stands in, which wakes nobody if none asks."""
-        poll = select.poll()
-        poll.register(self._group.descriptor, select.POLLIN)
+        waiting = Waiting(self._group.descriptor)
         while self.running:
-            task = self._hear() if poll.poll(limits.GUARD_TICK_SECONDS * 1000) else None
+            task = self._hear() if waiting.ready() else None
             if task is not None:
                 self._poll.register(self._group.descriptor, select.EPOLLIN)
                 self._look_at(task)
                 if self.running:
                     self._poll.unregister(self._group.descriptor)
+        waiting.close()
 
     def _judge(self) -> None:
         """Look at what others have no time for."""

@@ -608,6 +608,12 @@ GUARD_HOLD_SECONDS = 30.0
 GUARD_TICK_SECONDS = 0.5
 GUARD_EVENTS_AT_ONCE = 16
 """Questions that one thread takes at a time; others are idle, perhaps."""
+GUARD_AWAKE_LOOKS = 150
+"""Looks for the next question before whoever answered the last one sleeps: some 70 microseconds."""
+GUARD_AWAKE_PAUSE_MAX = 4_096
+"""Questions that are slept for, at most, where staying awake was in vain several times in a row."""
+GUARD_AWAKE_QUESTIONS = 256
+"""Questions in a row after which it is asked again whether a processor is to spare for that."""
 GUARD_LOOK_SECONDS = 0.5
 """Between two looks at the files of the policy, stores and catalogs, and signs of life."""
 GUARD_VERSIONS_SECONDS = 5.0
