@@ -120,11 +120,11 @@ class Guard:
         try:
             self._protect_all()
             self.tell_kernel()
+            self.stream.say("started", detail=f"{self.decider.mode}: {', '.join(self.places)}")
             line.alive(failing_open=self.decider.failing_open)
             line.ready()
             self._warm_all()
             self.know_interpreters()
-            self.stream.say("started", detail=f"{self.decider.mode}: {', '.join(self.places)}")
             self.watch.run(line)
         except UsageError:
             self._end(answering)
