@@ -135,6 +135,27 @@ def test_a_forged_certificate_is_found_out(tmp_path: Path) -> None:
     assert codes(find(forged, material.trusting(tmp_path, ROOT), MIDDLE).findings) == {"path.bad_signature"}
 
 
+@pytest.mark.parametrize(
+    ("wanted", "offered", "code"),
+    [
+        (b"one", b"one", "path.bad_signature"),
+        (b"one", b"two", "path.issuer_unknown"),
+        (b"one", b"", "path.bad_signature"),
+        (b"", b"two", "path.bad_signature"),
+        (b"", b"", "path.bad_signature"),
+    ],
+)
+def test_a_signature_is_bad_where_the_issuer_may_be_this_one(
+    tmp_path: Path, wanted: bytes, offered: bytes, code: str
+) -> None:
+    """Of another key of the same name it only says that the issuer is not here."""
+    identifier = [Extension(x509.SUBJECT_KEY_ID, der.octet_string(offered))] if offered else []
+    pointer = [Extension(x509.AUTHORITY_KEY_ID, der.sequence(der.implicit(0, wanted)))] if wanted else []
+    middle = authority("Middle", ROOT, extensions=[*ca_extensions(), *identifier])
+    leaf = signer(Cert(middle.raw, key("thief"), middle.name), *pointer)
+    assert codes(find(leaf, material.trusting(tmp_path, ROOT), middle).findings) == {code}
+
+
 def test_without_the_intermediate_the_issuer_is_unknown(tmp_path: Path) -> None:
     assert codes(find(signer(MIDDLE), material.trusting(tmp_path, ROOT)).findings) == {"path.issuer_unknown"}
 
