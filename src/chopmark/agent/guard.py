@@ -60,6 +60,7 @@ class Guard:
         self._released: set[int] = set()
         before = watching.states(settings.files)
         world = settings.load()
+        before = {**watching.states(world.files), **before}  # now: what changes until we watch is a change as well
         preload()
         self.memory = memory.Memory(
             os.path.join(settings.state, "verdicts.db") if settings.state else "", self._trouble
@@ -124,7 +125,6 @@ class Guard:
             line.alive(failing_open=self.decider.failing_open)
             line.ready()
             self._warm_all()
-            self.know_interpreters()
             self.watch.run(line)
         except UsageError:
             self._end(answering)

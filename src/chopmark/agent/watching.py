@@ -52,6 +52,7 @@ class Watch:
         self._seen = renewed = looked = written = time.monotonic()
         threading.Thread(target=self._live, args=(line,), name="living", daemon=True).start()
         self._states = {**self._look(), **self._states}
+        guard.know_interpreters()
         while not self._stopping:
             self._wake.wait(limits.GUARD_LOOK_SECONDS)
             self._wake.clear()

@@ -204,8 +204,8 @@ def test_an_interpreter_under_another_name_is_one(tmp_path: Path) -> None:
         copies = [place(where / name, shell) for name in ("sh", "tool")]
         os.link(copies[0], where / "linked")
         (where / "pointing").symlink_to(copies[0])
-        with Guarded(where, tmp_path / "home", policy([shell])) as guard:
-            eventually(lambda: bool(guard.events("started")))
+        with Guarded(where, tmp_path / "home", policy([shell])):
+            eventually(lambda: "evil" not in ran(copies[1], evil).replace(evil, ""))  # a moment after it begins
             assert "evil" not in ran(copies[0], evil).replace(evil, "")
             assert "evil" not in ran(str(where / "pointing"), evil).replace(evil, "")
             assert "evil" not in ran("bash", "-c", f"exec -a tool {copies[0]} {evil}").replace(evil, "")

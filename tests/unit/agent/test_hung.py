@@ -160,6 +160,7 @@ def watch(
         tell_kernel=nothing,
         write_versions=nothing,
         look_at_mounts=nothing,
+        know_interpreters=nothing,
     )
     return watching.Watch(cast("Guard", guard), watching.states(files))
 
