@@ -30,7 +30,7 @@ RSS_LIMIT = 1024
 """MiB that a target may use, the fuzzer and its corpus included."""
 HANG = 10
 """Seconds that one input may take."""
-START_UP = 60
+START_UP = 120
 """Seconds beyond the time asked for after which a target counts as hung."""
 INPUT_MAX = 16 * 1024
 SHOWN_LINES = 12

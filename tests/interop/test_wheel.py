@@ -303,3 +303,19 @@ def test_openssl(sound: Path) -> None:
     assert run(*sign, "-certfile", "chain.pem", "-in", NAME, "-outform", "DER", "-out", f"{NAME}.p7s", cwd=folder) == 0
     shutil.copy(f"{sound}.p7s", folder / "tampered" / f"{NAME}.p7s")
     hold(sound, folder / "tampered" / NAME, root, verify)
+
+
+def test_a_line_that_pip_alone_sees_in_record_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """pip notes a file that was there before as one of the project's; uninstalling deletes it."""
+    name, victim = f"a\u2028{tmp_path}/victim", tmp_path / "victim"
+    files = {**FILES, name: b"x"}
+    data = {**files, f"{FOLDER}RECORD": record(files)}
+    made = [Member(each.encode(), body, flags=0 if each.isascii() else 0x800) for each, body in data.items()]
+    path = tmp_path / NAME
+    path.write_bytes(zipped(made))
+    assert "wheel.record_form" in against(told(path, capsys))
+    victim.touch()
+    into = tmp_path / "into"
+    assert pip(path, into)
+    [noted] = into.rglob("RECORD")
+    assert any(line.startswith(str(victim)) for line in noted.read_text("utf-8").split("\n"))

@@ -17,6 +17,9 @@ ALGORITHMS = {"sha256": 32, "sha384": 48, "sha512": 64, "sha3_256": 32, "sha3_38
 _DIGEST = re.compile(r"([a-z0-9_]+)=([A-Za-z0-9_-]+)").fullmatch
 _SIZE = re.compile(r"0|[1-9][0-9]{0,15}").fullmatch
 _COLUMNS = 3
+_BREAK = re.compile("[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]").search
+"""What ends a line for str.splitlines, with which pip reads the list, and not in CSV: behind it stands a path of its
+own, which pip deletes with the project, wherever it leads."""
 
 
 class Row(NamedTuple):
@@ -33,6 +36,8 @@ def read(data: bytes) -> dict[str, Row]:
         text = data.decode("utf-8")
     except UnicodeDecodeError:
         raise BrokenError(reasons.RECORD_FORM, "it is not in UTF-8") from None
+    if _BREAK(text):
+        raise BrokenError(reasons.RECORD_FORM, "a character in it that ends a line for some programs")
     found: dict[str, Row] = {}
     try:
         for columns in csv.reader(io.StringIO(text, newline=""), strict=True):

@@ -115,6 +115,16 @@ def test_stronger_digests_will_do(algorithm: str) -> None:
     assert against(wheels.wheel(listed=listed.encode())) == []
 
 
+@pytest.mark.parametrize("character", ["\x0b", "\x0c", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029"])
+def test_a_record_with_lines_that_only_some_see_is_refused(character: str) -> None:
+    """pip takes `/etc/victim` for a file of the project, and deletes it with the project."""
+    row = wheels.row(f"a{character}/etc/victim", b"x")
+    assert len(row.splitlines()) == 2
+    with pytest.raises(BrokenError) as told:
+        record.read(wheels.record(FILES) + row.encode())
+    assert told.value.reason.code == "wheel.record_form"
+
+
 def test_no_record_at_all() -> None:
     assert against(wheels.zipped(wheels.members(FILES))) == ["wheel.record_form"]
 
