@@ -157,6 +157,24 @@ def test_a_writer_does_not_wait_for_ever_and_who_is_overtaken_is_told_of(
 
 
 @pytest.mark.usefixtures("settled")
+def test_a_writer_waits_while_the_file_is_used(leased: Leased) -> None:
+    """Not until it is their turn to be overtaken: for as long as that may last."""
+    with started(["tail", "-f", leased.path], stdout=subprocess.DEVNULL) as reading:
+        eventually(lambda: reading.pid in processes.users({leased.key}, frozenset()).get(leased.key, []))
+        writing = threading.Thread(target=lambda: leased.path.open("ab").close())
+        writing.start()
+        eventually(lambda: not leases.held(leased.descriptor))
+        leased.release()
+        leased.looked_at()
+        kept = not leased.given_back() and writing.is_alive()
+        reading.kill()
+        writing.join(20)
+    assert kept
+    eventually(leased.given_back)
+    assert leased.changed == []
+
+
+@pytest.mark.usefixtures("settled")
 def test_without_a_writer_it_is_kept_as_long_as_it_is_used(leased: Leased, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "GUARD_HOLD_SECONDS", 0.0)
     with started([leased.path, "60"]) as running:
