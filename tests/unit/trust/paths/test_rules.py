@@ -570,6 +570,18 @@ def test_a_roots_name_constraints_hold_too(tmp_path: Path) -> None:
     assert codes(found(tmp_path, issuing(*material.ca_extensions(), issuer=root)).findings) == {"path.name_constraint"}
 
 
+def test_name_constraints_hold_for_authorities_between_but_for_what_one_issued_to_itself(tmp_path: Path) -> None:
+    """A signer's own certificate is never left out (RFC 5280 clause 6.1.3 (b) and (c))."""
+    extensions = [*material.ca_extensions(), constrained(permitted=subtree(OTHER))]
+    root = make(name("Bound"), pki.key("p256", "root"), extensions=extensions)
+    for between, code in ((name("Bound"), set()), (name("Middle"), {"path.name_constraint"})):
+        middle = make(between, pki.key("p256", "between"), root, extensions=material.ca_extensions())
+        signer = make(name("Leaf", "Somebody Else"), KEY, middle, extensions=[purposes(CODE)])
+        assert codes(found(tmp_path, [signer, middle, root]).findings) == code
+    alike = make(name("Bound"), KEY, root, extensions=[purposes(CODE)])
+    assert codes(found(tmp_path, [alike, root]).findings) == {"path.name_constraint"}
+
+
 def test_names_and_constraints_have_a_budget(tmp_path: Path) -> None:
     trees = b"".join(subtree(name(f"n{number}")) for number in range(200))
     host = der.implicit(2, b"a.example")
