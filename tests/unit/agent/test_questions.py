@@ -418,6 +418,31 @@ def test_nobody_looks_ahead_at_what_is_known_or_being_looked_at(desk: Desk) -> N
     assert ahead(desk)[1] == [True]
 
 
+@pytest.mark.parametrize("missing", ["room", "descriptors"])
+def test_nobody_looks_ahead_where_others_would_have_to_go(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, missing: str
+) -> None:
+    assert desk.loop.has_room
+    if missing == "room":
+        monkeypatch.setattr(kept.Kept, "has_room", False)
+    else:
+        desk.loop._has_descriptors = lambda: False  # noqa: SLF001 - what the guard says
+    assert desk.loop.has_room is (missing != "room")
+    assert ahead(desk)[1] == [True]
+    assert desk.loop.is_idle
+
+
+@pytest.mark.parametrize(("facts", "used"), [(GOOD, True), (GOOD_FOR_SOME, True), (EVIL, False)])
+def test_what_is_let_go_is_not_kept(desk: Desk, facts: Facts, *, used: bool) -> None:
+    desk.keep(facts)
+    [((device, _), file)] = desk.files.each()
+    assert file.used is used, "somebody may have been let in"
+    desk.loop.let_go(device + 1)
+    assert len(desk.files) == 1
+    desk.loop.let_go(device)
+    assert len(desk.files) == 0
+
+
 def test_a_failure_ahead_of_anybody_is_not_counted(desk: Desk) -> None:
     task, done = ahead(desk)
     desk.looked(task, None, error="no idea")
