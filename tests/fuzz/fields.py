@@ -1,15 +1,14 @@
 """Mutations that know where fields are: one of them gets a value that such a field may have, or that another one has.
 
-`Mutator.by_fields` needs nothing but a source of chance, so that tests can use it as well; called as libFuzzer calls a
-mutator, it leaves every other turn to libFuzzer's own.
+`Mutator.by_fields` needs nothing but a source of chance, so that tests can use it as well.
 """
 
 from __future__ import annotations
 
-import random
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Callable, Sequence
 
 Field = tuple[int, int]
@@ -27,15 +26,9 @@ class Mutator(NamedTuple):
     values: Sequence[bytes]
     parts: Callable[[bytes], Sequence[Field]] | None = None
 
-    def __call__(self, data: bytes, max_size: int, seed: int) -> bytes:
-        """As atheris calls it."""
-        import atheris
-
-        chance = random.Random(seed)  # noqa: S311 - what is drawn is no secret
-        if chance.random() < 0.5:
-            made: bytes = atheris.Mutate(data, max_size)
-            return made
-        return self.by_fields(data, chance)[:max_size]
+    def __call__(self, data: bytes, chance: random.Random, _: Sequence[bytes]) -> bytes:
+        """As tests/fuzz/run.py calls a target's `mutate`."""
+        return self.by_fields(data, chance)
 
     def by_fields(self, data: bytes, chance: random.Random) -> bytes:
         """One to a few fields with other values, or parts that are moved."""

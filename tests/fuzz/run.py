@@ -1,9 +1,10 @@
 """Fuzz every parser for a while: `python tests/fuzz/run.py --seconds 20 [TARGET...]`.
 
 A target is a module in tests/fuzz/targets with `seeds()`, which yields inputs to start from, and `run(data)`, which
-raises when it found a bug; a ChopmarkError is the right answer to bad input, and not raised. One whose inputs have
-fields at known places may have a `mutate` of its own (tests/fuzz/fields.py). Each target runs in a process of its own
-with limits on time and memory. What broke one is kept in build/fuzz/TARGET-... and printed, and
+raises when it found a bug; a ChopmarkError is the right answer to bad input, and not raised. One that knows what its
+inputs are made of has `mutate` (DER: tests/support/der_trees.py; fields at known places: tests/fuzz/fields.py), by which
+most inputs are mutated, the others by bytes. Each target runs in a process of its own with limits on time and memory.
+What broke one is kept in build/fuzz/TARGET-... and printed, and
 `python tests/fuzz/run.py --repeat TARGET FILE` shows the traceback.
 """
 
@@ -15,6 +16,7 @@ import gzip
 import hashlib
 import importlib
 import os
+import random
 import re
 import subprocess
 import sys
@@ -22,6 +24,10 @@ import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parent.parent
@@ -37,6 +43,8 @@ SHOWN_LINES = 12
 """The last ones of what a target said when it failed."""
 SHOWN_INPUT = 6000
 """Characters of an input that are printed; of a longer one, nothing."""
+STRUCTURED = 0.7
+"""How many of the inputs are mutated along their structure, where a target can."""
 
 
 def names() -> list[str]:
@@ -93,7 +101,8 @@ def work(name: str, seconds: int, corpus: Path) -> None:
 
     with atheris.instrument_imports(include=["chopmark"]):
         target = importlib.import_module(f"tests.fuzz.targets.{name}")
-        for seed in target.seeds():
+        seeds = list(target.seeds())
+        for seed in seeds:
             (corpus / hashlib.sha256(seed).hexdigest()[:16]).write_bytes(seed)
             target.run(seed)  # also imports what is imported only when it is needed
     options = {
@@ -107,9 +116,23 @@ def work(name: str, seconds: int, corpus: Path) -> None:
         "verbosity": 0,
     }
     words = [sys.argv[0], str(corpus), *(f"-{key}={value}" for key, value in options.items())]
-    mutate = getattr(target, "mutate", None)
-    atheris.Setup(words, target.run, **({} if mutate is None else {"custom_mutator": mutate}))
+    along = {"custom_mutator": mutator(target.mutate, seeds)} if hasattr(target, "mutate") else {}
+    atheris.Setup(words, target.run, **along)
     atheris.Fuzz()
+
+
+def mutator(
+    mutate: Callable[[bytes, random.Random, Sequence[bytes]], bytes | None], seeds: Sequence[bytes]
+) -> Callable[[bytes, int, int], bytes]:
+    """A target's own way to mutate inputs, in turn with libFuzzer's, which has those that are not what it reads."""
+    import atheris
+
+    def mutated(data: bytes, longest: int, seed: int) -> bytes:
+        chance = random.Random(seed)
+        made = mutate(data, chance, seeds) if chance.random() < STRUCTURED else None
+        return made if made is not None and len(made) <= longest else atheris.Mutate(data, longest)
+
+    return mutated
 
 
 def main() -> int:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from chopmark.envelopes import algorithms, der, public_keys, signatures
-from tests.support import pki, probing
+from tests.support import der_trees, pki, probing
 
 
 def seeds() -> Iterable[bytes]:
@@ -12,6 +12,9 @@ def seeds() -> Iterable[bytes]:
     for digest in ("sha256", "sha512"):
         for kind in ("p256", "ed25519", "rsa1024", "ml-dsa-87"):
             yield from algorithms.identifiers_for(public_keys.kind(pki.world(kind).signer.public_key), digest)
+
+
+mutate = der_trees.mutate
 
 
 def run(data: bytes) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from chopmark.core.contracts import SealOptions
 from chopmark.core.digest import of
 from chopmark.envelopes import authenticode
-from tests.support import probing
+from tests.support import der_trees, probing
 
 DIGEST = of(b"image", "sha256")
 
@@ -19,6 +19,9 @@ def seeds() -> Iterable[bytes]:
         authenticode.pe_content("sha256", DIGEST, page_hashes=("sha256", pages), options=SealOptions())
     )
     yield authenticode.nest(plain, authenticode.nest(plain, plain))
+
+
+mutate = der_trees.mutate
 
 
 def run(data: bytes) -> None:

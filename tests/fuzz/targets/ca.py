@@ -10,7 +10,7 @@ from chopmark.authority.issuing import custom_profiles
 from chopmark.authority.lint import batch, linter
 from chopmark.authority.lint.csbr import lists
 from chopmark.envelopes import x509
-from tests.support import pki, probing
+from tests.support import der_trees, pki, probing
 
 ALICE = pki.leaf(None, "alice")
 APPROVERS = {"alice": x509.certificate(ALICE.der)}
@@ -31,6 +31,9 @@ def seeds() -> Iterable[bytes]:
     yield b'{"transcript": 1, "plan": "", "approvals": [], "steps": []}'
     world = pki.world()
     yield from (world.root.der, world.issuing.der, world.signer.der, world.tsa.der, pki.crl(world.issuing))
+
+
+mutate = der_trees.mutate
 
 
 def run(data: bytes) -> None:

@@ -7,7 +7,7 @@ from chopmark.core.contracts import Content
 from chopmark.core.digest import hash_ranges, of
 from chopmark.core.seal import Range, Recipe
 from chopmark.envelopes import cms, der, timestamp
-from tests.support import pki, probing
+from tests.support import der_trees, pki, probing
 
 DATA = "1.2.840.113549.1.7.1"
 PAYLOADS = hash_ranges(BytesView(b"content"), [Recipe(name, (Range(0, 7),)) for name in ("sha256", "sha1", "sha512")])
@@ -31,6 +31,9 @@ def seeds() -> Iterable[bytes]:
     # an indefinite length around it, as BER allows
     node = der.parse(plain)
     yield bytes((node.tag, 0x80)) + node.value + b"\0\0"
+
+
+mutate = der_trees.mutate
 
 
 def run(data: bytes) -> None:

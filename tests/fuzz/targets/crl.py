@@ -6,7 +6,7 @@ from cryptography import x509 as oracle
 
 from chopmark.envelopes import pem, x509
 from chopmark.trust.crl import origins, revocation_list
-from tests.support import pki, probing
+from tests.support import der_trees, pki, probing
 
 
 def seeds() -> Iterable[bytes]:
@@ -21,6 +21,9 @@ def seeds() -> Iterable[bytes]:
     )
     more = (pki.Extension(point, critical=True),)
     yield pki.crl(world.issuing, [pki.Revoked(serial + 1, pki.NOW), revoked, pki.Revoked(5, pki.NOW)], more=more)
+
+
+mutate = der_trees.mutate
 
 
 def run(data: bytes) -> None:

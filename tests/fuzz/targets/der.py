@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from chopmark.envelopes import der
-from tests.support import pki, probing
+from tests.support import der_trees, pki, probing
 
 ACCESSORS = (
     "integer",
@@ -26,6 +26,9 @@ def seeds() -> Iterable[bytes]:
     yield der.sequence(der.time(pki.NOW), der.generalized_time(pki.NOW.replace(microsecond=500)))
     yield der.sequence(der.encode(der.IA5_STRING, b"a"))
     yield der.sequence(der.octet_string(der.bit_string(b"ab")), der.explicit(0, der.implicit(1, b"x")))
+
+
+mutate = der_trees.mutate
 
 
 def run(data: bytes) -> None:

@@ -2,6 +2,7 @@
 
 from chopmark.core.artifact import Artifact
 from tests.fuzz.formats import target
+from tests.support import der_trees
 
 
 def beside(data: bytes, name: str) -> Artifact:
@@ -10,3 +11,4 @@ def beside(data: bytes, name: str) -> Artifact:
 
 
 seeds, run = target("detached", beside)
+mutate = der_trees.mutate

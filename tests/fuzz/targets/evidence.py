@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from chopmark.envelopes import der, pem
 from chopmark.trust import evidence
-from tests.support import pki, probing
+from tests.support import der_trees, pki, probing
 
 
 def seeds() -> Iterable[bytes]:
@@ -17,6 +17,9 @@ def seeds() -> Iterable[bytes]:
         der.oid("1.2.840.113549.1.7.2"),
         der.explicit(0, der.sequence(der.integer(1), der.encode(der.SET), der.encode(der.context(0), world.root.der))),
     )
+
+
+mutate = der_trees.mutate
 
 
 def run(data: bytes) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from chopmark.core.errors import ChopmarkError
 from chopmark.envelopes import der, x509
 from chopmark.trust.paths import names, profile
-from tests.support import pki, probing
+from tests.support import der_trees, pki, probing
 from tests.unit.trust.material import Extension, ca_extensions, make, name
 
 KEY = pki.key("ed25519", "fuzz")
@@ -29,6 +29,9 @@ def seeds() -> Iterable[bytes]:
     )
     yield name("Somebody") + several + trees
     yield name("Stra\xdfe \u212b", kind=der.BMP_STRING) + several + der.sequence(der.explicit(1, trees))
+
+
+mutate = der_trees.mutate
 
 
 def run(data: bytes) -> None:

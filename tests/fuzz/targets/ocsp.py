@@ -6,7 +6,7 @@ from chopmark.authority.ocsp import http
 from chopmark.envelopes import ocsp, x509
 from chopmark.envelopes.ocsp import writing
 from chopmark.trust.ocsp.answer import Answer
-from tests.support import pki, probing
+from tests.support import der_trees, pki, probing
 
 WORLD = pki.world()
 CERTIFICATE, ISSUER = x509.certificate(WORLD.signer.der), x509.certificate(WORLD.issuing.der)
@@ -26,6 +26,9 @@ def seeds() -> Iterable[bytes]:
     algorithm = CERTIFICATE.signature_algorithm_raw
     yield writing.response(data, algorithm, WORLD.issuing.sign(data, "sha256"), [ISSUER.raw])
     yield writing.failure(ocsp.TRY_LATER)
+
+
+mutate = der_trees.mutate
 
 
 def run(data: bytes) -> None:

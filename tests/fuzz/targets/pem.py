@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from chopmark.envelopes import pem
 from tests.fuzz.targets.cms import sample
-from tests.support import pki, probing
+from tests.support import der_trees, pki, probing
 
 
 def seeds() -> Iterable[bytes]:
@@ -14,6 +14,9 @@ def seeds() -> Iterable[bytes]:
     yield sample()
     yield pem.encode("PKCS7", sample())
     yield b"-----BEGIN A-----\n-----BEGIN B-----\n-----END A-----\n-----END B-----\n"
+
+
+mutate = der_trees.mutate
 
 
 def run(data: bytes) -> None:

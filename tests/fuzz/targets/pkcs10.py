@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from chopmark.envelopes import names, pkcs10
-from tests.support import pki, probing
+from tests.support import der_trees, pki, probing
 
 SUBJECT = names.encode([("O", "Example Mint"), ("CN", "Signer")])
 
@@ -13,6 +13,9 @@ def seeds() -> Iterable[bytes]:
         yield pkcs10.build(SUBJECT, pki.world(kind).signer)
     yield SUBJECT
     yield b"CN=Example\\, Ltd, O=Example Ltd, C=GB"
+
+
+mutate = der_trees.mutate
 
 
 def run(data: bytes) -> None:

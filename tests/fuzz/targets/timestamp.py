@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from chopmark.core.digest import of
 from chopmark.envelopes import cms, der, timestamp
-from tests.support import pki, probing
+from tests.support import der_trees, pki, probing
 
 STAMPED = b"a signature value"
 REQUEST = timestamp.request(of(STAMPED, "sha256"), "sha256", nonce=1234567890)
@@ -30,6 +30,9 @@ def seeds() -> Iterable[bytes]:
     tsa = pki.world().tsa
     yield timestamp.legacy_request(STAMPED)
     yield timestamp.legacy_response(timestamp.make_countersignature(STAMPED, pki.NOW, tsa, tsa.certificates))
+
+
+mutate = der_trees.mutate
 
 
 def run(data: bytes) -> None:

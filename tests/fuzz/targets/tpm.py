@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from chopmark.envelopes import der
 from chopmark.keys.tpm2 import commands, keyfile, wire
-from tests.support import probing
+from tests.support import der_trees, probing
 
 
 class Answering:
@@ -30,6 +30,9 @@ def seeds() -> Iterable[bytes]:
     yield der.sequence(der.oid("2.23.133.10.1.3"), der.integer(commands.OWNER), der.octet_string(wire.sized(b"public")))
     yield key.encoded()
     yield wire.u16(wire.ECDSA) + wire.u16(0x000B) + wire.sized(b"r" * 32) + wire.sized(b"s" * 32)
+
+
+mutate = der_trees.mutate
 
 
 def run(data: bytes) -> None:

@@ -12,7 +12,7 @@ from chopmark.envelopes import der, x509
 from chopmark.trust import context, judge
 from chopmark.trust.crl import origins
 from chopmark.trust.stores import store
-from tests.support import pki, probing
+from tests.support import der_trees, pki, probing
 
 with tempfile.TemporaryDirectory() as folder:
     path = Path(folder) / "root.pem"
@@ -45,6 +45,9 @@ def seeds() -> Iterable[bytes]:
     )
     alternative = oracle.SubjectAlternativeName([oracle.DNSName("a.example.org"), oracle.RFC822Name("a@example.org")])
     yield pki.leaf(constrained, more=(pki.Extension(alternative), pki.Extension(policies))).der + constrained.der
+
+
+mutate = der_trees.mutate
 
 
 def run(data: bytes) -> None:

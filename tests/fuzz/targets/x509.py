@@ -7,7 +7,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from chopmark.envelopes import public_keys, x509
 from chopmark.trust import identities
-from tests.support import fulcio, pki, probing
+from tests.support import der_trees, fulcio, pki, probing
 
 
 def seeds() -> Iterable[bytes]:
@@ -24,6 +24,9 @@ def seeds() -> Iterable[bytes]:
     yield pki.leaf(pki.world().root, "Points", more=more).der
     yield pki.world().issuing.der
     yield fulcio.workflow(pki.world().issuing).der
+
+
+mutate = der_trees.mutate
 
 
 def run(data: bytes) -> None:
