@@ -119,8 +119,18 @@ def constrained() -> pki.Entity:
 
 
 def faults(chain: Sequence[bytes]) -> list[str]:
-    """Why the signer with this chain must not be believed, as cryptography reads certificates: none for a good one."""
-    signer, issuing = (oracle.load_der_x509_certificate(raw) for raw in chain)
+    """Why the signer with this chain must not be believed, as cryptography reads certificates: none for a good one.
+
+    It reads what nothing rests on as well (qualifiers of policies) and compares names octet by octet: whether it reads a
+    chain at all is its own affair.
+    """
+    try:
+        return _told(*(oracle.load_der_x509_certificate(raw) for raw in chain))
+    except ValueError:
+        return []
+
+
+def _told(signer: oracle.Certificate, issuing: oracle.Certificate) -> list[str]:
     said = [f"{name}: {fault}" for name, each in (("signer", signer), ("issuing", issuing)) for fault in _faults(each)]
     purposes = _value(signer, oracle.ExtendedKeyUsage)
     usage, limit = _value(signer, oracle.KeyUsage), _value(issuing, oracle.KeyUsage)

@@ -91,7 +91,7 @@ def _seal_rows(seal: dict[str, Any]) -> list[tuple[str, str]]:
     rows += _holder("signer", seal["signer"])
     rows.append(("claimed time", seal["claimed_time"] or "none"))
     rows += [(key, str(value)) for key, value in seal["facts"].items()]
-    rows += [("certificate", found.get("subject") or found["broken"]) for found in seal["certificates"]]
+    rows += [("certificate", found.get("broken", found.get("subject", ""))) for found in seal["certificates"]]
     for stamp in seal["time_stamps"]:
         rows.append(("time stamp", f"{stamp['time']} ({stamp['kind']})"))
         rows += _holder("authority", stamp["authority"])

@@ -135,6 +135,8 @@ _known_relatives: dict[bytes, _Relative] = {}
 
 def _unusual(relative: der.Node) -> _Relative:
     attributes = [_attribute(pair) for pair in relative.children()]
+    if not attributes:
+        raise der.DerError("a name with a part that has no attribute")
     parts = [
         (_ATTRIBUTES.get(each.oid, each.oid), "#" + each.raw.hex() if each.text is None else each.text)
         for each in attributes
@@ -166,6 +168,7 @@ def _attribute(pair: der.Node) -> _Attribute:
     fields = pair.fields()
     oid = fields.take().oid()
     value = fields.take()
+    fields.done()
     try:
         return _Attribute(oid, value.text(), value.raw)
     except der.DerError:

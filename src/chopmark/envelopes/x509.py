@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 SUBJECT_KEY_ID = "2.5.29.14"
 KEY_USAGE = "2.5.29.15"
 SUBJECT_ALT_NAME = "2.5.29.17"
+ISSUER_ALT_NAME = "2.5.29.18"
 BASIC_CONSTRAINTS = "2.5.29.19"
 CRL_NUMBER = "2.5.29.20"
 CRL_REASON = "2.5.29.21"
@@ -307,7 +308,11 @@ def _basic_constraints(value: bytes) -> BasicConstraints:
 
 @remembered(256, limits.EXTENSION_KEPT_MAX)
 def _key_identifier(value: bytes) -> bytes | None:
-    identifier = der.parse(value).fields().optional(der.context(0, constructed=False))
+    fields = der.parse(value).fields()
+    identifier = fields.optional(der.context(0, constructed=False))
+    fields.optional(der.context(1))
+    fields.optional(der.context(2, constructed=False))
+    fields.done()
     return identifier.value if identifier else None
 
 

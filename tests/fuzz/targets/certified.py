@@ -70,4 +70,4 @@ def command(*arguments: str) -> tuple[int, str]:
     ):
         status = cli.main(list(arguments))
     said.flush()
-    return status, said.buffer.getvalue().decode()  # type: ignore[attr-defined]
+    return status, said.buffer.getvalue().decode()

@@ -2,10 +2,11 @@ import json
 from pathlib import Path
 
 import pytest
+from cryptography import x509
 
 from chopmark.authority.tsa.tsa import TimeStampAuthority
 from chopmark.server import http, routes
-from tests.support import pki
+from tests.support import certifying, pki
 from tests.support.desk import SAMPLES, Desk
 
 JUDGEMENTS = ("trusted", "rejected", "undecided", "unsigned", "valid:", "ok ")
@@ -59,6 +60,14 @@ def test_what_is_unsigned_or_broken_is_told(desk: Desk) -> None:
     assert "  signatures   none" in desk.out
     assert "  broken       " in desk.out
     assert "[pe." in desk.out
+
+
+def test_a_signer_without_a_name_has_an_empty_one(desk: Desk) -> None:
+    nameless = pki.issue(x509.Name([]), pki.world().signer.private_key, pki.world().issuing, ())
+    path = desk.sample("detached")
+    Path(f"{path}.p7s").write_bytes(certifying.sealed(path.read_bytes(), [nameless.der], nameless))
+    assert desk.run("inspect", path) == 0
+    assert "  certificate  (empty)" in desk.out
 
 
 def test_what_cannot_be_looked_at_has_one_line_and_the_others_are_shown(desk: Desk) -> None:

@@ -40,9 +40,9 @@ def plain(raw: bytes) -> tuple[Any, ...]:
     fields = tbs.fields()
     version = fields.optional(der.context(0))
     number = (version.only_child().expect(der.INTEGER).integer() if version else 0) + 1
-    serial = fields.take(der.INTEGER).value
-    if not serial:
-        raise der.DerError("empty")
+    node = fields.take(der.INTEGER)
+    serial = node.value
+    assert node.integer(len(serial)) is not None
     inner, issuer = fields.take(der.SEQUENCE).raw, fields.take(der.SEQUENCE).raw
     validity = fields.take().fields()
     before, after = plain_time(validity.take()), plain_time(validity.take())
@@ -93,11 +93,14 @@ def plain_key(raw: bytes) -> list[list[tuple[str, str]]]:
         for pair in relative.expect(der.SET).children():
             fields = pair.fields()
             oid, value = fields.take().oid(), fields.take()
+            fields.done()
             try:
                 text = stringprep.prepare(value.text())
             except (der.DerError, stringprep.ProhibitedError):
                 text = "\0" + value.raw.hex()
             pairs.append((oid, text))
+        if not pairs:
+            raise der.DerError("no attribute")
         found.append(sorted(pairs))
     return found
 

@@ -147,10 +147,31 @@ def named(certificate: x509.Certificate) -> frozenset[str] | None:
     extension = certificate.extensions.get(x509.CERTIFICATE_POLICIES)
     if extension is None:
         return None
-    found = [each.fields().take().oid() for each in _sequence(extension)]
+    found = [_policy(each.fields()) for each in _sequence(extension)]
     if len(set(found)) != len(found):
         raise der.DerError("a certificate policy stands twice")
     return frozenset(found)
+
+
+def _policy(fields: der.Fields) -> str:
+    """One PolicyInformation (clause 4.2.1.4)."""
+    policy = fields.take().oid()
+    if qualifiers := fields.optional(der.SEQUENCE):
+        for qualifier in qualifiers.children():
+            inside = qualifier.fields()
+            inside.take().oid()
+            inside.take()
+            inside.done()
+    fields.done()
+    return policy
+
+
+def readable(certificate: x509.Certificate) -> None:
+    """What a certificate says about policies, whether or not it counts for a path. Raises DerError."""
+    named(certificate)
+    _mappings(certificate)
+    _constraints(certificate)
+    _inhibit_any(certificate)
 
 
 def _mappings(certificate: x509.Certificate) -> dict[str, set[str]]:

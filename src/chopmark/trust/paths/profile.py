@@ -22,6 +22,11 @@ _NEVER_CRITICAL = {
     x509.SUBJECT_KEY_ID: "4.2.1.2",
     x509.AUTHORITY_INFORMATION_ACCESS: "4.2.2.1",
 }
+_ABOUT_POLICIES = frozenset(
+    {x509.CERTIFICATE_POLICIES, x509.POLICY_MAPPINGS, x509.POLICY_CONSTRAINTS, x509.INHIBIT_ANY_POLICY}
+)
+_POINTS = frozenset({x509.CRL_DISTRIBUTION_POINTS, x509.FRESHEST_CRL})
+_FULL_NAME, _RELATIVE_NAME = der.context(0), der.context(1)
 _SERIAL_OCTETS_MAX = 20
 _VERSIONS = (1, 2, 3)
 _EMPTY = b"\x30\x00"
@@ -85,11 +90,15 @@ def _below_a_root(certificate: x509.Certificate, *, is_leaf: bool) -> list[tuple
         broken.append((f"a serial number has {_SERIAL_OCTETS_MAX} octets at most", "4.1.2.2"))
     if certificate.extended_key_usage == ():
         broken.append(("an extended key usage must name some", "4.2.1.12"))
-    if x509.CERTIFICATE_POLICIES in extensions:
+    if not _ABOUT_POLICIES.isdisjoint(extensions):
         from chopmark.trust.paths import policies  # which rarely are looked at otherwise
 
-        policies.named(certificate)
+        policies.readable(certificate)
     broken += _alternative_names(certificate)
+    if x509.ISSUER_ALT_NAME in extensions and not names.alternative_names(extensions[x509.ISSUER_ALT_NAME]):
+        broken.append(("alternative names must be some", "4.2.1.7"))
+    for oid in _POINTS & extensions.keys():
+        broken += [(problem, "4.2.1.13") for problem in _points(extensions[oid])]
     if x509.AUTHORITY_INFORMATION_ACCESS in extensions:
         broken += _access(extensions[x509.AUTHORITY_INFORMATION_ACCESS])
     return broken
@@ -114,6 +123,30 @@ def _alternative_names(certificate: x509.Certificate) -> list[tuple[str, str]]:
     if not found:
         broken.append(("alternative names must be some", "4.2.1.6"))
     return broken + [(problem, "4.2.1.6") for name in found if (problem := names.fault(name))]
+
+
+def _points(extension: x509.Extension) -> Iterator[str]:
+    """Distribution points, which lead to what may revoke the certificate."""
+    points = der.parse(extension.value).expect(der.SEQUENCE).children()
+    if not points:
+        yield "distribution points must be some"
+    for point in points:
+        fields = point.fields()
+        name = fields.optional(der.context(0))
+        reasons_ = fields.optional(der.context(1, constructed=False))
+        issuers = fields.optional(der.context(2))
+        fields.done()
+        if name is None and issuers is None:
+            yield "a distribution point must have a name, or say who issues its list"
+        if reasons_ is not None:
+            der.parse(reasons_.retagged(der.BIT_STRING)).bits()
+        inside = name.only_child() if name is not None else None
+        if inside is not None and inside.tag not in (_FULL_NAME, _RELATIVE_NAME):
+            raise der.DerError("a distribution point with a name of an unknown kind")
+        full = inside if inside is not None and inside.tag == _FULL_NAME else None
+        for named in (full, issuers):
+            if named is not None and not [names.general(node) for node in named.children()]:
+                yield "a distribution point must not name nothing"
 
 
 def _access(extension: x509.Extension) -> Iterator[tuple[str, str]]:

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from chopmark.trust.paths.policies import Demands
     from chopmark.trust.stores.anchors import Anchor
 
-ISSUER_ALT_NAME = "2.5.29.18"
 APPLICATION_POLICIES = "1.3.6.1.4.1.311.21.10"
 """Microsoft's form of extended key usage, marked critical in some of its certificates."""
 NETSCAPE_CERT_TYPE = "2.16.840.1.113730.1.1"
@@ -45,7 +44,7 @@ EVALUATED = frozenset(
         x509.SUBJECT_KEY_ID,
         x509.KEY_USAGE,
         x509.SUBJECT_ALT_NAME,
-        ISSUER_ALT_NAME,
+        x509.ISSUER_ALT_NAME,
         x509.BASIC_CONSTRAINTS,
         x509.NAME_CONSTRAINTS,
         x509.CRL_DISTRIBUTION_POINTS,

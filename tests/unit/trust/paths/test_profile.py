@@ -44,6 +44,10 @@ def described(name: bytes) -> bytes:
     return der.sequence(der.oid(x509.ACCESS_CA_ISSUERS), name)
 
 
+def points(*each: bytes) -> Extension:
+    return Extension(x509.CRL_DISTRIBUTION_POINTS, der.sequence(*each))
+
+
 def leaf(*extensions: Extension, subject: bytes | None = None, **parts: object) -> Cert:
     own = [each for each in (DIGITAL, purposes(CODE)) if each.oid not in {more.oid for more in extensions}]
     subject = name("Leaf") if subject is None else subject
@@ -81,6 +85,19 @@ GOOD: dict[str, Cert] = {
         )
     ),
     "no authority, said so": leaf(constraints()),
+    "points of all kinds": leaf(
+        points(
+            der.sequence(der.explicit(0, der.explicit(0, URI)), der.implicit(1, b"\x01\x06")),
+            der.sequence(der.explicit(0, der.explicit(1, der.sequence(der.oid("2.5.4.3"), der.utf8("x"))))),
+            der.sequence(der.explicit(2, der.explicit(4, name("Lists")))),
+        )
+    ),
+    "policies and what qualifies them": leaf(
+        Extension(
+            x509.CERTIFICATE_POLICIES,
+            der.sequence(der.sequence(der.oid("1.2.3"), der.sequence(der.sequence(der.oid("1.2.4"), der.null())))),
+        )
+    ),
 }
 BROKEN: dict[str, tuple[Cert, str]] = {
     "critical subject key": (leaf(Extension(x509.SUBJECT_KEY_ID, der.octet_string(b"me"), critical=True)), "4.2.1.2"),
@@ -98,6 +115,12 @@ BROKEN: dict[str, tuple[Cert, str]] = {
     "an address of three bytes": (leaf(alternative(der.implicit(7, b"\x7f\x00\x00"))), "4.2.1.6"),
     "a mailbox without a host": (leaf(alternative(der.implicit(1, b"me"))), "4.2.1.6"),
     "no access": (leaf(access()), "4.2.2.1"),
+    "no names of its issuer": (leaf(Extension(x509.ISSUER_ALT_NAME, der.sequence(), critical=True)), "4.2.1.7"),
+    "no points": (leaf(points()), "4.2.1.13"),
+    "a point that leads nowhere": (leaf(points(der.sequence(der.implicit(1, b"\x01\x06")))), "4.2.1.13"),
+    "a point with no name": (leaf(points(der.sequence(der.explicit(0, der.explicit(0))))), "4.2.1.13"),
+    "a point with no issuer": (leaf(points(der.sequence(der.explicit(2)))), "4.2.1.13"),
+    "no points of changes": (leaf(Extension(x509.FRESHEST_CRL, der.sequence())), "4.2.1.13"),
 }
 
 
@@ -125,9 +148,26 @@ def test_what_the_profile_forbids_is_refused(tmp_path: Path, certificate: Cert, 
         access(der.sequence(der.oid(x509.ACCESS_CA_ISSUERS))),
         access(described(der.encode(0x8F, b"x"))),
         access(der.utf8("x")),
+        Extension(x509.ISSUER_ALT_NAME, der.encode(der.BIT_STRING, b"\x07\x80"), critical=True),
+        Extension(x509.ISSUER_ALT_NAME, der.sequence(der.encode(0x89, b"x"))),
+        Extension(x509.INHIBIT_ANY_POLICY, der.encode(der.BIT_STRING, b"\x07\x80"), critical=True),
+        Extension(x509.POLICY_CONSTRAINTS, der.sequence(der.explicit(0, der.integer(0))), critical=True),
+        Extension(x509.POLICY_MAPPINGS, der.sequence(der.oid("1.2.3"))),
+        Extension(x509.CERTIFICATE_POLICIES, der.sequence(der.sequence(der.oid("1.2.3"), der.null()))),
+        Extension(
+            x509.CERTIFICATE_POLICIES, der.sequence(der.sequence(der.oid("1.2.3"), der.sequence(der.oid("1.2.4"))))
+        ),
+        points(der.utf8("x")),
+        points(der.sequence(der.explicit(0, URI))),
+        points(der.sequence(der.explicit(0, der.explicit(0, der.encode(0x89, b"x"))))),
+        points(der.sequence(der.explicit(0, der.explicit(0, URI)), der.implicit(1, b"\x01\x07"))),
+        points(der.sequence(der.explicit(0, der.explicit(0, URI)), der.null())),
+        Extension(x509.CRL_DISTRIBUTION_POINTS, bytes(32)),
+        Extension(x509.CRL_DISTRIBUTION_POINTS, b""),
+        Extension(x509.AUTHORITY_KEY_ID, der.sequence(der.implicit(9, b"them"))),
     ],
 )
-def test_names_of_unknown_forms_are_malformed(tmp_path: Path, extension: Extension) -> None:
+def test_extensions_that_cannot_be_read_are_malformed(tmp_path: Path, extension: Extension) -> None:
     assert codes(found(tmp_path, [leaf(extension), ROOT]).findings) == {"path.malformed"}
 
 
