@@ -125,14 +125,21 @@ def mutator(
     mutate: Callable[[bytes, random.Random, Sequence[bytes]], bytes | None], seeds: Sequence[bytes]
 ) -> Callable[[bytes, int, int], bytes]:
     """A target's own way to mutate inputs, in turn with libFuzzer's, which has those that are not what it reads."""
-    import atheris
 
     def mutated(data: bytes, longest: int, seed: int) -> bytes:
         chance = random.Random(seed)
         made = mutate(data, chance, seeds) if chance.random() < STRUCTURED else None
-        return made if made is not None and len(made) <= longest else atheris.Mutate(data, longest)
+        return made if made is not None and len(made) <= longest else by_bytes(data, longest)
 
     return mutated
+
+
+def by_bytes(data: bytes, longest: int) -> bytes:
+    """LibFuzzer's own way."""
+    import atheris
+
+    made: bytes = atheris.Mutate(data, longest)
+    return made
 
 
 def main() -> int:

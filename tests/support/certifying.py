@@ -121,8 +121,8 @@ def constrained() -> pki.Entity:
 def faults(chain: Sequence[bytes]) -> list[str]:
     """Why the signer with this chain must not be believed, as cryptography reads certificates: none for a good one.
 
-    It reads what nothing rests on as well (qualifiers of policies) and compares names octet by octet: whether it reads a
-    chain at all is its own affair.
+    It reads what nothing rests on as well (qualifiers of policies) and compares names octet by octet. Whether it reads
+    a chain at all is its own affair.
     """
     try:
         return _told(*(oracle.load_der_x509_certificate(raw) for raw in chain))

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.fuzz.run import names
+from tests.support import der_trees
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -49,7 +50,8 @@ def edits(draw: st.DrawFn, seeds: list[bytes]) -> bytes:
 @given(data=st.data())
 def test_nothing_but_clear_errors_comes_out(name: str, data: st.DataObject) -> None:
     module, seeds = target(name)
-    module.run(data.draw(edits(seeds) | st.binary(max_size=64)))
+    along = der_trees.changed(*filter(der_trees.parse, seeds)) if hasattr(module, "mutate") else st.nothing()
+    module.run(data.draw(edits(seeds) | st.binary(max_size=64) | along))
 
 
 @pytest.mark.parametrize("name", names())

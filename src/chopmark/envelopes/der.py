@@ -180,7 +180,10 @@ class Node:
             raise DerError(f"expected an INTEGER, found tag {self.tag:#04x}")
         if self.end - self.body > longest:
             raise DerError(f"an INTEGER of {self.end - self.body} bytes, which nothing here uses")
-        return int.from_bytes(whole_number(self.value), "big", signed=True)
+        value = self.value
+        if not value or (len(value) > 1 and value[0] in (0x00, 0xFF) and (value[0] ^ value[1]) < 0x80):
+            raise DerError("an INTEGER that is empty or longer than it needs to be")
+        return int.from_bytes(value, "big", signed=True)
 
     def natural(self, longest: int = _INTEGER_MAX) -> int:
         """An INTEGER of at most `longest` bytes that is not negative, as all numbers of keys are."""
@@ -239,13 +242,6 @@ class Node:
     def time(self) -> dt.datetime:
         """A UTCTime or GeneralizedTime in Zulu; fractions of a second only in the latter (RFC 3161)."""
         return read_time(self.tag, self.value)
-
-
-def whole_number(value: bytes) -> bytes:
-    """The value octets of an INTEGER, if they are no more than it needs (X.690 clause 8.3.2). Raises DerError."""
-    if not value or (len(value) > 1 and value[0] in (0x00, 0xFF) and (value[0] ^ value[1]) < 0x80):
-        raise DerError("an INTEGER that is empty or longer than it needs to be")
-    return value
 
 
 def whole_bits(value: bytes) -> bytes:

@@ -36,7 +36,8 @@ def read(raw: bytes) -> tuple[int, ...]:
         written = raw[start:after]
         version = _VERSIONS.get(written) or der.parse(written).only_child().expect(der.INTEGER).integer() + 1
     _, _, number, serial = fields[0]
-    der.whole_number(raw[number:serial])
+    if number == serial:
+        raise der.DerError("an empty serial number")
     ends = [after for _, _, _, after in fields[1:6]]
     tag, start, _, after = fields[-1]
     if tag != _EXTENSIONS:
@@ -68,7 +69,6 @@ def usual(raw: bytes) -> tuple[int, ...] | None:
         fits = (
             raw[serial] == raw[algorithm] == raw[validity] == raw[end] == der.SEQUENCE
             and 0 < raw[14] < der.LONG
-            and (0 < raw[15] < der.LONG or (raw[15] == 0 and raw[16] >= der.LONG))
             and (raw[serial + 1] | raw[algorithm + 1] | raw[validity + 1] | raw[end + 1]) < der.LONG
             and raw[issuer : issuer + 2] == _TWO_TIMES[:2]
             and block <= end

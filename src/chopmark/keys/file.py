@@ -18,7 +18,7 @@ from chopmark.core.errors import MalformedError
 from chopmark.core.named import NamedTuple
 from chopmark.core.seal import DATA
 from chopmark.envelopes import algorithms, der, pem
-from chopmark.keys import pkcs1
+from chopmark.keys import derivation, pkcs1
 from chopmark.keys.errors import PassphraseError, UnusableKeyError
 from chopmark.keys.passphrase import UNSAID
 from chopmark.keys.software import PrivateKey, SoftwareSigner, checked
@@ -131,6 +131,7 @@ def _encrypted(block: pem.Block) -> bool:
 def _load(block: pem.Block, file: KeyFile, passphrase: Passphrase) -> PrivateKey | object:
     secret = None
     if _encrypted(block):
+        derivation.refuse_endless(block.der, file.path)
         secret = passphrase(file.path)
         if secret is None:
             message = f"{file.path}: the key is encrypted: {UNSAID}"

@@ -46,7 +46,9 @@ def decrypt(raw: bytes, passphrase: bytes) -> bytes | None:
     encrypted = outer.take(der.OCTET_STRING).octets()
     if algorithm.take().oid() != _PBES2:
         return None
-    derivation, scheme = (node.fields() for node in algorithm.take(der.SEQUENCE).children())
+    both = algorithm.take(der.SEQUENCE).fields()
+    derivation, scheme = both.take().fields(), both.take().fields()
+    both.done()
     if derivation.take().oid() != _PBKDF2 or scheme.take().oid() != _AES256_CBC:
         return None
     parameters = derivation.take(der.SEQUENCE).fields()

@@ -8,6 +8,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from chopmark.core.errors import MalformedError
+from chopmark.keys import derivation
 from chopmark.keys.errors import PassphraseError, UnusableKeyError
 from chopmark.keys.file import KeyFile, read, refuse_exposed
 from chopmark.keys.passphrase import UNSAID
@@ -43,6 +44,8 @@ def open_key(uri: KeyUri, passphrase: Passphrase) -> SoftwareSigner:
 def _load(file: KeyFile, passphrase: Passphrase) -> PKCS12KeyAndCertificates:
     """Without a passphrase first: some files have none, or an empty one."""
     from cryptography.hazmat.primitives.serialization.pkcs12 import load_pkcs12  # all of X.509: 50 ms
+
+    derivation.refuse_endless(file.data, file.path)
 
     for unprotected in (None, b""):
         try:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from chopmark.core.artifact import Artifact
 from chopmark.engine import identify
-from tests.support import probing
+from tests.support import der_trees, probing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -18,6 +18,9 @@ def seeds() -> Iterable[bytes]:
     """A good one."""
     artifact = Artifact.from_bytes(b"content", "file")
     yield probing.signed(FORMAT, artifact).render(artifact)
+
+
+mutate = der_trees.mutate
 
 
 def run(data: bytes) -> None:

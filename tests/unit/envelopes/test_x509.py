@@ -200,17 +200,6 @@ def test_no_changed_byte_and_no_truncation_raises_anything_but_a_chopmark_error(
             x509.Certificate(raw[:position])
 
 
-@pytest.mark.parametrize("octets", [b"\0\x64", b"\0\0\x84", b"\xff\x84", b"\xff\xff", b""], ids=bytes.hex)
-@pytest.mark.parametrize("kind", ["p256", "rsa"])
-def test_a_serial_number_in_more_octets_than_it_needs_is_not_der(kind: str, octets: bytes) -> None:
-    body, *behind = der.parse(material.chain(kind)[0]).children()
-    version, serial, *others = (node.raw for node in body.children())
-    assert x509.Certificate(der.sequence(body.raw, *(node.raw for node in behind))).serial_octets == serial[2:]
-    changed = der.sequence(version, der.encode(der.INTEGER, octets), *others)
-    with pytest.raises(der.DerError):
-        x509.Certificate(der.sequence(changed, *(node.raw for node in behind)))
-
-
 @pytest.mark.parametrize(
     "parts",
     [

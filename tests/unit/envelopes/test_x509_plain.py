@@ -40,9 +40,9 @@ def plain(raw: bytes) -> tuple[Any, ...]:
     fields = tbs.fields()
     version = fields.optional(der.context(0))
     number = (version.only_child().expect(der.INTEGER).integer() if version else 0) + 1
-    node = fields.take(der.INTEGER)
-    serial = node.value
-    assert node.integer(len(serial)) is not None
+    serial = fields.take(der.INTEGER).value
+    if not serial:
+        raise der.DerError("empty")
     inner, issuer = fields.take(der.SEQUENCE).raw, fields.take(der.SEQUENCE).raw
     validity = fields.take().fields()
     before, after = plain_time(validity.take()), plain_time(validity.take())

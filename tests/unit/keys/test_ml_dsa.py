@@ -11,7 +11,7 @@ from cryptography import x509 as other
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import mldsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chopmark import keys
@@ -25,7 +25,7 @@ from chopmark.envelopes.cms import checking
 from chopmark.envelopes.timestamp import info, making
 from chopmark.keys import ml_dsa, pbes2
 from chopmark.keys.errors import PassphraseError, UnusableKeyError
-from tests.support import pki
+from tests.support import der_trees, pki
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -149,7 +149,8 @@ def test_any_private_key_bytes_are_read_or_refused(held: bytes) -> None:
             assert str(error).startswith("key.pem: ")  # noqa: PT017 - either way is right, and only these
 
 
-@given(st.binary(max_size=200))
+@given(st.binary(max_size=200) | der_trees.changed(pbes2.encrypt(b"plain", b"open", 16)))
+@example(der.sequence(der.sequence(der.oid("1.2.840.113549.1.5.13"), der.sequence()), der.octet_string(b"")))
 def test_any_encrypted_bytes_are_read_or_refused(raw: bytes) -> None:
     try:
         pbes2.decrypt(raw, b"open")
