@@ -29,8 +29,8 @@ _COMPLETE = 2
 """Elements of an AlgorithmIdentifier with parameters."""
 
 
-def load(identifier: der.Fields, bits: bytes) -> dsa.DSAPublicKey:
-    """The key of a SubjectPublicKeyInfo whose algorithm has been taken. Raises DerError, ValueError for odd numbers."""
+def read(identifier: der.Fields, bits: bytes) -> dsa.DSAPublicNumbers:
+    """The numbers of a SubjectPublicKeyInfo whose algorithm has been taken. Raises DerError."""
     from cryptography.hazmat.primitives.asymmetric import dsa  # hardly anybody has such keys any more
 
     parameters = identifier.optional(der.SEQUENCE)
@@ -41,7 +41,7 @@ def load(identifier: der.Fields, bits: bytes) -> dsa.DSAPublicKey:
     p, q, g = (numbers.take().natural() for _ in "pqg")
     numbers.done()
     y = der.parse(bits).natural()
-    return dsa.DSAPublicNumbers(y, dsa.DSAParameterNumbers(p, q, g)).public_key()
+    return dsa.DSAPublicNumbers(y, dsa.DSAParameterNumbers(p, q, g))
 
 
 def inherits(spki: bytes) -> bool:

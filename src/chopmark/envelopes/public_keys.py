@@ -6,7 +6,7 @@ which everybody can sign.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -16,6 +16,9 @@ from chopmark.core.named import NamedTuple
 from chopmark.envelopes import algorithms, der, trivial_keys
 from chopmark.envelopes import dsa as dsa_keys
 from chopmark.envelopes.algorithms import UnsupportedError
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric import dsa
 
 DSA = "dsa"
 CURVES: dict[str, ec.EllipticCurve] = {
@@ -156,7 +159,7 @@ def _other_key(spki: bytes) -> tuple[str, Any]:
                 identifier.done()
             return "rsa", _rsa_key(bits)
         if oid == dsa_keys.KEY:
-            return DSA, dsa_keys.load(identifier, bits)
+            return DSA, _dsa_key(dsa_keys.read(identifier, bits))
     except (ValueError, UnsupportedAlgorithm, der.DerError) as error:
         raise UnsupportedError(f"a public key that cannot be loaded ({error})") from None
     raise UnsupportedError(f"an unknown kind of public key {oid}")
@@ -167,6 +170,13 @@ def _point(curve: ec.EllipticCurve, bits: bytes) -> ec.EllipticCurvePublicKey:
         return ec.EllipticCurvePublicKey.from_encoded_point(curve, bits)
     except (ValueError, UnsupportedAlgorithm) as error:
         raise UnsupportedError(f"a public key that cannot be loaded ({error})") from None
+
+
+def _dsa_key(numbers: dsa.DSAPublicNumbers) -> dsa.DSAPublicKey:
+    key = numbers.public_key()  # which holds the sizes within bounds
+    group = numbers.parameter_numbers
+    _require_honest(trivial_keys.dsa_fault(group.p, group.q, group.g, numbers.y))
+    return key
 
 
 def _ml_dsa_key(kind: str, bits: bytes) -> Any:  # noqa: ANN401 - one of three classes with the same verify()

@@ -30,6 +30,15 @@ def rsa_fault(modulus: int) -> str:
     return "an RSA modulus with a small factor, which no honest key has" if even_or_small else ""
 
 
+def dsa_fault(p: int, q: int, generator: int, y: int) -> str:
+    """What is wrong with the numbers of a DSA key, empty for nothing (SP 800-89 clause 5.3.1; FIPS 186-4 appendix A.2).
+
+    A public key that is 1 makes one signature good for every message; outside the group of order q others do nearly so.
+    """
+    of_group = all(1 < number < p - 1 and pow(number, q, p) == 1 for number in (generator, y))
+    return "" if of_group else "a DSA key outside its own group, with which everybody can sign"
+
+
 @lru_cache(maxsize=1)
 def small_primes() -> tuple[int, ...]:
     """The odd primes below PRIME_MAX."""

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from cryptography.exceptions import InternalError, UnsupportedAlgorithm
+
 from chopmark.core.errors import UsageError
+
+UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, InternalError)
+"""What cryptography says of private keys that it cannot read; the last where it is OpenSSL that finds them odd."""
 
 
 class UnusableKeyError(UsageError):

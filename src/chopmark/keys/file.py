@@ -10,8 +10,6 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from cryptography.exceptions import UnsupportedAlgorithm
-
 from chopmark.core import limits
 from chopmark.core.artifact import Artifact, FileView
 from chopmark.core.errors import MalformedError
@@ -19,7 +17,7 @@ from chopmark.core.named import NamedTuple
 from chopmark.core.seal import DATA
 from chopmark.envelopes import algorithms, der, pem
 from chopmark.keys import derivation, pkcs1
-from chopmark.keys.errors import PassphraseError, UnusableKeyError
+from chopmark.keys.errors import UNREADABLE, PassphraseError, UnusableKeyError
 from chopmark.keys.passphrase import UNSAID
 from chopmark.keys.software import PrivateKey, SoftwareSigner, checked
 
@@ -147,7 +145,7 @@ def _load(block: pem.Block, file: KeyFile, passphrase: Passphrase) -> PrivateKey
         if block.text:  # without testing primes, likewise
             return load_pem_private_key(block.text, secret, unsafe_skip_rsa_key_validation=True)
         return load_der_private_key(block.der, secret, unsafe_skip_rsa_key_validation=True)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+    except UNREADABLE as error:
         if (other := _ml_dsa(block, secret, file.path)) is not None:
             return other
         if _encrypted(block):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from chopmark.core.errors import MalformedError
 from chopmark.keys import derivation
-from chopmark.keys.errors import PassphraseError, UnusableKeyError
+from chopmark.keys.errors import UNREADABLE, PassphraseError, UnusableKeyError
 from chopmark.keys.file import KeyFile, read, refuse_exposed
 from chopmark.keys.passphrase import UNSAID
 from chopmark.keys.software import SoftwareSigner, checked
@@ -50,7 +49,7 @@ def _load(file: KeyFile, passphrase: Passphrase) -> PKCS12KeyAndCertificates:
     for unprotected in (None, b""):
         try:
             held = load_pkcs12(file.data, unprotected)
-        except (ValueError, TypeError, UnsupportedAlgorithm):
+        except UNREADABLE:
             continue
         if held.key is not None:
             refuse_exposed(file)
@@ -61,6 +60,6 @@ def _load(file: KeyFile, passphrase: Passphrase) -> PKCS12KeyAndCertificates:
         raise PassphraseError(message)
     try:
         return load_pkcs12(file.data, secret)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
+    except UNREADABLE:
         message = f"{file.path}: wrong passphrase (or the file is damaged, or encrypted in a way that is not supported)"
         raise PassphraseError(message) from None

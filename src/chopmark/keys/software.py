@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
 from chopmark.core import digest, limits
 from chopmark.core.errors import RefusedError, UsageError
 from chopmark.envelopes import public_keys, signatures, spki, x509
-from chopmark.keys.errors import UnusableKeyError
+from chopmark.keys.errors import UNREADABLE, UnusableKeyError
 from chopmark.keys.ml_dsa import MlDsaKey
 
 if TYPE_CHECKING:
@@ -56,13 +56,20 @@ class SoftwareSigner:
         self._operations = {name: _operation(key, name, self.algorithm) for name in digest.SIGNING_ALGORITHMS}
 
     def sign(self, data: bytes, digest_algorithm: str) -> bytes:
-        """The raw signature over `data`. Raises RefusedError for a digest that new signatures do not use."""
+        """The raw signature over `data`. Raises RefusedError for a digest that new signatures do not use.
+
+        Raises UnusableKeyError for a key that was damaged: its primes are not looked at before (see pkcs1).
+        """
         try:
             operation = self._operations[digest_algorithm]
         except KeyError:
             message = f"new signatures use {', '.join(digest.SIGNING_ALGORITHMS)}, not {digest_algorithm}"
             raise RefusedError(message) from None
-        return operation(data)
+        try:
+            return operation(data)
+        except UNREADABLE:
+            message = "the private key is damaged: its numbers do not belong together"
+            raise UnusableKeyError(message) from None
 
 
 def _spki(key: PrivateKey) -> bytes:

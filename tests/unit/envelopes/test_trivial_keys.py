@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 import pytest
 from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import dsa as dsa_library
 from cryptography.hazmat.primitives.asymmetric import ed25519
 
-from chopmark.envelopes import algorithms, public_keys, signatures, spki, trivial_keys
+from chopmark.envelopes import algorithms, der, dsa, public_keys, signatures, spki, trivial_keys
 from chopmark.trust.belief import Carried, believe
 from chopmark.trust.moment import Moment
-from tests.support import pki
+from tests.support import dsa_keys, pki
 from tests.unit.trust import material
 from tests.unit.trust.material import CODE, ca_extensions, codes, make, name, purposes
 
@@ -55,6 +57,41 @@ def test_no_point_of_small_order_is_a_key(point: bytes) -> None:
 def test_no_modulus_with_a_small_factor_is_a_key(factor: int) -> None:
     with pytest.raises(public_keys.ForbiddenKeyError):
         public_keys.load(spki.rsa_key(factor * (2**3000 + 1), 65537))
+
+
+KEY = dsa_keys.private_key(1024).public_key().public_numbers()
+GROUP = KEY.parameter_numbers
+
+
+def dsa_key(y: int, generator: int = GROUP.g, p: int = GROUP.p) -> bytes:
+    group = der.sequence(der.integer(p), der.integer(GROUP.q), der.integer(generator))
+    return der.sequence(der.sequence(der.oid(dsa.KEY), group), der.bit_string(der.integer(y)))
+
+
+@pytest.mark.parametrize("y", [1, GROUP.p + 1])
+def test_anybody_signs_for_a_dsa_key_that_is_one(y: int) -> None:
+    """What this is about: the signature is made of the message alone, and OpenSSL takes it."""
+    hashed = int.from_bytes(hashlib.sha1(b"any", usedforsecurity=False).digest(), "big")
+    pair = pow(GROUP.g, 5, GROUP.p) % GROUP.q, hashed * pow(5, -1, GROUP.q) % GROUP.q
+    theirs = dsa_library.DSAPublicNumbers(y, GROUP).public_key()
+    made = der.sequence(*map(der.integer, pair))
+    theirs.verify(made, b"any", signatures.hash_algorithm("sha1"))
+    with pytest.raises(public_keys.ForbiddenKeyError):
+        signatures.verify(dsa_key(y), algorithms.SignatureAlgorithm("dsa", "sha1"), made, b"any")
+
+
+@pytest.mark.parametrize(
+    "odd",
+    [
+        *(dsa_key(y) for y in (0, 1, GROUP.p - 1, GROUP.p, GROUP.p + 1, KEY.y + GROUP.p, 2)),
+        *(dsa_key(KEY.y, generator) for generator in (GROUP.p - 1, 2)),
+        dsa_key(KEY.y, p=GROUP.p - 1),
+    ],
+)
+def test_no_number_outside_its_group_is_a_dsa_key(odd: bytes) -> None:
+    with pytest.raises(public_keys.ForbiddenKeyError):
+        public_keys.load(odd)
+    assert public_keys.load(dsa_key(KEY.y)).public_numbers() == KEY
 
 
 @pytest.mark.parametrize("kind", ["rsa2048", "rsa3072", "ed25519", "p256"])

@@ -227,6 +227,22 @@ def test_rsa_bound_to_pss_is_refused(tmp_path: Path) -> None:
         keys.open_key(private(tmp_path, pem.encode("PRIVATE KEY", raw)))
 
 
+def test_an_rsa_key_whose_primes_are_not_its_own_cannot_sign(tmp_path: Path) -> None:
+    own = pki.key("rsa2048").private_numbers()  # type: ignore[union-attr]
+    held = (own.public_numbers.n, own.public_numbers.e, own.d, own.p, 2**256, own.dmp1, own.dmq1, own.iqmp)  # type: ignore[union-attr]
+    path = private(tmp_path, der.sequence(der.integer(0), *map(der.integer, held)))
+    signer = keys.open_key(path)
+    with pytest.raises(UnusableKeyError):
+        signer.sign(b"data", "sha256")
+
+
+def test_a_seed_of_one_byte_is_no_key(tmp_path: Path) -> None:
+    """OpenSSL finds that odd, not the library above it."""
+    raw = der.sequence(der.integer(0), der.sequence(der.oid(algorithms.ED25519)), der.octet_string(b"\x04\x01\xf4"))
+    with pytest.raises(UnusableKeyError):
+        keys.open_key(private(tmp_path, raw))
+
+
 def test_a_plain_key_that_others_can_read_is_refused(tmp_path: Path) -> None:
     path = private(tmp_path, plain("p256", Encoding.PEM))
     os.chmod(path, 0o640)  # noqa: PTH101
