@@ -254,6 +254,8 @@ def _network_base(node: der.Node) -> bool:
 
 
 _BASES: dict[int, Callable[[der.Node], bool]] = {
+    _OTHER: _typed,
+    _REGISTERED: _identifier,
     _MAIL: _mail_base,
     _DNS: _domain_base,
     _DIRECTORY: _distinguished,

@@ -144,9 +144,16 @@ def test_a_uri_without_a_host_name_is_never_within_and_always_excluded(name: byt
     assert excluded(name, uri("example.com"))
 
 
-@pytest.mark.parametrize("form", [der.context(0), der.context(3), der.context(5), der.context(8, constructed=False)])
-def test_a_type_that_is_not_compared_is_refused(form: int) -> None:
-    name = der.encode(form, b"")
+@pytest.mark.parametrize(
+    "name",
+    [
+        der.explicit(0, der.oid("1.2.3"), der.explicit(0, der.utf8("x"))),
+        der.explicit(3),
+        der.explicit(5),
+        der.implicit(8, b"\x2a\x03"),
+    ],
+)
+def test_a_type_that_is_not_compared_is_refused(name: bytes) -> None:
     assert not permitted(name, name)
     assert excluded(name, name)
 
@@ -162,6 +169,8 @@ def test_a_type_that_is_not_compared_is_refused(form: int) -> None:
         (mail("me@example.com"), mail("a@b@example.com")),
         (uri("http://example.com/"), uri("http://example.com/")),
         (dns("x"), der.encode(0x89, b"x")),
+        (dns("x"), der.explicit(0, dns("x"))),
+        (dns("x"), der.implicit(8, b"\x80")),
     ],
 )
 def test_what_cannot_be_compared_is_malformed(name: bytes, base: bytes) -> None:
