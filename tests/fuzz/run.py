@@ -2,8 +2,8 @@
 
 A target is a module in tests/fuzz/targets with `seeds()`, which yields inputs to start from, and `run(data)`, which
 raises when it found a bug; a ChopmarkError is the right answer to bad input, and not raised. One that knows what its
-inputs are made of has `mutate` (DER: tests/support/der_trees.py; fields at known places: tests/fuzz/fields.py) for most
-of them; the others are mutated by bytes. Each target runs in a process of its own with limits on time and memory. What
+inputs are made of has `mutate` (DER: tests/support/der_trees.py; fields at known places: tests/fuzz/fields.py) for every
+second of them; the others are mutated by bytes. Each target runs in a process of its own with limits on time and memory. What
 broke one is kept in build/fuzz/TARGET-... and printed, and
 `python tests/fuzz/run.py --repeat TARGET FILE` shows the traceback.
 """
@@ -43,7 +43,7 @@ SHOWN_LINES = 12
 """The last ones of what a target said when it failed."""
 SHOWN_INPUT = 6000
 """Characters of an input that are printed; of a longer one, nothing."""
-STRUCTURED = 0.7
+STRUCTURED = 0.5
 """How many of the inputs are mutated along their structure, where a target can."""
 
 

@@ -104,11 +104,10 @@ def test_hypothesis_draws_mutants(made: bytes) -> None:
 
 def test_targets_that_read_der_name_the_mutator() -> None:
     """Most seeds of each are DER, so that it has something to do."""
-    naming = [name for name in names() if hasattr(target(name)[0], "mutate")]
+    naming = [name for name in names() if getattr(target(name)[0], "mutate", None) is der_trees.mutate]
     assert {"x509", "cms", "crl", "ocsp", "tsa", "timestamp", "algorithms", "private_keys", "trust"} <= set(naming)
     for name in naming:
-        module, seeds = target(name)
-        assert module.mutate is der_trees.mutate
+        _, seeds = target(name)
         assert any(der_trees.mutate(seed, chance(0), seeds) for seed in seeds)
     others = [name for name in names() if name not in naming]
     mostly = [name for name in others if all(der_trees.parse(seed) for seed in target(name)[1])]
@@ -119,6 +118,6 @@ def test_the_fuzzer_alternates_between_both_ways(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setattr("tests.fuzz.run.by_bytes", lambda *_: b"bytes")
     mutated = mutator(der_trees.mutate, SEEDS)
     made = [mutated(SEEDS[0], 16_000, number) for number in range(100)]
-    assert 10 < made.count(b"bytes") < 60
+    assert 30 < made.count(b"bytes") < 70
     assert mutated(b"not DER", 16_000, 1) == b"bytes"
     assert mutated(SEEDS[0], 10, 1) == b"bytes"
