@@ -2,9 +2,9 @@
 
 A target is a module in tests/fuzz/targets with `seeds()`, which yields inputs to start from, and `run(data)`, which
 raises when it found a bug; a ChopmarkError is the right answer to bad input, and not raised. One that knows what its
-inputs are made of has `mutate` (DER: tests/support/der_trees.py; fields at known places: tests/fuzz/fields.py) for every
-second of them; the others are mutated by bytes. Each target runs in a process of its own with limits on time and memory. What
-broke one is kept in build/fuzz/TARGET-... and printed, and
+inputs are made of has `mutate` (DER: tests/support/der_trees.py; fields at known places: tests/fuzz/fields.py) for
+every second of them; the others are mutated by bytes. Each target runs in a process of its own with limits on time and
+memory. What broke one is kept in build/fuzz/TARGET-... and printed, and
 `python tests/fuzz/run.py --repeat TARGET FILE` shows the traceback.
 """
 
