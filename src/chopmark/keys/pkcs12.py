@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -42,13 +43,11 @@ def open_key(uri: KeyUri, passphrase: Passphrase) -> SoftwareSigner:
 
 def _load(file: KeyFile, passphrase: Passphrase) -> PKCS12KeyAndCertificates:
     """Without a passphrase first: some files have none, or an empty one."""
-    from cryptography.hazmat.primitives.serialization.pkcs12 import load_pkcs12  # all of X.509: 50 ms
-
     derivation.refuse_endless(file.data, file.path)
 
     for unprotected in (None, b""):
         try:
-            held = load_pkcs12(file.data, unprotected)
+            held = _opened(file.data, unprotected)
         except UNREADABLE:
             continue
         if held.key is not None:
@@ -59,7 +58,16 @@ def _load(file: KeyFile, passphrase: Passphrase) -> PKCS12KeyAndCertificates:
         message = f"{file.path}: the file is encrypted: {UNSAID}"
         raise PassphraseError(message)
     try:
-        return load_pkcs12(file.data, secret)
+        return _opened(file.data, secret)
     except UNREADABLE:
         message = f"{file.path}: wrong passphrase (or the file is damaged, or encrypted in a way that is not supported)"
         raise PassphraseError(message) from None
+
+
+def _opened(data: bytes, secret: bytes | None) -> PKCS12KeyAndCertificates:
+    """What the library makes of it, without its warnings about BER, which many such files are."""
+    from cryptography.hazmat.primitives.serialization.pkcs12 import load_pkcs12  # all of X.509: 50 ms
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        return load_pkcs12(data, secret)

@@ -316,6 +316,12 @@ class TestPkcs12:
         with pytest.raises(UnusableKeyError, match="chmod 600"):
             keys.open_key(f"pkcs12:{path}")
 
+    def test_ber_is_read_without_a_warning(self, tmp_path: Path) -> None:
+        path = tmp_path / "stream.p12"
+        whole = (tmp_path / self.make(tmp_path, b"open")).read_bytes()
+        path.write_bytes(b"\x30\x80" + der.parse(whole).value + b"\0\0")
+        assert keys.open_key(f"pkcs12:{path}", says(b"open")).sign(b"data", "sha256")
+
     def test_wrong_passphrase(self, tmp_path: Path) -> None:
         path = self.make(tmp_path, b"open")
         with pytest.raises(PassphraseError, match="wrong passphrase"):
