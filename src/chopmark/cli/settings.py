@@ -76,12 +76,12 @@ def switch(value: Any, name: str) -> bool:  # noqa: ANN401
 def _table(file: str, table: str) -> dict[str, Any]:
     if not os.path.isfile(file):
         return {}
-    import tomllib  # only when there is a file to read
+    from chopmark.core import limits, toml  # only when there is a file to read
+    from chopmark.core.artifact import read_small
 
     try:
-        with open(file, "rb") as stream:
-            found = tomllib.load(stream).get(table, {})
-    except (ValueError, OSError) as error:  # not TOML, not UTF-8, not readable
+        found = toml.loads(read_small(file, limits.SETTINGS_MAX)).get(table, {})
+    except ValueError as error:
         message = f"{file}: {error}"
         raise UsageError(message) from None
     return found if isinstance(found, dict) else {}

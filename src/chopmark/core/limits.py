@@ -151,7 +151,7 @@ TPM_HANDLES_MAX = 1024
 
 # Settings
 SETTINGS_MAX = 64 * KIB
-"""A settings file of an authority."""
+"""A settings file, ours or of an authority."""
 
 # The authority
 PROFILES_FILE_MAX = 256 * KIB

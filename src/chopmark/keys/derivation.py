@@ -42,7 +42,7 @@ def refuse_endless(raw: bytes, where: str) -> None:
 
 def _check_rounds(found: list[int], where: str) -> None:
     if found and found[0] > limits.PBKDF2_ROUNDS_MAX:
-        message = f"{where}: {found[0]} rounds for a passphrase; {limits.PBKDF2_ROUNDS_MAX} are the limit"
+        message = f"{where}: more than {limits.PBKDF2_ROUNDS_MAX} rounds for a passphrase, which is the limit"
         raise UnusableKeyError(message)
 
 

@@ -8,10 +8,9 @@ line.
 from __future__ import annotations
 
 import re
-import tomllib
 from typing import TYPE_CHECKING, Any
 
-from chopmark.core import limits
+from chopmark.core import limits, toml
 from chopmark.core.errors import UsageError
 from chopmark.core.named import NamedTuple
 from chopmark.policy.rules import Place
@@ -70,10 +69,10 @@ def parse(data: bytes, file: str, array: str = RULE) -> Document:
     """Read the text of a policy; `array` is what its tables are called. Raises PolicyError."""
     try:
         text = data.decode("utf-8")
-        values = tomllib.loads(text)
+        values = toml.loads(text)
     except UnicodeDecodeError:
         raise PolicyError([Problem(Place(file, 1), "not UTF-8")]) from None
-    except (tomllib.TOMLDecodeError, ValueError, RecursionError) as error:
+    except ValueError as error:
         found = _AT_LINE.search(str(error))
         line = int(found[1]) if found else 1
         raise PolicyError([Problem(Place(file, line), f"not TOML: {error}")]) from None

@@ -64,7 +64,7 @@ def container(*, encryption: int = 16, mac: int = 16) -> bytes:
     "raw",
     [
         protected(PBKDF2, 2**31 - 1),
-        protected(PBKDF2, 10**30),
+        protected(PBKDF2, 10**5000),
         protected(SCRYPT, 2**30, 8, 1),
         protected(SCRYPT, 2**14, 8, 2**20),
         protected(SCRYPT, 2**14, 2**20, 1),

@@ -5,11 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import re
-import tomllib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from chopmark.core import limits
+from chopmark.core import limits, toml
 from chopmark.core.errors import UsageError
 from chopmark.core.named import NamedTuple
 
@@ -115,8 +114,8 @@ def parse(raw: bytes) -> Plan:
         message = f"a plan of {len(raw)} bytes; {limits.CEREMONY_MAX} are the limit"
         raise UsageError(message)
     try:
-        table = tomllib.loads(raw.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        table = toml.loads(raw)
+    except ValueError as error:
         message = f"not a plan: {' '.join(str(error).split())[:200]}"
         raise UsageError(message) from None
     values = _fields("the plan", table, _HEADER)

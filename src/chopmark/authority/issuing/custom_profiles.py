@@ -8,11 +8,10 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-import tomllib
 from typing import TYPE_CHECKING, Any
 
 from chopmark.authority.issuing import profiles
-from chopmark.core import limits
+from chopmark.core import limits, toml
 from chopmark.core.artifact import read_small
 from chopmark.core.errors import UsageError
 from chopmark.envelopes import names
@@ -40,8 +39,8 @@ def read(path: str) -> dict[str, Profile]:
     """The profiles of one file. Raises UsageError."""
     data = read_small(path, limits.PROFILES_FILE_MAX)
     try:
-        tables = tomllib.loads(data.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        tables = toml.loads(data)
+    except ValueError as error:
         message = f"{path}: not a file of profiles: {' '.join(str(error).split())[:200]}"
         raise UsageError(message) from None
     if len(tables) > limits.PROFILES_MAX:

@@ -6,13 +6,12 @@ import base64
 import contextlib
 import json
 import os
-import tomllib
 from typing import TYPE_CHECKING, Self
 
 from chopmark import keys
 from chopmark.authority.log import logs
 from chopmark.authority.log.storage import LogForkError, Storage
-from chopmark.core import limits, patch
+from chopmark.core import limits, patch, toml
 from chopmark.core.artifact import read_small
 from chopmark.core.errors import ChopmarkError, MalformedError, RefusedError, UsageError
 from chopmark.envelopes.note import VerifierKey
@@ -75,7 +74,7 @@ class FolderLog(logs.Log):
             message = f"{folder}: there is no log (chopmark log init makes one)"
             raise UsageError(message)
         try:
-            settings = tomllib.loads(read_small(path, limits.SETTINGS_MAX).decode())
+            settings = toml.loads(read_small(path, limits.SETTINGS_MAX))
             vkey, uri = settings["vkey"], settings["key"]
             return cls(folder, VerifierKey.parse(vkey), uri, passphrase)
         except (ValueError, KeyError, TypeError, AttributeError, MalformedError) as error:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import os
-import tomllib
 from dataclasses import dataclass
 from typing import Self
 
 from chopmark.authority.register.database import is_url, postgresql_url
-from chopmark.core import limits, patch
+from chopmark.core import limits, patch, toml
 from chopmark.core.artifact import read_small
 from chopmark.core.errors import UsageError
 
@@ -31,8 +30,7 @@ class Configuration:
         if not os.path.lexists(path):
             return cls()
         try:
-            text = read_small(path, limits.SETTINGS_MAX).decode()
-            database = tomllib.loads(text).get("database", "")
+            database = toml.loads(read_small(path, limits.SETTINGS_MAX)).get("database", "")
         except ValueError as error:  # not TOML, not UTF-8
             message = f"{path}: {error}"
             raise UsageError(message) from None
