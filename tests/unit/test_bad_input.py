@@ -154,7 +154,7 @@ STRANGE: dict[str, tuple[Callable[[Path], object], reasons.Reason]] = {
     "directory": (Path.mkdir, reasons.INPUT_NOT_A_FILE),
     "fifo": (make_fifo, reasons.INPUT_NOT_A_FILE),
     "socket": (make_socket, reasons.INPUT_NOT_A_FILE),
-    "link to itself": (lambda path: path.symlink_to(path.name), reasons.INPUT_MISSING),
+    "link to itself": (lambda path: path.symlink_to(path.name), reasons.INPUT_UNREADABLE),
     "link to a device": (lambda path: path.symlink_to("/dev/zero"), reasons.INPUT_NOT_A_FILE),
 }
 

@@ -177,10 +177,12 @@ def test_addresses_are_tried_in_turn_and_not_without_end(tmp_path: Path) -> None
 
 @pytest.mark.parametrize("junk", [b"", b"\x30\x01", b"\x04\x00", der.sequence(b"\x05\x00")])
 def test_addresses_that_cannot_be_read_are_told(tmp_path: Path, junk: bytes) -> None:
-    leaf = signer(Extension(x509.FRESHEST_CRL, junk))
-    against, remarks, _ = judged(tmp_path, leaf, {BASE_URL: crl(5)})
+    """In a list they say nothing of the lists that are there; a certificate with them is none to anybody."""
+    unread = Extension(x509.FRESHEST_CRL, junk)
+    against, remarks, _ = judged(tmp_path, PLAIN, {BASE_URL: crl(5, more=[unread])})
     assert against == set()
     assert MISSING in remarks
+    assert judged(tmp_path / "certificate", signer(unread), {BASE_URL: crl(5)})[0] == {"path.malformed"}
 
 
 def test_no_more_lists_are_fetched_than_there_may_be(tmp_path: Path) -> None:
