@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import zlib
 
-_GZIP_FLAGS = 0x1F
+_GZIP_FLAGS, _GZIP_HEADER = 0x1F, 10
 _XZ, _XZ_HEADER = b"\xfd7zXZ\0", 12
 
 
 def gzip(data: bytes) -> bytes:
     """With a checksum and a length that fit, behind the first deflated stream of a plain header."""
-    if data[:3] != b"\x1f\x8b\x08" or data[3] & _GZIP_FLAGS:
+    if data[:3] != b"\x1f\x8b\x08" or len(data) < _GZIP_HEADER or data[3] & _GZIP_FLAGS:
         return data
     decoder = zlib.decompressobj(-15)
     try:

@@ -68,8 +68,11 @@ def _recorded(entry: bytes) -> None:
 
 
 def _signed(data: bytes) -> None:
-    """A text that is signed is read as just that text, or refused; a checkpoint in it is written the same again."""
-    text = data.decode(errors="replace")
+    """A text that is signed is read as just that text, or refused; a checkpoint in it is written the same again.
+
+    Texts of notes end with a newline, and whoever signs one sees to it.
+    """
+    text = data.decode(errors="replace").rstrip("\n") + "\n" * (1 + len(data) % 2)
     with suppress(ChopmarkError):
         read = Note.parse(_note(text).encode())
         assert read.text == text
