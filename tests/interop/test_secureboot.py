@@ -151,7 +151,7 @@ def test_openssl_verifies_our_updates_and_refuses_changed_ones(desk: Path, conte
     message = found.message("db", variables.vendor("db"), variables.ATTRIBUTES)
     (desk / "message").write_bytes(message)
     done(*command, folder=desk)
-    (desk / "message").write_bytes(message[:-1] + b"\0")
+    (desk / "message").write_bytes(message[:-1] + bytes((message[-1] ^ 1,)))
     assert run(*command, folder=desk).returncode != 0
 
 

@@ -31,8 +31,8 @@ CARRIED = Carried((ISSUING.der,), ())
 _UNKNOWN = builders.UnrecognizedExtension(builders.ObjectIdentifier("1.2.3.4"), b"\x05\x00")
 
 
-def _broken(entity: pki.Entity) -> bytes:
-    return entity.der[:-1] + bytes((entity.der[-1] ^ 1,))
+def _broken(der: bytes) -> bytes:
+    return der[:-1] + bytes((der[-1] ^ 1,))
 
 
 OTHERS = {
@@ -44,7 +44,7 @@ OTHERS = {
     "for no purpose": pki.leaf(ISSUING, "Way None", purposes=[]).der,
     "critical and unknown": pki.leaf(ISSUING, "Way Critical", more=[pki.Extension(_UNKNOWN, critical=True)]).der,
     "for encryption": pki.leaf(ISSUING, "Way Encrypting", usage=pki.key_usage("key_encipherment")).der,
-    "another's signature": _broken(pki.leaf(ISSUING, "Way Forged")),
+    "another's signature": _broken(pki.leaf(ISSUING, "Way Forged").der),
     "a short key": pki.leaf(ISSUING, "Way Short", kind="rsa1024").der,
     "another key under the issuer's name": pki.leaf(pki.authority("Way Issuing", kind="p384"), "Way Stranger").der,
     "an authority": pki.authority("Way Authority", issuer=ISSUING).der,
@@ -103,7 +103,7 @@ LISTS = {
         material.revocations(ISSUING),
     ],
     "another's": [material.revocations(_STRANGER, _GONE)],
-    "broken": [material.revocations(ISSUING)[:-1] + b"\0"],
+    "broken": [_broken(material.revocations(ISSUING))],
     "critical and unknown": [material.revocations(ISSUING, extensions=[(_UNKNOWN, True)])],
     "about authorities": [about(only_contains_ca_certs=True)],
     "about signers": [about(only_contains_user_certs=True)],
