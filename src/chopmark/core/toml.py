@@ -6,6 +6,7 @@ import tomllib
 from typing import Any
 
 _MAX = 1 << 63
+_TOO_WIDE = "a number of more than 64 bits"
 
 
 def loads(data: bytes | str) -> dict[str, Any]:
@@ -17,6 +18,10 @@ def loads(data: bytes | str) -> dict[str, Any]:
         found = tomllib.loads(data if isinstance(data, str) else data.decode())
     except RecursionError:
         raise ValueError("it is nested too deep") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError):
+        raise
+    except ValueError:  # Python's own words about digits
+        raise ValueError(_TOO_WIDE) from None
     pending: list[Any] = [found]
     while pending:
         value = pending.pop()
@@ -25,5 +30,5 @@ def loads(data: bytes | str) -> dict[str, Any]:
         elif isinstance(value, list):
             pending += value
         elif isinstance(value, int) and not -_MAX <= value < _MAX:
-            raise ValueError("a number of more than 64 bits")
+            raise ValueError(_TOO_WIDE)
     return found

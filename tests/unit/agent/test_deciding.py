@@ -211,8 +211,8 @@ def test_rulings_are_remembered_by_place_only_where_it_matters(
     assert answers == [True, other]
 
 
-def test_rulings_are_remembered_for_these_facts_and_a_moment(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
-    decider = make(SIGNED_ALLOWED)
+def ruled_on(decider: deciding.Decider, monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The files that the policy is asked about from now on, by digest."""
     compiled = decider._compiled  # noqa: SLF001 - what is asked
     counted: list[str] = []
     ruling = type(compiled).rule_on
@@ -222,6 +222,12 @@ def test_rulings_are_remembered_for_these_facts_and_a_moment(make: Maker, monkey
         return ruling(self, file, kind, at)
 
     monkeypatch.setattr(type(compiled), "rule_on", rule_on)
+    return counted
+
+
+def test_rulings_are_remembered_for_these_facts_and_a_moment(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    decider = make(SIGNED_ALLOWED)
+    counted = ruled_on(decider, monkeypatch)
     trusted = facts(status=Status.TRUSTED, seals=(SIGNED,))
     assert decider.decide(trusted, asked()).allow
     assert decider.decide(trusted, asked()).allow
@@ -244,15 +250,7 @@ def test_what_is_said_of_one_is_said_of_all_that_differ_in_nothing_that_a_rule_n
     make: Maker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     decider = make(SIGNED_ALLOWED + f'[[rule]]\naction = "deny"\ndigest = ["{OTHER}"]\n')
-    compiled = decider._compiled  # noqa: SLF001 - what is asked
-    counted: list[str] = []
-    ruling = type(compiled).rule_on
-
-    def rule_on(self: Any, file: FileFacts, kind: str, at: dt.datetime) -> Any:  # noqa: ANN401
-        counted.append(file.sha256)
-        return ruling(self, file, kind, at)
-
-    monkeypatch.setattr(type(compiled), "rule_on", rule_on)
+    counted = ruled_on(decider, monkeypatch)
     trusted = facts("a" * 64, status=Status.TRUSTED, seals=(SIGNED,))
     first = decider.decide(trusted, asked())
     alike = decider.decide(trusted._replace(sha256="b" * 64), asked())

@@ -29,3 +29,9 @@ def test_tables_are_read() -> None:
 def test_what_is_none_is_one_kind_of_error(data: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         toml.loads(data)
+
+
+@pytest.mark.parametrize("number", [b"1" * 5000, b"0x" + b"f" * 5000, b"9223372036854775808"])
+def test_a_huge_number_is_called_that(number: bytes) -> None:
+    with pytest.raises(ValueError, match="64 bits"):
+        toml.loads(b"a = " + number)
