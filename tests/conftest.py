@@ -1,16 +1,20 @@
-"""What holds for every test: nobody's own settings are read, and only interoperability tests reach beyond loopback."""
+"""What holds for every test: nobody's own settings are read, only interoperability tests reach beyond loopback, and
+what hangs is shown."""
 
+import faulthandler
+import gc
 import ipaddress
 import os
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
-# A deadline measures the machine, not the parser; hangs are caught by faulthandler_timeout and by tests of their own.
+# A deadline measures the machine, not the parser; hangs are caught by the watchdog and by tests of their own.
 settings.register_profile("chopmark", settings.get_profile(settings.get_current_profile_name()), deadline=None)
 settings.load_profile("chopmark")
 
@@ -40,8 +44,57 @@ guard = LoopbackOnly()
 sys.addaudithook(guard)
 
 
+class Watchdog:
+    """Shows where all threads are when a test takes too long; armed anew now and then, because that starts a thread.
+
+    pytest's own faulthandler_timeout does so for each test, and waits for the thread of the one before to end.
+    """
+
+    seconds = 120.0
+    renewed_after = 10.0
+
+    def __init__(self) -> None:
+        self._armed = -self.renewed_after
+        self._errors = 2
+
+    def keep_errors(self) -> None:
+        """While pytest does not capture it: where to write."""
+        self._errors = os.dup(2)
+
+    def begin(self) -> None:
+        """A test begins: from now on it has `seconds`, or up to `renewed_after` fewer."""
+        now = time.monotonic()
+        if now - self._armed >= self.renewed_after:
+            faulthandler.dump_traceback_later(self.seconds, file=self._errors)
+            self._armed = now
+
+    def end(self) -> None:
+        """No test runs any more."""
+        faulthandler.cancel_dump_traceback_later()
+
+
+watchdog = Watchdog()
+
+
+def pytest_configure() -> None:
+    """Before anything runs."""
+    watchdog.keep_errors()
+
+
+def pytest_collection_finish() -> None:
+    """What has been made until now stays until the end: no collection of garbage looks at it again."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    """No test runs any more."""
+    watchdog.end()
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """Arm the guard, except for tests that need real peers."""
+    watchdog.begin()
     guard.armed = item.get_closest_marker("interop") is None
 
 
