@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chopmark.cli import main
-from chopmark.formats.rpm import facts, header
+from chopmark.formats.rpm import facts, header, tags
 from tests.interop.test_rpm import Peer, keys, peer, run
-from tests.support import rpm_databases
+from tests.support import rpm_databases, rpms
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,6 +55,18 @@ def made(
     assert main(["catalog", "show", target, "--json"]) == 0
     listed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     return status, codes, {each["path"]: each["origin"]["how"] for each in listed if "origin" in each}
+
+
+@pytest.mark.parametrize("tag", [tags.NAME, tags.VERSION, tags.RELEASE])
+def test_rpm_installs_no_package_that_does_not_say_which_it_is(tag: int, tmp_path: Path) -> None:
+    said = {each.tag: each for each in (*rpms.values().values(), rpms.text(1021, "linux"))}
+    for left_out, installed in ((0, True), (tag, False)):
+        package = tmp_path / "tool.rpm"
+        values = [said[each] for each in sorted(said) if each != left_out]
+        package.write_bytes(rpms.packed(values, b""))
+        quiet = ("--justdb", "--nodeps", "--ignoreos", "--ignorearch")
+        done = run("rpm", "--root", tmp_path, "--dbpath", "/db", "-i", *quiet, package, check=False)
+        assert (done.returncode == 0) is installed, done.stderr
 
 
 def test_what_rpm_installed_is_proven(peer: Peer, host: Path, capsys: pytest.CaptureFixture[str]) -> None:

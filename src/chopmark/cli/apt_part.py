@@ -23,6 +23,16 @@ def add_arguments(parser: ArgumentParser) -> None:
     parser.add_argument("--at", metavar="TIME", help="judge as of this time instead of now (ISO 8601)")
 
 
+def voucher(lists: str, keyrings: Sequence[str] | None, at: dt.datetime) -> Repository:
+    """The repository through which files are to be trusted. Raises UsageError, also where there is none."""
+    from chopmark.core.errors import UsageError
+    from chopmark.supply.apt import places
+
+    if not places.find(lists):
+        raise UsageError(f"{lists}: there is no release of a repository in it (apt's lists, or a folder with dists/)")
+    return repository("/", lists, keyrings, at)
+
+
 def repository(root: str, lists: str, keyrings: Sequence[str] | None, at: dt.datetime) -> Repository:
     """The repository, judged. Raises InputError and UsageError."""
     from chopmark.supply.apt import memory

@@ -184,11 +184,14 @@ def _tell_catalog(verdict: Verdict, args: Namespace) -> None:
 def _tell_status(status: Status, root: str, found: list[Finding], args: Namespace) -> None:
     if args.quiet:
         return
+    from chopmark.formats.catalog import reasons
+
     counts = _counts(found)
     if args.json:
         print(_as_json({"root": root, "status": str(status), "counts": counts}))
         return
-    against = ", ".join(f"{count} {code.partition('.')[2]}" for code, count in counts.items())
+    whole = {reasons.SAME.code: "all as the catalog says", reasons.ELSEWHERE.code: "another tree than the catalog's"}
+    against = ", ".join(whole.get(code) or f"{count} {code.partition('.')[2]}" for code, count in counts.items())
     print(output.paint(f"{status:<10}", status, colour=output.coloured(sys.stdout)), output.clean(root))
     print(output.filled(against or "nothing was found"))
 

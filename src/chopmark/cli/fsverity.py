@@ -93,8 +93,8 @@ def _measure(path: str, args: Namespace) -> str:
     with Artifact.open(path) as artifact:
         measured = kernel.measure(_descriptor(artifact))
     if measured is None:
-        message = f"{path}: fs-verity is not enabled on it, or not known to its file system"
-        raise kernel.NotEnabledError(message)
+        message = f"{path}: fs-verity is not enabled on it, or unknown to its file system (fsverity enable turns it on)"
+        raise kernel.NotMeasuredError(message)
     return _shown(path, measured.algorithm, measured.digest, args)
 
 

@@ -76,7 +76,11 @@ class Parser(ArgumentParser):
             word = unknown[0].partition("=")[0]
             what = "option" if word.startswith("-") else "argument"
             options = [each for each in self._option_string_actions if each.startswith("--")]
-            self.error(f"no such {what}: {unknown[0]}{meant(word, options) if word.startswith('--') else ''}")
+            hint = meant(word, options) if word.startswith("--") else ""
+            # argparse has filled the arguments that may be missing when it comes to an option (before Python 3.13).
+            if what == "argument" and any(action.nargs in ("?", "*") for action in self._get_positional_actions()):
+                hint = " (arguments stand together, before the options or behind them)"
+            self.error(f"no such {what}: {unknown[0]}{hint}")
         return found, []
 
     def _check_value(self, action: Action, value: Any) -> None:  # noqa: ANN401 - argparse's own

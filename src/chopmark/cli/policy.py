@@ -21,6 +21,7 @@ from chopmark.core.errors import UsageError
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
+    from collections.abc import Sequence
 
     from chopmark.core.finding import Finding
 
@@ -86,7 +87,11 @@ def _check(args: Namespace) -> int:
     except PolicyError as error:
         _tell_problems(error, json=args.json)
         return 1
-    found = checking.check(policy.rules, clock.now(), policy.main.stores, policy.main.revocation)
+    main = policy.main
+    missing = checking.absent({*main.stores, *(name for rule in policy.rules for name in rule.conditions.stores)})
+    found = checking.check_stores(main, missing)
+    missing = {name: why for name, why in missing.items() if name not in main.stores}
+    found += checking.check(policy.rules, clock.now(), main.stores, main.revocation, missing)
     against = [finding for finding in found if finding.outcome in ("no", "unknown")]
     for finding in found:
         if args.json:
@@ -94,10 +99,15 @@ def _check(args: Namespace) -> int:
         elif args.verbose or finding in against:
             print(output.show_finding(finding))
     if not args.json:
-        word = f"{len(against)} of them cannot be meant so" if against else "nothing speaks against them"
-        rules = len(policy.rules)
-        print(f"{output.clean(args.policy)}: {counted(rules, 'rule')}; {word}")
+        print(f"{output.clean(args.policy)}: {counted(len(policy.rules), 'rule')}; {_summary(against)}")
     return 1 if any(finding.outcome == "no" for finding in found) else 3 if against else 0
+
+
+def _summary(against: Sequence[Finding]) -> str:
+    wrong = sum(finding.outcome == "no" for finding in against)
+    words = [f"{counted(wrong, 'thing')} cannot be meant so"] if wrong else []
+    words += [f"{counted(len(against) - wrong, 'thing')} could not be checked here"] if wrong < len(against) else []
+    return ", ".join(words) or "nothing speaks against them"
 
 
 def _tell_problems(error: object, *, json: bool) -> None:

@@ -69,9 +69,7 @@ def _add_corpus(parser: ArgumentParser) -> None:
 
 def _corpus(args: Namespace, connections: ExitStack) -> Iterator[Event]:
     """Recorded events, then the code in trees."""
-    from chopmark.policy import events
-
-    yield from chain.from_iterable(map(events.read, args.events))
+    yield from chain.from_iterable(map(_events, args.events))
     if not args.root:
         return
     from chopmark.engine import batch
@@ -89,6 +87,17 @@ def _corpus(args: Namespace, connections: ExitStack) -> Iterator[Event]:
             for event in output.progress(batch.run(paths, work, jobs), len(paths), "judging"):
                 if event is not None:
                     yield event
+
+
+def _events(path: str) -> Iterator[Event]:
+    """Raises UsageError where a file is none of events: it is not what is judged."""
+    from chopmark.core.errors import MalformedError
+    from chopmark.policy import events
+
+    try:
+        yield from events.read(path)
+    except MalformedError as error:
+        raise UsageError(f"no events that can be used: {error}") from None
 
 
 def _required(args: Namespace) -> None:
@@ -212,18 +221,22 @@ def _learn(args: Namespace) -> int:
     _required(args)
     if args.output and os.path.lexists(args.output) and not args.force:
         raise UsageError(f"{args.output} is there already; --force replaces it")
+    decided: dict[str, int] = {}
     with ExitStack() as connections:
-        proposal = learning.propose(_wanted(_corpus(args, connections)), args.owner)
+        proposal = learning.propose(_wanted(_corpus(args, connections), decided), args.owner)
     refused = [f"not proposed: {path}: {why}" for path, why in proposal.refused]
+    passed = _passed_over(decided)
     text = writing.render(
         args.name,
         "learning",
         proposal.drafts,
         stores=args.store or (),
-        remarks=["Proposed; look at every rule.", *refused],
+        remarks=["Proposed; look at every rule.", *passed, *refused],
     )
     if not args.output:
         sys.stdout.write(text)
+        for line in passed if not proposal.drafts else ():
+            print(output.filled(line, "chopmark: "), file=sys.stderr)
         return 0
     from chopmark.core.patch import write_file
     from chopmark.policy import language
@@ -232,13 +245,29 @@ def _learn(args: Namespace) -> int:
     write_file(args.output, text.encode())
     rules = len(proposal.drafts)
     print(f"written    {output.clean(args.output)}: {counted(rules, 'rule')}, for you to look at")
+    for line in passed:
+        print(output.filled(line))
     if refused:
         print(output.filled(f"not proposed: {counted(len(refused), 'file')}; the policy says which"))
     return 0
 
 
-def _wanted(events: Iterable[Event]) -> Iterator[FileFacts]:
-    """What was let through only because of the mode, and what nothing was decided about."""
+def _wanted(events: Iterable[Event], decided: dict[str, int]) -> Iterator[FileFacts]:
+    """What was let through only because of the mode, and what nothing was decided about; the rest is counted."""
     for event in events:
         if event.effect in ("", "audit"):
             yield event.file
+        else:
+            decided[event.effect] = decided.get(event.effect, 0) + 1
+
+
+def _passed_over(decided: dict[str, int]) -> list[str]:
+    """Why there are no rules for uses that somebody decided about."""
+    allowed, denied = decided.get("allow", 0), decided.get("deny", 0)
+    found = [f"passed over: {counted(allowed, 'use')} that a rule allows already"] if allowed else []
+    if denied:
+        found.append(
+            f"passed over: {counted(denied, 'use')} that a guard denied, since what was denied is not proposed; "
+            "policy explain --events tells why, and a guard in mode learning or audit records what is needed"
+        )
+    return found

@@ -193,15 +193,17 @@ def _fetcher(connections: ExitStack) -> Fetcher:
 
 
 def add_catalogs(args: Namespace, context: Context) -> None:
-    """Catalogs, and a repository, that vouch for files; judged once. Raises UsageError, InputError, MalformedError."""
+    """Catalogs, and a repository, that vouch for files; judged once. Raises UsageError and InputError."""
     if args.catalogs:
         from chopmark.engine.catalog import consulting  # hardly anybody has one
 
         context.vouchers = consulting.load(args.catalogs, context)
+    if getattr(args, "apt_keyring", None) and not args.apt:
+        raise UsageError("--apt-keyring goes with --apt: which repository is signed with these keys?")
     if getattr(args, "apt", None):
         from chopmark.cli import apt_part  # likewise
 
-        context.vouchers += (apt_part.repository("/", args.apt, args.apt_keyring, context.at),)
+        context.vouchers += (apt_part.voucher(args.apt, args.apt_keyring, context.at),)
 
 
 def _blocklists(files: Sequence[str]) -> tuple[Blocklist, ...]:

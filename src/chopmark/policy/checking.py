@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from chopmark.core import clock, discovery, limits
+from chopmark.core.errors import UnavailableError, UsageError
 from chopmark.core.verdict import Status
 from chopmark.policy import reasons
 from chopmark.policy.covering import covers, lenient, surely_before
@@ -14,14 +16,16 @@ from chopmark.policy.rules import ALLOW, DENY, NO_USERS, Rank
 from chopmark.trust.stores import microsoft, store
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from chopmark.core.finding import Finding
     from chopmark.core.reasons import Reason
     from chopmark.policy.glob import Pattern
+    from chopmark.policy.language import PolicyFile
     from chopmark.policy.rules import Rule
 
 SOON = dt.timedelta(days=30)
+_NONE: Mapping[str, str] = MappingProxyType({})
 _PUBLIC = frozenset({microsoft.NAME, store.SYSTEM})
 """Stores that vouch for everybody who buys a certificate."""
 _OPEN = ("/tmp/", "/var/tmp/", "/dev/shm/", "/home/", "/run/user/", "/media/", "/mnt/")  # noqa: S108 - to be warned of
@@ -29,23 +33,54 @@ _FEW = 3
 """Characters of a path: what lies below "/" or "/a" is more than anybody has looked at."""
 
 
-def check(rules: Sequence[Rule], at: dt.datetime, stores: Sequence[str] = (), revocation: str = "") -> list[Finding]:
+def check(
+    rules: Sequence[Rule],
+    at: dt.datetime,
+    stores: Sequence[str] = (),
+    revocation: str = "",
+    missing: Mapping[str, str] = _NONE,
+) -> list[Finding]:
     """All findings, in the order of the rules; `stores` and `revocation` are what the policy says of verifying.
 
-    A finding's subject is the place of its rule.
+    A finding's subject is the place of its rule. `missing` are the names of stores that this host does not have, with
+    why.
     """
-    found = [finding for rule in rules for finding in _alone(rule, at, stores, revocation)]
+    asked = frozenset(name.removesuffix("?") for name in stores)
+    found = [finding for rule in rules for finding in _alone(rule, at, asked, revocation)]
+    found += [
+        _said(reasons.STORE_MISSING, rule, missing[name])
+        for rule in rules
+        for name in sorted(rule.conditions.stores & missing.keys())
+    ]
     found += _together([rule for rule in rules if rule.active(at)])
     lines = {str(rule.place): rule.number for rule in rules}
     found.sort(key=lambda finding: lines[finding.subject])
     return found or [reasons.SOUND.found(f"{len(rules)} rules")]
 
 
+def check_stores(policy: PolicyFile, missing: Mapping[str, str]) -> list[Finding]:
+    """What is said about the stores that a policy verifies with; `missing` as for `check`."""
+    gone = [missing[name] for name in policy.stores if name in missing]
+    return [reasons.STORE_MISSING.found(why, subject=str(policy.stores_at)) for why in gone]
+
+
+def absent(stores: Iterable[str]) -> dict[str, str]:
+    """Which of these stores this host does not have, or cannot use, and why; one with a "?" may be missing."""
+    found = {}
+    for name in sorted(stores):
+        try:
+            if not name.endswith("?"):
+                store.load([name])
+        except (UsageError, UnavailableError) as error:
+            found[name] = str(error)
+    return found
+
+
 def _said(reason: Reason, rule: Rule, detail: str = "") -> Finding:
     return reason.found(detail, subject=str(rule.place))
 
 
-def _alone(rule: Rule, at: dt.datetime, stores: Sequence[str], revocation: str) -> Iterator[Finding]:
+def _alone(rule: Rule, at: dt.datetime, stores: frozenset[str], revocation: str) -> Iterator[Finding]:
     if rule.expires is not None:
         if not rule.active(at):
             yield _said(reasons.EXPIRED, rule, clock.show(rule.expires))
@@ -55,17 +90,20 @@ def _alone(rule: Rule, at: dt.datetime, stores: Sequence[str], revocation: str) 
         yield _said(reasons.UNOWNED, rule)
     for why in _unreachable(rule, stores, revocation):
         yield _said(reasons.UNREACHABLE, rule, why)
+    named = rule.conditions.stores
+    if stores and named - stores and named & stores:  # none of them is in it: unreachable
+        yield _said(reasons.STORE_UNASKED, rule, ", ".join(sorted(named - stores)))
     for why in _wide(rule, stores):
         yield _said(reasons.WIDE, rule, why)
 
 
-def _unreachable(rule: Rule, stores: Sequence[str], revocation: str) -> Iterator[str]:
+def _unreachable(rule: Rule, stores: frozenset[str], revocation: str) -> Iterator[str]:
     about, wanted = rule.conditions, rule.require
     unknown = about.formats - discovery.exported("chopmark.formats", "FORMAT").keys()
     if about.formats and unknown == about.formats:
         yield f"there is no format {', '.join(sorted(unknown))}"
     if about.stores and stores and about.stores.isdisjoint(stores):
-        yield f"the policy verifies with {', '.join(stores)}, not with {', '.join(sorted(about.stores))}"
+        yield f"the policy verifies with {', '.join(sorted(stores))}, not with {', '.join(sorted(about.stores))}"
     if wanted.revocation and revocation == "off":
         yield "the policy does not ask about revocation, and the rule requires that"
     if wanted.version and about.below and _not_before(about.below, wanted.version):
@@ -85,7 +123,7 @@ def _not_before(bound: str, version: str) -> bool:
     return bound == version or surely_before(bound, version)
 
 
-def _wide(rule: Rule, stores: Sequence[str]) -> Iterator[str]:
+def _wide(rule: Rule, stores: frozenset[str]) -> Iterator[str]:
     if rule.action != ALLOW:
         return
     about = rule.conditions
@@ -95,7 +133,7 @@ def _wide(rule: Rule, stores: Sequence[str]) -> Iterator[str]:
         yield from filter(None, map(_wide_path, about.paths))
     if rule.rank <= Rank.PATH and about.statuses & {Status.REJECTED, Status.UNDECIDED}:
         yield "files that are known to be bad, or that nobody could judge, are allowed for where they lie"
-    public = (about.stores or frozenset(stores)) & _PUBLIC
+    public = (about.stores or stores) & _PUBLIC
     named = about.signers or about.authorities or about.catalogs or (about.products and about.digests)
     if public and not named and rule.rank in (Rank.CA, Rank.PRODUCT):
         yield f"the store {', '.join(sorted(public))} vouches for everybody who buys a certificate"

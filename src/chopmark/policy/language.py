@@ -36,8 +36,8 @@ class PolicyFile(NamedTuple):
     """One file of a policy, read.
 
     `name` and `version` say which one it is, so that an older one can be refused; `stores` are the trust stores that
-    its rules rest on, `revocation` how revocation is asked about; `include` are the files that it takes rules from;
-    `sha256` is the digest of its text, in hex.
+    its rules rest on, and `stores_at` says where it names them, `revocation` how revocation is asked about; `include`
+    are the files that it takes rules from; `sha256` is the digest of its text, in hex.
     """
 
     file: str
@@ -47,6 +47,7 @@ class PolicyFile(NamedTuple):
     rules: tuple[Rule, ...]
     sha256: str
     stores: tuple[str, ...] = ()
+    stores_at: Place | None = None
     revocation: str = ""
     include: tuple[str, ...] = ()
     comment: str = ""
@@ -71,6 +72,7 @@ def parse(data: bytes, file: str, first: int = 0) -> PolicyFile:
         rules=tuple(_rule(table, number, problems) for number, table in enumerate(document.rules, first)),
         sha256=hashlib.sha256(data).hexdigest(),
         stores=tuple(head.texts("stores")),
+        stores_at=document.head.place("stores"),
         revocation=head.choice("revocation", ("require", "prefer", "off")),
         include=tuple(head.texts("include")),
         comment=head.text("comment"),

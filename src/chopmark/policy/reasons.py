@@ -53,6 +53,18 @@ STATE_LOST = Reason(
     "Find out why; chopmark policy reset begins anew.", techniques=("T1601.002",),
 )  # fmt: skip
 UNREACHABLE = Reason("policy.unreachable", NO, "No file can ever fit this rule.", "Mend it, or take it out.")
+STORE_UNASKED = Reason(
+    "policy.store_unasked",
+    NO,
+    "The rule names a store with which the policy does not verify.",
+    "Add it to the policy's stores, or mend the name.",
+)
+STORE_MISSING = Reason(
+    "policy.store_missing",
+    UNKNOWN,
+    "There is no such trust store on this host, so nobody here can say what it vouches for.",
+    "Mend the name, or make the store (chopmark store add).",
+)
 SHADOWED = Reason(
     "policy.shadowed",
     NO,

@@ -51,6 +51,19 @@ def test_the_tree_can_be_named_without_an_option(desk: Desk, tree: Path) -> None
     assert desk.run("catalog", "verify", "t.catalog", tree, "--root", tree, *trust) == 2
 
 
+def test_a_tree_that_is_another_one_is_said_once(desk: Desk, tree: Path) -> None:
+    (tree / "more").write_bytes(b"")
+    create(desk, tree)
+    assert check(desk, "--root", desk.folder, "--json") == 1
+    assert codes(desk) == {"catalog.elsewhere"}
+    assert check(desk, "--root", desk.folder) == 1
+    assert str(tree) in "".join(desk.out.split())
+    (tree / "more").unlink()
+    (tree / "read me").unlink()
+    assert check(desk, "--json") == 1
+    assert codes(desk) == {"catalog.missing"}  # one file is still there
+
+
 def test_changes_are_named_and_the_status_is_that_of_a_rejected_file(desk: Desk, tree: Path) -> None:
     create(desk, tree)
     (tree / "bin" / "tool").write_bytes(b"\x00evil")
@@ -140,7 +153,7 @@ def test_a_catalog_vouches_only_as_far_as_it_is_trusted(desk: Desk, tree: Path) 
     assert desk.verify(tree / "bin" / "tool", "--catalogs", "t.catalog", "--json") == 1
     assert json.loads(desk.out)["status"] == "unsigned"
     desk.write("t.catalog", b"chopmark catalog 1\n")
-    assert desk.verify(tree / "bin" / "tool", "--catalogs", "t.catalog") == 1
+    assert desk.verify(tree / "bin" / "tool", "--catalogs", "t.catalog") == 2
 
 
 def test_a_bad_signature_of_its_own_is_not_healed_by_a_catalog(desk: Desk, tree: Path) -> None:

@@ -270,7 +270,7 @@ def test_simulate_and_diff_on_events_and_a_tree(desk: Desk) -> None:
     assert desk.run("policy", "diff", policy, policy) == 0
     assert desk.run("policy", "simulate", "--policy", policy) == 2
     assert desk.run("policy", "simulate", "--policy", policy, "--root", "missing") == 2
-    assert desk.run("policy", "simulate", "--policy", policy, "--events", desk.write("bad", b"{}\n")) == 1
+    assert desk.run("policy", "simulate", "--policy", policy, "--events", desk.write("bad", b"{}\n")) == 2
 
 
 def test_learn_from_a_tree_and_from_events(desk: Desk) -> None:
@@ -293,6 +293,40 @@ def test_learn_from_a_tree_and_from_events(desk: Desk) -> None:
     assert FILE.sha256 in desk.out
     assert "1" * 64 not in desk.out
     assert desk.run("policy", "learn") == 2
+
+
+def test_learning_says_what_it_passed_over(desk: Desk) -> None:
+    denied = events.Event(NOW, "exec", FILE._replace(seals=()), ANYBODY, "deny", "policy.nothing")
+    allowed = denied._replace(effect="allow")
+    desk.write("e.jsonl", "".join(events.line(each) + "\n" for each in (denied, denied, allowed)).encode())
+    assert desk.run("policy", "learn", "--events", "e.jsonl") == 0
+    assert "[[rule]]" not in desk.out
+    assert "2 uses that a guard denied" in desk.out
+    assert "policy explain --events" in " ".join(desk.err.split())
+    assert desk.run("policy", "learn", "--events", "e.jsonl", "-o", "learned.toml") == 0
+    assert "1 use that a rule allows already" in desk.out
+    assert "# passed over: 2 uses" in Path("learned.toml").read_text()
+
+
+def test_stores_that_are_missing_are_told_with_their_line(desk: Desk) -> None:
+    def told(head: str, rule: str) -> list[tuple[str, str]]:
+        text = f'{HEAD.format(1, "enforce")}{head}[[rule]]\n{rule}\ncomment = "x"\nowner = "x"\naction = "allow"\n'
+        policy = desk.write("p.toml", text.encode())
+        statuses.append(desk.run("policy", "check", policy, "--json"))
+        found = [json.loads(line) for line in desk.out.splitlines()]
+        return [(each["code"], each["subject"].rpartition(":")[2]) for each in found if each["outcome"] != "ok"]
+
+    statuses: list[int] = []
+    here = f'"{desk.root}"'
+    assert told(f"stores = [{here}, 'gone']\n", f"store = {here}") == [("policy.store_missing", "5")]
+    assert told(f"stores = [{here}, 'gone?']\n", f"store = {here}") == []
+    assert told("", f"store = [{here}, 'gone']") == [("policy.store_missing", "5")]
+    assert told("stores = ['gone?']\n", "store = 'gone'") == [("policy.store_missing", "6")]
+    both = [("policy.store_unasked", "6"), ("policy.store_missing", "6")]
+    assert told(f"stores = [{here}]\n", f"store = [{here}, 'gone']") == both
+    assert statuses == [3, 0, 3, 3, 1]
+    assert desk.run("policy", "check", "p.toml") == 1
+    assert "1 thing cannot be meant so, 1 thing could not be checked here" in desk.out
 
 
 def test_paths_in_trees_are_those_of_the_host(desk: Desk) -> None:

@@ -228,6 +228,7 @@ def test_at_judges_as_of_another_time(desk: Desk) -> None:
         ("-j", "many"),
         ("--json", "--sarif"),
         ("--passphrase", "x"),
+        ("--apt-keyring", "missing"),
         (),
     ],
     ids=" ".join,
@@ -237,6 +238,19 @@ def test_wrong_usage_is_status_2(desk: Desk, arguments: tuple[str, ...]) -> None
     assert desk.run("verify", "--offline", *arguments, *path) == 2
     assert desk.out == ""
     assert "Traceback" not in desk.err
+
+
+@pytest.mark.parametrize(
+    "option", ["store", "crl", "ocsp", "evidence", "blocklist", "catalogs", "apt", "policy", "log-key"]
+)
+def test_what_files_are_judged_with_has_to_be_of_use(desk: Desk, option: str) -> None:
+    path = desk.sample("script")
+    (desk.folder / "folder").mkdir()
+    for name in (desk.write("junk", b"no such thing\n\xff"), desk.write("empty", b""), "missing", "folder"):
+        assert desk.run("verify", "--offline", path, f"--{option}", name) == 2, name
+        assert desk.out == ""
+        assert Path(name).name in desk.err
+        assert len(desk.err.splitlines()) == 1
 
 
 # Settings

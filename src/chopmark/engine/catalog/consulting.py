@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from chopmark.core import limits
 from chopmark.core.contracts import Vouched
 from chopmark.core.digest import whole
-from chopmark.core.errors import UsageError
+from chopmark.core.errors import MalformedError, UsageError
 from chopmark.core.finding import Outcome
 from chopmark.core.verdict import SealVerdict, Status
 from chopmark.engine.catalog import judging
@@ -147,13 +147,19 @@ def _content(line: bytes) -> bytes:
 
 
 def load(paths: Sequence[str], context: Context) -> tuple[Catalog, ...]:
-    """Catalogs, or folders of them, each judged once. Raises UsageError, InputError and MalformedError."""
-    found = []
-    for path in paths:
-        for file in _files(path):
-            with judging.opened(file, context) as checked:
-                found.append(Catalog(checked))
-    return tuple(found)
+    """Catalogs, or folders of them, each judged once. Raises UsageError, also for what is no catalog, and InputError.
+
+    Files are judged with them, they are not what is judged: so one that cannot be used is a wrong call.
+    """
+    return tuple(_judged(file, context) for path in paths for file in _files(path))
+
+
+def _judged(file: str, context: Context) -> Catalog:
+    try:
+        with judging.opened(file, context) as checked:
+            return Catalog(checked)
+    except MalformedError as error:
+        raise UsageError(f"no catalog that can be used: {error}") from None
 
 
 def _files(path: str) -> list[str]:

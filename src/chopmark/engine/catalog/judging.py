@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,10 @@ _BROKEN = {each.code: each for each in (reasons.VERSION, reasons.FORM, reasons.O
 """Why nothing in a list is believed."""
 
 
+_FEW = 2
+"""Files that may all have been taken away, or renamed; when more are gone, the tree is another one."""
+
+
 class Checked(NamedTuple):
     """A catalog that was judged, and its list, to be read once."""
 
@@ -52,6 +57,10 @@ def opened(path: str, context: Context) -> Iterator[Checked]:
 def verify(checked: Checked, root: str, jobs: int, tick: Callable[[int], None] = lambda _: None) -> Iterator[Finding]:
     """Compare a tree with a catalog; whether to believe the catalog is its own verdict. Raises InputError."""
     header = checked.listing.header
+    if _elsewhere(checked.artifact, root):
+        shown = listing.escape(header.root).decode() or "not told"
+        yield reasons.ELSEWHERE.found(f"the catalog's own root: {shown}", subject=root)
+        return
     with walking.walk_of(root, one_file_system=header.one_file_system, excluded=frozenset(header.excluded)) as walk:
         walked = walking.Walked(walk, jobs)
         same = True
@@ -69,6 +78,21 @@ def verify(checked: Checked, root: str, jobs: int, tick: Callable[[int], None] =
         yield core_reasons.INPUT_CHANGED.found(subject=checked.artifact.name)
     elif same:
         yield reasons.SAME.found(f"{checked.listing.count} files")
+
+
+def _elsewhere(artifact: Artifact, root: str) -> bool:
+    """Whether nothing that a catalog lists, but for folders, is below a root: then it is about another one.
+
+    In every other case this ends at the first file that is there.
+    """
+    below = os.path.join(os.fsencode(root), b"")
+    gone = 0
+    for path, line in listed(artifact).rows():
+        if not line.startswith(b"d"):
+            if os.path.lexists(below + path):
+                return False
+            gone += 1
+    return gone > _FEW and os.path.isdir(below)
 
 
 def _ticked(blocks: Iterator[bytes], walked: walking.Walked, tick: Callable[[int], None]) -> Iterator[bytes]:

@@ -43,6 +43,12 @@ class NotEnabledError(ChopmarkError):
     """The kernel did not enable fs-verity; the file is as it was."""
 
 
+class NotMeasuredError(ChopmarkError):
+    """The kernel holds a file to no digest, which is an answer about the file: it is as one that nobody signed."""
+
+    exit_status = 1
+
+
 class Measured(NamedTuple):
     """What the kernel says: the digest by its own tree, and the algorithm."""
 

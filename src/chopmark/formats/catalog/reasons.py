@@ -60,6 +60,13 @@ ADDED = Reason(
 MISSING = Reason(
     "catalog.missing", NO, "Something that the catalog lists is not there.", _RESTORE, techniques=("T1070.004", "T1562")
 )
+ELSEWHERE = Reason(
+    "catalog.elsewhere",
+    NO,
+    "Nothing of what the catalog lists is below this folder.",
+    "Name the folder that was listed; if it is this one, get its content back.",
+    techniques=("T1070.004",),
+)
 RENAMED = Reason(
     "catalog.renamed", NO, "A file stands under another path than the catalog says.", _RESTORE,
     techniques=("T1036.003", "T1036.005", "T1574"),

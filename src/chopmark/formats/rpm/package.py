@@ -50,8 +50,8 @@ class Package(NamedTuple):
     @property
     def name(self) -> bytes:
         """Name, version and release."""
-        text = self.header.string
-        return b"-".join((text(tags.NAME) or b"", text(tags.VERSION) or b"", text(tags.RELEASE) or b""))
+        parts = map(self.header.string, (tags.NAME, tags.VERSION, tags.RELEASE))
+        return b"-".join(each or b"" for each in parts)
 
 
 def read(view: View) -> Package:
@@ -66,6 +66,7 @@ def read(view: View) -> Package:
     main, payload = header.read(view, start, limits.RPM_HEADER_MAX)
     version = V6 if (main.number(tags.FORMAT_VERSION) or V4) >= V6 else V4
     _check_lead(lead, main, version)
+    _check_name(main)
     for tag in sorted(main.entries)[:2]:  # the first may be the locales, or not
         if tags.LOCALES < tag < tags.NAME:
             raise BrokenError(reasons.TAG, f"tag {tag}, which belongs to signatures, in the header")
@@ -102,6 +103,13 @@ def _check_lead(lead: bytes, main: Header, version: int) -> None:
         raise BrokenError(reasons.LEAD, "whether it is source or binary")
     if lead[78:80] != _HEADER_SIGNATURES or lead[80:].strip(b"\0"):
         raise BrokenError(reasons.LEAD, "its end")
+
+
+def _check_name(main: Header) -> None:
+    """Rpm shows a package without them, and does not install it; no rule about products or versions would see it."""
+    for tag, what in ((tags.NAME, "name"), (tags.VERSION, "version"), (tags.RELEASE, "release")):
+        if not main.string(tag):
+            raise BrokenError(reasons.NAME, f"no {what}")
 
 
 _COMMON = {

@@ -19,6 +19,14 @@ LEAD_NAME = Reason(
     cites=_FORMAT,
     techniques=("T1036.005",),
 )
+NAME = Reason(
+    "rpm.name",
+    NO,
+    "The header does not say which package it is: name, version and release are needed.",
+    _GET_ANEW,
+    _FORMAT,
+    ("T1036.005",),
+)
 HEADER = Reason(
     "rpm.header", NO, "A header is missing, cut off, or far larger than any package has.", _GET_ANEW, _HEADER, _HIDING
 )

@@ -31,7 +31,7 @@ class CrlSource:
     """
 
     def __init__(self, files: Sequence[str] = (), *, cache: str | None = None, fetcher: Fetcher | None = None) -> None:
-        """Read the files (DER or PEM, or folders of them). Raises UsageError when one cannot be read.
+        """Read the files (DER or PEM, or folders of them). Raises UsageError when one holds no list.
 
         `cache` is a folder, the user's own by default; without `fetcher` nothing is fetched.
         """
@@ -40,7 +40,7 @@ class CrlSource:
         self._lists: dict[object, list[Crl]] = {}
         self._files: dict[str, tuple[Crl, ...]] = {}
         for path in files:
-            for each in source.crl_files(path) if os.path.isdir(path) else [path]:
+            for each in source.named(path, (source.CRL_SUFFIX,)):
                 for crl in self.read_file(each):
                     self._lists.setdefault(crl.issuer_key, []).append(crl)
         self._published: dict[str, Crl | None] = {}

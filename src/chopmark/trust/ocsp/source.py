@@ -217,11 +217,9 @@ def carried(raws: Sequence[bytes]) -> list[Answer]:
 
 
 def _files(path: str) -> list[str]:
-    if not os.path.isdir(path):
-        return [path]
-    from chopmark.trust.stores.source import listed
+    from chopmark.trust.stores.source import named  # hardly anybody has answers in files
 
-    return listed(path, SUFFIXES)
+    return named(path, SUFFIXES)
 
 
 def _read(path: str) -> list[Answer]:
@@ -229,5 +227,7 @@ def _read(path: str) -> list[Answer]:
         return parse(read_small(path, limits.OCSP_RESPONSE_MAX * 2))
     except InputError as error:
         raise UsageError(str(error)) from None
+    except BrokenError as error:  # of a file it is not "what the responder sent"
+        raise UsageError(f"{path}: no OCSP answer that can be used: {error.detail}") from None
     except MalformedError as error:
-        raise UsageError(f"{path}: {error}") from None
+        raise UsageError(f"{path}: no OCSP answer that can be used: {error}") from None

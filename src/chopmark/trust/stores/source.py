@@ -138,6 +138,16 @@ def crl_files(path: str) -> list[str]:
     return listed(path, (CRL_SUFFIX,))
 
 
+def named(path: str, suffixes: tuple[str, ...]) -> list[str]:
+    """A file that was asked for by name, or those in such a folder; raises UsageError when it holds none."""
+    if not os.path.isdir(path):
+        return [path]
+    found = listed(path, suffixes)
+    if not found:
+        raise UsageError(f"{path}: no files {' or '.join(f'*{each}' for each in suffixes)} in it")
+    return found
+
+
 def remark(
     purposes: Iterable[str] = (),
     disallowed_after: dt.datetime | None = None,

@@ -204,6 +204,7 @@ def test_a_kernel_that_says_nonsense_says_nothing(machine: Kernel) -> None:
 def test_enabling_hands_everything_over(
     tool: Path, machine: Kernel, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
+    assert cli.main(["fsverity", "measure", str(tool)]) == 1
     machine.digest = bytes(64)
     tool.with_name("tool" + SUFFIX).write_bytes(b"signature")
     asked = ["fsverity", "enable", str(tool), "--hash", "sha512", "--block-size", "1024", "--salt", "00ff"]
