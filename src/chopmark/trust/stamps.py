@@ -89,9 +89,11 @@ def _assess(stamp: Stamp, subject: str, context: Context, findings: list[Finding
     if belief is None:
         findings.append(reasons.STAMP_UNTRUSTED.found("its certificate cannot be read", subject=subject))
         return _REFUSED
-    weakness_found = weakness(stamp.proof.digest_algorithm, moment, limits.SHA1_STAMP_SUNSET)
-    own = [weakness_found] if weakness_found is not None and weakness_found.outcome is not Outcome.INFO else []
-    against = [*own, *belief.against]
+    own = weakness(stamp.proof.digest_algorithm, moment, limits.SHA1_STAMP_SUNSET)
+    if own is not None and own.outcome is Outcome.UNKNOWN:
+        findings.append(reasons.STAMP_UNCHECKED.found(_shown([own]), subject=subject))
+        return _REFUSED
+    against = [own, *belief.against] if own is not None and own.outcome is Outcome.NO else belief.against
     if against and belief.path.anchor and _ONLY_WEAK.issuperset(finding.code for finding in against):
         findings.append(reasons.STAMP_WEAK.found(f"{_shown(against)}, {shown}", subject=subject))
         return _WEAK

@@ -14,6 +14,8 @@ from chopmark.core.errors import UsageError
 from chopmark.core.proof import Proof
 from chopmark.core.signer import SignerId
 from chopmark.trust import judge
+from chopmark.trust.stores import store
+from tests.contract.laws import VECTORS
 from tests.support import pki
 from tests.unit.trust import material
 from tests.unit.trust.material import circumstances, codes, make, name, purposes
@@ -52,8 +54,6 @@ def test_an_unknown_purpose_is_a_wrong_call(tmp_path: Path, purpose: str) -> Non
 
 
 def test_the_name_microsoft_opens_no_door(tmp_path: Path) -> None:
-    from chopmark.trust.stores import store
-
     impostor = make(
         name("Microsoft Corporation", "Microsoft Corporation"),
         pki.key("p256", "x"),
@@ -64,8 +64,6 @@ def test_the_name_microsoft_opens_no_door(tmp_path: Path) -> None:
 
 
 def test_the_name_of_a_real_root_opens_no_door(tmp_path: Path) -> None:
-    from chopmark.trust.stores import store
-
     trusted = store.load(["microsoft"])
     real = next(anchor.certificate for anchor in trusted.sources[0].every() if "2011" in anchor.certificate.common_name)
     impostor = make(real.subject, pki.key("p256", "x"), extensions=material.ca_extensions())
@@ -158,3 +156,13 @@ def test_a_signer_that_nobody_can_name_is_never_trusted(tmp_path: Path) -> None:
         judgement = judge.judge(Proof(signer, "sha256", ()), "code-signing", here)
         assert not judgement.trusted
         assert "path.no_certificate" in {finding.code for finding in judgement.findings}
+
+
+def test_a_bare_key_is_believed_only_over_a_sound_digest(tmp_path: Path) -> None:
+    trusted = store.load([str(VECTORS / "minisign" / "signer.pub")])
+    [known] = trusted.keyring.every()
+    here = circumstances(tmp_path, trusted, at=NOW)
+    for digest, expected in (("blake2b", set()), ("sha1", {"digest.weak"}), ("", {"digest.unsupported"})):
+        judgement = judge.judge(Proof(SignerId("key", "x", known.key.fingerprint), digest, ()), "any", here)
+        assert codes(judgement) == expected
+        assert judgement.store == known.store

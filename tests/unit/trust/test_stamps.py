@@ -10,7 +10,7 @@ import pytest
 from chopmark.core import limits
 from chopmark.core.proof import Proof, Stamp
 from chopmark.core.reasons import NO, UNKNOWN, Reason
-from chopmark.envelopes import x509
+from chopmark.envelopes import der, x509
 from chopmark.trust import judge, stamps
 from tests.support import pki
 from tests.unit.trust import material
@@ -82,6 +82,22 @@ def test_a_stamp_by_a_stranger_says_nothing(tmp_path: Path) -> None:
     assert judged(tmp_path, material.stamp(STRANGER, JULY)).trusted, "it does no harm either"
 
 
+@pytest.mark.parametrize("digest", ["sha256", "md5"])
+def test_an_authority_that_could_not_be_looked_into_says_nothing(tmp_path: Path, digest: str) -> None:
+    url = der.sequence(der.sequence(der.oid(x509.ACCESS_CA_ISSUERS), der.implicit(6, b"http://ca.example/x.crt")))
+    cut_off = make(
+        name("Cut Off"),
+        pki.key("p256", "cut off"),
+        make(name("Nobody"), pki.key("p256", "nobody")),
+        extensions=[purposes(TIME, critical=True), material.Extension(x509.AUTHORITY_INFORMATION_ACCESS, url)],
+    )
+    here = circumstances(tmp_path, material.trusting(tmp_path, WORLD.root), at=NOW, fetcher=material.Served({}))
+    proof = material.proof(WORLD.signer, stamps=[material.stamp(cut_off, JULY, digest=digest)])
+    judgement = judge.judge(proof, "code-signing", here)
+    assert judgement.signed_at is None
+    assert "timestamp.untrusted" in codes(judgement, "info")
+
+
 def test_a_code_signer_is_no_time_stamp_authority(tmp_path: Path) -> None:
     judgement = judged(tmp_path, material.stamp(WORLD.signer, JULY))
     assert judgement.signed_at is None
@@ -103,7 +119,7 @@ def test_an_authority_for_several_purposes_is_none(tmp_path: Path) -> None:
 def test_a_stamp_that_does_not_hold_speaks_against_the_signature(
     tmp_path: Path, reason: Reason, code: str, outcome: str
 ) -> None:
-    judgement = judged(tmp_path, material.stamp(WORLD.tsa, JULY, findings=[reason.found()]))
+    judgement = judged(tmp_path, material.stamp(WORLD.tsa, JULY, findings=[material.SOUND.found(), reason.found()]))
     assert codes(judgement, outcome) == {code}
     assert judgement.signed_at is None
     beside = judged(
@@ -127,7 +143,7 @@ def test_a_stamp_without_a_readable_certificate_is_untrusted(tmp_path: Path, cer
 
 
 def test_the_earliest_trusted_stamp_counts(tmp_path: Path) -> None:
-    later = material.stamp(WORLD.tsa, JULY + HOUR)
+    later = material.stamp(WORLD.tsa, JULY + HOUR, kind="authenticode")
     earlier = material.stamp(WORLD.tsa, JULY)
     stranger = material.stamp(STRANGER, JULY - HOUR)
     for found in ((later, earlier, stranger), (stranger, earlier, later)):
@@ -204,6 +220,8 @@ def test_an_authority_whose_standing_is_unknown_leaves_the_question_open(tmp_pat
     expired = pki.leaf(WORLD.issuing, "Expired", until=JULY + HOUR)
     judgement = judged(tmp_path, material.stamp(WORLD.tsa, JULY), mode="require", signer=expired)
     assert codes(judgement) == {"revocation.unavailable"}
+    unknown = [finding for finding in judgement.findings if finding.outcome == "unknown"]
+    assert [finding.subject.startswith("time stamp 1: ") for finding in unknown].count(True) == 2
     assert codes(judgement, "no") == set()
 
 
@@ -226,6 +244,7 @@ BEFORE = limits.SHA1_SUNSET - dt.timedelta(seconds=1)
         ("sha1", limits.SHA1_SUNSET, "sha1", {"digest.weak"}, set()),
         ("sha1", limits.SHA1_STAMP_SUNSET, "sha1", {"digest.weak"}, {"timestamp.weak"}),
         ("sha1", None, "", {"digest.weak"}, {"timestamp.none"}),
+        ("sha1", BEFORE, "md5", {"digest.weak"}, {"timestamp.weak", "timestamp.none"}),
         ("md5", BEFORE, "sha256", {"digest.weak"}, set()),
         ("md5", None, "", {"digest.weak"}, {"timestamp.none"}),
         ("sha256", BEFORE, "sha1", set(), set()),
@@ -233,6 +252,7 @@ BEFORE = limits.SHA1_SUNSET - dt.timedelta(seconds=1)
         ("sha256", limits.SHA1_SUNSET, "sha1", set(), set()),
         ("sha256", limits.SHA1_STAMP_SUNSET, "sha1", set(), {"timestamp.weak", "timestamp.none"}),
         ("whirlpool", None, "", {"digest.unsupported"}, {"timestamp.none"}),
+        ("sha256", BEFORE, "whirlpool", {"timestamp.unchecked"}, {"timestamp.none"}),
         ("sha512", None, "", set(), {"timestamp.none"}),
     ],
 )
@@ -249,9 +269,8 @@ def test_nothing_but_its_age_is_said_against_an_old_signature(tmp_path: Path) ->
     # SHA-1 beside SHA-256 was usual for some time: its certificate is looked at as of its own, equally weak, stamp.
     expired = pki.leaf(OLD_ROOT, "Then", since=OLD, until=limits.SHA1_STAMP_SUNSET + dt.timedelta(days=99))
     time = limits.SHA1_STAMP_SUNSET + dt.timedelta(days=9)
-    judgement = judged(
-        tmp_path, material.stamp(OLD_TSA, time, digest="sha1"), signer=expired, digest="sha1", roots=[OLD_ROOT]
-    )
+    found = [material.stamp(OLD_TSA, time + dt.timedelta(days=days), digest="sha1") for days in (99, 0)]
+    judgement = judged(tmp_path, *found, signer=expired, digest="sha1", roots=[OLD_ROOT])
     assert codes(judgement) == {"digest.weak"}
     assert judgement.signed_at is None
     strong = judged(tmp_path, material.stamp(OLD_TSA, time, digest="sha1"), signer=expired, roots=[OLD_ROOT])
