@@ -34,7 +34,16 @@ def test_the_ordinary_one_is_intact() -> None:
     proof = prove(Loose().encoded())
     assert proof.intact
     assert not codes(proof, Outcome.INFO)
+    assert codes(proof, Outcome.OK) == {
+        "cms.attributes_sound",
+        "cms.content_match",
+        "cms.signer_found",
+        "cms.signature_valid",
+    }
     assert proof.claimed_time is None
+    assert proof.certificates == material.chain("p256")
+    timed = prove(Loose(attributes=[CONTENT_TYPE, MESSAGE_DIGEST, SIGNING_TIME]).encoded())
+    assert (timed.intact, timed.claimed_time) == (True, material.NOON)
 
 
 @pytest.mark.parametrize("kind", material.KINDS)
@@ -63,6 +72,8 @@ def test_signed_attributes_that_are_presented_as_content_are_refused() -> None:
         signature=signer.signature,
     )
     refused(stripped, "cms.attributes_missing", "cms.attributes_as_content")
+    octets = signer.signed_attributes_der
+    assert prove(Loose(octets=octets, body=der.octet_string(octets)).encoded()).intact, "it is content like any other"
 
 
 @pytest.mark.parametrize(
@@ -174,6 +185,7 @@ def test_ocsp_answers_are_found_reported_and_must_be_some() -> None:
     answer = ocsp.failure(ocsp.TRY_LATER)
     carried = other_revocation("1.3.6.1.5.5.7.16.2", answer)
     proof = prove(Loose(crls=[carried], version=5).encoded())
+    assert proof.intact
     assert proof.answers == (answer,)
     assert proof.crls == ()
     assert "cms.answers" in codes(proof, Outcome.INFO)
@@ -189,6 +201,7 @@ def test_crls_are_reported_and_must_be_some() -> None:
     outline = der.sequence(der.sequence(), der.sequence(der.oid("1.2.3")), der.bit_string(b"x"))
     proof = prove(Loose(crls=[outline]).encoded())
     assert proof.intact
+    assert proof.crls == (outline,)
     assert "cms.crls" in codes(proof, Outcome.INFO)
     refused(Loose(crls=[der.sequence(der.octet_string(b"payload"))]), "cms.certificate_unreadable")
 
@@ -392,6 +405,7 @@ def test_the_envelope_compares_detached_content_with_its_payload() -> None:
     for payloads in ([], [payload(b"body", "sha384")]):
         proof = envelope.check(payloads)
         assert codes(proof, Outcome.UNKNOWN) == {"cms.content_missing"}
+        assert (codes(proof), codes(proof, Outcome.INFO)) == (set(), {"cms.content_outside"})
         assert not proof.intact
 
 

@@ -59,7 +59,7 @@ def check_alone(
     findings = examined.findings
     findings += structure(signed, signer)
     findings += _unsigned(signer, allowed_unsigned)
-    if not signer.attributes_raw and signed.content_raw and _looks_like_attributes(signed):
+    if not signer.attributes_raw and _looks_like_attributes(signed):
         findings.append(reasons.ATTRIBUTES_AS_CONTENT.found())
     return proof(examined, signed.certificates, signer, crls=signed.crls, answers=signed.answers)
 
@@ -130,7 +130,7 @@ def _check_attributes(signer: SignerInfo, content: Content, findings: list[Findi
         findings.append(reasons.ATTRIBUTES_SOUND.found())
     if content.digest is None:
         findings.append(reasons.CONTENT_OUTSIDE.found())
-    elif signed_digest is not None and signed_digest == content.digest:
+    elif signed_digest == content.digest:
         findings.append(reasons.CONTENT_MATCH.found(signer.digest_algorithm))
     else:
         findings.append(reasons.CONTENT_MISMATCH.found(signer.digest_algorithm))
