@@ -10,7 +10,6 @@ Every path is reported; the exit status is that of the worst. Without --store, f
 from __future__ import annotations
 
 import os
-import shlex
 import sys
 from contextlib import ExitStack, closing
 from functools import partial
@@ -243,6 +242,8 @@ def tell_collected(context: Context, args: Namespace) -> None:
 
 def _collected(collector: Collector, at: dt.datetime) -> str:
     """Where it is, and the options that give the same answer again: whole, to be copied."""
+    import shlex  # hardly anybody collects
+
     what = f"chopmark: {counted(collector.count, 'file')} of evidence in {output.clean(collector.folder)}"
     again = f"--offline --evidence {output.clean(shlex.quote(collector.folder))} --at {clock.show(at)}"
     return f"{what}; the same again, also later:\n{output.INDENT}{again}"

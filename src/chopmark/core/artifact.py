@@ -160,8 +160,9 @@ def pieces(view: View, offset: int, end: int) -> Iterator[bytes | memoryview]:
         if offset < min(end, len(whole)):
             yield memoryview(whole)[offset:end]
         return
+    most = limits.READ_PART if end - offset <= limits.READ_IN_PARTS_MAX else limits.READ_CHUNK
     while offset < end:
-        piece = view.read(offset, min(limits.READ_CHUNK, end - offset))
+        piece = view.read(offset, min(most, end - offset))
         offset += len(piece)
         yield piece
 

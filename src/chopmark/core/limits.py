@@ -13,6 +13,10 @@ MIB = 1024 * KIB
 # Reading
 READ_CHUNK = MIB
 """One read; memory stays a small multiple of this however large the artifact is."""
+READ_PART = 128 * KIB
+"""One read of what is no longer than READ_IN_PARTS_MAX: memory of this size is used again, larger is mapped anew."""
+READ_IN_PARTS_MAX = 8 * MIB
+"""What is longer is read in chunks: there so many more reads take longer than mapping does."""
 READ_WHOLE_MAX = 256 * KIB
 """A file that is read whole at once and kept while it is open: looking here and there takes as many reads."""
 REPLACED_TOGETHER_MAX = 32

@@ -162,22 +162,21 @@ def _collected(workers: Sequence[_Worker], queues: Queues, count: int) -> Iterat
             else:
                 buffer = pending[descriptor]
                 buffer += memoryview(room)[:size]
-                for number, raw in _answers(buffer):
-                    found[number] = _unpacked(raw)
+                found.update(_answers(buffer))
         while following in found:
             yield from found.pop(following)
             following += 1
             queues.done(following)
 
 
-def _answers(buffer: bytearray) -> Iterator[tuple[int, bytes]]:
+def _answers(buffer: bytearray) -> Iterator[tuple[int, list[Any]]]:
     """Take the whole answers out of what has come so far."""
     header = 2 * _NUMBER
     while len(buffer) >= header:
         end = header + int.from_bytes(buffer[_NUMBER:header], "big")
         if len(buffer) < end:
             return
-        yield int.from_bytes(buffer[:_NUMBER], "big"), bytes(memoryview(buffer)[header:end])
+        yield int.from_bytes(buffer[:_NUMBER], "big"), _unpacked(memoryview(buffer)[header:end])
         del buffer[:end]
 
 
@@ -191,8 +190,8 @@ def _packed(results: list[Any]) -> bytes:
         return pickle.dumps(results)
 
 
-def _unpacked(raw: bytes) -> list[Any]:
-    if not raw.startswith(_PICKLED):
+def _unpacked(raw: memoryview) -> list[Any]:
+    if raw[:1] != _PICKLED:
         return cast("list[Any]", marshal.loads(raw))  # noqa: S302 - from our own child, through our own pipe
     import pickle
 

@@ -6,6 +6,8 @@ A string with characters that the profile prohibits cannot be compared: neither 
 from __future__ import annotations
 
 _SPACE = " "
+_WESTERN = frozenset(map(chr, (*range(0x20, 0x7F), *range(0xC0, 0x100)))) - frozenset("\u00d7\u00df\u00f7")
+"""Printable ASCII and the letters of Latin-1 but sharp s: prepared by putting them into lower case."""
 
 
 class ProhibitedError(ValueError):
@@ -18,7 +20,7 @@ def prepare(text: str) -> str:
     Spaces at the ends do not count, and between words there is one (clause 2.6.1 writes two, which is the same for
     comparison).
     """
-    if text.isascii() and text.isprintable():  # nearly all of them
+    if (text.isascii() and text.isprintable()) or _WESTERN.issuperset(text):  # nearly all of them
         words = text.lower().split()
     else:
         from chopmark.envelopes import stringprep_tables

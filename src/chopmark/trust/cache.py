@@ -31,6 +31,10 @@ class FetchCache:
         self._limit = limit
         self._failed: dict[str, str] = {}
 
+    def nothing(self, url: str) -> str:
+        """Why nothing is to be had for a URL, whatever it is: nobody fetches, and nothing was ever kept; else empty."""
+        return "" if self._fetcher is not None or os.path.isdir(self._folder) else _offline(url)
+
     def kept(self, url: str, younger: dt.timedelta | None = None) -> bytes | None:
         """What is on disk for a URL; `younger` passes over what was fetched longer ago."""
         try:
@@ -49,7 +53,7 @@ class FetchCache:
         `ask` fetches in another way than by GET what is kept under this URL.
         """
         if self._fetcher is None:
-            raise UnavailableError(f"{url}: offline")
+            raise UnavailableError(_offline(url))
         if url in self._failed:
             raise UnavailableError(self._failed[url])
         try:
@@ -70,3 +74,7 @@ class FetchCache:
     def path(self, url: str) -> str:
         """The file for a URL, whether it is there or not."""
         return os.path.join(self._folder, hashlib.sha256(url.encode("utf-8", "surrogateescape")).hexdigest())
+
+
+def _offline(url: str) -> str:
+    return f"{url}: offline"

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from chopmark.trust.context import Context
     from chopmark.trust.crl.entry import Entry
     from chopmark.trust.crl.revocation_list import Crl
-    from chopmark.trust.ocsp.answer import Answer, Doubt
+    from chopmark.trust.ocsp.answer import Answer
+    from chopmark.trust.ocsp.reasons import Doubt
 
 
 class Standing(NamedTuple):
@@ -293,7 +294,7 @@ class _Lists:
             except MalformedError as error:
                 delta, problem = None, str(error)
         if problem:
-            from chopmark.trust.ocsp.answer import Doubt
+            from chopmark.trust.ocsp.reasons import Doubt
 
             self._remarks.append(Doubt(reasons.REVOCATION_DELTA, problem))
         return [*self._deltas, delta] if delta is not None else self._deltas

@@ -13,12 +13,12 @@ from chopmark.envelopes import algorithms, der, public_keys, signatures, x509
 from chopmark.envelopes.ocsp import certid, reading
 from chopmark.trust.crl.entry import Entry
 from chopmark.trust.ocsp import reasons
+from chopmark.trust.ocsp.reasons import Doubt
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterator, Sequence
 
-    from chopmark.core.reasons import Reason
 
 _RESPONDER_EXTENSIONS = frozenset(
     {
@@ -35,19 +35,6 @@ _RESPONDER_EXTENSIONS = frozenset(
     }
 )
 """What may be critical in a responder's certificate, because it is evaluated or can change nothing."""
-
-
-class Doubt(NamedTuple):
-    """Why an answer does not show that a certificate is good: a reason of trust.ocsp.reasons, and the particulars."""
-
-    reason: Reason
-    detail: str = ""
-
-    @property
-    def text(self) -> str:
-        """For people, within a line."""
-        sentence = self.reason.sentence.removesuffix(".")
-        return f"{sentence[0].lower()}{sentence[1:]}" + (f" ({self.detail})" if self.detail else "")
 
 
 class Said(NamedTuple):

@@ -15,14 +15,14 @@ from chopmark.core.errors import BrokenError, MalformedError
 from chopmark.core.named import NamedTuple
 from chopmark.trust.crl.entry import CERTIFICATE_HOLD, Entry
 from chopmark.trust.ocsp import reasons
-from chopmark.trust.ocsp.answer import Doubt, Said
+from chopmark.trust.ocsp.reasons import Doubt
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Iterator
 
     from chopmark.envelopes import x509
-    from chopmark.trust.ocsp.answer import Answer, Signer
+    from chopmark.trust.ocsp.answer import Answer, Said, Signer
     from chopmark.trust.standing import Inquiry, Standing
 
 

@@ -6,7 +6,22 @@ these come out as unknown as well.
 
 from __future__ import annotations
 
+from chopmark.core.named import NamedTuple
 from chopmark.core.reasons import INFO, Reason
+
+
+class Doubt(NamedTuple):
+    """Why an answer does not show that a certificate is good: one of these reasons, and the particulars."""
+
+    reason: Reason
+    detail: str = ""
+
+    @property
+    def text(self) -> str:
+        """For people, within a line."""
+        sentence = self.reason.sentence.removesuffix(".")
+        return f"{sentence[0].lower()}{sentence[1:]}" + (f" ({self.detail})" if self.detail else "")
+
 
 _AGAIN = "Check again later, or with the issuer's current list (--crl)."
 _RESPONDER = "Have its issuer put its responder right; until then use the issuer's list (--crl)."

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from chopmark.core.contracts import Fetcher
-    from chopmark.trust.ocsp.answer import Answer, Doubt, Said
+    from chopmark.trust.ocsp.answer import Answer, Said
+    from chopmark.trust.ocsp.reasons import Doubt
 
 SUFFIXES = (".ors", ".ocsp")
 """Of the files with answers in a folder."""
@@ -76,15 +77,20 @@ class OcspSource:
         An answer from the cache that does not count any more is given all the same when there is no newer one: whom it
         revokes is still revoked. Raises MalformedError when the certificate's addresses cannot be read.
         """
+        from chopmark.trust.ocsp import reasons  # few certificates get so far
+
         for url in dict.fromkeys(certificate.access_urls(x509.ACCESS_OCSP)[: limits.OCSP_URLS_MAX]):
-            yield from self._asked_at(url, certificate, issuer, at)
+            if nothing := self._cache.nothing(url):  # offline, and never was online: what would be asked, nobody hears
+                yield None, reasons.Doubt(reasons.UNAVAILABLE, nothing)
+            else:
+                yield from self._asked_at(url, certificate, issuer, at)
 
     def _asked_at(
         self, url: str, certificate: x509.Certificate, issuer: x509.Certificate, at: dt.datetime
     ) -> Iterator[tuple[Answer | None, Doubt | None]]:
-        from chopmark.envelopes.ocsp import asking, certid  # few certificates get so far
+        from chopmark.envelopes.ocsp import asking, certid  # likewise
         from chopmark.trust.ocsp import reasons
-        from chopmark.trust.ocsp.answer import Doubt
+        from chopmark.trust.ocsp.reasons import Doubt
 
         request = asking.request([certid.for_certificate(certificate, issuer)])
         question = _Question(url, f"{url.rstrip('/')}/{asking.request_path(request)}", request, certificate, issuer, at)

@@ -445,6 +445,17 @@ def test_a_fresh_answer_is_kept_and_checked_again_whenever_it_is_read(bench: Ben
     assert codes(bench.judged(at=late)) == {"revocation.unavailable", "ocsp.stale", "ocsp.unavailable"}
 
 
+def test_who_is_offline_and_never_was_online_asks_for_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    (bench.folder / "ocsp").mkdir()
+    looked = bench.judged()  # there could be an answer in the folder
+    (bench.folder / "ocsp").rmdir()
+    monkeypatch.setattr(ocsp.asking, "request", None)
+    assert bench.judged() == looked
+    assert codes(looked) == {"revocation.unavailable", "ocsp.unavailable"}
+    monkeypatch.undo()
+    assert bench.judged(net=Net({URL: said()})).trusted
+
+
 def test_what_does_not_count_is_not_kept(bench: Bench) -> None:
     for raw in (said(age=2 * DAY), said(by=responder(TSA)), answer(DELEGATE, single()._replace(until=None)), b"x"):
         bench.judged(net=Net({URL: raw}))
