@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.support import preloaded
+
 # A deadline measures the machine, not the parser; hangs are caught by the watchdog and by tests of their own.
 settings.register_profile("chopmark", settings.get_profile(settings.get_current_profile_name()), deadline=None)
 settings.load_profile("chopmark")
@@ -90,6 +92,7 @@ def pytest_collection_finish() -> None:
 def pytest_sessionfinish() -> None:
     """No test runs any more."""
     watchdog.end()
+    preloaded.end()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

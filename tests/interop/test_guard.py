@@ -87,7 +87,7 @@ def test_signed_files_run_until_their_signer_is_revoked(where: Path, tmp_path: P
         signers.sign(number, files[number], programs[number])
     place(where / "unsigned", SCRIPT)
     place(where / "listed", GOOD)
-    with Guarded(where, tmp_path / "home", signers.policy(GOOD)) as guard:
+    with Guarded(where, tmp_path / "home", signers.policy(GOOD)).as_program() as guard:
         for _ in range(2):
             assert ran(str(where / "listed")) == "0"
             assert [ran(str(each)) for each in files] == ["0 signed", "0 signed"]
@@ -105,7 +105,7 @@ def test_a_detached_signature_that_comes_later_counts(where: Path, tmp_path: Pat
     signers = Signers(tmp_path / "signers")
     file = Path(place(where / "data.py", b"print('signed')\n"))
     elsewhere = Path(shutil.copy(file, tmp_path))  # where nobody minds who reads it
-    with Guarded(where, tmp_path / "home", signers.policy()):
+    with Guarded(where, tmp_path / "home", signers.policy()).as_program():
         assert "signed" not in ran(sys.executable, str(file))
         signers.sign(0, elsewhere, how=("--format", "detached"))
         shutil.copy(f"{elsewhere}.p7s", f"{file}.p7s")
@@ -133,7 +133,7 @@ def test_catalogs_vouch_for_files_until_another_takes_their_place(where: Path, t
         made.replace(catalogs / "tree.catalog")
 
     listed(GOOD)
-    with Guarded(where, tmp_path / "home", signers.policy(), "--catalogs", str(catalogs)) as guard:
+    with Guarded(where, tmp_path / "home", signers.policy(), "--catalogs", str(catalogs)).as_program() as guard:
         assert (ran(str(where / "good")), ran(str(where / "evil"))) == ("0", "denied")
         listed(EVIL)
         eventually(lambda: bool(guard.events("reloaded")))
@@ -143,7 +143,7 @@ def test_catalogs_vouch_for_files_until_another_takes_their_place(where: Path, t
 def test_a_worker_that_is_stopped_is_replaced(where: Path, tmp_path: Path) -> None:
     place(where / "good", GOOD)
     place(where / "evil", EVIL)
-    with Guarded(where, tmp_path / "home", policy([GOOD])) as guard:
+    with Guarded(where, tmp_path / "home", policy([GOOD])).as_program() as guard:
         [worker] = guard.workers()
         os.kill(worker, signal.SIGSTOP)
         answers: list[str] = []
@@ -157,7 +157,7 @@ def test_a_worker_that_is_stopped_is_replaced(where: Path, tmp_path: Path) -> No
 
 def test_who_waits_for_a_worker_that_cannot_start_is_denied_in_the_end(where: Path, tmp_path: Path) -> None:
     good = place(where / "good", GOOD)
-    with Guarded(where, tmp_path / "home", policy([GOOD])) as guard:
+    with Guarded(where, tmp_path / "home", policy([GOOD])).as_program() as guard:
         guard.policy.write_text("not = [")
         [worker] = guard.workers()
         os.kill(worker, signal.SIGKILL)
@@ -184,7 +184,7 @@ def test_a_thousand_executions_at_once(where: Path, tmp_path: Path) -> None:
         "ends=[os.waitstatus_to_exitcode(os.waitpid(each,0)[1]) for each in progress]\n"
         "print(ends.count(0),ends.count(9))\n"
     )
-    with Guarded(where, tmp_path / "home", policy([GOOD])) as guard:
+    with Guarded(where, tmp_path / "home", policy([GOOD])).as_program() as guard:
         assert ran(sys.executable, "-c", code, good, evil) == "0 500 500"
         assert guard.status()["late"] == 0
 
@@ -192,7 +192,7 @@ def test_a_thousand_executions_at_once(where: Path, tmp_path: Path) -> None:
 def test_ten_thousand_denials(where: Path, tmp_path: Path) -> None:
     evil = place(where / "evil", EVIL)
     code = f"import os\nfor _ in range(2500):\n try: os.execv({evil!r}, ['x'])\n except PermissionError: pass"
-    with Guarded(where, tmp_path / "home", policy([GOOD])) as guard:
+    with Guarded(where, tmp_path / "home", policy([GOOD])).as_program() as guard:
         several = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(4)]
         assert [each.wait(120) for each in several] == [0] * 4
         eventually(
@@ -213,7 +213,7 @@ def test_what_a_catalog_says_of_a_path_is_not_said_of_another(where: Path, tmp_p
     signed = Path(place(tmp_path / "script", SCRIPT))
     signers.sign(1, signed)
     content = signed.read_bytes()
-    with Guarded(where, tmp_path / "home", signers.policy(), "--catalogs", str(catalogs)) as guard:
+    with Guarded(where, tmp_path / "home", signers.policy(), "--catalogs", str(catalogs)).as_program() as guard:
         for _ in range(2):  # by itself it is good; in place of what is listed it is not; and then elsewhere again
             assert ran(place(where / "signed", content)) == "0 signed"
             (where / "signed").replace(where / "listed")

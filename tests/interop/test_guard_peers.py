@@ -100,7 +100,7 @@ def _ours(folder: Path) -> Iterator[Host]:
     with Mounted(folder) as where:
         for name, content in TRUSTED.items():
             place(where / name, content)
-        with Guarded(where, folder / "home", policy([GOOD, LOADER])) as guard:
+        with Guarded(where, folder / "home", policy([GOOD, LOADER])).as_program() as guard:
             yield Ours(where, guard)
 
 

@@ -55,7 +55,7 @@ class Strict(Collector):
 def test_a_denial_arrives_at_a_collector(tmp_path: Path) -> None:
     with Mounted(tmp_path) as where, Strict([Answer(503)]) as collector:
         evil = place(where / "evil \udcff", program(7))
-        with Guarded(where, tmp_path / "home", policy(), "--events", collector.address) as guard:
+        with Guarded(where, tmp_path / "home", policy(), "--events", collector.address).as_program() as guard:
             assert ran(evil) == "denied"
             eventually(lambda: len(collector.parsed) >= 2)
             assert guard.stop() == 0

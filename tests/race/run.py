@@ -76,7 +76,7 @@ def run_often(command: list[str], count: int, telling: int) -> None:
 def race(kind: str, count: int, folder: Path) -> Counter[str]:
     """One race on a file system of its own; how the executions ended."""
     good, script = program(0), SCRIPT % 0
-    with Mounted(folder, kind) as where, Guarded(where, folder / "home", policy([good, script])):
+    with Mounted(folder, kind) as where, Guarded(where, folder / "home", policy([good, script])).as_program():
         target, text = place(where / "program", good), place(where / "script", script)
         values = {target: (bytes([WRONG]), b"\0"), text: (b"%d" % WRONG, b"0")}
         offsets = {target: STATUS_AT, text: len(script) - 2}

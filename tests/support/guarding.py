@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from chopmark.agent import control, fanotify
+from tests.support import preloaded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -137,7 +138,8 @@ class Guarded:
         self._options = options
         self._limits: dict[str, float] = dict(_PROMPT)
         self.environment = {**os.environ, "CHOPMARK_HOME": str(home / "chopmark")}
-        self.process: subprocess.Popen[bytes] | None = None
+        self._is_program = False
+        self.process: subprocess.Popen[bytes] | preloaded.Process | None = None
 
     def __enter__(self) -> Self:
         try:
@@ -155,6 +157,11 @@ class Guarded:
     def as_delivered(self) -> Self:
         """Have the limits hold for it that it has outside of tests: whoever measures wants them."""
         self._limits = {}
+        return self.as_program()
+
+    def as_program(self) -> Self:
+        """Have it load what it needs, as outside of tests: where it matters how long a worker takes to begin."""
+        self._is_program = True
         return self
 
     def bounded(self, **limits: float) -> Self:
@@ -165,26 +172,24 @@ class Guarded:
     def start(self) -> None:
         """Start it and wait until it protects."""
         self.environment["LIMITS"] = json.dumps(self._limits)
-        command = [sys.executable, "-c", _BOUNDED, "guard", "run"]
-        command += ["--policy", str(self.policy), "--mount", str(self.folder)]
+        command = ["guard", "run", "--policy", str(self.policy), "--mount", str(self.folder)]
         command += ["--control", self.socket, "--events", str(self._events)]
         if "--state" not in self._options:
             command += ["--state", "none"]
         before = self.said().count("guard ready")
         with self._said.open("ab") as said:
-            self.process = subprocess.Popen(
-                [*command, *self._options],
-                stdout=said,
-                stderr=said,
-                stdin=subprocess.DEVNULL,
-                env=self.environment,
-                start_new_session=True,
-            )
+            how: dict[str, Any] = {"stdout": said, "stderr": said, "env": self.environment, "start_new_session": True}
+            arguments = [*command, *self._options]
+            if self._is_program:
+                program_ = [sys.executable, "-c", _BOUNDED]
+                self.process = subprocess.Popen([*program_, *arguments], stdin=subprocess.DEVNULL, **how)
+            else:
+                self.process = preloaded.Process(*arguments, **how)
         eventually(lambda: self.said().count("guard ready") > before or self.running.poll() is not None, 60)
         assert self.running.poll() is None, self.said()
 
     @property
-    def running(self) -> subprocess.Popen[bytes]:
+    def running(self) -> subprocess.Popen[bytes] | preloaded.Process:
         assert self.process is not None
         return self.process
 

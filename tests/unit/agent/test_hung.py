@@ -67,8 +67,10 @@ def test_a_worker_whose_answering_thread_is_stuck_is_replaced(where: Path, tmp_p
     (where / "data").write_text("x")
     reads = ["-S", "-c", f"open({str(where / 'data')!r})"]
     with silent(tmp_path / "silent") as folder:
-        guard = Guarded(where, tmp_path / "home", policy([GOOD])).bounded(
-            GUARD_HUNG_SECONDS=1.0, GUARD_ASKING_SECONDS=0.5
+        guard = (
+            Guarded(where, tmp_path / "home", policy([GOOD]))
+            .as_program()
+            .bounded(GUARD_HUNG_SECONDS=1.0, GUARD_ASKING_SECONDS=0.5)
         )
         with guard, subprocess.Popen([sys.executable, *reads, folder / "x"], stderr=subprocess.DEVNULL) as stuck:
             assert stuck.wait(60) == 1  # who had asked is denied
@@ -92,7 +94,7 @@ def test_the_doctor_waits_for_no_file_system_that_answers_nobody(tmp_path: Path)
 
 @needs_a_guard
 def test_a_worker_that_is_stopped_is_replaced(where: Path, tmp_path: Path) -> None:
-    with Guarded(where, tmp_path / "home", policy([GOOD])).bounded(GUARD_HUNG_SECONDS=1.0) as guard:
+    with Guarded(where, tmp_path / "home", policy([GOOD])).as_program().bounded(GUARD_HUNG_SECONDS=1.0) as guard:
         [worker] = guard.workers()
         os.kill(worker, signal.SIGSTOP)
         assert (ran(str(where / "evil")), ran(str(where / "good"))) == ("denied", "0")
@@ -109,7 +111,7 @@ def test_a_worker_whose_own_files_are_protected_does_not_wait_for_itself(
     home.mkdir()
     (home / "policy.toml").symlink_to(where / "policy.toml")
     allowed = {"enforce": "denied", "audit": "7"}[mode]
-    with Guarded(where, home, policy([GOOD], mode)).bounded(GUARD_HUNG_SECONDS=60.0) as guard:
+    with Guarded(where, home, policy([GOOD], mode)).as_program().bounded(GUARD_HUNG_SECONDS=60.0) as guard:
         for times in (2, 3):
             assert ran(str(where / "good")) == "0"
             [worker] = guard.workers()

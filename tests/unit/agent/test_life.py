@@ -54,7 +54,7 @@ def where(tmp_path: Path) -> Iterator[Path]:
 
 
 def test_a_worker_that_is_killed_is_replaced_and_nothing_slips_through(where: Path, tmp_path: Path) -> None:
-    with Guarded(where, tmp_path / "home", policy([GOOD])) as guard:
+    with Guarded(where, tmp_path / "home", policy([GOOD])).as_program() as guard:
         assert ran(str(where / "good")) == "0"
         worker = 0
         for times in range(2, 5):
@@ -81,7 +81,7 @@ def test_ignore_marks_do_not_outlive_the_leases_of_a_dead_worker(where: Path, tm
 
 
 def test_a_holder_that_is_killed_is_replaced(where: Path, tmp_path: Path) -> None:
-    with Guarded(where, tmp_path / "home", policy([GOOD])) as guard:
+    with Guarded(where, tmp_path / "home", policy([GOOD])).as_program() as guard:
         [worker] = guard.workers()
         guard.running.kill()
         guard.running.wait()
@@ -112,7 +112,7 @@ def test_what_becomes_of_those_to_whom_a_worker_that_dies_owes_an_answer(
     """Its question was read, so that nobody else will ever see it: the holder answers."""
     path = place(where / "large", EVIL)
     os.truncate(path, 4 << 30)  # nothing but holes, which take some time to look at
-    with Guarded(where, tmp_path / "home", policy([GOOD], mode), *options) as guard:
+    with Guarded(where, tmp_path / "home", policy([GOOD], mode), *options).as_program() as guard:
         for number in range(16):  # so that descriptors have larger numbers than those of a guard that has just begun
             ran(place(where / f"copy{number}", GOOD))
         [worker] = guard.workers()
@@ -136,7 +136,7 @@ def opened(process: int) -> list[str]:
 
 
 def test_it_ends_when_it_is_told_to_and_protects_no_more(where: Path, tmp_path: Path) -> None:
-    with Guarded(where, tmp_path / "home", policy([GOOD])) as guard:
+    with Guarded(where, tmp_path / "home", policy([GOOD])).as_program() as guard:
         assert ran(str(where / "evil")) == "denied"
         assert guard.stop() == 0
         assert ran(str(where / "evil")) == "7"

@@ -86,7 +86,7 @@ def test_a_worker_that_is_killed_for_want_of_memory_is_replaced(where: Path, tmp
     paths = [place(where / f"large{each}", large(each)) for each in range(8)]
     allowed = [GOOD, *map(large, range(1, 8, 2))]
     place(where / "good", GOOD)
-    with Guarded(where, tmp_path / "home", policy(allowed)) as guard, Bounded() as bounded:
+    with Guarded(where, tmp_path / "home", policy(allowed)).as_program() as guard, Bounded() as bounded:
         [worker] = guard.workers()
         os.kill(worker, signal.SIGSTOP)
         asking = waiting(paths)
@@ -106,7 +106,7 @@ def test_a_worker_that_gets_no_memory_lets_nobody_pass_whom_it_does_not_know(whe
     paths = [place(where / f"large{each}", large(each)) for each in range(4)]
     allowed = [GOOD, *map(large, range(1, 4, 2))]
     place(where / "good", GOOD)
-    with Guarded(where, tmp_path / "home", policy(allowed)) as guard:
+    with Guarded(where, tmp_path / "home", policy(allowed)).as_program() as guard:
         [worker] = guard.workers()
         pages = int(Path(f"/proc/{worker}/statm").read_text().split()[0])
         resource.prlimit(worker, resource.RLIMIT_AS, (pages * resource.getpagesize(), -1))
