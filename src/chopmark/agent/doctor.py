@@ -196,7 +196,9 @@ def _mount(folder: str, there: list[mounts.Mount]) -> Symptom:
         return Symptom(
             folder, Outcome.NO, f"no leases on {mount.kind}: writers are not seen in time", "use ext4, xfs or tmpfs"
         )
-    return Symptom(folder, Outcome.OK, f"{mount.kind} on {mount.place}")
+    alone = mount.place == os.path.realpath(folder)
+    rest = "" if alone else ", all of which a guard of this folder would protect"
+    return Symptom(folder, Outcome.OK, f"{mount.kind} on {mount.place}{rest}")
 
 
 def _leases(folder: str) -> bool:

@@ -234,7 +234,8 @@ class Authority(Closing):
         return [
             reasons.KEY_OF_AUTHORITY.found("the key is the authority's own" if own else "", outcome=_outcome(own)),
             reasons.KEY_COMPROMISED.found(
-                "the key was revoked as compromised" if known else "", outcome=_outcome(known)
+                "the key was revoked as compromised; a new certificate needs a new key" if known else "",
+                outcome=_outcome(known),
             ),
             reasons.KEY_BLOCKED.found("the key is among the blocked ones" if listed else "", outcome=_outcome(listed)),
         ]

@@ -141,6 +141,19 @@ def _show(name: str, kind: str, status: Status, findings: Sequence[Finding], arg
     print(output.paint(f"{status:<10}", status, colour=output.coloured(sys.stdout)), output.clean(name))
     for finding in _shown(findings, verbose=args.verbose):
         print(output.show_finding(finding))
+    if kind == "package" and status is Status.TRUSTED and not args.verbose:
+        print(output.filled(f"{', '.join(_led(findings))}"))
+
+
+def _led(findings: Sequence[Finding]) -> Iterator[str]:
+    """Which package it is, and who signed the release that leads to it."""
+    from chopmark.supply.apt import reasons
+
+    for finding in findings:
+        if finding.code == reasons.PACKAGE.code:
+            yield output.clean(finding.detail)
+        if finding.code == reasons.RELEASE.code:
+            yield f"of a release signed by {output.clean(finding.detail)}"
 
 
 def _shown(findings: Sequence[Finding], *, verbose: bool) -> Iterator[Finding]:

@@ -13,9 +13,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 
+_EXEC = """Run a program, or an interpreter with a script, that was asked about; what is denied is not started.
+
+    $ chopmark guard exec --policy policy.toml --script job.sh sh
+    $ chopmark guard exec --policy policy.toml ./tool --option
+"""
+
+
 def add_arguments(actions: Any) -> None:  # noqa: ANN401 - argparse has no public name for it
     """Declare the commands."""
-    execute_ = actions.add_parser("exec", help="run a program, or an interpreter with a script, that was asked about")
+    execute_ = actions.add_parser(
+        "exec", help="run a program, or an interpreter with a script, that was asked about", description=_EXEC
+    )
     execute_.add_argument(
         "--script", metavar="F", help="have PROGRAM run this script, by a descriptor that nobody can exchange"
     )

@@ -82,7 +82,10 @@ def add_arguments(actions: Any) -> None:  # noqa: ANN401 - argparse has no publi
 def _add_run_arguments(parser: Any) -> None:  # noqa: ANN401 - likewise
     parser.add_argument("--policy", metavar="F", help="the policy")
     parser.add_argument(
-        "--mount", action="append", metavar="DIR", help="protect the file system of this folder; may be repeated"
+        "--mount",
+        action="append",
+        metavar="DIR",
+        help="protect the whole file system that this folder is on; repeatable",
     )
     parser.add_argument(
         "--catalogs", action="append", metavar="F|DIR", help="catalogs that vouch for files; repeatable"
@@ -285,6 +288,8 @@ def _folder(folder: str) -> tuple[str, int]:
     if mount.refused:
         message = f"{folder}: file systems of kind {mount.kind} cannot be protected: {mount.refused}"
         raise UsageError(message)
+    if mount.place != real:
+        output.complain(f"{folder}: all of the file system that is mounted on {mount.place} is protected, not it alone")
     return real, mount.device
 
 

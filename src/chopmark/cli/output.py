@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TextIO, TypeVar
 from chopmark.core import clock
 from chopmark.core.counting import counted
 from chopmark.core.finding import AGAINST, Finding, Outcome
-from chopmark.core.reasons import CATALOG, SEAL_ELSEWHERE
+from chopmark.core.reasons import CATALOG, INPUT_NOT_A_FILE, SEAL_ELSEWHERE
 from chopmark.core.verdict import Status
 
 if TYPE_CHECKING:
@@ -100,8 +100,10 @@ def show_verdict(verdict: Verdict, *, verbose: bool = False) -> str:
     first = f"{paint(f'{status:<10}', status, colour=colour)} {path}"
     against = [finding for finding in verdict.findings if _against(finding)]
     if not verbose and not verdict.seals and len(against) == 1 and status is not Status.REJECTED:
-        hints = [finding for finding in verdict.findings if finding.code == SEAL_ELSEWHERE.code]
-        return "\n".join((f"{first}: {_clause(against[0])}", *(filled(_clause(each)) for each in hints)))
+        hints = [_clause(finding) for finding in verdict.findings if finding.code == SEAL_ELSEWHERE.code]
+        if (against[0].code, against[0].detail) == (INPUT_NOT_A_FILE.code, "a directory"):
+            hints.append(f"-> {INPUT_NOT_A_FILE.remedy}")
+        return "\n".join((f"{first}: {_clause(against[0])}", *map(filled, hints)))
     lines = [first]
     told: set[str] = set()
     lines += _findings(verdict.findings, told, colour=colour, verbose=verbose)
@@ -172,7 +174,10 @@ def _by(seal: SealVerdict) -> str:
 
     signer = clean(seal.signer.subject) if seal.signer else "nobody it names"
     time = f"at {clock.show(seal.signed_at)}" if seal.signed_at else "no trusted time"
-    unknown = any(finding.code == REVOCATION_NOT_CHECKED.code for finding in seal.findings)
+    codes = {finding.code for finding in seal.findings}
+    unknown = REVOCATION_NOT_CHECKED.code in codes and not any(
+        finding.outcome is Outcome.NO and finding.code.startswith("revocation.") for finding in seal.findings
+    )
     return f"by {signer}, {time}{', revocation not checked' if unknown else ''}"
 
 

@@ -236,7 +236,7 @@ def _learn(args: Namespace) -> int:
     if not args.output:
         sys.stdout.write(text)
         for line in passed if not proposal.drafts else ():
-            print(output.filled(line, "chopmark: "), file=sys.stderr)
+            print(output.filled(line, first="chopmark: "), file=sys.stderr)
         return 0
     from chopmark.core.patch import write_file
     from chopmark.policy import language

@@ -25,6 +25,7 @@ from chopmark.core.contracts import SealOptions
 from chopmark.core.counting import counted
 from chopmark.core.errors import ChopmarkError, InputError, MalformedError, UsageError
 from chopmark.core.named import NamedTuple
+from chopmark.core.reasons import INPUT_NOT_A_FILE
 from chopmark.engine import abreast, batch, identify, sign
 
 if TYPE_CHECKING:
@@ -401,7 +402,8 @@ def _show(outcome: Outcome, args: Namespace) -> None:
         print(json.dumps(outcome.facts or {"path": outcome.path, "status": "failed", "error": outcome.error}))
         return
     if outcome.error:
-        output.complain(outcome.error)
+        hint = f"; {INPUT_NOT_A_FILE.remedy}" if os.path.isdir(outcome.path) else ""
+        output.complain(f"{outcome.error}{hint}")
         return
     facts = outcome.facts
     written = output.clean(facts["written"])

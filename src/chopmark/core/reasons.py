@@ -57,7 +57,7 @@ INPUT_NOT_A_FILE = Reason(
     "input.not_a_file",
     UNKNOWN,
     "This is not a regular file.",
-    "Name the files themselves.",
+    "Name the files themselves; chopmark catalog lists and signs whole folders.",
 )
 INPUT_UNREADABLE = Reason(
     "input.unreadable", UNKNOWN, "The file could not be read.", "Check permissions and the medium."
@@ -115,7 +115,7 @@ SEAL_NONE = Reason(
 SEAL_ELSEWHERE = Reason(
     "seal.elsewhere",
     INFO,
-    "There is a signature that says nothing without what stands elsewhere: another command judges it.",
+    "What vouches for such a file stands elsewhere: another command judges it.",
 )
 KEY_UNKNOWN = Reason(
     "key.unknown",

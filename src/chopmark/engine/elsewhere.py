@@ -1,4 +1,4 @@
-"""Files that carry a signature which is nobody's here, because a format answers from the file alone (ADR 0115)."""
+"""Files that are vouched for by what stands elsewhere, while a format answers from the file alone (ADR 0115)."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ if TYPE_CHECKING:
 _UEFI_CERTIFICATE = b"\x00\x02\xf1\x0e"
 """Revision and type of a WIN_CERTIFICATE_UEFI_GUID, behind a time and a length (UEFI 2.10 clauses 8.2.2 and 32.2.4)."""
 _PLACE = 20
+_DEBIAN = b"!<arch>\ndebian-binary"
 
 
 def told(head: bytes) -> Iterator[Finding]:
     """Who judges the file that begins so, if somebody does."""
+    if head.startswith(_DEBIAN):
+        yield SEAL_ELSEWHERE.found("a repository's signed release lists its packages: chopmark apt verify")
     if head[_PLACE : _PLACE + len(_UEFI_CERTIFICATE)] != _UEFI_CERTIFICATE:
         return
     from chopmark.envelopes.efi import update  # hardly any file gets here

@@ -495,8 +495,10 @@ def test_what_no_room_was_for_in_a_storm_is_said(where: Path, tmp_path: Path) ->
 def test_the_unit_runs_what_was_asked_for(where: Path, tmp_path: Path) -> None:
     file = tmp_path / "policy.toml"
     file.write_text(policy([GOOD]))
-    command = [*CHOPMARK, "guard", "unit", "--policy", str(file), "--mount", str(where), "--strict"]
-    unit = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    [start] = [line for line in unit.splitlines() if line.startswith("ExecStart=")]
-    assert start.endswith(f"guard run --policy {file} --mount {where} --strict --events journal")
-    assert "Type=notify" in unit
+    (where / "jobs").mkdir()
+    command = [*CHOPMARK, "guard", "unit", "--policy", str(file), "--mount", str(where / "jobs"), "--strict"]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    [start] = [line for line in done.stdout.splitlines() if line.startswith("ExecStart=")]
+    assert start.endswith(f"guard run --policy {file} --mount {where}/jobs --strict --events journal")
+    assert "Type=notify" in done.stdout
+    assert f"mounted on {where} is protected" in done.stderr  # a folder alone cannot be

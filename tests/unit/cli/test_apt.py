@@ -51,8 +51,9 @@ def test_packages_are_looked_up_and_into(host: debs.Host, tmp_path: Path, capsys
     good.write_bytes(TOOL)
     evil.write_bytes(debs.deb([File("../../etc/passwd", b"x")]))
     assert apt(host, str(good)) == 0
+    assert "of a release signed by" in " ".join(capsys.readouterr().out.split())
     assert apt(host, str(good), str(evil), "--json") == 1
-    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()[1:]]
+    told = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [each["status"] for each in told] == ["trusted", "rejected"]
     assert {"apt.package_unlisted", "tar.path"} <= {finding["code"] for finding in told[1]["findings"]}
     assert apt(host, str(tmp_path / "nothing.deb"), "-q") == 3

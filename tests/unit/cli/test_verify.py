@@ -99,7 +99,9 @@ def test_good_files_have_few_words_and_others_their_reasons(desk: Desk, every: d
     assert desk.verify(every["changed"]) == 1
     assert " no        digest.mismatch: " in desk.out
     assert "           -> " in desk.out
-    for kind in ("missing", "folder", "fifo", "unsigned"):
+    assert desk.verify(every["folder"]) == 3
+    assert "           -> " in desk.out
+    for kind in ("missing", "fifo", "unsigned"):
         desk.verify(every[kind])
         assert desk.out.count("\n") == 1, desk.out
         assert every[kind] in desk.out
@@ -206,6 +208,7 @@ def test_revocation_lists_decide_as_asked(desk: Desk) -> None:
     assert desk.verify(path, "--revocation", "require", "--crl", clean, "--crl", root) == 0
     assert desk.verify(path, "--crl", revoked) == 1
     assert "revocation.revoked" in desk.out
+    assert "not checked" not in desk.out  # the root's list is missing, but it was revoked all the same
     assert desk.verify(path, "--crl", revoked, "--revocation", "off") == 0
 
 

@@ -11,6 +11,7 @@ from chopmark.core.artifact import Artifact
 from chopmark.core.verdict import Status
 from chopmark.engine import check
 from tests.contract import laws
+from tests.support import debs
 
 UPDATE = Path(__file__).parents[2] / "vectors" / "efi" / "microsoft-dbx-amd64.auth"
 
@@ -23,6 +24,10 @@ def codes(data: bytes, folder: Path) -> list[str]:
 
 def test_an_update_of_firmware_is_named(tmp_path: Path) -> None:
     assert codes(UPDATE.read_bytes(), tmp_path) == ["format.detected", "seal.none", "seal.elsewhere"]
+
+
+def test_a_debian_package_is_listed_by_its_repository(tmp_path: Path) -> None:
+    assert codes(debs.deb([]), tmp_path) == ["format.detected", "seal.none", "seal.elsewhere"]
 
 
 @pytest.mark.parametrize("length", [0, 16, 20, 24, 39])
