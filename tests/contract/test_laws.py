@@ -118,12 +118,27 @@ def test_a_format_takes_nothing_that_begins_otherwise(format_: Format) -> None:
     if begins is None:
         begins = (b"",)
     assert begins == (b"",) or all(begins)
+    otherwise = getattr(format_, "otherwise", 0)
     names = [f"x{suffix}" for suffix in format_.suffixes] or ["x"]
     for head in (*HEADS, b"", *(bytes([octet]) + head[1:] for octet in range(256) for head in HEADS[:2])):
-        wanted = any(format_.detect(head, name) for name in names)
-        assert not wanted or head.startswith(begins), head[:16]
-        asked = format_.name in {each.name for each, _ in identify.asked(head[:1])}
-        assert asked or not wanted
+        wanted = max(format_.detect(head, name) for name in names)
+        assert wanted <= otherwise or head.startswith(begins), head[:16]
+        assert wanted <= max((most for each, _, most in identify.asked(head[:1]) if each is format_), default=0)
+
+
+@every_subject
+def test_who_can_be_no_more_certain_need_not_be_asked(subject: Subject) -> None:
+    """The same is found as when every format is asked."""
+    sample = subject.unsigned
+    for suffix in ("", *(each for format_ in identify.formats().values() for each in format_.suffixes)):
+        artifact = Artifact.from_bytes(sample.artifact().head(), f"x{suffix}")
+        certainty = {each.name: each.detect(artifact.head(), artifact.name) for each in identify.formats().values()}
+        best = max(certainty.values())
+        winners = [name for name, each in certainty.items() if each == best]
+        try:
+            assert [identify.identify(artifact).name] == winners
+        except identify.AmbiguousError:
+            assert len(winners) > 1
 
 
 @every_subject

@@ -59,7 +59,9 @@ class _Maybe:
             self._bits[bit >> 3] |= 1 << (bit & 7)
 
     def __contains__(self, key: str) -> bool:
-        return all(self._bits[bit >> 3] >> (bit & 7) & 1 for bit in self._places(key))
+        first, second = self._places(key)
+        bits = self._bits
+        return bool(bits[first >> 3] >> (first & 7) & bits[second >> 3] >> (second & 7) & 1)
 
     def _places(self, key: str) -> tuple[int, int]:
         number, size = hash(key), 8 * len(self._bits)

@@ -121,11 +121,11 @@ class Decider:
 
     def decide(self, facts: FileFacts, asked: Asked) -> Answer:
         """The answer, from facts."""
-        now, is_placed = clock.now(), self._world.is_placed(facts)
+        is_placed = self._world.is_placed(facts)
         path = asked.path
         if (is_placed or self._compiled.by_place) and not _lies(path, *asked.key):
             path = ""
-        ruling = self._said(facts, asked.use, path, now, is_placed=is_placed)
+        ruling = self._said(facts, asked.use, path, is_placed=is_placed)
         decision = ruling.settled or ruling.decide(_process_of(asked, processes.status(asked.thread)))
         if decision.effect is not Effect.DENY:
             versions = self._world.versions
@@ -134,14 +134,14 @@ class Decider:
                 and not ruling.by_place
                 and _for_all(ruling)
                 and not (versions is not None and versions.is_news(facts))  # which told() must hear of
-                and all(_for_all(self._said(facts, use, path, now, is_placed=False)) for use in self._other_uses)
+                and all(_for_all(self._said(facts, use, path, is_placed=False)) for use in self._other_uses)
             )
             return Answer(allow=True, everybody=everybody, decision=Given(decision.reason, decision.effect, decision))
         is_unread = facts.status is Status.UNDECIDED and not facts.seals and decision.reason is policy_reasons.NOTHING
         given = Given(reasons.UNREAD if is_unread else decision.reason, Effect.DENY, decision)
         return self._softened(asked, given)
 
-    def _said(self, facts: FileFacts, use: str, path: str, now: dt.datetime, *, is_placed: bool) -> Ruling:
+    def _said(self, facts: FileFacts, use: str, path: str, *, is_placed: bool) -> Ruling:
         """What the policy says, remembered for a moment; where place or use make no difference, for all of them.
 
         `is_placed`: by what catalogs say, the place makes one.
@@ -151,13 +151,13 @@ class Decider:
         held = self._says.get(key)
         if held is not None and held[2] > time.monotonic() and held[0] == facts:
             return held[1]
-        ruling, until = self._ruled(self._world.at(facts, path), use, now, named=by_place)
+        ruling, until = self._ruled(self._world.at(facts, path), use, named=by_place)
         if len(self._says) >= limits.GUARD_RULINGS_MAX:
             self._says.clear()
         self._says[key] = (facts, ruling, until)
         return ruling
 
-    def _ruled(self, file: FileFacts, use: str, now: dt.datetime, *, named: bool) -> tuple[Ruling, float]:
+    def _ruled(self, file: FileFacts, use: str, *, named: bool) -> tuple[Ruling, float]:
         """What the policy says, and until when it counts.
 
         Files of one signer differ in their digests alone. Where no rule names these, and none the place (`named`), it
@@ -167,7 +167,7 @@ class Decider:
         last = None if named else self._last.get(use)
         if last is not None and last[1] > time.monotonic() and last[0].file[_NAMELESS:] == file[_NAMELESS:]:
             return last[0].of(file), last[1]
-        ruled = self._compiled.rule_on(file, use, now), time.monotonic() + limits.GUARD_RULING_SECONDS
+        ruled = self._compiled.rule_on(file, use, clock.now()), time.monotonic() + limits.GUARD_RULING_SECONDS
         if not named:
             self._last[use] = ruled
         return ruled

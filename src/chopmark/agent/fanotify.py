@@ -9,6 +9,7 @@ import ctypes
 import errno
 import os
 import struct
+from functools import partial
 from typing import Self
 
 from chopmark.core.named import NamedTuple
@@ -41,6 +42,7 @@ DENY = 0x02
 
 _HEADER = struct.Struct("=IBBHQii")
 """struct fanotify_event_metadata: length, version, reserved, its own length, mask, descriptor, thread."""
+_LENGTH = _HEADER.size
 _VERSION = 3
 _ANSWER = struct.Struct("=iI")
 _MOST = 256
@@ -64,6 +66,10 @@ class Event(NamedTuple):
     def executes(self) -> bool:
         """Whether it is execve(2), or a question by AT_EXECVE_CHECK."""
         return bool(self.mask & OPEN_EXEC_PERM)
+
+
+_event = partial(tuple.__new__, Event)
+"""Of its three values, without a call in Python for each."""
 
 
 def _failed(path: str = "") -> OSError:
@@ -135,16 +141,16 @@ class Group:
     def read(self, most: int = _MOST) -> list[Event]:
         """The events that are waiting, at most so many. Raises OSError."""
         try:
-            data = os.read(self.descriptor, most * _HEADER.size)
+            data = os.read(self.descriptor, most * _LENGTH)
         except BlockingIOError:
             return []
         found = []
         for length, version, _, _, mask, descriptor, thread in _HEADER.iter_unpack(data):
-            if version != _VERSION or length != _HEADER.size:  # more comes with an event only to those who ask for it
+            if version != _VERSION or length != _LENGTH:  # more comes with an event only to those who ask for it
                 message = f"fanotify events of version {version} and {length} bytes"
                 raise OSError(message)
             if descriptor >= 0:
-                found.append(Event(descriptor, mask, thread))
+                found.append(_event((descriptor, mask, thread)))
         return found
 
     def answer(self, descriptor: int, *, allow: bool) -> None:

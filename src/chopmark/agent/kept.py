@@ -90,9 +90,12 @@ class Kept:
         return file
 
     def ignore(self, file: File) -> None:
-        """Let the kernel allow this one. Raises OSError."""
+        """Let the kernel allow this one; where it cannot, it is asked about again, that is all."""
         if not file.ignored:
-            self._group.ignore(file.descriptor, MASK)
+            try:
+                self._group.ignore(file.descriptor, MASK)
+            except OSError:  # a file system without marks
+                return
             file.ignored = True
 
     def drop(self, key: Key) -> None:

@@ -274,19 +274,18 @@ class Loop:
 
     def _event(self, event: Event) -> Task | None:
         """Answer a question, or say which file must be looked at first."""
-        descriptor, thread = event.descriptor, event.thread
-        if thread in self._own:
-            self._pass(descriptor)
-            return None
+        descriptor, mask, thread = event
         try:
-            asked = self._asked(event)
+            asked = None if thread in self._own else self._asked(descriptor, mask, thread)
         except OSError as error:  # it cannot even be looked at
             asked = Asked(descriptor, (0, 0), uses.EXEC, thread, processes.NOBODY, "", time.monotonic())
             self.counters.failed += 1
             self._settle(asked, self._bench.without_facts(asked, "failed", str(error)), None)
             return None
         if asked is None:
-            self._pass(descriptor)
+            self._group.answer(descriptor, allow=True)
+            os.close(descriptor)
+            self.counters.passed += 1
             return None
         file = self._kept.get(asked.key)
         if file is not None:
@@ -299,9 +298,8 @@ class Loop:
             return None
         return self._look(asked)
 
-    def _asked(self, event: Event) -> Asked | None:
+    def _asked(self, descriptor: int, mask: int, thread: int) -> Asked | None:
         """The question, or None where there is nothing to judge."""
-        descriptor, mask, thread = event
         if mask & fanotify.OPEN_EXEC_PERM:
             return self._executed(descriptor, thread, os.fstat(descriptor))
         rules = self._bench.rules
@@ -363,11 +361,6 @@ class Loop:
             return self._bench.without_facts(asked, "failed", f"{type(error).__name__}: {error}")
 
     # --- answers
-
-    def _pass(self, descriptor: int) -> None:
-        self._group.answer(descriptor, allow=True)
-        os.close(descriptor)
-        self.counters.passed += 1
 
     def _settle(
         self,
@@ -431,8 +424,7 @@ class Loop:
             if not answers and self._second is not None:  # before the mark: then nobody asks us any more
                 self._second.let(_for_everybody(looking.task), looking.writes, everybody=True)
             if for_all:
-                with contextlib.suppress(OSError):  # a file system without: it is asked again, that is all
-                    self._kept.ignore(file)
+                self._kept.ignore(file)
         elif kept:  # it is not worth a writer's time
             leases.give_back(looked.descriptor)
             kept = False

@@ -44,7 +44,7 @@ class Program(NamedTuple):
     @property
     def name(self) -> str:
         """The last part of the path; a replaced file is still called what it was."""
-        return os.path.basename(self.path.removesuffix(" (deleted)"))
+        return self.path.removesuffix(" (deleted)").rpartition("/")[2]
 
 
 NOBODY = Program("")

@@ -67,7 +67,7 @@ def interpreter(name: str, rules: Rules) -> str:
 
 def is_native(descriptor: int) -> bool:
     """Whether it is code that the processor runs, which no interpreter is needed for."""
-    return os.pread(descriptor, len(_ELF), 0) == _ELF
+    return os.pread(descriptor, 4, 0) == _ELF
 
 
 def is_code(descriptor: int, path: str, mode: int) -> bool:

@@ -141,16 +141,19 @@ class FileView:
 
     def still(self, state: os.stat_result) -> bool:
         """Whether this is the state of the very file that was opened, as it was then."""
-        return _mark(state) == _mark(self._opened)
+        was = self._opened  # compared one by one: somebody waits for each guarded file
+        return (
+            state.st_mtime_ns == was.st_mtime_ns
+            and state.st_ctime_ns == was.st_ctime_ns
+            and state.st_size == was.st_size
+            and state.st_ino == was.st_ino
+            and state.st_dev == was.st_dev
+        )
 
     def close(self) -> None:
         """Give the descriptor back, and the memory, whoever still asks whether it has changed."""
         self._whole = None
         os.close(self.descriptor)
-
-
-def _mark(state: os.stat_result) -> tuple[int, ...]:
-    return state.st_dev, state.st_ino, state.st_size, state.st_mtime_ns, state.st_ctime_ns
 
 
 def pieces(view: View, offset: int, end: int) -> Iterator[bytes | memoryview]:

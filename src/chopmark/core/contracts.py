@@ -75,7 +75,8 @@ class Format(Protocol):
     line, `title` the one for people, `envelope` the name of the envelope its signatures are made in, `options` the
     fields of SealOptions that mean something here (all formats heed `digest_algorithm` and `append`). One that takes
     nothing for its own but what begins in certain ways has an attribute `begins` with these (bytes, none of them
-    empty), and is not asked about anything else.
+    empty), and is not asked about anything else; or `otherwise` says how certain it is of anything else at most, and it
+    is only asked when nobody was more certain.
     """
 
     name: str

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from chopmark.core.contracts import Examines, Format
 
 ROOM = "chopmark.formats"
+_CERTAIN_MAX = 10
 
 
 class AmbiguousError(MalformedError):
@@ -38,7 +39,9 @@ def identify(artifact: Artifact, name: str = "") -> Format:
         return format_
     head = artifact.head()
     best, winners, path = 0, [], artifact.name
-    for format_, detect in asked(head[:1]):
+    for format_, detect, most in asked(head[:1]):
+        if most < best:
+            break
         certainty = detect(head, path)
         if certainty > best:
             best, winners = certainty, [format_]
@@ -51,14 +54,19 @@ def identify(artifact: Artifact, name: str = "") -> Format:
 
 
 @cache
-def asked(first: bytes) -> tuple[tuple[Format, Callable[[bytes, str], int]], ...]:
-    """The formats that may take a file for their own that begins with this octet (empty: with none); how to ask."""
+def asked(first: bytes) -> tuple[tuple[Format, Callable[[bytes, str], int], int], ...]:
+    """The formats that may take a file for their own that begins with this octet (empty: with none).
+
+    With how to ask, and how certain each can be at most: the most certain first.
+    """
     found = []
     for format_ in formats().values():
         begins: tuple[bytes, ...] | None = getattr(format_, "begins", None)
-        if begins is None or any(each.startswith(first) for each in begins if first):
-            found.append((format_, format_.detect))
-    return tuple(found)
+        is_likely = begins is None or any(each.startswith(first) for each in begins if first)
+        most: int = _CERTAIN_MAX if is_likely else getattr(format_, "otherwise", 0)
+        if most:
+            found.append((format_, format_.detect, most))
+    return tuple(sorted(found, key=lambda each: -each[2]))
 
 
 def known(name: str) -> Format | None:
@@ -97,12 +105,14 @@ def _keeping() -> tuple[Format, ...]:
 def claiming(artifact: Artifact) -> list[Examines]:
     """The formats that hold files to what they say of themselves, and that take the artifact for theirs at all."""
     head = artifact.head()
-    return [format_ for format_ in _examining() if format_.detect(head, artifact.name)]
+    return [format_ for format_ in _examining(head[:1]) if format_.detect(head, artifact.name)]
 
 
 @cache
-def _examining() -> tuple[Examines, ...]:
-    return tuple(cast("Examines", format_) for format_ in formats().values() if hasattr(format_, "examine"))
+def _examining(first: bytes) -> tuple[Examines, ...]:
+    may = {format_.name for format_, _, _ in asked(first)}
+    found = (format_ for name, format_ in formats().items() if name in may and hasattr(format_, "examine"))
+    return tuple(cast("Examines", format_) for format_ in found)
 
 
 @cache

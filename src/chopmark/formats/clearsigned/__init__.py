@@ -25,6 +25,8 @@ class ClearsignedFormat:
     envelope = "openpgp"
     options: tuple[str, ...] = ()
     certified = False
+    begins = (_BEGIN,)
+    otherwise = 4
 
     def detect(self, head: bytes, name: str) -> int:  # noqa: ARG002 - the contract
         """By the first line; one further down may be a trick, and makes it likely."""

@@ -22,6 +22,8 @@ class DetachedFormat:
     envelope = "cms"
     options: tuple[str, ...] = ("variant",)
     companion = ".p7s"
+    begins: tuple[bytes, ...] = ()
+    otherwise = 1
 
     def detect(self, head: bytes, name: str) -> int:  # noqa: ARG002 - the contract
         """Everything, with the least certainty."""

@@ -26,6 +26,7 @@ class RootHashFormat:
     envelope = "module"
     options: tuple[str, ...] = ()
     companion = ".p7s"
+    begins = tuple(bytes((digit,)) for digit in b"0123456789ABCDEFabcdef")
 
     def detect(self, head: bytes, name: str) -> int:
         """Hexadecimal digits, in a file that is named so."""

@@ -29,6 +29,8 @@ class PowerShellFormat:
     suffixes = tuple(kinds.STYLES)
     envelope = "authenticode"
     options: tuple[str, ...] = ("description", "url", "variant")
+    begins = (b"#!",)
+    otherwise = 7
 
     def detect(self, head: bytes, name: str) -> int:
         """By name and text; `pwsh` in the first line settles it, a signature block alone makes it likely."""

@@ -29,6 +29,8 @@ class ScriptFormat:
     title = "script"
     envelope = "cms"
     options: tuple[str, ...] = ()
+    begins = (b"#!",)
+    otherwise = 6
 
     @lazy
     def suffixes(self) -> tuple[str, ...]:

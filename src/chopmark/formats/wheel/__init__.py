@@ -25,6 +25,8 @@ class WheelFormat(DetachedFormat):
     name = "wheel"
     title = "Python wheel"
     suffixes: tuple[str, ...] = (".whl",)
+    begins = (b"PK",)
+    otherwise = _NAMED
 
     def detect(self, head: bytes, name: str) -> int:
         """An archive with the name of one; the name alone makes it one to installers, which look at its end."""
