@@ -1,8 +1,9 @@
 """A guard's cost: executions and opens on a protected file system beside the same without a guard.
 
 All in this process, by posix_spawn(3) and open(2), in turns on two tmpfs that differ in nothing else; on a third one is
-what no guard in Python can do without (bench/peers/bare_guard.py), for the lines that it is the floor of. Where no
-guard can run (no root, no permission events) there are no rows.
+what no guard in Python can do without (bench/peers/bare_guard.py), and on a fourth, where there is a compiler, what
+none at all can (bench/peers/yes_guard.c), for the lines that they are the floors of. Where no guard can run (no root,
+no permission events) there are no rows.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import contextlib
 import hashlib
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -39,10 +41,14 @@ def run(folder: Path, rounds: int) -> list[Row]:
         return []
     rows = []
     good = program(0)
-    (folder / "free").mkdir()
-    (folder / "held").mkdir()
-    (folder / "bare").mkdir()
-    with Mounted(folder / "free") as free, Mounted(folder / "held") as held, Mounted(folder / "bare") as bare:
+    for name in ("free", "held", "bare", "in-c"):
+        (folder / name).mkdir()
+    with (
+        Mounted(folder / "free") as free,
+        Mounted(folder / "held") as held,
+        Mounted(folder / "bare") as bare,
+        Mounted(folder / "in-c") as in_c,
+    ):
         paths = {where: place(where / "good", good) for where in (free, held)}
         data = {where: place(where / "data.txt", b"x" * 4000, 0o644) for where in (free, held)}
         with Guarded(held, folder / "home", policy([good])).as_delivered():
@@ -51,26 +57,43 @@ def run(folder: Path, rounds: int) -> list[Row]:
                 rows.append(_row(f"exec of a known file, {what}", turns, of, "<= 1.05" if of == 0.5 else ""))
             turns = _turns(lambda where: _open(data[where]), free, held, COUNT, rounds)
             rows.append(_row("open() of data by an interpreter, p50", turns, 0.5))
-            other = place(bare / "data.txt", b"x" * 4000, 0o644)
-            with _bare(bare):
-                both = [(_elsewhere(folder, data[free], data[held]), _elsewhere(folder, data[free], other))
-                        for _ in range(max(rounds, 3))]  # fmt: skip
-            turns, floor = map(list, zip(*both, strict=True))
+            turns = _elsewhere(folder, data, free, held, rounds)
             rows.append(_row("open() by an ordinary program, p50", turns, 0.5, "<= 4"))
-            rows.append(_row("the same, by a guard that only allows (the floor), p50", floor, 0.5))
         rows += _firsts(folder, free, held, bare)
         with Guarded(held, folder / "strict", policy([good, b"x" * 4000]), "--strict").as_delivered():
             turns = _turns(lambda where: _open(data[where]), free, held, COUNT, rounds)
             rows.append(_row("open() of an ordinary file, strict, kept by the kernel, p50", turns, 0.5, "<= 1.5"))
-            turns = [_elsewhere(folder, data[free], data[held]) for _ in range(max(rounds, 3))]
+            turns = _elsewhere(folder, data, free, held, rounds)
             rows.append(_row("open() of it by an ordinary program, likewise, p50", turns, 0.5, "<= 1.5"))
+            plain = {where: place(where / "plain.txt", b"y" * 4000, 0o644) for where in (free, held, bare, in_c)}
+            turns = _elsewhere(folder, plain, free, held, rounds)
+            rows.append(_row("open() of an ordinary file by an ordinary program, strict, p50", turns, 0.5, "<= 4"))
+        rows += _floors(folder, plain, free, bare, in_c, rounds)
     return rows
+
+
+def _floors(folder: Path, plain: dict[Path, str], free: Path, bare: Path, in_c: Path, rounds: int) -> Iterator[Row]:
+    """What no guard in Python can be faster than, and none at all."""
+    with _bare(bare):
+        turns = _elsewhere(folder, plain, free, bare, rounds)
+    yield _row("the same, by a guard in Python that only allows (a floor), p50", turns, 0.5)
+    if shutil.which("cc"):
+        program = str(folder / "yes_guard")
+        subprocess.run(["cc", "-O2", "-D_GNU_SOURCE", "-o", program, str(ROOT / "bench/peers/yes_guard.c")], check=True)
+        with _running([program, str(in_c)]):
+            turns = _elsewhere(folder, plain, free, in_c, rounds)
+        yield _row("the same, by a guard in C that only allows (the kernel's floor), p50", turns, 0.5)
 
 
 @contextlib.contextmanager
 def _bare(folder: Path, *key: str) -> Iterator[None]:
     """A guard that only allows; with a key it looks at what is executed."""
-    command = [sys.executable, "-m", "bench.peers.bare_guard", str(folder), *key]
+    with _running([sys.executable, "-m", "bench.peers.bare_guard", str(folder), *key]):
+        yield
+
+
+@contextlib.contextmanager
+def _running(command: list[str]) -> Iterator[None]:
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT) as guard:
         assert guard.stdout is not None
         assert guard.stdout.readline() == b"guard ready\n"
@@ -175,17 +198,20 @@ print(json.dumps(times))
 """
 
 
-def _elsewhere(folder: Path, free: str, held: str) -> tuple[list[float], list[float]]:
+def _elsewhere(folder: Path, files: dict[Path, str], free: Path, held: Path, rounds: int) -> Turns:
     """Opens by this interpreter, a byte longer, under a name that is none of an interpreter's."""
     other = folder / "ordinary"
     if not other.exists():
         other.write_bytes(Path(sys.executable).resolve().read_bytes() + b"\0")  # a copy is an interpreter (ADR 0284)
         other.chmod(0o755)
     environment = {**os.environ, "PYTHONHOME": sys.base_prefix}
-    command = [str(other), "-S", "-c", _OPENS, free, held]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    without, guarded = json.loads(done.stdout)
-    return without, guarded
+    command = [str(other), "-S", "-c", _OPENS, files[free], files[held]]
+    found: Turns = []
+    for _ in range(max(rounds, 3)):
+        done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+        without, guarded = json.loads(done.stdout)
+        found.append((without, guarded))
+    return found
 
 
 Turns = list[tuple[list[float], list[float]]]
