@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 from asn1crypto import cms as oracle
 from hypothesis import given
@@ -16,6 +18,9 @@ from chopmark.envelopes import authenticode, cms, der
 from chopmark.envelopes.authenticode import indirect, oids, reasons
 from chopmark.envelopes.cms import reasons as of_cms
 from tests.support import probing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 DIGEST = digests.of(b"an image", "sha256")
 PLAIN = SealOptions()
@@ -197,6 +202,41 @@ def test_exactly_one_signer() -> None:
 def test_malformed_content_is_refused(body: bytes) -> None:
     with pytest.raises(MalformedError):
         authenticode.read(with_body(body))
+
+
+def with_more(node: der.Node) -> Iterator[bytes]:
+    """The node with a NULL behind all that is in it, or in one of its parts, also where an OCTET STRING holds DER."""
+    if node.tag == der.OCTET_STRING and node.value[:1] == b"\x31":
+        yield from (der.octet_string(each) for each in with_more(der.parse(node.value)))
+    if node.tag & 0x20:
+        yield der.encode(node.tag, node.value, der.null())
+        children = [child.raw for child in node.children()]
+        for at, child in enumerate(node.children()):
+            for changed in with_more(child):
+                yield der.encode(node.tag, *children[:at], changed, *children[at + 1 :])
+
+
+def test_nothing_stands_behind_what_is_known() -> None:
+    bodies = (
+        indirect.write(oids.SPC_PE_IMAGE_DATA, indirect.image_data(None), "sha256", DIGEST),
+        indirect.write(
+            oids.SPC_PE_IMAGE_DATA, indirect.image_data(indirect.PageHashes("sha256", PAGES)), "sha256", DIGEST
+        ),
+        indirect.write(oids.SPC_SIPINFO, indirect.sip_info(POWERSHELL, 65536), "sha256", DIGEST),
+    )
+    accepted = 0
+    for body in bodies:
+        indirect.read(body)
+        for changed in with_more(der.parse(body)):
+            try:
+                indirect.read(changed)
+            except MalformedError:
+                continue
+            accepted += 1
+    assert accepted == 1, "in the text that stands in for the file, of which nothing is read"
+    flags = bodies[0].replace(der.bit_string(b""), der.encode(der.BIT_STRING, b"\x01"))
+    with pytest.raises(MalformedError):
+        indirect.read(flags)
 
 
 @pytest.mark.parametrize("table", [b"", bytes(35), bytes(37), PAGES[:-1]])

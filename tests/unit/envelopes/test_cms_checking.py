@@ -61,6 +61,7 @@ def test_changed_content_is_caught() -> None:
 
 def test_no_signed_attributes_are_refused_however_good_the_signature() -> None:
     refused(Loose(attributes=None), "cms.attributes_missing")
+    refused(Loose(attributes=None, body=None), "cms.attributes_missing")
 
 
 def test_signed_attributes_that_are_presented_as_content_are_refused() -> None:
@@ -203,7 +204,9 @@ def test_crls_are_reported_and_must_be_some() -> None:
     assert proof.intact
     assert proof.crls == (outline,)
     assert "cms.crls" in codes(proof, Outcome.INFO)
-    refused(Loose(crls=[der.sequence(der.octet_string(b"payload"))]), "cms.certificate_unreadable")
+    behind = der.sequence(der.parse(outline).value, der.octet_string(b"payload"))
+    for odd in (der.sequence(der.octet_string(b"payload")), behind):
+        refused(Loose(crls=[odd]), "cms.certificate_unreadable")
 
 
 @pytest.mark.parametrize("version", [0, 2, 3, 4, 5, 1000])

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from asn1crypto import tsp as oracle
+from cryptography import x509 as oracle_x509
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +17,7 @@ from chopmark.core.errors import MalformedError
 from chopmark.core.finding import Outcome
 from chopmark.envelopes import algorithms, cms, der, timestamp
 from chopmark.envelopes.cms import ess, oids
+from chopmark.envelopes.timestamp.info import imprint
 from chopmark.envelopes.x509 import certificate
 from tests.unit.envelopes import material
 from tests.unit.envelopes.material import Loose, attribute, codes, prove
@@ -23,6 +25,7 @@ from tests.unit.envelopes.material import Loose, attribute, codes, prove
 STAMPED = b"a signature value"
 DIGEST = hashlib.sha256(STAMPED).digest()
 PLAIN = timestamp.TstInfo(material.POLICY, "sha256", DIGEST, 4711, material.NOON)
+IMPRINT = imprint("sha256", DIGEST)
 TSA = material.chain("p256", material.TIME_STAMPING, "tsa")
 BOUND = attribute(oids.SIGNING_CERTIFICATE_V2, ess.attribute(certificate(TSA[0]), "sha256"))
 
@@ -43,6 +46,12 @@ def loose_token(info: bytes | None = None, *, bound: bytes = BOUND, **changes: m
     if bound and loose.attributes is not None:
         loose.attributes.append(bound)
     return loose
+
+
+def without_signers(raw: bytes) -> bytes:
+    fields = der.parse(raw).children()[1].only_child().children()
+    empty = der.sequence(*(node.raw for node in fields[:-1]), der.encode(der.SET))
+    return der.sequence(der.oid(oids.SIGNED_DATA), der.explicit(0, empty))
 
 
 def stamp_codes(raw: bytes, **options: bool) -> set[str]:
@@ -112,6 +121,16 @@ def test_the_authoritys_purpose_must_be_time_stamping_alone(purposes: tuple[Any,
     assert stamp_codes(raw, critical_purpose=False) == {"timestamp.purpose_wrong"}
 
 
+def test_an_authority_whose_purposes_cannot_be_read_has_none() -> None:
+    junk = oracle_x509.UnrecognizedExtension(oracle_x509.ExtendedKeyUsage.oid, b"\x30\x01")
+    key, above = material.private_key("p256", "tsa"), material.private_key("p256", "issuing")
+    odd = material.issue(key, "Odd", issuer=material.issuing(), issuer_key=above, extensions=[(junk, True)])
+    raw = timestamp.make_token(PLAIN, material.KeySigner("p256", "tsa"), [material.encoded(odd)])
+    assert stamp_codes(raw) == {"timestamp.purpose_wrong"}
+    counter = countersignature(SIGNATURE, "p256", certificates=[material.encoded(odd)])
+    assert broken_stamp(counter) == {"timestamp.purpose_wrong"}
+
+
 def test_the_authoritys_purpose_must_be_critical_except_as_microsoft_has_it() -> None:
     raw = timestamp.make_token(PLAIN, material.KeySigner("p256", "tsa"), material.lax_authority())
     assert stamp_codes(raw) == {"timestamp.purpose_not_critical"}
@@ -161,6 +180,10 @@ def test_the_authoritys_name_must_be_its_certificates() -> None:
     assert stamp_codes(loose_token(PLAIN._replace(authority=other).encoded()).encoded()) == {
         "timestamp.authority_name_wrong"
     }
+    by_address = der.sequence(
+        der.parse(PLAIN.encoded()).value, der.explicit(0, der.implicit(6, b"http://tsa.example/"))
+    )
+    assert stamp_codes(loose_token(by_address).encoded()) == set(), "a name that no certificate has says nothing"
 
 
 @pytest.mark.parametrize(("critical", "expected"), [(True, {"timestamp.extension_unknown"}), (False, set())])
@@ -176,10 +199,14 @@ def test_unknown_extensions_matter_when_they_are_critical(critical: bool, expect
         b"",
         material.signed("p256", attached=False),
         material.signed("p256"),
+        without_signers(loose_token().encoded()),
         loose_token(b"").encoded(),
         loose_token(PLAIN.encoded() + b"\x00").encoded(),
         loose_token(PLAIN.encoded().replace(b"\x02\x01\x01", b"\x02\x01\x02", 1)).encoded(),
         loose_token(PLAIN._replace(digest=b"short").encoded()).encoded(),
+        loose_token(
+            der.sequence(der.parse(PLAIN.encoded()).value.replace(IMPRINT, der.sequence(IMPRINT[2:], der.null())))
+        ).encoded(),
         loose_token(der.sequence(der.parse(PLAIN.encoded()).value, der.boolean(True), der.sequence())).encoded(),  # noqa: FBT003
     ],
 )
@@ -248,6 +275,9 @@ def test_tokens_on_a_signature_become_stamps_in_order() -> None:
     proof = prove(raw)
     assert proof.intact
     assert {stamp.time for stamp in proof.stamps} == {material.NOON, material.UNTIL}
+    assert [stamp.time for stamp in proof.stamps] == sorted(
+        (material.NOON, material.UNTIL), key=lambda moment: raw.index(der.generalized_time(moment))
+    )
     subjects = [finding.subject for finding in proof.findings if finding.code == "timestamp.intact"]
     assert subjects == ["time stamp 1", "time stamp 2"]
 
@@ -281,6 +311,9 @@ def test_too_many_stamps_are_refused_and_not_all_checked() -> None:
     proof = prove(Loose(unsigned=[attribute(oids.RFC3161_TIMESTAMP, *values)]).encoded())
     assert codes(proof) == {"timestamp.too_many", "timestamp.malformed"}
     assert len([finding for finding in proof.findings if finding.code == "timestamp.malformed"]) == 8
+    assert codes(prove(Loose(unsigned=[attribute(oids.RFC3161_TIMESTAMP, *values[:8])]).encoded())) == {
+        "timestamp.malformed"
+    }
 
 
 def test_the_token_leaves_certificates_out_when_asked_to() -> None:
@@ -350,6 +383,8 @@ def test_a_countersignature_over_something_else_is_broken() -> None:
 def test_a_countersigner_for_another_purpose_is_broken() -> None:
     chain = material.chain("rsa", material.CODE_SIGNING, "tsa")
     assert broken_stamp(countersignature(SIGNATURE, certificates=chain)) == {"timestamp.purpose_wrong"}
+    nothing = countersignature(SIGNATURE, "p256", certificates=material.authority())
+    assert broken_stamp(nothing) == {"timestamp.purpose_wrong"}
 
 
 def test_a_countersignature_with_unsigned_attributes_is_broken() -> None:

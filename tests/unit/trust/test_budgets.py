@@ -66,13 +66,21 @@ def forged(count: int, entries: Sequence[bytes] = ()) -> list[bytes]:
     return [crl(strangers()[0], *entries, since=pki.NOW - number * SECOND) for number in range(count)]
 
 
-@pytest.mark.parametrize("count", [2, 40])
-def test_lists_by_strangers_do_not_hide_the_issuers_own(tmp_path: Path, count: int) -> None:
-    lists = [*forged(count), crl(ISSUING), crl(ROOT)]
-    assert codes(judged(tmp_path, PLAIN, [ISSUING, *strangers()], lists).findings) == set()
+@pytest.mark.parametrize("count", [2, 12])
+def test_lists_by_strangers_do_not_hide_the_issuers_own(
+    tmp_path: Path, count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As long as there are not more of them than are looked at; those about nobody in question are not counted."""
+    others = [crl(cert("Budget Other"))] * (count + 2)
     revoked = crl(ISSUING, material.entry(PLAIN.view.serial_octets, pki.NOW - 2 * SECOND))
-    lists = [*forged(count), revoked, crl(ROOT)]
-    assert codes(judged(tmp_path, PLAIN, [ISSUING, *strangers()], lists).findings) == {"revocation.revoked"}
+    for own, room, expected in (
+        (crl(ISSUING), 1, set()),
+        (revoked, 1, {"revocation.revoked"}),
+        (revoked, 0, {"revocation.unavailable"}),
+    ):
+        monkeypatch.setattr(limits, "REVOCATION_CARRIED_MAX", count + room)
+        lists = [*others, *forged(count), own, crl(ROOT)]
+        assert codes(judged(tmp_path, PLAIN, [ISSUING, *strangers()], lists).findings) == expected
 
 
 def test_signers_of_lists_are_not_looked_for_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -101,7 +101,7 @@ def standing(folder: Path, way: Sequence[Cert], lists: Sequence[bytes], carried:
 
 
 def good(found: Standing) -> bool:
-    return found.entry is None and not found.problem
+    return found.entry is None and not found.problem and not found.by_answer
 
 
 def serial(held: Cert) -> bytes:

@@ -120,10 +120,10 @@ def data_directory(view: View, image: Image, number: int) -> tuple[int, int]:
     directories = _MAGICS[int.from_bytes(fields[:2], "little")]
     if number >= int.from_bytes(fields[directories - 4 : directories], "little"):
         return 0, 0
-    entry = fields[directories + 8 * number :][: DIRECTORY.size]
-    if start + directories + 8 * (number + 1) > image.headers_end or len(entry) != DIRECTORY.size:
+    place = directories + 8 * number
+    if start + place + DIRECTORY.size > image.headers_end:
         return 0, 0
-    address, size = DIRECTORY.unpack(entry)
+    address, size = DIRECTORY.unpack_from(fields, place)
     return address, size
 
 

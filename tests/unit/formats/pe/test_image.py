@@ -89,12 +89,36 @@ def test_other_optional_headers_are_refused() -> None:
     for magic in (0x107, 0, 0xFFFF):
         struct.pack_into("<H", data, built.optional_at, magic)
         assert reason(bytes(data)) == reasons.HEADERS.code
+    for other in (b"VZ" + built.build()[2:], built.build().replace(b"PE\0\0", b"NE\0\0"), b"MZ" + bytes(61)):
+        assert reason(other) == reasons.HEADERS.code
 
 
 def test_a_directory_that_is_not_counted_is_no_signature() -> None:
     data = make.Pe(extra={"directory_count": 4}, security=(0x600, 8)).build() + bytes(8)
-    assert not signing.headers(data).signed
+    head = signing.headers(data)
+    assert not head.signed
     assert list(FORMAT.extract(signing.artifact(data))) == []
+    after = head.checksum + 4
+    assert head.covered() == (Range(0, head.checksum), Range(after, len(data) - after))
+
+
+def test_as_many_directories_are_read_as_are_counted() -> None:
+    for plus, count in ((True, 0), (False, 3), (True, 4), (True, 5), (False, 16)):
+        built = make.Pe(plus=plus, directories=count)
+        data = bytearray(built.build())
+        directories = built.security_at - 32
+        for number in range(count):
+            struct.pack_into("<II", data, directories + 8 * number, 0x600 + number, 8)
+        here = signing.artifact(bytes(data))
+        head = image.read(here.view)
+        assert (head.directory, head.table) == ((built.security_at, (0x604, 8)) if count > 4 else (None, (0, 0)))
+        found = [image.data_directory(here.view, head, number) for number in range(17)]
+        assert found == [(0x600 + number, 8) for number in range(count)] + [(0, 0)] * (17 - count)
+    behind = make.Pe(extra={"directory_count": 3}, optional_size=112, sections=())
+    data = bytearray(behind.build())
+    struct.pack_into("<II", data, behind.security_at - 16, 0x600, 8)
+    here = signing.artifact(bytes(data))
+    assert image.data_directory(here.view, image.read(here.view), 2) == (0, 0)
 
 
 def test_every_truncation_of_the_headers_is_refused() -> None:
