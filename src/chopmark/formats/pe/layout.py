@@ -25,7 +25,7 @@ def check(image: Image) -> list[Finding]:
     loose = []
     if image.headers_end > image.headers_size:
         loose.append(f"the section table ends at {image.headers_end:#x}, behind the headers")
-    outside = []
+    outside = [f"headers of {position:#x} bytes"] if position > image.end else []
     for offset, size in sections:
         if offset != position and len(loose) < 3:
             loose.append(f"{'a gap' if offset > position else 'an overlap'} before the section at {offset:#x}")

@@ -83,7 +83,7 @@ LAYOUT = Reason("pe.layout", OK, "Headers and sections lie one behind the other 
 SECTION_OUTSIDE = Reason(
     "pe.section_outside",
     NO,
-    "A section reaches beyond what is signed, into the certificate table or out of the file.",
+    "A section, or the headers, reach beyond what is signed: into the certificate table or out of the file.",
     _GET_ANEW,
     _SPEC + "Section Table",
     _HIDING,

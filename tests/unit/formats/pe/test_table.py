@@ -79,12 +79,15 @@ def test_one_byte_in_the_padding_is_refused() -> None:
     made = unaligned()
     fill = -len(made) % 8
     assert signing.against(signing.with_table(SIGNED, entry(made + bytes(fill)))) == set()
-    assert signing.against(signing.with_table(SIGNED, entry(made + bytes(fill - 1) + b"\1"))) == {reasons.PADDING.code}
+    filled = signing.with_table(SIGNED, entry(made + bytes(fill - 1) + b"\1"))
+    assert signing.against(filled) == {reasons.PADDING.code}
+    assert reasons.TABLE.code not in signing.codes(filled)
 
 
 def test_data_behind_the_table_is_refused() -> None:
     for behind in (b"\0", b"PK\x05\x06" + bytes(18), b"\0" * 4096):
         assert signing.against(SIGNED + behind) == {reasons.TRAILING.code}
+        assert reasons.TABLE.code not in signing.codes(SIGNED + behind)
 
 
 def test_a_second_entry_is_refused_but_still_looked_at() -> None:
@@ -119,6 +122,9 @@ def test_firmware_may_name_pkcs7_by_a_guid() -> None:
     assert signing.against(signing.with_table(signing.signed(FIRMWARE), by_guid)) == set()
     other_guid = padded(entry(bytes(16) + made, kind=0x0EF1))
     tampered = signing.with_table(signing.signed(FIRMWARE), other_guid)
+    assert signing.against(tampered) == {reasons.TABLE_ENTRIES.code}
+    other_kind = padded(entry(EFI_GUID_OF_PKCS7 + made, kind=0x0EF0))
+    tampered = signing.with_table(signing.signed(FIRMWARE), other_kind)
     assert signing.against(tampered) == {reasons.TABLE_ENTRIES.code}
     made = signing.envelope(PROGRAM)
     on_windows = signing.with_table(SIGNED, padded(entry(EFI_GUID_OF_PKCS7 + made, kind=0x0EF1)))
@@ -155,6 +161,7 @@ def test_many_entries_are_not_looked_at() -> None:
         (0, 8),
         (8, 8),
         (0x1F8, 0x600),
+        (0x1F8, 0x400),
         (0x600, 0),
         (0x600, 7),
         (0x600, 0xFFFFFFFF),
