@@ -358,6 +358,8 @@ BOOT_PATHS_MAX = 256
 """Pairs of certificates that are tried between a signer and those that firmware trusts."""
 SECTION_SHOWN_MAX = 4 * KIB
 """Text of a section that is shown (a command line, an os-release)."""
+SECTIONS_SHOWN_MAX = 256
+"""Sections of an image for firmware that are shown; the others are counted. A file may have 65535 in one place."""
 
 # Catalogs
 CATALOG_LINE_MAX = 512 * KIB

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 from chopmark.core import limits
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 _UNIFIED = frozenset({b".linux", b".initrd", b".cmdline", b".osrel", b".uname", b".dtb", b".splash", b".ucode",
                       b".pcrsig", b".pcrpkey", b".profile", b".hwids", b".dtbauto", b".efifw"})  # fmt: skip
 """Sections of a unified kernel image (UAPI Group Specifications, UKI)."""
+_TRUSTED = (sections.SBAT, sections.SBAT_LEVEL, sections.VENDOR)
 _TEXTS = (b".cmdline", b".uname", b".osrel", sections.SBAT)
 _NAME = b"PRETTY_NAME="
 
@@ -29,10 +31,14 @@ def facts(artifact: Artifact) -> list[tuple[str, str]]:
     named = list(sections.named(view, image))
     names = {name for name, _ in named}
     rows = [("kind", _kind(view, names))]
-    for name, section in named:
-        if name in _UNIFIED or name in (sections.SBAT, sections.SBAT_LEVEL, sections.VENDOR):
-            count = sum(1 for label, _ in rows if label.split(" ")[0] == _shown(name))
-            rows.append((_shown(name) + (f" {count + 1}" if count else ""), _text(view, name, section)))
+    telling = [(name, section) for name, section in named if name in _UNIFIED or name in _TRUSTED]
+    counts: Counter[bytes] = Counter()
+    for name, section in telling[: limits.SECTIONS_SHOWN_MAX]:
+        counts[name] += 1
+        number = f" {counts[name]}" if counts[name] > 1 else ""
+        rows.append((_shown(name) + number, _text(view, name, section)))
+    if (left := len(telling) - limits.SECTIONS_SHOWN_MAX) > 0:
+        rows.append(("further sections", f"{left:,}"))
     return rows
 
 

@@ -53,6 +53,16 @@ def test_sections_that_stand_twice_are_both_shown() -> None:
     assert (found[".cmdline"], found[".cmdline 2"]) == ("a", "bb")
 
 
+def test_not_more_sections_are_shown_than_anybody_reads() -> None:
+    """65535 of them, all in one place, made gigabytes of text, after minutes of counting."""
+    same = make.Section(b".osrel", b"", virtual_size=512, raw_offset=0x200, raw_size=512)
+    many = make.Pe(subsystem=make.EFI_APPLICATION, sections=(same,) * (limits.SECTIONS_SHOWN_MAX + 7))
+    found = facts(many.build())
+    assert len(found) == limits.SECTIONS_SHOWN_MAX + 2
+    assert found["further sections"] == "7"
+    assert f".osrel {limits.SECTIONS_SHOWN_MAX}" in found
+
+
 def test_what_is_long_or_lies_outside_is_only_counted() -> None:
     long = firmware.image(cmdline=b"x" * (limits.SECTION_SHOWN_MAX + 1))
     assert facts(long)[".cmdline"] == f"{limits.SECTION_SHOWN_MAX + 1:,} bytes"
