@@ -27,8 +27,9 @@ _ANSWERS = 1 << 20
 """Bytes of answers that a pipe takes while nobody reads (pipe(7): as much as anybody may have)."""
 _ROOM = 1 << 16
 """Bytes of answers that are taken out of a pipe at once."""
-_COLLECT_AFTER = 20_000
-"""Objects made and not yet gone before the collector looks for those that nobody needs."""
+_COLLECT_AFTER = 50_000
+"""Objects made and not yet gone before the collector looks for those that nobody needs: twice what files that are under
+way have (limits.ABREAST_MAX), through which it would look in vain."""
 
 
 class WorkerError(ChopmarkError):

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from chopmark.envelopes import algorithms, der, public_keys
 from chopmark.envelopes import dsa as dsa_keys
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric import dsa
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 _CURVES = {curve.name: der.oid(oid) for oid, curve in public_keys.CURVES.items()}
@@ -38,13 +39,12 @@ def of(key: rsa.RSAPublicKey | dsa.DSAPublicKey | ec.EllipticCurvePublicKey | Ed
         point, size = key.public_numbers(), (key.curve.key_size + 7) // 8
         identifier = der.sequence(der.oid(algorithms.EC_PUBLIC_KEY), _CURVES[key.curve.name])
         bits = b"\x04" + point.x.to_bytes(size, "big") + point.y.to_bytes(size, "big")
-    elif isinstance(key, dsa.DSAPublicKey):
-        numbers = key.public_numbers()
-        group = numbers.parameter_numbers
-        identifier = der.sequence(
-            der.oid(dsa_keys.KEY), der.sequence(der.integer(group.p), der.integer(group.q), der.integer(group.g))
-        )
-        bits = der.integer(numbers.y)
-    else:
+        return der.sequence(identifier, der.bit_string(bits))
+    from cryptography.hazmat.primitives.asymmetric import dsa  # hardly any key gets so far
+
+    if not isinstance(key, dsa.DSAPublicKey):
         return ed25519_key(key.public_bytes_raw())
-    return der.sequence(identifier, der.bit_string(bits))
+    numbers = key.public_numbers()
+    group = numbers.parameter_numbers
+    parameters = der.sequence(der.integer(group.p), der.integer(group.q), der.integer(group.g))
+    return der.sequence(der.sequence(der.oid(dsa_keys.KEY), parameters), der.bit_string(der.integer(numbers.y)))

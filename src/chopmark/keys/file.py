@@ -19,10 +19,11 @@ from chopmark.envelopes import algorithms, der, pem
 from chopmark.keys import derivation, pkcs1
 from chopmark.keys.errors import UNREADABLE, PassphraseError, UnusableKeyError
 from chopmark.keys.passphrase import UNSAID
-from chopmark.keys.software import PrivateKey, SoftwareSigner, checked
+from chopmark.keys.software import SoftwareSigner, checked
 
 if TYPE_CHECKING:
     from chopmark.keys.passphrase import Passphrase
+    from chopmark.keys.software import PrivateKey
     from chopmark.keys.uri import KeyUri
 
 _ENCRYPTED = "ENCRYPTED PRIVATE KEY"

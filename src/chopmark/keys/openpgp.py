@@ -22,7 +22,7 @@ from chopmark.envelopes.openpgp.signatures import V4, V6
 from chopmark.keys.errors import PassphraseError, UnusableKeyError
 from chopmark.keys.file import read, refuse_exposed
 from chopmark.keys.passphrase import UNSAID
-from chopmark.keys.software import PrivateKey, SoftwareSigner, checked
+from chopmark.keys.software import SoftwareSigner, checked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from chopmark.envelopes.openpgp.keys import Key
     from chopmark.keys.file import KeyFile
     from chopmark.keys.passphrase import Passphrase
+    from chopmark.keys.software import PrivateKey
     from chopmark.keys.uri import KeyUri
 
 _PUBLIC = {packets.SECRET_KEY: packets.PUBLIC_KEY, packets.SECRET_SUBKEY: packets.PUBLIC_SUBKEY}

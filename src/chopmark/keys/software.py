@@ -5,18 +5,21 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives.asymmetric import ec, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from chopmark.core import digest, limits
 from chopmark.core.errors import RefusedError, UsageError
 from chopmark.envelopes import public_keys, signatures, spki, x509
 from chopmark.keys.errors import UNREADABLE, UnusableKeyError
-from chopmark.keys.ml_dsa import MlDsaKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | MlDsaKey
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    from chopmark.keys.ml_dsa import MlDsaKey
+
+    PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | Ed25519PrivateKey | MlDsaKey
 
 CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 """The curves that sign here, and what people call them."""
@@ -109,7 +112,11 @@ def checked(key: object, where: str) -> PrivateKey:
             message = f"{where}: a key on the curve {key.curve.name}; chopmark signs on {', '.join(CURVES.values())}"
             raise UnusableKeyError(message)
         return key
-    if isinstance(key, ed25519.Ed25519PrivateKey | MlDsaKey):
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # most sign with RSA, or on a curve
+
+    from chopmark.keys.ml_dsa import MlDsaKey  # likewise
+
+    if isinstance(key, Ed25519PrivateKey | MlDsaKey):
         return key
     kind = type(key).__name__.removesuffix("PrivateKey")
     can = "RSA, P-256/384/521, Ed25519 and ML-DSA do"

@@ -21,13 +21,14 @@ from chopmark.core.artifact import read_small
 from chopmark.core.errors import ChopmarkError, MalformedError, RefusedError, UnavailableError, UsageError
 from chopmark.envelopes import algorithms, der, pem, timestamp, x509
 from chopmark.keys import generate
-from chopmark.keys.software import PrivateKey, SoftwareSigner
+from chopmark.keys.software import SoftwareSigner
 
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Sequence
 
     from chopmark.core.contracts import Signer
+    from chopmark.keys.software import PrivateKey
 
 FILE = "tsa.pem"
 """The time-stamp authority's key and certificates in the folder of a CA: one file, so that they always fit."""
