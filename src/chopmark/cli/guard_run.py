@@ -94,7 +94,7 @@ def _add_run_arguments(parser: Any) -> None:  # noqa: ANN401 - likewise
     parser.add_argument(
         "--store", action="append", metavar="NAME|F", help="whom to trust, instead of the policy's stores"
     )
-    parser.add_argument("--crl", action="append", metavar="F", help="a CRL file; may be repeated")
+    parser.add_argument("--crl", action="append", metavar="F", help="a CRL, or a folder of *.crl; repeatable")
     parser.add_argument("--revocation", choices=("require", "prefer", "off"), help="instead of the policy's own")
     parser.add_argument("--blocklist", action="append", metavar="F", help="refuse what this list names; repeatable")
     parser.add_argument("--policy-store", metavar="NAME|F", default="", help="the store that policies are signed by")
