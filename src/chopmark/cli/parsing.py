@@ -45,12 +45,17 @@ class _Formatter(HelpFormatter):
 
 
 class _Commands(_SubParsersAction):  # type: ignore[type-arg]
-    """Commands below a command: what the list says of one, its own help says as well."""
+    """Commands below a command: what the list says of one, its own help says as well; `shown` are those in the list."""
+
+    def __init__(self, *arguments: Any, **settings: Any) -> None:  # noqa: ANN401 - argparse's own
+        super().__init__(*arguments, **settings)
+        self.shown: list[str] = []
 
     def add_parser(self, name: str, **settings: Any) -> Any:  # noqa: ANN401 - argparse's own
         said = settings.get("help")
         if said:
             settings.setdefault("description", f"{said[:1].upper()}{said[1:]}.")
+            self.shown.append(name)
         return super().add_parser(name, **settings)
 
 
@@ -94,6 +99,9 @@ class Parser(ArgumentParser):
         from chopmark.cli import output  # what is quoted may come from anywhere
 
         output.prepare()
+        below = next((each for each in self._actions if isinstance(each, _Commands)), None)
+        if below is not None and message.endswith(f"required: {below.metavar}"):
+            message = f"which {below.metavar}? {', '.join(below.shown)}"
         self.exit(2, f"{self.prog}: {output.one_line(message)}; {self.prog} --help tells more\n")
 
 

@@ -81,8 +81,12 @@ def add_trust_arguments(parser: ArgumentParser) -> None:
         choices=("require", "prefer", "off"),
         help="what to do without revocation data: undecided, go on and say so (default), or do not ask",
     )
-    parser.add_argument("--crl", action="append", metavar="F", help="a CRL (DER or PEM), or a folder of *.crl; may be repeated")
-    parser.add_argument("--ocsp", action="append", metavar="F", help="an OCSP answer (DER or PEM), or a folder of *.ors; may be repeated")
+    parser.add_argument(
+        "--crl", action="append", metavar="F", help="a CRL (DER or PEM), or a folder of *.crl; may be repeated"
+    )
+    parser.add_argument(
+        "--ocsp", action="append", metavar="F", help="an OCSP answer (DER or PEM), or a folder of *.ors; repeatable"
+    )
     parser.add_argument(
         "--evidence",
         metavar="DIR",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
@@ -272,6 +273,8 @@ def _heeding(format_: Format, options: SealOptions) -> Format:
 def _content(artifact: Artifact, request: SignRequest) -> Generator[int, None, tuple[Format, Artifact, Content]]:
     options = request.options
     format_ = _heeding(identify.identify(artifact, request.format_name), options)
+    if not request.format_name:
+        _require_no_signature(artifact)
     if request.stamper and format_.envelope not in _STAMP_ATTRIBUTES:
         message = f"{artifact.name}: this is a {format_.title}, whose signature has no place for a time stamp"
         raise UsageError(message)
@@ -284,6 +287,15 @@ def _content(artifact: Artifact, request: SignRequest) -> Generator[int, None, t
     [payload] = format_.digest(prepared, [recipe])
     yield 0
     return format_, prepared, format_.content(prepared, payload, options)
+
+
+def _require_no_signature(artifact: Artifact) -> None:
+    """Who signs all files of a folder again would get signatures of signatures. Raises RefusedError."""
+    for suffix in identify.suffixes_beside():
+        of = artifact.name.removesuffix(suffix)
+        if of != artifact.name and os.path.isfile(of):
+            message = f"{artifact.name}: it is called like a signature of {of}; --format says that it is to be signed"
+            raise RefusedError(message)
 
 
 def _require_sound(token: bytes, signature: bytes, envelope: str) -> None:

@@ -52,6 +52,15 @@ def test_help_of_each_verb(verb: str) -> None:
     assert done.stderr == ""
 
 
+def test_a_command_without_the_one_below_it_names_them(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        cli.main(["guard"])
+    assert ended.value.code == 2
+    told = capsys.readouterr().err
+    assert "exec, python" in told
+    assert "hold" not in told  # which is nobody's to call
+
+
 def test_help_imports_neither_cryptography_nor_argparse() -> None:
     code = "import sys; from chopmark.cli import main; main(['--help']); print(sorted(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

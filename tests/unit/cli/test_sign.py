@@ -131,6 +131,15 @@ def test_signing_again_replaces_and_append_adds(desk: Desk, kind: str) -> None:
     assert desk.verify(path) == 0
 
 
+def test_signatures_are_not_signed_by_mistake(desk: Desk) -> None:
+    path = desk.signed("detached")
+    assert desk.run("sign", f"{path}.p7s", *desk.by_signer) == 1
+    assert not Path(f"{path}.p7s.p7s").exists()
+    assert desk.run("sign", f"{path}.p7s", "--format", "detached", *desk.by_signer) == 0
+    Path(path).unlink()
+    assert desk.run("sign", f"{path}.p7s", *desk.by_signer) == 0  # whatever it is a signature of is elsewhere
+
+
 def test_page_hashes_description_and_time_are_in_the_signature(desk: Desk) -> None:
     options = ("--page-hashes", "--description", "A program", "--url", "https://example.com/")
     path = desk.signed("pe", "", *options, "--signing-time", "2025-06-01T10:00:00Z")

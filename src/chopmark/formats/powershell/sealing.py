@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from chopmark.core.errors import BrokenError, RefusedError
 from chopmark.core.patch import Patch
+from chopmark.core.reasons import CATALOG
 from chopmark.core.seal import Claim, Payload, Range, Recipe, Seal
 from chopmark.envelopes import authenticode
 from chopmark.formats._text import comment_block, deception
@@ -109,7 +110,8 @@ def replaceable(artifact: Artifact) -> Document:
     fixed = (reasons.BLOCK_SEVERAL.code, reasons.BLOCK_TRAILING.code, reasons.BLOCK_LOOKALIKE.code)
     for finding in found.placement:
         if finding.code in fixed:
-            raise RefusedError(f"{artifact.name}: the signature block has to be removed by hand ({finding.detail})")
+            reason = CATALOG[finding.code].sentence
+            raise RefusedError(f"{artifact.name}: {reason} [{finding.detail}] Look at it, and mend the file by hand")
     return found
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from chopmark.core.contracts import Content
 from chopmark.core.errors import BrokenError, RefusedError
 from chopmark.core.patch import Patch
+from chopmark.core.reasons import CATALOG
 from chopmark.core.seal import DATA, Claim, Range, Recipe, Seal
 from chopmark.envelopes import cms
 from chopmark.formats._text import comment_block, deception
@@ -89,7 +90,8 @@ def replaceable(artifact: Artifact) -> Document:
         raise RefusedError(f"{artifact.name}: {error}") from None
     for finding in found.placement:
         if finding.code in (reasons.BLOCK_TRAILING.code, reasons.BLOCK_LOOKALIKE.code):
-            raise RefusedError(f"{artifact.name}: the signature block has to be removed by hand ({finding.detail})")
+            reason = CATALOG[finding.code].sentence
+            raise RefusedError(f"{artifact.name}: {reason} [{finding.detail}] Look at it, and mend the file by hand")
     return found
 
 
