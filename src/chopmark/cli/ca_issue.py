@@ -23,7 +23,9 @@ if TYPE_CHECKING:
 def add_actions(actions: Actions) -> None:
     """Declare the commands."""
     issue = actions.with_key("issue", "issue a certificate", _issue)
-    issue.add_argument("--profile", default="code-signing", metavar="P", help="default code-signing")
+    issue.add_argument(
+        "--profile", default="code-signing", metavar="P", help="one of `ca profiles` (default code-signing)"
+    )
     _key_arguments(issue, required=True)
     issue.add_argument("--subject", metavar="NAME", help="such as 'CN=Example Ltd, O=Example Ltd, L=Leeds, C=GB'")
     issue.add_argument("--days", type=int, metavar="N", help="validity (default 365; code signing at most 460)")

@@ -4,7 +4,8 @@
 signed at once; `chopmark verify` judges its signature as any other. `catalog verify F` names what was changed, added,
 removed or renamed since. `chopmark verify FILE --catalogs F` trusts single files through it.
 
-    $ chopmark catalog create /opt/app -o app.catalog --key release.key
+    $ chopmark catalog create /opt/app -o app.catalog
+    $ chopmark catalog sign app.catalog --key release.key --cert release.pem
     $ chopmark catalog verify app.catalog --store corp
 """
 
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from chopmark.cli import catalog_from, output, settings, sign, verify
 from chopmark.cli.parsing import Parser
+from chopmark.core import clock
 from chopmark.core.counting import counted
 from chopmark.core.finding import Outcome
 from chopmark.core.verdict import EXIT_STATUS, SEVERITY, Status, worst_of
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
     from chopmark.core.finding import Finding
     from chopmark.core.verdict import Verdict
+    from chopmark.engine.sign import SignRequest
 
 _READ = 10
 """More findings of one kind that only inform are counted: a host has a thousand packages."""
@@ -85,6 +88,17 @@ def _jobs(args: Namespace) -> int:
 
 
 def _create(args: Namespace) -> int:
+    """List, and sign; a key or certificate that will not do is told before the tree is read, which may take hours."""
+    with ExitStack() as connections:
+        request = sign.request_for(_signing(args), connections) if args.key else None
+        status = _list(args)
+        if status is None:
+            return 130
+        return (_signed(args, request) if request is not None else 0) or EXIT_STATUS[status]
+
+
+def _list(args: Namespace) -> Status | None:
+    """Write the list; the worst of what was found, None where it was interrupted."""
     from chopmark.engine.catalog import making
 
     jobs = _jobs(args)
@@ -105,7 +119,7 @@ def _create(args: Namespace) -> int:
     except KeyboardInterrupt:
         tally.done()
         print("chopmark: interrupted; the same command goes on from there", file=sys.stderr)
-        return 130
+        return None
     finally:
         tally.done()
     status = _worst(made.findings)
@@ -117,22 +131,29 @@ def _create(args: Namespace) -> int:
             print(line)
         known = f", {made.known} known from before" if made.known else ""
         print(f"listed     {output.clean(args.output)}")
-        print(output.filled(f"{counted(made.files, 'file')}, {counted(made.size, 'byte')}{known}"))
-    signed = _signed(args) if args.key else 0
-    return signed or EXIT_STATUS[status]
+        print(output.filled(f"{counted(made.files, 'entry', 'entries')}, {counted(made.size, 'byte')}{known}"))
+    return status
 
 
-def _signed(args: Namespace) -> int:
-    """Sign what was written, as `chopmark sign` does."""
-    parser = Parser()
-    sign.add_arguments(parser)
+def _signing(args: Namespace) -> list[str]:
+    """The options as those of `chopmark sign`."""
     words = ["--format", "catalog", "--key", args.key]
     for option, values in (("--cert", args.cert), ("--timestamp", args.timestamp)):
         for value in values or ():
             words += [option, value]
     words += ["--passphrase", args.passphrase] if args.passphrase else []
-    words += ["--json"] if args.json else []
-    return sign.run(parser.parse_args([*words, "--", args.output]))
+    return words + (["--json"] if args.json else [])
+
+
+def _signed(args: Namespace, request: SignRequest) -> int:
+    """Sign what was written, as `chopmark sign` does."""
+    from chopmark.engine.sign import preflight
+
+    parser = Parser()
+    sign.add_arguments(parser)
+    ready = request._replace(signing_time=clock.now())
+    preflight(ready)  # the certificate may have ended meanwhile
+    return sign.run(parser.parse_args([*_signing(args), "--", args.output]), ready)
 
 
 def _sign(args: Namespace) -> int:
@@ -233,13 +254,13 @@ def _show(args: Namespace) -> int:
             print(output.filled("the files of packages alone; it says nothing of others"))
         for path in found.header.excluded:
             print(output.filled(f"without {listing.escape(path).decode()}"))
-        each = ", ".join(f"{count} {_KINDS[kind]}" for kind, count in sorted(kinds.items()))
+        each = ", ".join(counted(count, _KINDS[kind]) for kind, count in sorted(kinds.items()))
         print(output.filled(f"{counted(found.count, 'entry', 'entries')}: {each}; {counted(size, 'byte')}"))
     return 0
 
 
-_KINDS = {"f": "files", "d": "folders", "l": "links", "c": "character devices", "b": "block devices", "p": "FIFOs",
-          "s": "sockets"}  # fmt: skip
+_KINDS = {"f": "file", "d": "folder", "l": "link", "c": "character device", "b": "block device",
+          "p": "FIFO", "s": "socket"}  # fmt: skip
 
 
 def _entry_facts(entry: Any, origin: bytes) -> dict[str, Any]:  # noqa: ANN401 - formats.catalog.listing.Entry, loaded when needed

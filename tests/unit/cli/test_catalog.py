@@ -51,6 +51,12 @@ def test_the_tree_can_be_named_without_an_option(desk: Desk, tree: Path) -> None
     assert desk.run("catalog", "verify", "t.catalog", tree, "--root", tree, *trust) == 2
 
 
+def test_a_key_that_will_not_do_is_told_before_the_tree_is_read(desk: Desk, tree: Path) -> None:
+    for words in (("--key", "missing"), desk.by_signer[:2]):
+        assert desk.run("catalog", "create", tree, "-o", "t.catalog", *words) == 2
+        assert not Path("t.catalog").exists()
+
+
 def test_a_tree_that_is_another_one_is_said_once(desk: Desk, tree: Path) -> None:
     (tree / "more").write_bytes(b"")
     create(desk, tree)
