@@ -14,7 +14,7 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import IO, TYPE_CHECKING, NamedTuple
 
 import pytest
 from cryptography import x509
@@ -25,7 +25,7 @@ from chopmark.core import reasons
 from chopmark.core.artifact import FileView
 from chopmark.core.contracts import Content
 from chopmark.envelopes import cms, der
-from tests.support import pki
+from tests.support import pki, preloaded
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -68,33 +68,22 @@ class Desk:
         self.judging = ["--store", str(self.root), "--offline", "--revocation", "off", "--at", "2026-07-01"]
         self.signing = ["--key", str(self.key), "--cert", str(self.certificates), "--signing-time", "2026-07-01"]
 
-    def start(self, *arguments: object, **options: object) -> subprocess.Popen[str]:
-        return subprocess.Popen(  # type: ignore[call-overload,no-any-return]
-            [*COMMAND, *map(str, arguments)],
-            **{
-                "stdin": subprocess.DEVNULL,
-                "stdout": subprocess.PIPE,
-                "stderr": subprocess.PIPE,
-                "text": True,
-                "errors": "surrogateescape",
-                "env": {**os.environ, "CHOPMARK_HOME": str(self.folder / "home")},
-                **options,
-            },
-        )
+    @property
+    def environment(self) -> dict[str, str]:
+        return {**os.environ, "CHOPMARK_HOME": str(self.folder / "home")}
 
-    def run(self, *arguments: object, **options: object) -> Answer:
+    def run(self, *arguments: object, stdout: int | IO[str] = subprocess.PIPE) -> Answer:
         """Run to the end, and hold it to what holds for every command."""
-        before = time.monotonic()
-        with self.start(*arguments, **options) as process:
+        words = map(str, arguments)
+        with preloaded.Process(*words, stdout=stdout, stderr=subprocess.PIPE, env=self.environment) as process:
             try:
-                out, error = process.communicate(timeout=60)
+                out, error = (os.fsdecode(each) for each in process.communicate(timeout=60))
             except subprocess.TimeoutExpired:
                 process.kill()
-                pytest.fail(f"hung: chopmark {' '.join(map(str, arguments))}")
-        assert time.monotonic() - before < 60
+                pytest.fail(f"hung: {process.args}")
         assert "Traceback" not in error
         assert "internal error" not in error
-        return Answer(process.returncode, out or "", error or "", 0)
+        return Answer(process.wait(), out, error, 0)
 
     def measure(self, *arguments: object) -> Answer:
         """As `run`, with the most memory that it or a process of its used, in bytes."""
@@ -111,7 +100,7 @@ class Desk:
             text=True,
             timeout=120,
             check=False,
-            env={**os.environ, "CHOPMARK_HOME": str(self.folder / "home")},
+            env=self.environment,
         )
         assert "Traceback" not in done.stderr
         *out, memory = done.stdout.splitlines()
@@ -466,7 +455,14 @@ def test_an_interrupted_sign_leaves_whole_files(desk: Desk, tmp_path: Path, numb
     for _ in range(4):
         for path in paths:
             path.write_bytes(content)
-        process = desk.start("sign", "-j", jobs, *desk.signing, *paths, start_new_session=True)
+        process = subprocess.Popen(
+            [*COMMAND, "sign", "-j", str(jobs), *desk.signing, *paths],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=desk.environment,
+            start_new_session=True,
+        )
         started(process)
         time.sleep(0.3 * chance.random())
         process.send_signal(number)
