@@ -5,6 +5,7 @@ A law that a format's specification cannot keep is excepted in tests/vectors/<fo
 
 from __future__ import annotations
 
+import functools
 import os
 import random
 import time
@@ -403,7 +404,8 @@ def kinds_of_states(subject: Subject) -> list[str]:
 def is_thorough(subject: Subject, kind: str) -> bool:
     """Whether every byte of a state is flipped; of the others' middle, where their envelopes lie, a third suffices.
 
-    One subject of a format stands for the envelopes of all, one format for what envelopes of a scheme carry besides.
+    So does a third of what a stamped or second signature has from the plain one. One subject of a format stands for
+    the envelopes of all, one format for what envelopes of a scheme carry besides.
     """
     return subject in FIRST and subject.own and (kind == "plain" or subject.format.name in WHOLE.values())
 
@@ -455,35 +457,46 @@ class Watch:
 @pytest.mark.parametrize("part", range(SLICES))
 def test_every_flipped_byte_is_noticed(subject: Subject, kind: str, part: int, context: Context) -> None:
     watch = Watch(subject, state_of(subject, kind), context)
+    plain = state_of(subject, "plain").parts if kind != "plain" else {}
     failures = []
     for suffix, data in watch.state.parts.items():
         is_content = not suffix and len(watch.state.parts) > 1  # the signature lies beside it, and is over its digest
-        thorough = is_thorough(subject, kind) and not is_content
-        for offset in chosen_offsets(data, thorough=thorough)[part::SLICES]:
-            for mask in masks(offset, thorough=thorough and kind == "plain"):
+        some = scattered(len(data))
+        every = is_thorough(subject, kind) and not is_content
+        for offset in (unlike(data, plain.get(suffix, b"")) if every else some)[part::SLICES]:
+            for mask in masks(offset, twice=every and kind == "plain" and offset in some):
                 flipped = data[:offset] + bytes([data[offset] ^ mask]) + data[offset + 1 :]
                 if said := watch.unnoticed(watch.state.with_part(suffix, flipped), [(suffix, offset)]):
                     failures.append(f"{said} ({data[offset]:#04x} ^ {mask:#04x})")
     assert failures == []
 
 
-def chosen_offsets(data: bytes, *, thorough: bool) -> list[int]:
-    """All of a small artifact; of a large one its first and last pages, and places in between."""
-    size = len(data)
+def unlike(data: bytes, plain: bytes) -> list[int]:
+    """Every place, but of what already stands in the plain state, where every byte is flipped as well, only some."""
+    some = scattered(len(data))
+    if len(data) > laws.EXHAUSTIVE:
+        return some
+    known = set(some)
+    return [at for at in range(len(data)) if at in known or data[max(0, at - 8) : at + 8] not in plain]
+
+
+@functools.cache
+def scattered(size: int) -> list[int]:
+    """Of a small artifact the first and last bytes and a third of the others; of a large one fewer."""
     if size > laws.EXHAUSTIVE:
         chance = random.Random(size)  # noqa: S311 - places, not keys
         between = chance.sample(range(4096, size - 4096), 1500)
         return sorted({*range(4096), *between, *range(size - 4096, size)})
-    if thorough or MASKS:
+    if MASKS:
         return list(range(size))
     return sorted({*range(min(size, 300)), *range(size % 3, size, 3), *range(max(0, size - 300), size)})
 
 
-def masks(offset: int, *, thorough: bool) -> Sequence[int]:
-    """Which bits to turn: one of them in turn, and to be thorough the one that makes a letter's case, or all."""
+def masks(offset: int, *, twice: bool) -> Sequence[int]:
+    """Which bits to turn: one of them in turn, and also the one that makes a letter's case, or all."""
     if MASKS:
         return [1 << bit for bit in MASKS] + [0xFF]
-    second = (0x20 if offset % 8 != 5 else 0xFF,) if thorough else ()
+    second = (0x20 if offset % 8 != 5 else 0xFF,) if twice else ()
     return 1 << offset % 8, *second
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import time
 
 import pytest
@@ -100,6 +101,9 @@ def test_depth_and_number_of_elements_are_bounded() -> None:
         b"\x30\x80" * (limits.DER_DEPTH_MAX + 2) + b"\x00\x00" * (limits.DER_DEPTH_MAX + 2),
         b"\x30\x80" + b"\x05\x00" * 1_000_000 + b"\x00\x00",
         b"\x24\x80" + b"\x04\x00" * 1_000_000 + b"\x00\x00",
+        der.sequence(b"\x05\x00" * 1_000_000),
+        der.sequence(*[der.sequence(b"\x05\x00" * (limits.DER_ELEMENTS_MAX // 4))] * 5),
+        functools.reduce(lambda inside, _: der.sequence(inside), range(limits.DER_DEPTH_MAX + 2), b""),
     ):
         started = time.process_time()
         with pytest.raises(der.DerError):
