@@ -307,13 +307,13 @@ def test_many_enormous_certificates_do_not_add_up(desk: Desk, tmp_path: Path) ->
     content = Content("1.2.840.113549.1.7.1", "sha256", digests.of(b"x", "sha256"))
     draft = cms.draft(content, signer, signer.certificates, signing_time=pki.NOW)
     envelope = draft.finish(signer.sign(draft.to_be_signed, "sha256"))
-    paths = [tmp_path / f"{number}.bin" for number in range(80)]
+    paths = [tmp_path / f"{number}.bin" for number in range(40)]
     for number, path in enumerate(paths):
         path.write_bytes(b"x")
         path.with_suffix(".bin.p7s").write_bytes(envelope.replace(b"unit 00000", f"unit {number:05}".encode()))
     answer = desk.measure("verify", "-j1", *desk.judging, *paths)
     assert answer.status == 1
-    assert answer.memory < MEMORY_MAX
+    assert answer.memory < 75 * MIB  # one that keeps what it found of each has 90
 
 
 @pytest.fixture

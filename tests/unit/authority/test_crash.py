@@ -18,8 +18,9 @@ from chopmark.envelopes import x509
 from chopmark.trust.crl.revocation_list import Crl
 from tests.unit.authority.conftest import order
 
-_ROUNDS = 40
-_PUBLICATIONS = 24
+_ROUNDS = 24
+_PUBLICATIONS = 12
+"""Some; tests/interop/test_kills.py does it by hundreds."""
 
 
 def made(tmp_path: Path) -> str:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import io
 import json
 import os
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -37,12 +39,23 @@ def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.fixture
-def made(capsys: pytest.CaptureFixture[str]) -> str:
-    """What `ca init` said."""
+@pytest.fixture(scope="session")
+def founded(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """What `ca init` made, a folder that can be copied, and what it said."""
+    home = tmp_path_factory.mktemp("founded") / "home"
     command = ["ca", "init", "--name", "Example Ltd", "--url", "http://pki.example.com", "--type", "p256"]
-    assert main([*command, "--no-passphrase"]) == 0
-    return capsys.readouterr().out
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as said:
+        patch.setenv("CHOPMARK_HOME", str(home))
+        assert main([*command, "--no-passphrase"]) == 0
+    return home, said.getvalue()
+
+
+@pytest.fixture
+def made(founded: tuple[Path, str], tmp_path: Path) -> str:
+    """An authority of the test's own; what `ca init` said."""
+    home, said = founded
+    shutil.copytree(home, tmp_path / "home", symlinks=True)
+    return said
 
 
 def issue(*arguments: str, out: str = "signer.crt") -> str:

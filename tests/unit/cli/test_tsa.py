@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import hashlib
 import io
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -34,13 +36,23 @@ def alone(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.chdir(tmp_path)
 
 
-@pytest.fixture
-def made(capsys: pytest.CaptureFixture[str]) -> None:
-    """An authority with a time-stamp key."""
+@pytest.fixture(scope="session")
+def founded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An authority with a time-stamp key, made by command: a folder that can be copied."""
+    home = tmp_path_factory.mktemp("founded") / "home"
     command = ["ca", "init", "--name", "Example Ltd", "--url", "http://pki.example.com", "--type", "p256"]
-    assert main([*command, "--no-passphrase"]) == 0
-    assert main(["tsa", "init", "--type", "p256", "--no-key-passphrase"]) == 0
-    assert "CN=Example Ltd Time Stamping" in capsys.readouterr().out
+    with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stdout(io.StringIO()) as said:
+        patch.setenv("CHOPMARK_HOME", str(home))
+        assert main([*command, "--no-passphrase"]) == 0
+        assert main(["tsa", "init", "--type", "p256", "--no-key-passphrase"]) == 0
+    assert "CN=Example Ltd Time Stamping" in said.getvalue()
+    return home
+
+
+@pytest.fixture
+def made(founded: Path, tmp_path: Path) -> None:
+    """One of the test's own."""
+    shutil.copytree(founded, tmp_path / "home", symlinks=True)
 
 
 @pytest.mark.usefixtures("made")

@@ -80,9 +80,9 @@ def unbound(raw: bytes) -> set[int]:
 
 
 def changed(raw: bytes) -> Iterator[tuple[int, bytes]]:
-    """The bytes with each one changed in several ways."""
+    """The bytes with each one changed, and every third in a second way."""
     for position, octet in enumerate(raw):
-        for value in (octet ^ 1 << position % 8, octet ^ 0xFF):
+        for value in (octet ^ 1 << position % 8, octet ^ 0xFF)[: 1 if position % 3 else 2]:
             yield position, raw[:position] + bytes((value,)) + raw[position + 1 :]
 
 
