@@ -110,6 +110,7 @@ HEADS += [
     start + bytes(300)
     for start in (b"\x1f\x8b\x08", b"BZh9", b"\xfd7zXZ\0", b"\x28\xb5\x2f\xfd", b"PK\3\4", b"#!/bin/sh\n")
 ]
+HEADS.append(b"It said:\n-----BEGIN PGP SIGNED MESSAGE-----\n")
 
 
 @pytest.mark.parametrize("format_", identify.formats().values(), ids=lambda format_: format_.name)
@@ -140,6 +141,14 @@ def test_who_can_be_no_more_certain_need_not_be_asked(subject: Subject) -> None:
             assert [identify.identify(artifact).name] == winners
         except identify.AmbiguousError:
             assert len(winners) > 1
+
+
+def test_who_may_be_as_sure_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = list(identify.formats().values())[:2]
+    asked = ((first, lambda *_: 5, 9), (second, lambda *_: 5, 5))
+    monkeypatch.setattr(identify, "asked", lambda _: asked)
+    with pytest.raises(identify.AmbiguousError):
+        identify.identify(Artifact.from_bytes(b"x"))
 
 
 @every_subject
