@@ -266,6 +266,12 @@ def test_the_silence_of_a_signer_whose_own_standing_is_unknown_does_not_count(tm
     assert standing(tmp_path, WAY, [named], [SECOND]).entry == Entry(MAY)
 
 
+def test_a_delta_by_a_signer_whose_own_standing_is_unknown_takes_nothing_back(tmp_path: Path) -> None:
+    lists = [HELD, crl(SECOND, REMOVED, extensions=number(6, 5))]
+    assert standing(tmp_path, WAY, lists, [SECOND]).entry == Entry(MAY, 6)
+    assert good(standing(tmp_path, WAY, [*lists, crl(ROOT)], [SECOND]))
+
+
 def test_a_signer_of_lists_that_was_revoked_counts_for_nothing(tmp_path: Path) -> None:
     found = standing(tmp_path, WAY, [crl(SECOND), crl(ROOT, entry(serial(SECOND), MAY))], [SECOND])
     assert found.problem
@@ -338,9 +344,11 @@ def test_an_indirect_list_that_names_an_issuer_by_no_name_is_not_used(tmp_path: 
 
 def test_lists_that_came_along_count_too(tmp_path: Path) -> None:
     here = circumstances(tmp_path, material.trusting(tmp_path, ROOT), revocation="require")
-    carried: list[Crl] = [revocation_list.Crl(raw) for raw in (BASE, crl(ISSUING, REMOVED, extensions=number(6, 5)))]
-    inquiry = Inquiry(here, [each.view for each in WAY], carried)
-    assert good(inquiry.standing(PLAIN.view, ISSUING.view))
+    revoking = crl(ISSUING, entry(serial(PLAIN), MAY, reason(1)), extensions=number(6, 5))
+    for raws, expected in ((BASE,), None), ((BASE, revoking), Entry(MAY, 1)):
+        carried: list[Crl] = [revocation_list.Crl(raw) for raw in raws]
+        found = Inquiry(here, [each.view for each in WAY], carried).standing(PLAIN.view, ISSUING.view)
+        assert (found.entry, found.problem) == (expected, "")
 
 
 # Authorities that would speak for themselves

@@ -67,6 +67,16 @@ def test_real_launchers_round_trip(path: Path) -> None:
             assert signing.against(bytes(flipped))
 
 
+def test_another_signature_than_the_one_prepared_for_is_put_in_all_the_same() -> None:
+    """Digests and page hashes that were not computed yet are then."""
+    for options in (SealOptions("sha384"), signing.PAGES):
+        here = signing.artifact(PROGRAM)
+        FORMAT.digest(here, [FORMAT.recipe(here, signing.PLAIN)])
+        whole = FORMAT.embed(here, signing.envelope(PROGRAM, options), options).render(here)
+        assert whole == signing.signed(PROGRAM, options)
+        assert signing.against(whole) == set()
+
+
 def test_signing_again_replaces() -> None:
     once = signing.signed(PROGRAM)
     assert signing.signed(once) == once
