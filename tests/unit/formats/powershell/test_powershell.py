@@ -195,6 +195,8 @@ def test_two_blocks() -> None:
     assert reasons.BLOCK_SEVERAL.code in answer.wrong
     with pytest.raises(RefusedError):
         sign(signed + signed[len(HELLO) :])
+    begun = HELLO + b"# SIG # End signature block\r\n" + signed[len(HELLO) :]
+    assert reasons.BLOCK_SEVERAL.code in look(begun).wrong, "an end line before the block"
 
 
 @pytest.mark.parametrize(
