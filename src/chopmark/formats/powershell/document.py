@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 NEWLINE = "\r\n"
 """Windows' handler looks for the block behind this, whatever ends the other lines."""
-_XML_ENCODING = re.compile(r"\s*<\?xml\s[^>]{0,200}?\bencoding\s*=\s*[\"']([\w.-]{1,40})")
+_XML_ENCODING = re.compile(r"\s*<\?xml\s[^>]*?\bencoding\s*=\s*[\"']([\w.-]{1,40})")
 
 
 class Document(NamedTuple):

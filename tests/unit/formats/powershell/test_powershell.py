@@ -410,8 +410,15 @@ def test_xml_that_declares_another_encoding() -> None:
     assert look(data + block, "x.ps1xml").wrong == {reasons.ENCODING_DECLARED.code}
     for harmless in (b"utf-8", b"us-ascii", b"ISO-8859-1", b"Windows-1252"):
         assert look(sign(data.replace(b"utf-7", harmless), "x.ps1xml"), "x.ps1xml").intact
-    wide = "\ufeff<?xml version='1.0' encoding='utf-16'?><Configuration/>".encode("utf-16-le")
-    assert look(sign(wide, "x.ps1xml"), "x.ps1xml").intact
+    wide = "\ufeff<?xml version='1.0' encoding='utf-16'?><Configuration/>"
+    assert look(sign(wide.encode("utf-16-le"), "x.ps1xml"), "x.ps1xml").intact
+    for misleading in (
+        data.replace(b" encoding", b" " * 300 + b"encoding"),
+        data.replace(b"utf-7", b"utf-16"),
+        wide.replace("utf-16", "utf-7").encode("utf-16-le"),
+    ):
+        with pytest.raises(RefusedError, match="utf-"):
+            sign(misleading, "x.ps1xml")
 
 
 # What else is told
