@@ -16,6 +16,7 @@ import pytest
 
 from chopmark.agent import control
 from chopmark.core.errors import UnavailableError, UsageError
+from tests.support import preloaded
 from tests.support.guarding import CHOPMARK, Guarded, Mounted, eventually, place, policy, program, ran, why_not
 
 if TYPE_CHECKING:
@@ -37,12 +38,10 @@ def where(tmp_path: Path) -> Iterator[Path]:
 def test_breaking_the_glass(where: Path, tmp_path: Path) -> None:
     with Guarded(where, tmp_path / "home", policy([GOOD])) as guard:
         assert ran(str(where / "evil")) == "denied"
-        base = [*CHOPMARK, "guard", "break-glass", "--control", guard.socket]
-        assert subprocess.run([*base, "--minutes", "1", "--why", " "], check=False, capture_output=True).returncode == 2
-        assert (
-            subprocess.run([*base, "--minutes", "5000", "--why", "x"], check=False, capture_output=True).returncode == 2
-        )
-        subprocess.run([*base, "--minutes", "1", "--why", "the disk is on fire"], check=True)
+        base = ["guard", "break-glass", "--control", guard.socket]
+        assert preloaded.run(*base, "--minutes", "1", "--why", " ").returncode == 2
+        assert preloaded.run(*base, "--minutes", "5000", "--why", "x").returncode == 2
+        assert preloaded.run(*base, "--minutes", "1", "--why", "the disk is on fire").returncode == 0
         eventually(lambda: ran(str(where / "evil")) == "7")
         status = guard.status()
         assert status["mode"] == "audit"
@@ -50,12 +49,10 @@ def test_breaking_the_glass(where: Path, tmp_path: Path) -> None:
         assert ends - began == dt.timedelta(minutes=1)
         assert (status["glass"]["uid"], status["glass"]["user"]) == (0, "root")
         assert status["glass"]["why"] == "the disk is on fire"
-        shown = subprocess.run(
-            [*CHOPMARK, "guard", "status", "--control", guard.socket], check=True, capture_output=True, text=True
-        ).stdout
+        shown = preloaded.run("guard", "status", "--control", guard.socket).stdout
         assert status["glass"]["until"] in shown
         assert "the disk is on fire" in shown
-        subprocess.run([*base, "--minutes", "0", "--why", "it is not"], check=True)
+        assert preloaded.run(*base, "--minutes", "0", "--why", "it is not").returncode == 0
         eventually(lambda: ran(str(where / "evil")) == "denied")
         assert guard.status()["glass"] is None
         control.ask(guard.socket, "break-glass", seconds=0, why="I was nobody", uid=65534)
@@ -69,8 +66,9 @@ def test_asking_a_guard(where: Path, tmp_path: Path) -> None:
         assert (ran(str(where / "good")), ran(str(where / "evil"))) == ("0", "denied")
 
         def asked(*words: str) -> str:
-            command = [*CHOPMARK, "guard", *words, "--control", guard.socket]
-            return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout
+            done = preloaded.run("guard", *words, "--control", guard.socket)
+            assert done.returncode == 0, done.stderr
+            return done.stdout
 
         status = asked("status")
         assert all(len(line) <= 80 for line in status.splitlines() if str(where) not in line and "policy" not in line)

@@ -9,7 +9,6 @@ import shutil
 import signal
 import sqlite3
 import subprocess
-import sys
 import urllib.error
 import urllib.request
 from typing import TYPE_CHECKING, Self
@@ -25,6 +24,7 @@ from chopmark.envelopes import ocsp, timestamp, x509
 from chopmark.keys import generate
 from chopmark.keys.software import SoftwareSigner
 from chopmark.server.http import serve
+from tests.support import preloaded
 from tests.support.serving import eventually
 
 if TYPE_CHECKING:
@@ -59,13 +59,13 @@ class Served:
     """The command, running."""
 
     def __init__(self, folder: Path, *options: str) -> None:
-        command = [sys.executable, "-m", "chopmark", "ca", "serve", "--ca", str(folder), "--workers", "1"]
+        command = ["ca", "serve", "--ca", str(folder), "--workers", "1"]
         command += ["--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0", *options]
         self.log = folder.parent / "stderr"
         with self.log.open("w") as errors:
-            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=errors, text=True)
+            self.process = preloaded.Process(*command, stdout=subprocess.PIPE, stderr=errors)
         assert self.process.stdout is not None
-        self.url = self.process.stdout.readline().split()[-1]
+        self.url = self.process.stdout.readline().decode().split()[-1]
         eventually(lambda: "health and metrics on http" in self.log.read_text())
         [line] = [line for line in self.log.read_text().splitlines() if line.startswith("health and metrics")]
         self.admin = line.split()[-1]
@@ -96,7 +96,7 @@ class Served:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.process.terminate()
+        self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(20) == 0
         if self.process.stdout:
             self.process.stdout.close()

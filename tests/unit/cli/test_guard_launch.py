@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
+from tests.support import preloaded
+
 if TYPE_CHECKING:
+    import subprocess
+    from pathlib import Path
+
     from tests.support.desk import Desk
 
 
@@ -21,14 +24,13 @@ def test_a_program_is_decided_about_by_the_policy_and_started_by_its_descriptor(
     for each in (good, bad, elf):
         each.chmod(0o755)
     environment = {**os.environ, "PATH": f"{desk.folder}:{os.environ['PATH']}"}
-    command = [sys.executable, "-m", "chopmark", "guard", "exec", "--policy", policy]
 
-    def started(program: str) -> subprocess.CompletedProcess[bytes]:
-        return subprocess.run([*command, program], capture_output=True, check=False, timeout=60, env=environment)
+    def started(program: str | Path) -> subprocess.CompletedProcess[str]:
+        return preloaded.run("guard", "exec", "--policy", policy, program, env=environment)
 
     done = [started(each) for each in ("good.sh", str(good), "bad.sh", str(bad), "elf", "nowhere", "good.sh/x")]
     assert [each.returncode for each in done] == [0, 0, 1, 1, 1, 2, 2], [each.stderr for each in done]
-    assert done[0].stdout == done[1].stdout != b""
+    assert done[0].stdout == done[1].stdout != ""
     assert not any(each.stdout for each in done[2:])
     assert desk.run("sign", elf, *desk.by_signer) == 0
     assert started("elf").returncode == 0

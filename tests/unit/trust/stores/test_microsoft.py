@@ -136,14 +136,11 @@ def test_an_entry_that_cannot_be_read_is_not_trusted() -> None:
     assert len(broken) == len(TRUST_LIST)
     trust_list = microsoft.MicrosoftList(broken, CERTIFICATES)
     left = len(list(trust_list.every()))
-    assert left == sum(oid not in _entry_of(anchor) for anchor in everybody())
-
-
-def _entry_of(anchor: Anchor) -> bytes:
-    identifier = hashlib.sha1(anchor.certificate.raw, usedforsecurity=False).digest()
-    trust_list = microsoft.MicrosoftList(TRUST_LIST, CERTIFICATES)
-    (entry,) = [node for node in trust_list._entries if node.children()[0].value == identifier]  # noqa: SLF001 - the bytes
-    return entry.raw
+    whole = microsoft.MicrosoftList(TRUST_LIST, CERTIFICATES)
+    entries = {node.children()[0].value: node.raw for node in whole._entries}  # noqa: SLF001 - the bytes
+    assert len(entries) == len(whole._entries)  # noqa: SLF001 - none twice
+    identifiers = [hashlib.sha1(each.certificate.raw, usedforsecurity=False).digest() for each in everybody()]
+    assert left == sum(oid not in entries[each] for each in identifiers)
 
 
 def test_without_the_package_the_store_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
