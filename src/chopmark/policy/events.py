@@ -203,7 +203,7 @@ def _seal_from(values: object) -> SealFacts:
         subject=_text(values, "subject"),
         key=_text(values, "key"),
         certificate=_text(values, "certificate"),
-        claims=tuple((name, _text(claims, name)) for name in claims),
+        claims=tuple((name, _text({"claims": each}, "claims")) for name, each in claims.items()),
         authorities=tuple(map(_authority, authorities)),
         purposes=tuple(_text({"purposes": each}, "purposes") for each in purposes),
         store=_text(values, "store"),

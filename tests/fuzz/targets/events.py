@@ -13,6 +13,7 @@ _SEAL = {"status": "trusted", "kind": "x509", "claims": {"issuer": "x"}, "author
 def seeds() -> Iterable[bytes]:
     head = {"event": 1, "at": "2026-11-26T12:00:00Z", "use": "exec"}
     yield json.dumps({**head, "file": {**_FILE, "seals": [_SEAL]}}).encode()
+    yield json.dumps({**head, "file": {**_FILE, "seals": [{**_SEAL, "claims": {"is\x88uer": 1}}]}}).encode()
     yield json.dumps({**head, "file": {"path": "/x"}, "process": {"uid": 0}, "decision": {"effect": "deny"}}).encode()
 
 

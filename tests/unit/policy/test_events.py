@@ -59,6 +59,7 @@ def test_simulating_is_deciding(rules: list[dict[str, Any]], file: Any, process:
         {"file": {"path": "/x", "seals": [5]}},
         {"file": {"path": "/x", "seals": [{"authorities": 5}]}},
         {"file": {"path": "/x", "seals": [{"authorities": [5]}]}},
+        {"file": {"path": "/x", "seals": [{"claims": {"\u0088": 5}}]}},
         {"file": {"path": "/x", "seals": [{"purposes": [5]}]}},
         {"file": {"path": "/x", "seals": [{"claims": {"a": 5}}]}},
         {"file": {"path": "/x", "seals": [{}] * 1000}},
@@ -70,8 +71,9 @@ def test_simulating_is_deciding(rules: list[dict[str, Any]], file: Any, process:
     ],
 )
 def test_what_is_no_event_is_refused(change: dict[str, Any]) -> None:
-    with pytest.raises(MalformedError):
+    with pytest.raises(MalformedError) as caught:
         events.parse(json.dumps({**events.as_dict(EVENT), **change}).encode())
+    assert str(caught.value).isprintable()
 
 
 @given(st.binary(max_size=40))
