@@ -6,7 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, TextIO, TypeVar
 
-from chopmark.core import clock
+from chopmark.core import clock, legible
 from chopmark.core.counting import counted
 from chopmark.core.finding import AGAINST, Finding, Outcome
 from chopmark.core.reasons import CATALOG, INPUT_NOT_A_FILE, SEAL_ELSEWHERE
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from chopmark.core.verdict import SealVerdict, Verdict
 
 Item = TypeVar("Item")
+clean = legible.clean
 
 _COLOURS = {
     Status.TRUSTED: "32",
@@ -55,20 +56,6 @@ def paint(text: str, style: Status | Outcome, *, colour: bool) -> str:
     return f"\x1b[{_COLOURS[style]}m{text}\x1b[0m" if colour else text
 
 
-def clean(text: str) -> str:
-    """Text from elsewhere without what could steer a terminal."""
-    if text.isprintable():
-        return text
-    return "".join(character if character.isprintable() else _escaped(ord(character)) for character in text)
-
-
-def _escaped(point: int) -> str:
-    """As Python writes it: backslash x, u or U and as many digits as that takes."""
-    digits = f"{point:x}"
-    letter, size = ("x", 2) if len(digits) <= len("ff") else ("u", 4) if len(digits) <= len("ffff") else ("U", 8)
-    return f"\\{letter}{digits:0>{size}}"
-
-
 def one_line(text: str) -> str:
     """An error for people: clean, on one line, and no longer than a screen whatever it quotes."""
     return clean(" ".join(text.split()))[:_LINE_MAX]
@@ -77,7 +64,7 @@ def one_line(text: str) -> str:
 def complain(error: Exception | str, path: str = "") -> None:
     """One line on standard error, with the path that it is about."""
     text = str(error)
-    about = f"{path}: " if path and path not in text else ""
+    about = f"{path}: " if path and legible.line(path) not in legible.line(text) else ""
     print("chopmark:", one_line(about + text), file=sys.stderr)
 
 

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, ClassVar
 
+from chopmark.core import legible
+
 if TYPE_CHECKING:
     from chopmark.core.reasons import Reason
 
 
 class ChopmarkError(Exception):
-    """Something went wrong in a way that can be said in one line.
+    """Something went wrong in a way that can be said in one line, which a terminal shows as it is.
 
     `exit_status` is what the command line answers when this error ends it (4: the tool itself failed).
     """
 
     exit_status: ClassVar[int] = 4
+
+    def __str__(self) -> str:
+        """What it quotes may come from anywhere."""
+        return legible.line(super().__str__())
 
 
 class UsageError(ChopmarkError):
