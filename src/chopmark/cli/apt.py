@@ -60,6 +60,8 @@ def run(args: Namespace) -> int:
         findings = _package(path, repository)
         statuses.append(worst_of(findings))
         _show(path, "package", statuses[-1], findings, args)
+    if args.packages and not args.verbose and any(status is not Status.TRUSTED for status in statuses):
+        _show_releases(repository, args, proving=False)  # which may be why
     if args.installed:
         statuses.append(_compare(args, at, args.packages))
     return EXIT_STATUS[max(statuses, key=SEVERITY.index)]
@@ -125,8 +127,11 @@ def _compare(args: Namespace, at: Any, more: Sequence[str]) -> Status:  # noqa: 
     return max(statuses, key=SEVERITY.index)
 
 
-def _show_releases(repository: Repository, args: Namespace) -> None:
+def _show_releases(repository: Repository, args: Namespace, *, proving: bool = True) -> None:
+    """All of them, or those alone that prove nothing."""
     for each in repository.judged:
+        if each.proves and not proving:
+            continue
         name = f"{each.release.name}: {each.path}" if each.release else each.path
         _show(name, "release", each.status, each.findings, args)
 

@@ -24,13 +24,20 @@ def add_arguments(parser: ArgumentParser) -> None:
 
 
 def voucher(lists: str, keyrings: Sequence[str] | None, at: dt.datetime) -> Repository:
-    """The repository through which files are to be trusted. Raises UsageError, also where there is none."""
+    """The repository through which files are to be trusted. Raises UsageError, also where nothing in it is believed."""
     from chopmark.core.errors import UsageError
+    from chopmark.core.finding import against
+    from chopmark.core.reasons import CATALOG
     from chopmark.supply.apt import places
 
     if not places.find(lists):
         raise UsageError(f"{lists}: there is no release of a repository in it (apt's lists, or a folder with dists/)")
-    return repository("/", lists, keyrings, at)
+    found = repository("/", lists, keyrings, at)
+    if not any(each.proves for each in found.judged):
+        first = against(found.judged[0].findings)[0]
+        why = f"{CATALOG[first.code].sentence} [{first.detail}]"
+        raise UsageError(f"{lists}: no release in it is believed: {why} (chopmark apt verify --lists tells more)")
+    return found
 
 
 def repository(root: str, lists: str, keyrings: Sequence[str] | None, at: dt.datetime) -> Repository:

@@ -9,7 +9,7 @@ import pytest
 
 from chopmark.cli import main
 from chopmark.core import places
-from tests.support import debs
+from tests.support import bare_keys, debs
 from tests.support.debs import File
 
 if TYPE_CHECKING:
@@ -80,6 +80,20 @@ def test_a_package_is_verified_beside_its_repository(host: debs.Host, tmp_path: 
     assert main(words) == 1
     assert main([*words, "--apt", lists, "--apt-keyring", debs.keyring()]) == 0
     assert main([*words, "--apt", str(tmp_path / "none"), "--apt-keyring", debs.keyring()]) == 2
+
+
+def test_releases_that_are_not_believed_are_named(
+    host: debs.Host, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, stranger = tmp_path / "tool.deb", bare_keys.public("rpm")
+    path.write_bytes(TOOL)
+    lists = str(host.root / "var/lib/apt/lists")
+    assert main(["verify", str(path), *AT, "--apt", lists, "--apt-keyring", stranger]) == 2
+    assert "is believed" in capsys.readouterr().err
+    assert main(["apt", "verify", str(path), *AT, "--lists", lists, "--keyring", stranger]) == 1
+    shown = capsys.readouterr().out
+    assert "apt.package_unlisted" in shown
+    assert "apt.release_undecided" in shown
 
 
 def test_a_baseline_from_dpkg(host: debs.Host, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
