@@ -105,6 +105,7 @@ def test_it_is_a_format() -> None:
         (b"abcd", "abcd"),
         (b"abc\xe9", "abc\u00e9"),
         (b"a\x93\x81b", "a\u201c\x81b"),
+        (b"a\xe9bcd", "a\u00e9bcd"),
         (b"\xef\xbb\xbfab\xc3\xa9", "\ufeffab\u00e9"),
         (b"\xff\xfea\0b\0", "\ufeffab"),
         (b"\xfe\xff\0a\0b", "\ufeffab"),
@@ -119,6 +120,12 @@ def test_the_text_is_read_as_windows_reads_it(data: bytes, digested: str) -> Non
     value, length = text.digest([data], reading, "sha256")
     assert value == text.digest_of(digested, "sha256")
     assert length == len(data)
+
+
+@pytest.mark.parametrize("data", [b"\xff", b"\xc3"])
+def test_what_became_something_else_meanwhile_is_no_such_text(data: bytes) -> None:
+    with pytest.raises(BrokenError):
+        text.digest([data], text.UTF_8, "sha256")
 
 
 @given(st.binary(max_size=60), encodings, st.data())
@@ -137,7 +144,8 @@ def test_windows_1252_loses_nothing(first: bytes, second: bytes) -> None:
 
 def test_signing_again_replaces_and_appending_nests() -> None:
     once = sign(HELLO)
-    assert sign(once) == once
+    assert sign(HELLO, options=SealOptions(append=True)) == sign(once) == once
+    assert look(once).codes.isdisjoint({reasons.ENCODING_UNMARKED.code, reasons.INTERPRETER.code})
     twice = sign(once, options=SealOptions(append=True))
     answers = examine(FORMAT, Artifact.from_bytes(twice, "x.ps1"))
     assert [answer.where for answer in answers] == ["signature 1", "nested signature 1.1"]

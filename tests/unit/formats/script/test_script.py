@@ -72,8 +72,16 @@ def test_a_signed_script_is_intact_and_its_content_untouched(sample: Path) -> No
     answer = look(signed, sample.name)
     assert answer.intact, answer.wrong
     assert reasons.BLOCK_SOUND.code in answer.codes
+    assert reasons.BLOCK_EARLIER.code not in answer.codes
     assert strip(signed, sample.name) == data
     assert sign(signed, sample.name) == signed
+
+
+@pytest.mark.parametrize(
+    ("content", "newline"), [(b"", "\n"), (b"\n\r", "\n"), (b"a\r\nb", "\r\n"), (b"\r\n\n", "\n"), (b"\r\n", "\r\n")]
+)
+def test_the_last_line_break_decides_how_a_block_is_written(content: bytes, newline: str) -> None:
+    assert document.newline_of(content) == newline
 
 
 def test_it_is_a_format() -> None:
