@@ -11,7 +11,7 @@ import threading
 import time
 from typing import TYPE_CHECKING, Any
 
-from chopmark.agent import metrics
+from chopmark.agent import metrics, processes
 from chopmark.core import limits
 from chopmark.core.errors import ChopmarkError, UnavailableError, UsageError
 from chopmark.net import local
@@ -35,7 +35,7 @@ class Server:
         try:
             os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
             if os.path.lexists(path):
-                if local.answers(path, limits.GUARD_ASKING_SECONDS):
+                if _is_taken(path):
                     raise UsageError(f"{path}: another guard runs here")
                 os.unlink(path)
             before = os.umask(0o177)
@@ -94,6 +94,15 @@ class Server:
         if what not in actions:
             raise UsageError(f"the guard does not know what {what!r} is")
         return actions[what]() or {"done": True}
+
+
+def _is_taken(path: str) -> bool:
+    """Whether another guard answers there; a worker of our own holder that was killed, and cannot die, is none."""
+    with contextlib.suppress(OSError), local.connected(path, limits.GUARD_ASKING_SECONDS) as to:
+        process, _, _ = _CREDENTIALS.unpack(to.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size))
+        status = processes.status(process)
+        return process == os.getpid() or status is None or status.parent != os.getppid()
+    return False
 
 
 def serve(guard: Guard) -> Server:

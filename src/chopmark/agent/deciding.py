@@ -8,7 +8,7 @@ import os
 import time
 from typing import TYPE_CHECKING, Any
 
-from chopmark.agent import alike, processes, reasons, uses
+from chopmark.agent import alike, nearby, processes, reasons, uses
 from chopmark.agent.events import Notice
 from chopmark.agent.loop import Answer
 from chopmark.core import clock, limits
@@ -123,7 +123,7 @@ class Decider:
         """The answer, from facts."""
         is_placed = self._world.is_placed(facts)
         path = asked.path
-        if (is_placed or self._compiled.by_place) and not _lies(path, *asked.key):
+        if (is_placed or self._compiled.by_place) and not _lies(path, asked.key, f"/proc/self/fd/{asked.descriptor}"):
             path = ""
         ruling = self._said(facts, asked.use, path, is_placed=is_placed)
         decision = ruling.settled or ruling.decide(_process_of(asked, processes.status(asked.thread)))
@@ -328,24 +328,16 @@ def _process_of(
 def _known(thread: int, path: str = "") -> str:
     """The path of what a thread's process runs, where that is its path for us; `path` is it, where it was read."""
     path = path or processes.executable(thread)
-    try:
-        state = os.stat(f"/proc/{thread}/exe")
-    except OSError:
-        return ""
-    return path if _lies(path, state.st_dev, state.st_ino) else ""
+    return path if _lies(path, processes.file(thread), f"/proc/{thread}/exe") else ""
 
 
-def _lies(path: str, device: int, inode: int) -> bool:
-    """Whether a path, without links in it, is that of a file in our own view.
+def _lies(path: str, key: tuple[int, int], link: str) -> bool:
+    """Whether a path is that of a file in our own view.
 
     Whoever has mounts of their own (unshare(1), with a user namespace anybody) can put a file under any name: where
     the place matters, and the file does not lie there for us as well, nobody knows where it lies.
     """
-    try:
-        state = os.stat(path, follow_symlinks=False)
-    except (OSError, ValueError):
-        return False
-    return (state.st_dev, state.st_ino) == (device, inode)
+    return bool(path) and nearby.lies(path, key, link)
 
 
 def _notice(asked: Asked, given: Given, terminal: str) -> Notice | None:

@@ -128,6 +128,12 @@ class Group:
         if _mark(self.descriptor, MARK_FLUSH, 0, -100, b"/") < 0:
             raise _failed()
 
+    def release_all(self) -> None:
+        """Ask about nothing any more. Raises OSError."""
+        for kind in (0, MARK_FILESYSTEM):
+            if _mark(self.descriptor, MARK_FLUSH | kind, 0, -100, b"/") < 0:
+                raise _failed()
+
     def _marked(self, flags: int, mask: int, path: str, device: int) -> None:
         folder = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:

@@ -174,8 +174,9 @@ class Guard:
     def _stop_answering(self, answering: list[threading.Thread]) -> None:
         self.loop.running = False
         self.loop.wake()
-        for each in answering:
-            each.join(limits.GUARD_STOP_SECONDS)
+        until = time.monotonic() + limits.GUARD_STOP_SECONDS
+        for each in answering:  # which may wait for somebody else: that is no reason not to end
+            each.join(max(0.0, until - time.monotonic()))
 
     def _end(self, answering: list[threading.Thread]) -> None:
         if self.behind is not None:
@@ -415,10 +416,10 @@ class Guard:
         return self.examination.world.files
 
     def answers(self) -> bool:
-        """Whether the answering thread still does what it is told."""
+        """Whether the answering thread still does what it is told, and somebody what it cannot do itself."""
         done = threading.Event()
         self.loop.order(done.set)
-        return done.wait(limits.GUARD_ASKING_SECONDS)
+        return done.wait(limits.GUARD_ASKING_SECONDS) and not self.loop.is_stuck
 
     def break_glass(self, seconds: float, why: str, uid: int) -> None:
         """Deny nothing for so long (0: deny again). Raises UsageError."""

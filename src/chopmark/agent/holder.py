@@ -3,6 +3,8 @@
 The kernel lets everybody pass once nobody holds the group's descriptor. So one process holds it and does nothing else
 (this module), and a worker answers. When the worker dies or stops to give signs of life, the holder takes back every
 ignore mark (whose leases went with the worker), answers those whom the worker had not answered yet, and starts another.
+A worker may not even die: a thread that waits for the process behind a FUSE file system does so until that one answers.
+It answers nobody any more, and another takes its place.
 When the holder is killed, the worker starts a holder that takes its place. The service manager watches the holder.
 
 Where the guard's own files are on a file system that it protects, nobody would answer a worker that begins. Then the
@@ -90,6 +92,8 @@ class Holder:
         self._heard = 0.0
         self._failures = 0
         self._again = 0.0
+        self._killed = False
+        self._undead: list[int] = []
         self._is_ready = self._was_ready = False
 
     def run(self) -> int:
@@ -119,16 +123,26 @@ class Holder:
 
     def _care(self, *, dead: bool) -> None:
         """See that there is a worker, and that it answers; before it does, it may have much to load."""
-        patience = limits.GUARD_HUNG_SECONDS if self._is_ready else limits.GUARD_LOADING_SECONDS
+        now = time.monotonic()
         if dead:
             self._recover()
-        elif self._worker and time.monotonic() - self._heard > patience:
-            os.kill(self._worker, signal.SIGKILL)  # stopped, or stuck: everybody waits for it
-            self._heard = time.monotonic()
+        elif self._worker and now - self._heard > self._patience:
+            if self._killed:
+                self._undead.append(self._worker)
+                self._recover()
+            else:
+                os.kill(self._worker, signal.SIGKILL)  # stopped, or stuck: everybody waits for it
+                self._killed, self._heard = True, now
         if not self._is_ready:
             self._stand_in()
         if not self._worker and time.monotonic() >= self._again:
             self._start()
+
+    @property
+    def _patience(self) -> float:
+        if self._killed:
+            return limits.GUARD_DYING_SECONDS
+        return limits.GUARD_HUNG_SECONDS if self._is_ready else limits.GUARD_LOADING_SECONDS
 
     def _wait(self, reading: int) -> None:
         watched = [reading] if self._line is None else [reading, self._line.fileno()]
@@ -181,6 +195,7 @@ class Holder:
             os._exit(status)
 
     def _reaped(self) -> int | None:
+        self._undead = [each for each in self._undead if not os.waitpid(each, os.WNOHANG)[0]]
         if not self._worker:
             return None
         gone, status = os.waitpid(self._worker, os.WNOHANG)
@@ -188,7 +203,7 @@ class Holder:
 
     def _recover(self) -> None:
         """The worker is dead and its leases are gone: ignore nothing any more, and answer whom it owed an answer."""
-        self._worker, self._is_ready = 0, False
+        self._worker, self._is_ready, self._killed = 0, False, False
         if self._line is not None:
             self._line.close()
             self._line = None
@@ -220,16 +235,25 @@ class Holder:
             return 0
         with contextlib.suppress(ProcessLookupError):
             os.kill(self._worker, signal.SIGTERM)
-        until = time.monotonic() + limits.GUARD_STOP_SECONDS
+        status = self._ended(limits.GUARD_STOP_SECONDS)
+        if status is None:
+            os.kill(self._worker, signal.SIGKILL)
+            if self._ended(limits.GUARD_DYING_SECONDS) is None:  # it holds the group, and nobody would answer
+                self._group.release_all()
+                settle(self._group, allow=self._failing_open)
+            return 4
+        ended = os.waitstatus_to_exitcode(status)
+        return 0 if ended == -signal.SIGTERM else ended if ended >= 0 else 4  # one that had just been started
+
+    def _ended(self, seconds: float) -> int | None:
+        """The status of the worker, if it ends soon."""
+        until = time.monotonic() + seconds
         while time.monotonic() < until:
             status = self._reaped()
             if status is not None:
-                ended = os.waitstatus_to_exitcode(status)
-                return 0 if ended == -signal.SIGTERM else ended if ended >= 0 else 4  # one that had just been started
+                return status
             time.sleep(limits.GUARD_GRACE_SECONDS)
-        os.kill(self._worker, signal.SIGKILL)
-        os.waitpid(self._worker, 0)
-        return 4
+        return None
 
 
 def settle(group: Group, *, allow: bool) -> None:

@@ -13,7 +13,7 @@ import os
 import stat
 from typing import TYPE_CHECKING
 
-from chopmark.agent import processes, uses
+from chopmark.agent import nearby, processes, uses
 from chopmark.core import limits
 
 if TYPE_CHECKING:
@@ -114,13 +114,12 @@ class Interpreters:
 
 
 def _stays(path: str, descriptor: int) -> bool:
-    """Whether a file has one name, and nobody but root can give it another."""
-    try:
-        folder = os.stat(os.path.dirname(path))
-    except OSError:
+    """Whether a file lies at a path for us as well, has no other name, and nobody but root can give it one."""
+    itself, folder, state = nearby.state(path), nearby.state(os.path.dirname(path)), os.fstat(descriptor)
+    if itself is None or folder is None or (itself.device, itself.inode) != (state.st_dev, state.st_ino):
         return False
-    is_roots = folder.st_uid == 0 and not folder.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-    return is_roots and os.fstat(descriptor).st_nlink == 1
+    is_roots = folder.uid == 0 and not folder.mode & (stat.S_IWGRP | stat.S_IWOTH)
+    return is_roots and state.st_nlink == 1
 
 
 def _digest(path: str) -> str:

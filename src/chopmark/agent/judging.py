@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import queue
 from typing import TYPE_CHECKING, Any, Protocol
 
 from chopmark.agent import leases
@@ -40,28 +39,6 @@ class Task(NamedTuple):
     key: Key
     descriptor: int
     path: str
-
-
-class Tasks:
-    """Files that nobody has begun to look at. Safe for threads."""
-
-    def __init__(self) -> None:
-        self._all: queue.SimpleQueue[Task | None] = queue.SimpleQueue()
-
-    def put(self, task: Task) -> None:
-        """Have a file looked at soon."""
-        self._all.put(task)
-
-    def take(self) -> Task | None:
-        """The one that has waited longest; waits until there is one, or the end."""
-        task = self._all.get()
-        if task is None:
-            self._all.put(None)  # for the next who waits
-        return task
-
-    def end(self) -> None:
-        """There will be none any more."""
-        self._all.put(None)
 
 
 def look(task: Task, examiner: Examiner) -> Looked:

@@ -3,7 +3,8 @@
 One leads: it hears questions and answers them. Where a file must be looked at, it does so and answers then, so that
 nobody waits for one thread to wake another. Only who asks meanwhile is heard by a second one. That one looks at no file
 itself, opens nothing and waits for nobody, so that what the others open is answered, writers are let go on, and orders
-are done. More threads look at what these two have no time for.
+are done. More threads look at what these two have no time for; where they wait for somebody themselves, which anybody
+can bring about (a signature beside a file, a command line), others take their places.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from collections import OrderedDict, deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
-from chopmark.agent import fanotify, interpreters, judging, leases, processes, uses
+from chopmark.agent import crew, fanotify, interpreters, judging, leases, processes, uses
 from chopmark.agent.waiting import Waiting
 from chopmark.core import limits
 from chopmark.core.named import NamedTuple
@@ -145,10 +146,11 @@ class Loop:
         self._breaks = leases.Breaks()
         self._wake, self._woken = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._lock = threading.Lock()  # held for whatever follows, and for kept files; not while a file is looked at
-        self._tasks = judging.Tasks()
+        self._crew: crew.Crew[Task | Asked] = crew.Crew(self._work_on, self._join)
         self._poll = select.epoll()
         self._examiner: Callable[[], Examiner] | None = None
         self._waiting: OrderedDict[Key, _Looking] = OrderedDict()
+        self._naming: dict[int, Asked] = {}
         self._executing: OrderedDict[int, tuple[Key, bool]] = OrderedDict()
         self.interpreters = interpreters.Interpreters(bench.rules)
         self._orders: deque[Callable[[], None]] = deque()
@@ -161,7 +163,7 @@ class Loop:
         Files are looked at by the examiner as it is then.
         """
         self._examiner = examiner
-        return [self._lead, *[self._judge] * (count - 1)]
+        return [self._lead, *self._crew.threads(count - 1)]
 
     def know_own(self) -> None:
         """Take the threads of this process, whose opens are never judged, as they are now. For any thread."""
@@ -170,7 +172,7 @@ class Loop:
     def wake(self) -> None:
         """Look up: there is an order, or the end. For any thread."""
         if not self.running:
-            self._tasks.end()
+            self._crew.end()
         with contextlib.suppress(BlockingIOError):
             os.write(self._woken, b"\0")
 
@@ -194,40 +196,49 @@ class Loop:
                 while self._orders:
                     self._orders.popleft()()
                 self._overdue()
+                self._crew.relieve()
             task = self._hear() if self._group.descriptor in ready else None
             if task is not None:
-                self._tasks.put(task)
+                self._crew.put(task)
 
     def _lead(self) -> None:
-        """Answer. Where a file must be looked at, do that first; `run` stands in, which wakes nobody if none asks."""
+        """Answer. Where that may take a while, do it first; `run` stands in, which wakes nobody if none asks."""
         waiting = Waiting(self._group.descriptor)
         while self.running:
             task = self._hear() if waiting.ready() else None
             if task is not None:
                 self._poll.register(self._group.descriptor, select.EPOLLIN)
-                self._look_at(task)
+                self._work_on(task)
                 if self.running:
                     self._poll.unregister(self._group.descriptor)
         waiting.close()
 
-    def _judge(self) -> None:
-        """Look at what others have no time for."""
-        while self.running:
-            task = self._tasks.take()
-            if task is not None:
-                self._look_at(task)
+    def _join(self, thread: int) -> None:
+        with self._lock:
+            self._own |= {thread}
 
-    def _hear(self) -> Task | None:
-        """Answer whom something is known for; a file that must be looked at is the caller's to look at."""
-        task = None
+    def _hear(self) -> Task | Asked | None:
+        """Answer whom something is known for; what may take a while is the caller's to do."""
+        task: Task | Asked | None = None
         for event in self._group.read(limits.GUARD_EVENTS_AT_ONCE):
             with self._lock:
                 found = self._event(event)
             if found is not None:
                 if task is not None:
-                    self._tasks.put(task)
+                    self._crew.put(task)
                 task = found
         return task
+
+    def _work_on(self, task: Task | Asked) -> None:
+        file = self._find_out(task) if isinstance(task, Asked) else task
+        if file is not None:
+            self._look_at(file)
+
+    def _find_out(self, asked: Asked) -> Task | None:
+        """Whether the command line of who asks names the file; without the lock, for that may take for ever."""
+        use = uses.of_named(asked.thread, asked.key)
+        with self._lock:
+            return self._named(asked, use)
 
     def _look_at(self, task: Task) -> None:
         assert self._examiner is not None  # noqa: S101 - attend() gave it to whoever is here
@@ -245,7 +256,12 @@ class Loop:
             os.close(task.descriptor)
             done()
             return
-        self._tasks.put(self._begin(task, [], done))
+        self._crew.put(self._begin(task, [], done))
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether what takes longer is not done any more, because everybody who does it waits. For any thread."""
+        return self._crew.is_stuck
 
     @property
     def is_idle(self) -> bool:
@@ -263,7 +279,10 @@ class Loop:
             for asked in looking.asked:
                 self._settle(asked, self._bench.without_facts(asked, "late", "the guard ends"), None, close=False)
             self._close(looking)
+        for asked in self._naming.values():
+            self._settle(asked, self._bench.without_facts(asked, "late", "the guard ends"), None)
         self._waiting.clear()
+        self._naming.clear()
         self._kept.sweep(lambda _: False)
         self._breaks.close()
         self._poll.close()
@@ -272,8 +291,8 @@ class Loop:
 
     # --- questions
 
-    def _event(self, event: Event) -> Task | None:
-        """Answer a question, or say which file must be looked at first."""
+    def _event(self, event: Event) -> Task | Asked | None:
+        """Answer a question, or say which file must be looked at first, or who must be."""
         descriptor, mask, thread = event
         try:
             asked = None if thread in self._own else self._asked(descriptor, mask, thread)
@@ -283,10 +302,25 @@ class Loop:
             self._settle(asked, self._bench.without_facts(asked, "failed", str(error)), None)
             return None
         if asked is None:
-            self._group.answer(descriptor, allow=True)
-            os.close(descriptor)
-            self.counters.passed += 1
+            self._pass(descriptor)
             return None
+        if asked.use == uses.IF_NAMED:
+            self._naming[descriptor] = asked
+            return asked
+        return self._known(asked)
+
+    def _named(self, asked: Asked, use: str) -> Task | None:
+        """Go on where it is known what somebody wants, unless they were told that it took too long."""
+        if self._naming.get(asked.descriptor) is not asked:
+            return None
+        del self._naming[asked.descriptor]
+        if not use:
+            self._pass(asked.descriptor)
+            return None
+        return self._known(asked._replace(use=use))
+
+    def _known(self, asked: Asked) -> Task | None:
+        """Answer from what is known of a file, or say that it must be looked at."""
         file = self._kept.get(asked.key)
         if file is not None:
             self.counters.known += 1
@@ -362,6 +396,11 @@ class Loop:
 
     # --- answers
 
+    def _pass(self, descriptor: int) -> None:
+        self._group.answer(descriptor, allow=True)
+        os.close(descriptor)
+        self.counters.passed += 1
+
     def _settle(
         self,
         asked: Asked,
@@ -392,7 +431,7 @@ class Loop:
             return
         if looking.outdated:
             looking.outdated = False
-            self._tasks.put(looking.task)
+            self._crew.put(looking.task)
             return
         del self._waiting[looked.key]
         self.counters.looked += 1
@@ -460,9 +499,12 @@ class Loop:
 
     def _overdue(self) -> None:
         """Answer who has waited too long; what is found out about the file comes too late for them, not for others."""
-        if not self._waiting:
-            return
-        limit = time.monotonic() - limits.GUARD_ANSWER_SECONDS
+        now = time.monotonic()
+        for asked in [each for each in self._naming.values() if each.since < now - limits.GUARD_NAMING_SECONDS]:
+            task = self._named(asked, uses.SCRIPT)  # who cannot be looked at has named it
+            if task is not None:
+                self._crew.put(task)
+        limit = now - limits.GUARD_ANSWER_SECONDS
         for looking in self._waiting.values():
             if looking.asked and looking.asked[0].since < limit:
                 for asked in looking.asked:

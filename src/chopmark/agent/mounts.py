@@ -91,6 +91,11 @@ class Mount(NamedTuple):
         return "who runs a file of a subvolume cannot be told" if self.kind in _SUBVOLUMES else ""
 
     @property
+    def silent(self) -> bool:
+        """Whether looking anything up on it may wait for somebody: a server, or a process."""
+        return self.remote or self.kind == "autofs"
+
+    @property
     def leased(self) -> bool:
         """Whether leases tell of every writer."""
         return not self.remote and self.kind not in _UNLEASED
@@ -126,6 +131,20 @@ def below(folders: Sequence[str], all_mounts: list[Mount]) -> list[Mount]:
     """What is mounted on folders and below them; not what they themselves are on."""
     real = [os.path.realpath(folder) for folder in folders]
     return [each for each in all_mounts if any(_is_in(each.place, folder) for folder in real)]
+
+
+def above(path: str) -> list[tuple[int, Mount]]:
+    """What is mounted on the way to a path that has no links in it, or at its end, with its number; the nearest last.
+
+    Asks no file system. Raises OSError.
+    """
+    found = []
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+        for line in file:
+            mount = _mount(line)
+            if mount is not None and _is_in(path, mount.place):
+                found.append((int(line.split(" ", 1)[0]), mount))
+    return sorted(found, key=lambda each: len(each[1].place))  # stable: what was mounted over others stays behind them
 
 
 def _is_in(path: str, folder: str) -> bool:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import os
 import platform
 import re
-import struct
 from typing import TYPE_CHECKING
 
-from chopmark.agent import overlays
+from chopmark.agent import nearby, overlays
 from chopmark.core.named import NamedTuple
 
 if TYPE_CHECKING:
@@ -25,13 +23,6 @@ _OPENS = {
 }.get(platform.machine(), {})
 """System calls that open, by number: which of their arguments is the flags; -1: creat(2), which only writes."""
 _ACCESS = 0o3
-
-
-_AT_FDCWD, _AT_STATX_DONT_SYNC, _STATX_INO = -100, 0x4000, 0x100
-_STATX = struct.Struct("=32xQ96xII")
-"""stx_ino and stx_dev_major, stx_dev_minor in struct statx (statx(2)), which is 256 bytes long."""
-_statx = ctypes.CDLL(None, use_errno=True).statx
-_statx.argtypes = (ctypes.c_int, ctypes.c_char_p, ctypes.c_int, ctypes.c_uint, ctypes.c_char_p)
 
 
 class Program(NamedTuple):
@@ -79,11 +70,8 @@ def file(thread: int) -> tuple[int, int]:
 
     As they are known: a file system that answers nobody is not asked.
     """
-    state = ctypes.create_string_buffer(256)
-    if _statx(_AT_FDCWD, b"/proc/%d/exe" % thread, _AT_STATX_DONT_SYNC, _STATX_INO, state):
-        return 0, 0
-    inode, major, minor = _STATX.unpack_from(state)
-    return os.makedev(major, minor), inode
+    found = nearby.behind(f"/proc/{thread}/exe")
+    return (0, 0) if found is None else (found.device, found.inode)
 
 
 def arguments(thread: int) -> list[str]:
@@ -276,13 +264,13 @@ def _opened(
         return found
     for each in descriptors:
         with contextlib.suppress(OSError):
-            state = os.stat(folder + each)
-            if overlays.inode_of(state.st_ino) not in inodes:
+            state = nearby.behind(folder + each)
+            if state is None or overlays.inode_of(state.inode) not in inodes:
                 continue
-            if (state.st_dev, state.st_ino) in files:
-                found.add((state.st_dev, state.st_ino))
-            elif not os.major(state.st_dev) and (overlay := seen.opened(process, each)) is not None:
-                found |= overlay.behind(os.readlink(folder + each), state.st_ino) & set(files)
+            if (state.device, state.inode) in files:
+                found.add((state.device, state.inode))
+            elif not os.major(state.device) and (overlay := seen.opened(process, each)) is not None:
+                found |= overlay.behind(os.readlink(folder + each), state.inode) & set(files)
     return found
 
 

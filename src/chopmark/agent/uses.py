@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 EXEC, SCRIPT, LIBRARY = "exec", "script", "library"
 """Kinds of use, as a policy names them. A file that is only read has none."""
+IF_NAMED = "if named"
+"""It is a script where the command line names it (`of_named`), and else only read."""
 
 _ELF = b"\x7fELF"
 _HEAD = 64
@@ -80,21 +82,27 @@ def of_open(descriptor: int, path: str, thread: int, by: Program, rules: Rules, 
 
     A shell takes anything for a script, also from where its input was redirected, so all that a shell opens for reading
     is one. Other interpreters also read data: what counts is what begins or is called like a script, or is named on the
-    command line; what they open for writing they do not run. The dynamic loader, run as a program, runs what it opens.
-    Native code that others load is judged where it is called so, or with `strict`.
+    command line (IF_NAMED); what they open for writing they do not run. The dynamic loader, run as a program, runs what
+    it opens. Native code that others load is judged where it is called so, or with `strict`.
     """
     kind = kind or interpreter(by.name, rules)
     if not kind and not rules.strict:
         return ""
-    use = _of_content(descriptor, path, thread, kind, rules)
-    if not use:
-        return ""
+    use = _of_content(descriptor, path, kind, rules)
+    if use in ("", IF_NAMED):
+        return use
     access = processes.access(thread)
     writes = access == os.O_WRONLY or (access == os.O_RDWR and kind == "language")
     return "" if writes else use
 
 
-def _of_content(descriptor: int, path: str, thread: int, kind: str, rules: Rules) -> str:
+def of_named(thread: int, key: tuple[int, int]) -> str:
+    """The use of a file that is one IF_NAMED. May wait for the process that asks, and for whatever it names."""
+    is_script = processes.names(thread, *key) and processes.access(thread) not in (os.O_WRONLY, os.O_RDWR)
+    return SCRIPT if is_script else ""
+
+
+def _of_content(descriptor: int, path: str, kind: str, rules: Rules) -> str:
     head = os.pread(descriptor, _HEAD, 0)
     if head.startswith(_ELF):
         if kind == "loader":
@@ -102,14 +110,9 @@ def _of_content(descriptor: int, path: str, thread: int, kind: str, rules: Rules
         return LIBRARY if rules.strict or (kind == "language" and _EXTENSION.search(path)) else ""
     if not kind:
         return ""
-    is_script = kind == "shell" or rules.strict or head.startswith(b"#!") or _suffix(path) or _named(descriptor, thread)
-    return SCRIPT if is_script else ""
+    is_script = kind == "shell" or rules.strict or head.startswith(b"#!") or _suffix(path)
+    return SCRIPT if is_script else IF_NAMED
 
 
 def _suffix(path: str) -> bool:
     return os.path.splitext(path)[1].lower() in _SUFFIXES
-
-
-def _named(descriptor: int, thread: int) -> bool:
-    state = os.fstat(descriptor)
-    return processes.names(thread, state.st_dev, state.st_ino)

@@ -580,6 +580,12 @@ IDENTITY_TEXT_MAX = 2_048
 """Characters of one claim of an identity in a certificate."""
 GUARD_JUDGES = 4
 """Threads that answer and look at files; digests are computed side by side, checks of signatures take turns."""
+GUARD_JUDGES_MAX = 64
+"""With those that took the places of others, who wait for somebody; when these are too few, another worker begins."""
+GUARD_RELIEF_SECONDS = 1.0
+"""So long a file waits for somebody to look at it before there is another thread."""
+GUARD_NAMING_SECONDS = 10.0
+"""For finding out what the command line of who asks names; who takes longer has named the file."""
 GUARD_KEPT_MAX = 16_384
 """Files that are leased and answered from memory, or by the kernel; each has a descriptor."""
 GUARD_RELEASED_MAX = 32_768
@@ -595,6 +601,8 @@ GUARD_KNOWN_MAX = 20_000
 GUARD_RULINGS_MAX = 4_096
 """What a policy says of files, remembered for GUARD_RULING_SECONDS."""
 GUARD_RULING_SECONDS = 5.0
+GUARD_NEARBY_TRIES = 3
+"""To find what is at a path without asking its file system, which fails where something is mounted at that moment."""
 GUARD_EXECUTING_MAX = 4_096
 """Threads between the two events of one execve(2)."""
 GUARD_ANSWER_SECONDS = 30.0
@@ -643,6 +651,8 @@ GUARD_SWITCH_SECONDS = 0.0002
 GUARD_STOP_SECONDS = 5.0
 GUARD_HUNG_SECONDS = 15.0
 """Without a sign of life from the worker, after which it is killed and replaced."""
+GUARD_DYING_SECONDS = 3.0
+"""For a worker that was killed; one that waits for a FUSE file system, and cannot die, is left alone then."""
 GUARD_LOADING_SECONDS = 600.0
 """The same while it loads stores, lists and catalogs: until it is ready, and in its main thread."""
 GUARD_RESTART_SECONDS = 0.2

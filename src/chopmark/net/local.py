@@ -57,10 +57,3 @@ def connected(path: str, timeout: float) -> Iterator[socket.socket]:
         made.settimeout(timeout)
         made.connect(path)
         yield made
-
-
-def answers(path: str, timeout: float) -> bool:
-    """Whether somebody takes connections there."""
-    with contextlib.suppress(OSError), connected(path, timeout):
-        return True
-    return False

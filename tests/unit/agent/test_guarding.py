@@ -67,7 +67,11 @@ class Desk:
             "ahead": SimpleNamespace(protect=note("ahead"), release=note("not ahead"), warm=note("warm")),
             "behind": None,
             "loop": SimpleNamespace(
-                order=lambda work: work(), let_go=note("let go"), renewed=note("renewed"), look_ahead=note("look ahead")
+                order=lambda work: work(),
+                let_go=note("let go"),
+                renewed=note("renewed"),
+                look_ahead=note("look ahead"),
+                is_stuck=False,
             ),
             "releasing": SimpleNamespace(abandon=note("abandon")),
             "decider": SimpleNamespace(
@@ -384,6 +388,9 @@ def test_the_glass_is_broken_for_some_time(monkeypatch: pytest.MonkeyPatch, seco
 def test_who_does_what_it_is_told_answers(monkeypatch: pytest.MonkeyPatch) -> None:
     desk = Desk(monkeypatch)
     assert desk.guard.answers()
+    desk.guard.loop.is_stuck = True  # type: ignore[misc]
+    assert not desk.guard.answers()
+    desk.guard.loop.is_stuck = False  # type: ignore[misc]
     monkeypatch.setattr(limits, "GUARD_ASKING_SECONDS", 0.01)
     desk.guard.loop.order = lambda work: None  # type: ignore[method-assign]  # noqa: ARG005
     assert not desk.guard.answers()

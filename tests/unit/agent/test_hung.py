@@ -61,23 +61,6 @@ def silent(folder: Path) -> Iterator[Path]:
         subprocess.run(["umount", "-l", folder], check=True)
 
 
-@needs_a_guard
-def test_a_worker_whose_answering_thread_is_stuck_is_replaced(where: Path, tmp_path: Path) -> None:
-    """It has to look at what the command line of an interpreter names, which may be anywhere."""
-    (where / "data").write_text("x")
-    reads = ["-S", "-c", f"open({str(where / 'data')!r})"]
-    with silent(tmp_path / "silent") as folder:
-        guard = (
-            Guarded(where, tmp_path / "home", policy([GOOD]))
-            .as_program()
-            .bounded(GUARD_HUNG_SECONDS=1.0, GUARD_ASKING_SECONDS=0.5)
-        )
-        with guard, subprocess.Popen([sys.executable, *reads, folder / "x"], stderr=subprocess.DEVNULL) as stuck:
-            assert stuck.wait(60) == 1  # who had asked is denied
-            eventually(lambda: guard.said().count("guard ready") == 2)
-            assert (ran(str(where / "good")), ran(str(where / "evil"))) == ("0", "denied")
-
-
 def test_the_doctor_waits_for_no_file_system_that_answers_nobody(tmp_path: Path) -> None:
     if os.geteuid():
         pytest.skip("mounting needs root")

@@ -62,13 +62,6 @@ def test_where_there_are_no_leases_files_are_looked_at_all_the_same(
     assert judging.look(task, Examiner()) == judging.Looked(task.key, task.descriptor, (task.path, False))
 
 
-def test_those_who_wait_for_something_to_look_at_all_hear_of_the_end(task: judging.Task) -> None:
-    tasks = judging.Tasks()
-    tasks.put(task)
-    tasks.end()
-    assert [tasks.take(), tasks.take(), tasks.take()] == [task, None, None]
-
-
 def test_what_a_file_is_called(task: judging.Task) -> None:
     assert judging.path_of(task.descriptor) == task.path
     assert judging.path_of(-1) == ""

@@ -146,7 +146,7 @@ def test_what_is_found_out_while_the_world_changes_is_found_out_again(tmp_path: 
     answers.renewed()
     answers._looked(judging.Looked(asked.key, asked.descriptor, ALLOWED))  # noqa: SLF001 - likewise
     assert group.answered == []
-    assert answers._tasks.take() == task  # noqa: SLF001 - likewise
+    assert answers._crew.take() == task  # noqa: SLF001 - likewise
     answers._looked(judging.Looked(asked.key, asked.descriptor, ALLOWED._replace(sha256="00" * 32)))  # noqa: SLF001
     assert group.answered == [False]
     answers.close()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from chopmark.agent.kept import Key
+    from chopmark.agent.loop import Asked
 
 OTHER, THIRD = os.getppid(), 1
 OPEN, EXEC = fanotify.OPEN_PERM, fanotify.OPEN_EXEC_PERM
@@ -112,6 +113,14 @@ class Desk(NamedTuple):
         self, name: str = "file", mask: int = EXEC, thread: int = OTHER, content: bytes = b"x"
     ) -> judging.Task | None:
         """Ask about a file; the task if it has to be looked at."""
+        task = self.hear(name, mask, thread, content)
+        assert not isinstance(task, loop.Asked)
+        return task
+
+    def hear(
+        self, name: str = "file", mask: int = EXEC, thread: int = OTHER, content: bytes = b"x"
+    ) -> judging.Task | Asked | None:
+        """The same where it may have to be found out who asks."""
         path = self.folder / name
         if not path.exists():
             path.write_bytes(content)
@@ -184,6 +193,36 @@ def test_what_an_interpreter_opens_is_judged_as_what_it_is(desk: Desk) -> None:
     [(asked, allowed, _)] = desk.bench.told_of
     assert (asked.use, asked.by, allowed) == (uses.SCRIPT, processes.Program("/bin/sh"), True)
     assert asked.key == (task.key) == ((state := (desk.folder / "script").stat()).st_dev, state.st_ino)
+
+
+def test_what_is_a_script_where_it_is_named_waits_for_that_and_not_for_ever(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "executable", lambda _: "/usr/bin/python3")
+    tasks = []
+    for named in (False, True):
+        monkeypatch.setattr(processes, "names", lambda *_, named=named: named)
+        asked = desk.hear(f"{named}", OPEN)
+        assert isinstance(asked, loop.Asked)
+        tasks.append(desk.loop._find_out(asked))  # noqa: SLF001 - what a thread of the crew does
+    nothing, script = tasks
+    assert nothing is None
+    assert script is not None
+    desk.looked(script, EVIL)
+    assert desk.group.answered == [True, False]
+    assert [each.use for each, _, _ in desk.bench.told_of] == [uses.SCRIPT]
+    late = desk.hear("late", OPEN)
+    assert isinstance(late, loop.Asked)
+    desk.loop._overdue()  # noqa: SLF001 - the next look
+    assert desk.group.answered == [True, False]
+    monkeypatch.setattr(limits, "GUARD_NAMING_SECONDS", 0.0)
+    desk.loop._overdue()  # noqa: SLF001 - likewise
+    task = desk.loop._crew.take()  # noqa: SLF001 - for whoever looks
+    assert isinstance(task, judging.Task)
+    assert desk.loop._find_out(late) is None  # noqa: SLF001 - by now it has named it
+    desk.looked(task, EVIL)
+    assert desk.group.answered == [True, False, False]
+    assert isinstance(desk.hear("open", OPEN), loop.Asked)  # when the loop ends
 
 
 def test_the_second_event_of_an_execution_passes_where_the_first_was_allowed(desk: Desk) -> None:
@@ -331,9 +370,8 @@ def test_nobody_of_those_who_ask_at_once_is_forgotten(desk: Desk) -> None:
             path.write_bytes(b"x")
         desk.group.asking.append(fanotify.Event(os.open(path, os.O_RDONLY), EXEC, OTHER))
     last = desk.loop._hear()  # noqa: SLF001 - who leads looks at that one
-    assert last is not None
-    for name, task in (("a", desk.loop._tasks.take()), ("b", desk.loop._tasks.take()), ("c", last)):  # noqa: SLF001
-        assert task is not None
+    for name, task in (("a", desk.loop._crew.take()), ("b", desk.loop._crew.take()), ("c", last)):  # noqa: SLF001
+        assert isinstance(task, judging.Task)
         assert task.path == str(desk.folder / name)
         desk.looked(task, EVIL)
     assert desk.group.answered == [True, False, False, False]
@@ -399,7 +437,7 @@ def ahead(desk: Desk, name: str = "file") -> tuple[judging.Task, list[bool]]:
 @pytest.mark.parametrize(("facts", "is_kept"), [(GOOD, True), (GOOD_FOR_SOME, False), (EVIL, False), (BROKEN, False)])
 def test_what_everybody_may_use_is_kept_before_anybody_asks(desk: Desk, facts: Facts, *, is_kept: bool) -> None:
     task, done = ahead(desk)
-    assert (done, desk.loop._tasks.take()) == ([], task)  # noqa: SLF001 - for whoever looks
+    assert (done, desk.loop._crew.take()) == ([], task)  # noqa: SLF001 - for whoever looks
     if not leases.take(task.descriptor):
         pytest.skip("no leases on this file system")
     desk.looked(task, facts, leased=True)

@@ -70,7 +70,9 @@ def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., str
         descriptor = os.open(file, os.O_RDONLY)
         os.lseek(descriptor, 1, os.SEEK_SET)
         try:
-            return uses.of_open(descriptor, path, 7, Program(f"/usr/bin/{by}"), rules)
+            use = uses.of_open(descriptor, path, 7, Program(f"/usr/bin/{by}"), rules)
+            state = os.fstat(descriptor)
+            return uses.of_named(7, (state.st_dev, state.st_ino)) if use == uses.IF_NAMED else use
         finally:
             os.close(descriptor)
 
@@ -111,6 +113,11 @@ def test_what_a_file_is_opened_for(
 def test_what_the_command_line_names_is_a_script(opened: Callable[..., str]) -> None:
     assert opened("python3", TEXT, named=True) == SCRIPT
     assert opened("cat", TEXT, named=True) == ""
+    assert [opened("perl", TEXT, named=True, access=each) for each in (os.O_WRONLY, os.O_RDWR, None)] == [
+        "",
+        "",
+        SCRIPT,
+    ]
 
 
 @pytest.mark.parametrize(
