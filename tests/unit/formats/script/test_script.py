@@ -20,6 +20,7 @@ from chopmark.core import reasons as core_reasons
 from chopmark.core.artifact import Artifact, UnreadableError
 from chopmark.core.contracts import Content, Format, SealOptions
 from chopmark.core.errors import BrokenError, MalformedError, RefusedError
+from chopmark.envelopes import der
 from chopmark.formats._text import comment_block
 from chopmark.formats._text import reasons as text_reasons
 from chopmark.formats.script import FORMAT, document, reasons
@@ -82,6 +83,25 @@ def test_a_signed_script_is_intact_and_its_content_untouched(sample: Path) -> No
 )
 def test_the_last_line_break_decides_how_a_block_is_written(content: bytes, newline: str) -> None:
     assert document.newline_of(content) == newline
+
+
+def test_a_block_that_nobody_signed_is_no_missing_signature() -> None:
+    assert examine(FORMAT, Artifact.from_bytes(HELLO, "x.sh")) == []
+    lines = sign(HELLO)[len(HELLO) :].replace(b"# ", b"").split(b"\n")
+    outer = der.parse(base64.b64decode(b"".join(lines[2:-2]))).children()
+    signed = outer[1].only_child().children()
+    empty = der.sequence(*(node.raw for node in signed[:-1]), der.encode(der.SET))
+    nobody = der.sequence(outer[0].raw, der.explicit(0, empty))
+    assert broken(HELLO + raw_block(nobody)) == reasons.BLOCK_FORM.code
+
+
+def test_signing_again_replaces_and_appending_keeps() -> None:
+    once = sign(HELLO)
+    assert sign(HELLO, options=SealOptions(append=True)) == once
+    for append, count in ((False, 1), (True, 2)):
+        again = sign(once, options=SealOptions("sha384", append=append))
+        answers = examine(FORMAT, Artifact.from_bytes(again, "x.sh"))
+        assert [answer.intact for answer in answers] == [True] * count
 
 
 def test_it_is_a_format() -> None:
