@@ -95,9 +95,15 @@ def test_a_block_that_nobody_signed_is_no_missing_signature() -> None:
     assert broken(HELLO + raw_block(nobody)) == reasons.BLOCK_FORM.code
 
 
+def test_a_signature_over_another_kind_of_content_is_none_over_a_script() -> None:
+    other = probing.envelope(Content("1.2.3.4", "sha256", sha256(HELLO).digest()))
+    assert look(HELLO + raw_block(other)).wrong == {reasons.BLOCK_FORM.code}
+
+
 def test_signing_again_replaces_and_appending_keeps() -> None:
     once = sign(HELLO)
     assert sign(HELLO, options=SealOptions(append=True)) == once
+    assert reasons.INTERPRETER.code not in look(once).codes
     for append, count in ((False, 1), (True, 2)):
         again = sign(once, options=SealOptions("sha384", append=append))
         answers = examine(FORMAT, Artifact.from_bytes(again, "x.sh"))
