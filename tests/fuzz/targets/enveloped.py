@@ -30,16 +30,17 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from random import Random
 
-_BARE = ("kmod", "fsverity", "dmverity")
+BARE = ("kmod", "fsverity", "dmverity")
 _AUTHENTICODE = ("pe", "powershell")
-_FORMATS = (*_AUTHENTICODE, *_BARE, "script", "elf", "catalog", "unit", "detached")
+_FORMATS = (*_AUTHENTICODE, *BARE, "script", "elf", "catalog", "unit", "detached")
 FILES = [Enveloped.of(name) for name in _FORMATS]
-STAMPED = [Enveloped.of(name, stamped=True) for name in _FORMATS if name not in _BARE]
+STAMPED = [Enveloped.of(name, stamped=True) for name in _FORMATS if name not in BARE]
 SIGNED_AGAIN = 0x80
 _KEY = cast("ec.EllipticCurvePublicKey", pki.world().signer.certificate.public_key())
 
 with tempfile.TemporaryDirectory() as folder:
-    COURT = laws.court(Path(folder), acquainted=True)
+    COURTS = {bare: laws.court(Path(folder), acquainted=bare) for bare in (False, True)}
+    """By whether a signature carries no certificates; those that do are judged by what they carry."""
 
 
 def _message(file: Enveloped) -> bytes:
@@ -81,7 +82,7 @@ def run(data: bytes) -> None:
         signature = repairs.signed_again(signature, pki.world().signer, message)
     state = file.with_signature(signature)
     artifact = state.artifact()
-    verdict = check.check(artifact, COURT, state.asked)
+    verdict = check.check(artifact, COURTS[file.format in BARE], state.asked)
     assert json.dumps(report.as_dict(verdict))
     if verdict.status is Status.TRUSTED:
         assert signs(signature, file.format, message), "trusted"
@@ -103,7 +104,7 @@ def signs(signature: bytes, format_name: str, message: bytes) -> bool:
         message = hashlib.sha256(content).digest()
     signed = oracle.ContentInfo.load(signature)["content"]
     kind = signed["encap_content_info"]["content_type"].dotted
-    return any(_holds(info, kind, message, bare=format_name in _BARE) for info in signed["signer_infos"])
+    return any(_holds(info, kind, message, bare=format_name in BARE) for info in signed["signer_infos"])
 
 
 def _holds(info: oracle.SignerInfo, kind: str, message: bytes, *, bare: bool) -> bool:
