@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chopmark.agent import fanotify, guard, loop, mounts, processes, running, uses
-from chopmark.agent.settings import Settings
+from chopmark.agent import events, fanotify, guard, loop, mounts, opening, processes, running, uses
+from chopmark.agent.bpf import behind
+from chopmark.agent.settings import Settings, Sources
 from chopmark.core import limits
 from chopmark.core.errors import MalformedError, UsageError
 from chopmark.core.verdict import Status
 from chopmark.core.versions import Release
 from chopmark.policy.facts import FileFacts
+from tests.support.guarding import policy
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -404,3 +406,32 @@ def test_there_are_never_more_files_than_descriptors(monkeypatch: pytest.MonkeyP
     assert room.kept + room.released <= max(32, soft - limits.GUARD_WORKING_DESCRIPTORS)
     assert 16 <= room.kept <= limits.GUARD_KEPT_MAX
     assert 0 < room.released <= limits.GUARD_RELEASED_MAX
+
+
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_worker_is_made_of_what_its_settings_say(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, strict: bool
+) -> None:
+    """All of it, and everything loaded, before anything is protected."""
+    made: list[object] = []
+    monkeypatch.setattr(guard, "preload", lambda: made.append("everything"))
+    monkeypatch.setattr(behind, "Behind", lambda place, _, *, strict: made.append((place, strict)))
+    monkeypatch.setattr(guard, "_descriptors", lambda: guard._Room(32, 0))  # noqa: SLF001 - for one file there is none
+    (tmp_path / "policy.toml").write_text(policy())
+    sources = Sources(str(tmp_path / "policy.toml"))
+    rules = uses.Rules(strict=strict)
+    plain = Settings((), partial(opening.opened, sources), rules=rules, ahead=False)
+    worker = guard.Guard(plain, Group(), events.Stream([]))
+    assert (made, worker.behind, worker.ahead) == (["everything"], None, None)
+    assert worker.facts()["policy"].startswith("test version 1")
+    (tmp_path / "file").write_bytes(b"x")
+    event = fanotify.Event(os.open(tmp_path / "file", os.O_RDONLY), fanotify.OPEN_EXEC_PERM, os.getppid())
+    monkeypatch.setattr(Group, "answer", lambda *_, allow: made.append(allow), raising=False)
+    assert worker.loop._event(event) is None  # noqa: SLF001 - which has no room for it
+    worker.loop.close()
+    full = plain._replace(ahead=True, state=str(tmp_path), kernel="/sys/fs/bpf/x")
+    worker = guard.Guard(full, Group(), events.Stream([]))
+    assert made == ["everything", False, "everything", ("/sys/fs/bpf/x", strict)]
+    assert worker.ahead is not None
+    worker.memory.close()
+    assert (tmp_path / "verdicts.db").exists()

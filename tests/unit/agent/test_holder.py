@@ -31,6 +31,7 @@ class Group(fanotify.Group):
         self.asking: list[fanotify.Event] = []
         self.answered: list[tuple[int, bool]] = []
         self.heeded = 0
+        self.released = False
 
     def read(self, most: int = 256) -> list[fanotify.Event]:  # noqa: ARG002
         found, self.asking = self.asking, []
@@ -41,6 +42,9 @@ class Group(fanotify.Group):
 
     def heed_all(self) -> None:
         self.heeded += 1
+
+    def release_all(self) -> None:
+        self.released = True
 
     def ask(self, *threads: int) -> list[int]:
         """Everybody opens something; their descriptors."""
@@ -227,6 +231,37 @@ def test_who_is_silent_for_too_long_is_killed(
     held.state(worker=0)._heard -= 100  # noqa: SLF001
     held._care(dead=False)  # noqa: SLF001 - likewise
     assert len(ended) == killed, "nobody is nobody: 0 would be all of us"
+
+
+def test_a_worker_that_cannot_even_die_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A thread of it waits for somebody who never answers; nobody would be answered while it is waited for."""
+    for name, value in {"HUNG_SECONDS": 10.0, "DYING_SECONDS": 3.0, "STOP_SECONDS": 0.0, "DESCRIPTORS_MAX": 1}.items():
+        monkeypatch.setattr(limits, f"GUARD_{name}", value)
+    ended: list[tuple[int, int]] = []
+    waited: list[int] = []
+    dead: set[int] = set()
+
+    def wait(process: int, _: int) -> tuple[int, int]:
+        waited.append(process)
+        return (process, signal.SIGKILL) if process in dead else (0, 0)
+
+    monkeypatch.setattr(os, "kill", lambda process, number: ended.append((process, number)))
+    monkeypatch.setattr(os, "waitpid", wait)
+    group = Group()
+    held = Held(group).state(worker=ME, is_ready=True)
+    for silent, again in ((11, 0), (2, 0), (2, 1), (100, 1)):
+        held._heard -= silent  # noqa: SLF001
+        held._care(dead=held._reaped() is not None)  # noqa: SLF001 - what `run` does
+        assert (group.heeded, ended) == (again, [(ME, signal.SIGKILL)])
+    assert held.started == 2, "another at once, and again while none begins"
+    waited.clear()
+    dead.add(ME)
+    for _ in range(2):
+        assert held._reaped() is None  # noqa: SLF001 - likewise
+    assert waited == [ME], "until it is gone"
+    monkeypatch.setattr(limits, "GUARD_DYING_SECONDS", 0.0)
+    assert held.state(worker=ME + 1)._end() == 4  # noqa: SLF001 - what `run` ends with
+    assert (group.released, group.heeded, group.answered) == (True, 2, [(0, False)] * 2)
 
 
 @pytest.mark.parametrize(
