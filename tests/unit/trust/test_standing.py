@@ -318,6 +318,20 @@ def test_another_issuer_speaks_when_the_certificate_says_so(tmp_path: Path) -> N
     assert standing(tmp_path, POINTED_WAY, direct, [LISTER]).problem, "this list is not an indirect one"
 
 
+def test_an_issuer_of_lists_below_another_trusted_root_does_not_speak(tmp_path: Path) -> None:
+    another = cert("Another Root")
+    lister = with_key(another, label="Lister")
+    named = entry(serial(POINTED), MAY, of_issuer(ISSUING.name))
+    for entries in ([], [named]):
+        lists = [crl(lister, *entries, extensions=[INDIRECT]), crl(another), crl(ROOT)]
+        trusted = material.trusting(tmp_path, ROOT, another)
+        here = circumstances(tmp_path, trusted, revocation="require", lists=lists)
+        inquiry = Inquiry(here, [each.view for each in POINTED_WAY], (), [lister.raw])
+        found = inquiry.standing(POINTED.view, ISSUING.view)
+        assert found.entry is None
+        assert found.problem
+
+
 @pytest.mark.parametrize(
     ("before", "expected"),
     [
