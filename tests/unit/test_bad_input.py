@@ -158,9 +158,10 @@ def test_verify_says_what_is_no_file_and_is_undecided(desk: Desk, tmp_path: Path
     [verdict] = answer.verdicts
     assert (verdict["path"], verdict["status"]) == (str(path), "undecided")
     assert [finding["code"] for finding in verdict["findings"]] == [reason.code]  # type: ignore[attr-defined]
-    said = desk.verify(path).out
-    assert one_line(said)
+    said, _, remedy = desk.verify(path).out.partition("\n           -> ")  # folders have one
+    assert one_line(said if said.endswith("\n") else f"{said}\n")
     assert reason.code in said
+    assert bool(remedy) == (kind == "directory")
 
 
 @pytest.mark.parametrize("kind", STRANGE)
