@@ -14,13 +14,13 @@ from chopmark.core import limits
 from chopmark.core.errors import ChopmarkError, MalformedError
 from chopmark.core.finding import Outcome
 from chopmark.envelopes import cms, der
-from chopmark.envelopes.cms import ber
+from chopmark.envelopes.cms import ber, oids
 from tests.unit.envelopes import material
 
 
-def streamed(node: der.Node, depth: int) -> bytes:
-    """The same value with indefinite lengths down to a depth, and octet strings there in two pieces."""
-    if depth < 0:
+def streamed(node: der.Node, depth: int, keep: tuple[bytes, ...] = ()) -> bytes:
+    """The same value with indefinite lengths down to a depth, and octet strings there in two pieces; but for `keep`."""
+    if depth < 0 or node.raw in keep:
         return node.raw
     if node.tag == der.OCTET_STRING and node.value:
         middle = len(node.value) // 2
@@ -28,13 +28,13 @@ def streamed(node: der.Node, depth: int) -> bytes:
         return b"\x24\x80" + pieces + b"\x00\x00"
     if not node.tag & 0x20:
         return node.raw
-    return bytes((node.tag, 0x80)) + b"".join(streamed(child, depth - 1) for child in node.children()) + b"\x00\x00"
+    return bytes((node.tag, 0x80)) + b"".join(streamed(child, depth - 1, keep) for child in node.children()) + b"\x00\x00"
 
 
 @pytest.mark.parametrize("kind", ["rsa", "p256", "ed25519"])
 def test_a_stream_is_read_only_when_asked_for_and_is_the_same_signature(kind: str) -> None:
     strict = material.signed(kind)
-    raw = streamed(der.parse(strict), 4)
+    raw = streamed(der.parse(strict), 4, material.chain(kind))
     with pytest.raises(MalformedError):
         cms.read(raw)
     envelope = cms.read(raw, allow_ber=True)
@@ -53,12 +53,24 @@ def test_der_is_der_also_when_ber_is_allowed() -> None:
 
 
 def test_signed_attributes_in_ber_are_verified_as_der_and_that_is_said() -> None:
-    everywhere = streamed(der.parse(material.signed("p256")), 20)
+    everywhere = streamed(der.parse(material.signed("p256")), 20, material.chain("p256"))
     proof = material.prove(everywhere, allow_ber=True)
     assert proof.intact
     assert {"cms.ber", "cms.attributes_reencoded"} <= material.codes(proof, Outcome.INFO)
     outside = material.prove(streamed(der.parse(material.signed("p256")), 2), allow_ber=True)
     assert "cms.attributes_reencoded" not in material.codes(outside, Outcome.INFO)
+
+
+def test_what_others_signed_is_der_inside_ber_too() -> None:
+    token = material.token(b"a signature value")
+    stamp = der.sequence(der.oid(oids.RFC3161_TIMESTAMP), der.encode(der.SET, token))
+    lists = [der.sequence(der.integer(number)) for number in (1, 2)]
+    strict = material.Loose("p256", unsigned=[stamp], crls=lists).encoded()
+    issued = (*material.chain("p256"), *lists, token)
+    assert cms.read(streamed(der.parse(strict), 20, issued), allow_ber=True).definite == strict
+    for number in range(len(issued)):
+        with pytest.raises(MalformedError):
+            cms.read(streamed(der.parse(strict), 20, issued[:number] + issued[number + 1 :]), allow_ber=True)
 
 
 def test_a_length_in_more_bytes_than_it_needs_is_ber() -> None:

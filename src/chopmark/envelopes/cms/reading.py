@@ -161,6 +161,11 @@ class SignedData:
         self.signers = tuple(SignerInfo(item) for item in signers)
         self.cms_version = self._cms_version([item.tag for item in certificates], [item.tag for item in crls])
         self.ordered = all(_ordered(nodes) for nodes in (digests, certificates, crls, signers))
+        if self.was_ber:
+            unsigned = (signer.unsigned_attributes.values() for signer in self.signers)
+            stamps = [node for attributes in unsigned for values in attributes for node in values]
+            typed = [node] if node and node.tag != der.OCTET_STRING else []
+            _hold_to(raw, [*typed, *certificates, *crls, *sorted(stamps, key=lambda node: node.start)])
 
     def _cms_version(self, certificates: list[int], crls: list[int]) -> int:
         """The version that RFC 5652 clause 5.1 gives this content; PKCS #7 1.5 has 1 for everything."""
@@ -183,7 +188,7 @@ def read(raw: bytes, *, allow_ber: bool = False) -> SignedData:
     """Read a ContentInfo with SignedData, strictly DER, with nothing behind it.
 
     `allow_ber` accepts indefinite lengths and octet strings in pieces, as RFC 5652 permits outside of what is signed;
-    `was_ber` tells. Raises DerError; UnsupportedError (also a MalformedError) for a signer's unknown digest algorithm.
+    `was_ber` tells. Certificates, lists, answers and unsigned attributes are DER there too. Raises DerError; UnsupportedError (also a MalformedError) for a signer's unknown digest algorithm.
     """
     if len(raw) > limits.ENVELOPE_MAX:
         raise der.DerError(f"an envelope of {len(raw)} bytes; {limits.ENVELOPE_MAX} are the limit")
@@ -208,6 +213,16 @@ def _elements(node: der.Node | None, limit: int, what: str) -> list[der.Node]:
     if len(found) > limit:
         raise der.DerError(f"{len(found)} {what}; {limit} are the limit")
     return found
+
+
+def _hold_to(raw: bytes, nodes: list[der.Node]) -> None:
+    """What is signed by itself must have been DER before the rest was made so: no other encoding of it was signed."""
+    position = 0
+    for node in nodes:
+        position = raw.find(node.raw, position)
+        if position < 0:
+            raise der.DerError("a certificate, a list, a time stamp or typed content inside BER that is not DER itself")
+        position += node.end - node.start
 
 
 def _answer(node: der.Node) -> bytes:
