@@ -28,7 +28,8 @@ def streamed(node: der.Node, depth: int, keep: tuple[bytes, ...] = ()) -> bytes:
         return b"\x24\x80" + pieces + b"\x00\x00"
     if not node.tag & 0x20:
         return node.raw
-    return bytes((node.tag, 0x80)) + b"".join(streamed(child, depth - 1, keep) for child in node.children()) + b"\x00\x00"
+    inside = b"".join(streamed(child, depth - 1, keep) for child in node.children())
+    return bytes((node.tag, 0x80)) + inside + b"\x00\x00"
 
 
 @pytest.mark.parametrize("kind", ["rsa", "p256", "ed25519"])

@@ -188,7 +188,8 @@ def read(raw: bytes, *, allow_ber: bool = False) -> SignedData:
     """Read a ContentInfo with SignedData, strictly DER, with nothing behind it.
 
     `allow_ber` accepts indefinite lengths and octet strings in pieces, as RFC 5652 permits outside of what is signed;
-    `was_ber` tells. Certificates, lists, answers and unsigned attributes are DER there too. Raises DerError; UnsupportedError (also a MalformedError) for a signer's unknown digest algorithm.
+    `was_ber` tells. Certificates, lists, answers and unsigned attributes are DER there too. Raises DerError;
+    UnsupportedError (also a MalformedError) for a signer's unknown digest algorithm.
     """
     if len(raw) > limits.ENVELOPE_MAX:
         raise der.DerError(f"an envelope of {len(raw)} bytes; {limits.ENVELOPE_MAX} are the limit")
@@ -221,7 +222,7 @@ def _hold_to(raw: bytes, nodes: list[der.Node]) -> None:
     for node in nodes:
         position = raw.find(node.raw, position)
         if position < 0:
-            raise der.DerError("a certificate, a list, a time stamp or typed content inside BER that is not DER itself")
+            raise der.DerError("a certificate, a list, a time stamp or typed content in BER that is not DER itself")
         position += node.end - node.start
 
 
