@@ -122,8 +122,8 @@ class Answers:
     def _responder_doubts(self, signer: Signer) -> Iterator[Doubt]:
         """Ask whether a responder was itself revoked, where its issuer wants that to be asked (clause 4.2.2.2.1).
 
-        Where the certificate names no place to ask and nothing at hand names it, its issuer has left that out on
-        purpose. Raises BrokenError when it was.
+        Where the certificate names no place to ask and nothing at hand says anything of it, its issuer has left that
+        out on purpose. Raises BrokenError when it was.
         """
         certificate = signer.certificate
         if signer.delegated and certificate.raw in {*self._inquiry.pending, self._certificate.raw}:
@@ -134,7 +134,7 @@ class Answers:
         standing = self._inquiry.below(self._certificate).standing(certificate, self._issuer)
         if standing.entry is not None:
             raise BrokenError(reasons.RESPONDER_REVOKED, certificate.subject_text)
-        if standing.problem and _names_a_place(certificate):
+        if standing.problem and (standing.unknown or _names_a_place(certificate)):
             yield Doubt(reasons.RESPONDER_UNCHECKED, standing.problem)
 
     def combined(self, listed: Standing) -> Standing:

@@ -407,6 +407,8 @@ def test_an_issuer_may_leave_out_how_to_ask_about_its_responder(bench: Bench) ->
     raw = said(by=bare)
     assert bench.judged(files=[raw]).trusted
     assert "ocsp.responder_revoked" in codes(bench.judged(files=[raw], lists=[listed(gone(bare), age=2 * DAY)]))
+    strange = said(bare, UNKNOWN)
+    assert {"ocsp.responder_unchecked"} <= codes(Bench(bench.folder / "strange").judged(files=[raw, strange]))
 
 
 def test_nobody_vouches_for_themselves(bench: Bench) -> None:
