@@ -16,6 +16,7 @@ import threading
 import time
 from collections import OrderedDict, deque
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 from chopmark.agent import crew, fanotify, interpreters, judging, leases, processes, uses
@@ -202,15 +203,19 @@ class Loop:
                 self._crew.put(task)
 
     def _lead(self) -> None:
-        """Answer. Where that may take a while, do it first; `run` stands in, which wakes nobody if none asks."""
+        """Answer. Where something must be found out, do it first; `run` stands in, which wakes nobody if none asks.
+
+        Not any more when the answer is given: who gets it may ask again at once, and would wake both.
+        """
         waiting = Waiting(self._group.descriptor)
         while self.running:
-            task = self._hear() if waiting.ready() else None
-            if task is not None:
+            step = self._hear() if waiting.ready() else None
+            while step is not None:
                 self._poll.register(self._group.descriptor, select.EPOLLIN)
-                self._work_on(task)
+                found = self._find_out(step)
                 if self.running:
                     self._poll.unregister(self._group.descriptor)
+                step = self._go_on(found)
         waiting.close()
 
     def _join(self, thread: int) -> None:
@@ -230,21 +235,23 @@ class Loop:
         return task
 
     def _work_on(self, task: Task | Asked) -> None:
-        file = self._find_out(task) if isinstance(task, Asked) else task
-        if file is not None:
-            self._look_at(file)
+        step: Task | Asked | None = task
+        while step is not None:
+            step = self._go_on(self._find_out(step))
 
-    def _find_out(self, asked: Asked) -> Task | None:
-        """Whether the command line of who asks names the file; without the lock, for that may take for ever."""
-        use = uses.of_named(asked.thread, asked.key)
-        with self._lock:
-            return self._named(asked, use)
+    def _find_out(self, step: Task | Asked) -> Callable[[], Task | None]:
+        """Look at the file, or whether a command line names it; without the lock, for that may take for ever.
 
-    def _look_at(self, task: Task) -> None:
+        What follows from it is to be done with the lock.
+        """
+        if isinstance(step, Asked):
+            return partial(self._named, step, uses.of_named(step.thread, step.key))
         assert self._examiner is not None  # noqa: S101 - attend() gave it to whoever is here
-        looked = judging.look(task, self._examiner())
+        return partial(self._looked, judging.look(step, self._examiner()))
+
+    def _go_on(self, found: Callable[[], Task | None]) -> Task | None:
         with self._lock:
-            self._looked(looked)
+            return found()
 
     def look_ahead(self, task: Task, done: Callable[[], None]) -> None:
         """Look at a file that somebody may want soon, so that the kernel can answer. In the loop's own thread.

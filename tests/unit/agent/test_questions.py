@@ -204,7 +204,7 @@ def test_what_is_a_script_where_it_is_named_waits_for_that_and_not_for_ever(
         monkeypatch.setattr(processes, "names", lambda *_, named=named: named)
         asked = desk.hear(f"{named}", OPEN)
         assert isinstance(asked, loop.Asked)
-        tasks.append(desk.loop._find_out(asked))  # noqa: SLF001 - what a thread of the crew does
+        tasks.append(desk.loop._go_on(desk.loop._find_out(asked)))  # noqa: SLF001 - what a thread of the crew does
     nothing, script = tasks
     assert nothing is None
     assert script is not None
@@ -219,7 +219,7 @@ def test_what_is_a_script_where_it_is_named_waits_for_that_and_not_for_ever(
     desk.loop._overdue()  # noqa: SLF001 - likewise
     task = desk.loop._crew.take()  # noqa: SLF001 - for whoever looks
     assert isinstance(task, judging.Task)
-    assert desk.loop._find_out(late) is None  # noqa: SLF001 - by now it has named it
+    assert desk.loop._go_on(desk.loop._find_out(late)) is None  # noqa: SLF001 - by now it has named it
     desk.looked(task, EVIL)
     assert desk.group.answered == [True, False, False]
     assert isinstance(desk.hear("open", OPEN), loop.Asked)  # when the loop ends
