@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.vm
 
 _ANSWER = re.compile(r"^starved: (\S+) (.*)$", re.MULTILINE)
-LARGE = 8 << 20
+LARGE = 16 << 20
 """As in guest/starved.py."""
 
 

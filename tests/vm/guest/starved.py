@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 HERE = Path("/mnt")
 POLICY = Path("/opt/policy.toml")
 GROUP = Path("/sys/fs/cgroup/chopmark-test")
-LARGE = 8 << 20
-"""Behind a program, so that looking at it takes memory."""
+LARGE = 16 << 20
+"""Behind a program: it is read by the mebibyte (limits.READ_IN_PARTS_MAX), which takes more memory than there is."""
 _SECONDS = 240.0
 
 
