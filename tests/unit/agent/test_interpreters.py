@@ -37,10 +37,10 @@ def bin_(tmp_path: Path) -> Path:
     return folder
 
 
-def met(known: Interpreters, path: Path, key: tuple[int, int]) -> None:
+def met(known: Interpreters, path: Path, key: tuple[int, int], called: Path | None = None) -> None:
     content = path.read_bytes()
     descriptor = os.open(path, os.O_RDONLY)
-    known.met(key, descriptor, str(path), hashlib.sha256(content).hexdigest())
+    known.met(key, descriptor, str(called or path), hashlib.sha256(content).hexdigest())
     os.close(descriptor)
 
 
@@ -79,6 +79,9 @@ def test_what_was_looked_at_under_an_interpreters_name_is_known_too(
     tmp_path.chmod(0o755)
     met(known, Path(place(tmp_path / "lua5.4", ELF + b"l")), key)
     assert known.kind(process, "/x/tool") == ""  # nobody but root can rename it
+    other = Path(place(tmp_path / "other", ELF + b"l"))
+    met(known, other, key, called=tmp_path / "lua5.4")  # in mounts of somebody's own: for us another lies there
+    assert known.kind(process, "/x/tool") == "language"
     os.link(tmp_path / "lua5.4", tmp_path / "linked")
     met(known, tmp_path / "lua5.4", key)
     assert known.kind(process, "/x/tool") == "language"
