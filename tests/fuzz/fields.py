@@ -5,15 +5,43 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple
+import random
+from typing import TYPE_CHECKING, NamedTuple, TypeVar
+
+from chopmark.core.errors import MalformedError
 
 if TYPE_CHECKING:
-    import random
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
+
+Read = TypeVar("Read")
 
 Field = tuple[int, int]
 """Where a field begins, and how many bytes it has."""
 _AT_ONCE = 3
+_TRIES = 60
+"""For each input that is to be found."""
+
+
+def accepted(
+    count: int, seed: int, draw: Callable[[random.Random], bytes], read: Callable[[bytes], Read]
+) -> Iterator[tuple[bytes, Read]]:
+    """So many inputs, each another one, that a reader does not refuse (MalformedError), with what it makes of them."""
+    chance = random.Random(seed)
+    known = set()
+    for _ in range(count * _TRIES):
+        data = draw(chance)
+        if data in known:
+            continue
+        known.add(data)
+        try:
+            found = read(data)
+        except MalformedError:
+            continue
+        yield data, found
+        count -= 1
+        if not count:
+            return
+    raise AssertionError("hardly anything is accepted")
 
 
 class Mutator(NamedTuple):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import random
 import stat
 import subprocess
 from typing import TYPE_CHECKING
@@ -19,6 +18,7 @@ from tests.fuzz.repairs import rpm as repairs
 from tests.support import rpms
 
 if TYPE_CHECKING:
+    import random
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -62,26 +62,20 @@ ASKED = (
 
 def accepted(count: int, seed: int) -> Iterator[tuple[bytes, Package]]:
     """So many packages that are accepted here, each another one."""
-    chance = random.Random(seed)  # noqa: S311 - what is drawn is no secret
-    known = set()
-    for _ in range(count * 60):
-        data = repairs.repaired(MUTATOR.by_fields(chance.choice(SEEDS), chance))
-        if data in known:
-            continue
-        known.add(data)
-        artifact = Artifact.from_bytes(data, "x.rpm")
-        try:
-            found = package.read(artifact.view)
-            list(FORMAT.extract(artifact))
-            if contents.compare(artifact.view, found).differing:
-                continue
-        except MalformedError:
-            continue
-        yield data, found
-        count -= 1
-        if not count:
-            return
-    pytest.fail("hardly anything is accepted")
+    return fields.accepted(count, seed, changed, read)
+
+
+def changed(chance: random.Random) -> bytes:
+    return repairs.repaired(MUTATOR.by_fields(chance.choice(SEEDS), chance))
+
+
+def read(data: bytes) -> Package:
+    artifact = Artifact.from_bytes(data, "x.rpm")
+    found = package.read(artifact.view)
+    list(FORMAT.extract(artifact))
+    if contents.compare(artifact.view, found).differing:
+        raise MalformedError("its files are others than it says")
+    return found
 
 
 def told(found: Package) -> list[tuple[bytes, ...]]:

@@ -147,7 +147,7 @@ def _show(name: str, kind: str, status: Status, findings: Sequence[Finding], arg
     for finding in _shown(findings, verbose=args.verbose):
         print(output.show_finding(finding))
     if kind == "package" and status is Status.TRUSTED and not args.verbose:
-        print(output.filled(f"{', '.join(_led(findings))}"))
+        print(output.filled(", ".join(_led(findings))))
 
 
 def _led(findings: Sequence[Finding]) -> Iterator[str]:
