@@ -9,9 +9,12 @@ import subprocess
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from tests.support.guarding import eventually
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 SYSTEMD = Path("/lib/systemd/systemd")
 _JOIN = 'echo $$ >"$0/cgroup.procs" && exec unshare --mount --pid --cgroup --ipc --uts --fork --kill-child sh -c "$1"'
@@ -110,13 +113,18 @@ class Room:
     def main(self, unit: str) -> int:
         """The main process of a service, as it is known here."""
         inside = self.shows(unit, "MainPID")
-        for process in self._group.rglob("cgroup.procs"):
-            for each in process.read_text().split():
-                with suppress(OSError):
-                    status = Path(f"/proc/{each}/status").read_text()
-                    if f"\nNSpid:\t{each}\t{inside}\n" in status:
-                        return int(each)
+        for each in self._processes():
+            with suppress(OSError):
+                status = Path(f"/proc/{each}/status").read_text()
+                if f"\nNSpid:\t{each}\t{inside}\n" in status:
+                    return int(each)
         return 0
+
+    def _processes(self) -> Iterator[str]:
+        """Those of every control group of the room; systemd removes one as soon as its service has ended."""
+        for group, _, _ in os.walk(self._group):
+            with suppress(OSError):
+                yield from Path(group, "cgroup.procs").read_text().split()
 
 
 def _removed(group: Path) -> bool:
