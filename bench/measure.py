@@ -72,6 +72,20 @@ def process(command: Sequence[str], *, expect: Sequence[int] = (0,), **variables
     return took
 
 
+def at_once(*commands: Sequence[str], expect: Sequence[int] = (0,)) -> float:
+    """Seconds until all of several commands have ended that were started together; their output is thrown away."""
+    began = time.perf_counter()
+    running = [
+        subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, env=_environment())
+        for command in commands
+    ]
+    statuses = [each.wait() for each in running]
+    took = time.perf_counter() - began
+    if not set(statuses) <= set(expect):
+        raise SystemExit(f"{commands[0][0]} ended with {statuses}")
+    return took
+
+
 def side_by_side(runs: dict[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
     """Each run in turn, `rounds` times after one warm-up, so that a change of the machine's pace meets all alike."""
     for run in runs.values():

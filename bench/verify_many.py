@@ -6,7 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from bench import material
-from bench.measure import BIN, CHOPMARK, PYTHON, Row, process, row, side_by_side
+from bench.measure import BIN, CHOPMARK, PYTHON, Row, at_once, process, row, side_by_side
 from tests.interop.corpus import corpus
 
 if TYPE_CHECKING:
@@ -15,18 +15,24 @@ if TYPE_CHECKING:
 COUNT = 500
 ONE = "chopmark verify 500 -j 1"
 TWO = "chopmark verify 500 -j 2"
+HALVES = "two chopmarks at once, half of them each"
 SIGNIFY = "signify"
 OSSLSIGNCODE = "osslsigncode per file"
 LIEF = "LIEF"
 
 
 def run(folder: Path, rounds: int) -> list[Row]:
-    """Four rows. Real files keep their real signatures; the unsigned ones are signed first."""
+    """Five rows. Real files keep their real signatures; the unsigned ones are signed first.
+
+    What two processes that share nothing take is how far `-j 2` could come (docs/adr/0229).
+    """
     keys = material.keys(folder)
     files = material.copies(folder / "files", corpus("bench-500"), COUNT)
     unsigned = [file for file in files if not is_signed(file)]
     material.signed(unsigned, keys)
-    mine = [CHOPMARK, "verify", *files, "--store", "microsoft", "--store", str(keys.root), "--offline", "--json"]
+    options = ["--store", "microsoft", "--store", str(keys.root), "--offline", "--json", "-j"]
+    halves = [[CHOPMARK, "verify", *half, *options, "1"] for half in (files[: COUNT // 2], files[COUNT // 2 :])]
+    mine = [CHOPMARK, "verify", *files, *options]
     peers = BIN.parent.parent / "bench" / "peers"
 
     def one_by_one() -> float:
@@ -38,8 +44,9 @@ def run(folder: Path, rounds: int) -> list[Row]:
     any_verdict = (0, 1, 3)
     fast = side_by_side(
         {
-            ONE: lambda: process([*mine, "-j", "1"], expect=any_verdict),
-            TWO: lambda: process([*mine, "-j", "2"], expect=any_verdict),
+            ONE: lambda: process([*mine, "1"], expect=any_verdict),
+            TWO: lambda: process([*mine, "2"], expect=any_verdict),
+            HALVES: lambda: at_once(*halves, expect=any_verdict),
             LIEF: lambda: process([PYTHON, str(peers / "lief_verify.py"), *files]),
             OSSLSIGNCODE: one_by_one,
         },
@@ -47,7 +54,7 @@ def run(folder: Path, rounds: int) -> list[Row]:
     )
     slow = side_by_side(
         {
-            ONE: lambda: process([*mine, "-j", "1"], expect=any_verdict),
+            ONE: lambda: process([*mine, "1"], expect=any_verdict),
             SIGNIFY: lambda: process([PYTHON, str(peers / "signify_verify.py"), *files]),
         },
         1,
@@ -58,6 +65,7 @@ def run(folder: Path, rounds: int) -> list[Row]:
         row(fast, ONE, OSSLSIGNCODE, bound="<= 1"),
         row(fast, ONE, LIEF),
         row(fast, ONE, TWO, bound=">= 1.7"),
+        row(fast, ONE, HALVES),
     ]
 
 
