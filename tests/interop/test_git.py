@@ -254,6 +254,19 @@ def test_a_tag_in_the_place_of_another(keys: Keys, tmp_path: Path) -> None:
     assert repo.ours("verify-tag", "v1") == 0
 
 
+def test_a_ref_whose_name_has_a_line_break_of_unicodes_hides_no_other(keys: Keys, tmp_path: Path) -> None:
+    """A clone packs the refs of whoever it is from, and git ends a line at a line feed alone."""
+    repo = made(keys, "ssh", tmp_path / "repo")
+    repo.commit("good")
+    repo.must("tag", "-s", "v1", "-m", "v1")
+    signed = repo.must("rev-parse", "refs/tags/v1")
+    repo.must("update-ref", "refs/tags/v1\u2028x", signed)
+    repo.must("update-ref", "refs/tags/v1", repo.must("rev-parse", "HEAD"))
+    repo.must("pack-refs", "--all")
+    assert repo.must("rev-parse", "v1") != signed
+    assert repo.ours("verify-tag", "v1") == 1, "what git checks out is not signed"
+
+
 def test_replaced_objects_fool_nobody(keys: Keys, tmp_path: Path) -> None:
     repo = made(keys, "ssh", tmp_path / "repo")
     good = repo.commit("good")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, utils
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -130,6 +130,68 @@ def test_a_digest_without_its_algorithm_is_recognised_and_no_other() -> None:
     plain = parsed(der.sequence(der.oid(algorithms.RSA_ENCRYPTION)))
     with pytest.raises(signatures.BadSignatureError):
         signatures.verify(spki, plain, signature, DATA, "sha1")
+
+
+def test_numbers_that_are_none_are_no_signature() -> None:
+    """Zeros (CVE-2022-21449), what is the same modulo the order, and other encodings of what holds (CVE-2014-8275)."""
+    signer = material.KeySigner("p256")
+    algorithm = parsed(algorithms.signing_identifier(signer, "sha256"))
+    good, order = signer.sign(DATA, "sha256"), ec.SECP256R1().group_order
+    r, s = utils.decode_dss_signature(good)
+    pairs = [(0, 0), (0, s), (r, 0), (order, order), (r + order, s), (r, s + order), (r, -s), (r - order, s)]
+    padded = der.encode(der.INTEGER, b"\0\0" + r.to_bytes(32, "big"))
+    for bad in (
+        *(der.sequence(der.integer(one), der.integer(other)) for one, other in pairs),
+        der.sequence(padded, der.integer(s)),
+        der.sequence(der.integer(r), der.integer(s), der.integer(1)),
+        good + b"\0",
+        b"\x30\x81" + good[1:],
+        r.to_bytes(32, "big") + s.to_bytes(32, "big"),
+        bytes(64),
+    ):
+        with pytest.raises(signatures.BadSignatureError):
+            signatures.verify(signer.public_key, algorithm, bad, DATA, "sha256")
+
+
+def test_padding_that_leaves_room_is_no_signature() -> None:
+    """PKCS #1 1.5 has one form for each digest: where others pass, signatures below small exponents can be made up."""
+    key: rsa.RSAPrivateKey = material.private_key("rsa")
+    spki, numbers, size = material.public_der(key), key.private_numbers(), key.key_size // 8
+    digest, identifier = digests.of(DATA, "sha256"), der.oid("2.16.840.1.101.3.4.2.1")
+    plain = parsed(der.sequence(der.oid(algorithms.RSA_ENCRYPTION), der.null()))
+    junk = der.octet_string(b"A" * 60)
+
+    def info(*parameters: bytes, behind: bytes = b"") -> bytes:
+        return der.sequence(der.sequence(identifier, *parameters), der.octet_string(digest), behind)
+
+    def signed(block: bytes) -> bytes:
+        return pow(int.from_bytes(block), numbers.d, numbers.public_numbers.n).to_bytes(size)
+
+    def filled(data: bytes, *, kind: int = 1, fill: bytes = b"\xff", end: bytes = b"\0") -> bytes:
+        return bytes((0, kind)) + fill * (size - 3 - len(data)) + end + data
+
+    right = info(der.null())
+    assert signatures.verify(spki, plain, signed(filled(right)), DATA, "sha256") == "sha256"
+    for block in (
+        b"\0\1" + b"\xff" * 8 + b"\0" + right.ljust(size - 11, b"\x11"),  # behind it (CVE-2006-4339)
+        b"\0\1" + b"\0" + right.ljust(size - 3, b"\0"),
+        filled(info(junk)),  # in the parameters (CVE-2014-1568, CVE-2018-15836)
+        filled(info(der.null(), junk)),
+        filled(info(der.null(), behind=junk)),
+        filled(info()),
+        filled(b"\x30\x81" + right[1:]),  # a longer length (CVE-2014-1569)
+        filled(right, kind=0, fill=b"\0"),
+        filled(right, kind=2, fill=b"\x55"),
+        filled(right, fill=b"\xfe"),  # CVE-2018-16152, CVE-2022-24772
+        filled(right, end=b"\xff"),
+    ):
+        bad = signed(block)
+        with pytest.raises(signatures.BadSignatureError):
+            signatures.verify(spki, plain, bad, DATA, "sha256")
+        assert not signatures.recovers_bare_digest(spki, bad, digest)
+    larger = int.from_bytes(signed(filled(right))) + numbers.public_numbers.n
+    with pytest.raises(signatures.BadSignatureError):
+        signatures.verify(spki, plain, larger.to_bytes(size + 1), DATA, "sha256")
 
 
 @given(st.binary(max_size=80), st.sampled_from(material.KINDS))

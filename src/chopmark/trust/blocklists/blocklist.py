@@ -95,9 +95,9 @@ def certificate_findings(lists: Sequence[Blocklist], certificates: Iterable[x509
     found = []
     every = list(certificates) if lists else []
     for each in lists:
-        algorithms = each.algorithms(TBS)
+        algorithms, whole = each.algorithms(TBS), bool(each.algorithms(CERTIFICATE))
         for certificate in every:
-            names = _names(certificate, algorithms)
+            names = [*_names(certificate, algorithms), *(_twins(certificate) if whole else ())]
             found += [_finding(each, named, certificate.subject_text) for named in names if named in each.named]
     return found
 
@@ -117,6 +117,13 @@ def _names(certificate: x509.Certificate, algorithms: Iterable[str]) -> Iterator
     yield Named(SERIAL, "", magnitude(certificate.serial_octets), certificate.issuer_text.casefold())
     for algorithm in algorithms:
         yield Named(TBS, algorithm, tbs_digest(certificate, algorithm))
+
+
+def _twins(certificate: x509.Certificate) -> Iterator[Named]:
+    """What names it as well, because anybody could have made this certificate of that one, or the other way round."""
+    from chopmark.trust.blocklists import twins  # few lists name certificates
+
+    yield from (Named(CERTIFICATE, "sha256", each) for each in twins.fingerprints(certificate.raw))
 
 
 def name_of(certificate: x509.Certificate, kind: str) -> Named:

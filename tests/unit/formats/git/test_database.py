@@ -227,6 +227,18 @@ def test_refs_loose_packed_and_symbolic(repo: Repo) -> None:
         found.ref("refs/heads/a")
 
 
+@pytest.mark.parametrize("break_", ["\x85", "\u2028", "\u2029", "\xa0"])
+def test_only_a_line_feed_ends_a_line_and_only_ascii_is_blank(repo: Repo, break_: str) -> None:
+    """Git lets a ref be called so, and a clone writes the refs of whoever it is cloned from (docs/adr/0273)."""
+    good, evil = repo.commit(text="good"), repo.commit(text="evil")
+    (repo.folder / "packed-refs").write_text(f"{evil} refs/tags/v1\n{good} refs/tags/v1{break_}x\n")
+    repo.ref("HEAD", f"ref: refs/tags/v1{break_}x")
+    found = opened(repo)
+    assert (found.ref("refs/tags/v1"), found.ref(f"refs/tags/v1{break_}x"), found.ref("HEAD")) == (evil, good, good)
+    repo.ref("HEAD", f"ref: refs/tags/v1{break_}")
+    assert opened(repo).ref("HEAD") is None
+
+
 @pytest.mark.parametrize(
     "name", ["refs/../config", "refs/heads/../../config", "config", "refs//x", "refs/heads/.x", "../x"]
 )

@@ -9,6 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, utils
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,9 +17,9 @@ from chopmark.core import limits
 from chopmark.core.errors import MalformedError, UsageError
 from chopmark.core.proof import Proof
 from chopmark.core.signer import SignerId
-from chopmark.envelopes import x509
+from chopmark.envelopes import der, x509
 from chopmark.trust import context, judge
-from chopmark.trust.blocklists import blocklist, plain
+from chopmark.trust.blocklists import blocklist, plain, twins
 from chopmark.trust.blocklists.blocklist import Blocklist, Named
 from tests.support import drivers, pki
 from tests.unit.trust import material
@@ -250,6 +251,35 @@ def test_a_blocked_time_stamp_authority_counts_for_nothing(tmp_path: Path) -> No
 def test_others_are_not_meant(tmp_path: Path) -> None:
     stranger = pki.leaf(None, "Stranger")
     assert codes(judged(tmp_path, *lines_for(stranger).values())) == set()
+
+
+def twin_of(raw: bytes) -> bytes:
+    """The same certificate with the other ECDSA signature that holds, for which nobody's key is needed."""
+    certificate = x509.certificate(raw)
+    r, s = utils.decode_dss_signature(certificate.signature)
+    other = utils.encode_dss_signature(r, ec.SECP256R1().group_order - s)
+    return der.sequence(certificate.tbs, certificate.signature_algorithm_raw, der.bit_string(other))
+
+
+@pytest.mark.parametrize("entity", [WORLD.signer, WORLD.issuing], ids=["signer", "issuing"])
+def test_the_twin_of_an_ecdsa_signature_makes_no_other_certificate(tmp_path: Path, entity: pki.Entity) -> None:
+    proof = material.proof(WORLD.signer)
+    forged = tuple(twin_of(raw) if raw == entity.der else raw for raw in proof.certificates)
+    assert forged != proof.certificates
+    for lines, expected in (((), set()), ((lines_for(entity)["blocklist.certificate"],), {"blocklist.certificate"})):
+        besides = context.Besides(blocklists=(parsed(*lines),))
+        here = context.Context(material.trusting(tmp_path, WORLD.root), pki.NOW, "off", besides=besides)
+        assert codes(judge.judge(proof._replace(certificates=forged), "code-signing", here)) == expected
+
+
+def test_only_ecdsa_signatures_have_twins() -> None:
+    by_rsa = pki.leaf(pki.authority(kind="rsa2048"))
+    damaged = der.sequence(
+        *(node.raw for node in der.parse(WORLD.signer.der).children()[:2]), der.bit_string(b"\x30\x00")
+    )
+    assert [twins.fingerprints(raw) for raw in (by_rsa.der, damaged)] == [(), ()]
+    mine = x509.certificate(WORLD.signer.der).sha256
+    assert bytes.fromhex(mine) in twins.fingerprints(twin_of(WORLD.signer.der))
 
 
 def test_a_way_that_leads_nowhere_is_blocked_all_the_same(tmp_path: Path) -> None:

@@ -23,8 +23,13 @@ if TYPE_CHECKING:
 
 WIDTHS = {"sha1": 20, "sha256": 32}
 _REPLACE = "refs/replace"
-_SECTION = re.compile(r'\[\s*([A-Za-z0-9.-]+)\s*(?:"((?:[^"\\]|\\.)*)")?\s*\](.*)')
-_ENTRY = re.compile(r"([A-Za-z][A-Za-z0-9-]*)\s*(?:=\s*(.*))?")
+_SECTION = re.compile(r'\[\s*([A-Za-z0-9.-]+)\s*(?:"((?:[^"\\]|\\.)*)")?\s*\](.*)', re.ASCII)
+_ENTRY = re.compile(r"([A-Za-z][A-Za-z0-9-]*)\s*(?:=\s*(.*))?", re.ASCII)
+_BLANKS = " \t\r\n"
+"""What is white space to git (GIT_SPACE in ctype.c), and the last of it alone ends a line.
+
+The name of a ref may have all that Unicode calls so (docs/adr/0273).
+"""
 _ID = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _UNDERSTOOD = {"noop", "preciousobjects", "partialclone", "objectformat", "worktreeconfig", "relativeworktrees"}
 """Extensions of a repository (gitrepository-layout(5)) under which reading stays as it is here."""
@@ -143,7 +148,7 @@ class Repository:
             value = self._ref(name)
             if not value.startswith("ref: "):
                 return value if _ID.fullmatch(value) and len(value) == 2 * self.width else None
-            name = value.removeprefix("ref: ").strip()
+            name = value.removeprefix("ref: ").strip(_BLANKS)
         raise UsageError(f"{name[:200]}: a ref that leads to itself")
 
     def _ref(self, name: str) -> str:
@@ -190,7 +195,7 @@ class Repository:
     def _packed_refs(self) -> dict[str, str]:
         if self._packed is None:
             self._packed = {}
-            for line in _text(self._path("packed-refs"), limits.GIT_PACKED_REFS_MAX).splitlines():
+            for line in _text(self._path("packed-refs"), limits.GIT_PACKED_REFS_MAX).split("\n"):
                 value, _, name = line.partition(" ")
                 if _ID.fullmatch(value):
                     self._packed[name] = value
@@ -225,7 +230,7 @@ def valid(name: str) -> bool:
 
 def _gitdir(candidate: str) -> str:
     if os.path.isfile(candidate):
-        target = _text(candidate).strip()
+        target = _text(candidate).strip(_BLANKS)
         if not target.startswith("gitdir: "):
             return ""
         candidate = os.path.normpath(os.path.join(os.path.dirname(candidate), target.removeprefix("gitdir: ")))
@@ -236,7 +241,7 @@ def _gitdir(candidate: str) -> str:
 
 
 def _pointed(folder: str, file: str) -> str:
-    target = _text(os.path.join(folder, file)).strip()
+    target = _text(os.path.join(folder, file)).strip(_BLANKS)
     return os.path.normpath(os.path.join(folder, target)) if target else ""
 
 
@@ -251,7 +256,7 @@ def _with_alternates(folders: Iterable[str]) -> Iterator[str]:
             continue
         seen.add(real)
         yield folder
-        lines = _text(os.path.join(folder, "info", "alternates")).splitlines()
+        lines = _text(os.path.join(folder, "info", "alternates")).split("\n")
         waiting += [(os.path.join(folder, line), depth + 1) for line in lines if line and not line.startswith("#")]
 
 
@@ -279,14 +284,14 @@ def _settings(text: str) -> dict[str, str]:
     """The settings of a repository that say how it is laid out: section.name in lower case, the last one counts."""
     found: dict[str, str] = {}
     section = ""
-    for line in text.splitlines():
-        rest = line.strip()
+    for line in text.split("\n"):
+        rest = line.strip(_BLANKS)
         match = _SECTION.match(rest)
         if match:
             section = match[1].lower() + (f".{match[2]}" if match[2] is not None else "")
-            rest = match[3].strip()
+            rest = match[3].strip(_BLANKS)
         entry = _ENTRY.match(rest)
         if entry and section in ("core", "extensions"):
-            value = re.split(r"[#;]", entry[2] or "true")[0].strip().strip('"')
+            value = re.split(r"[#;]", entry[2] or "true")[0].strip(_BLANKS).strip('"')
             found[f"{section}.{entry[1].lower()}"] = value
     return found
