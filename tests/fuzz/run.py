@@ -1,7 +1,8 @@
 """Fuzz every parser for a while: `python tests/fuzz/run.py --seconds 20 [TARGET...]`.
 
 A target is a module in tests/fuzz/targets with `seeds()`, which yields inputs to start from, and `run(data)`, which
-raises when it found a bug; a ChopmarkError is the right answer to bad input, and not raised. One that knows what its
+raises when it found a bug; a ChopmarkError is the right answer to bad input, and not raised; that each of them can be
+shown is asked for all (tests/fuzz/errors.py). One that knows what its
 inputs are made of has `mutate` (DER: tests/support/der_trees.py; fields at known places: tests/fuzz/fields.py) for
 every second of them; the others are mutated by bytes. Each target runs in a process of its own with limits on memory
 and on the processor's time, so that a machine that is busy, or sleeps for a while, fails nobody. What broke one is kept
@@ -30,6 +31,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from types import ModuleType
 
 HERE = Path(__file__).resolve().parent
 PROJECT = HERE.parent.parent
@@ -127,11 +129,11 @@ def work(name: str, seconds: int, corpus: Path) -> None:
 
     bound(seconds + START_UP)
     with atheris.instrument_imports(include=["chopmark"], exclude=UNTRACED.get(name, [])):
-        target = importlib.import_module(f"tests.fuzz.targets.{name}")
+        target, run = loaded(name)
         seeds = list(target.seeds())
         for seed in seeds:
             (corpus / hashlib.sha256(seed).hexdigest()[:16]).write_bytes(seed)
-            target.run(seed)  # also imports what is imported only when it is needed
+            run(seed)  # also imports what is imported only when it is needed
     options = {
         "max_total_time": seconds,
         "rss_limit_mb": RSS_LIMIT,
@@ -144,8 +146,16 @@ def work(name: str, seconds: int, corpus: Path) -> None:
     }
     words = [sys.argv[0], str(corpus), *(f"-{key}={value}" for key, value in options.items())]
     along = {"custom_mutator": mutator(target.mutate, seeds)} if hasattr(target, "mutate") else {}
-    atheris.Setup(words, target.run, **along)
+    atheris.Setup(words, run, **along)
     atheris.Fuzz()
+
+
+def loaded(name: str) -> tuple[ModuleType, Callable[[bytes], None]]:
+    """A target, and its `run` with the laws that hold everywhere."""
+    from tests.fuzz import errors
+
+    target = importlib.import_module(f"tests.fuzz.targets.{name}")
+    return target, errors.legible(target.run)
 
 
 def mutator(
@@ -190,15 +200,15 @@ def main() -> int:
         return 0
     if arguments.repeat:
         name, path = arguments.repeat
-        importlib.import_module(f"tests.fuzz.targets.{name}").run(Path(path).read_bytes())
+        loaded(name)[1](Path(path).read_bytes())
         return 0
     if arguments.confirm:
         name, path = arguments.confirm
         bound(CONFIRMING)
-        target = importlib.import_module(f"tests.fuzz.targets.{name}")
+        target, run = loaded(name)
         for seed in target.seeds():  # what is imported only when it is needed is no part of the time
-            target.run(seed)
-        return int(slow(target.run, Path(path).read_bytes()))
+            run(seed)
+        return int(slow(run, Path(path).read_bytes()))
     failed = 0
     chosen = arguments.targets or names()
 

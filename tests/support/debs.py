@@ -17,6 +17,7 @@ from chopmark.core.contracts import SealOptions
 from chopmark.engine import sign
 from chopmark.formats.deb import ar, package
 from tests.support import bare_keys
+from tests.support.packed import zstd
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -27,6 +28,7 @@ PACK: dict[str, Callable[[bytes], bytes]] = {
     "gz": lambda data: gzip.compress(data, mtime=0),
     "xz": lzma.compress,
     "bz2": bz2.compress,
+    "zst": zstd,
 }
 
 

@@ -19,6 +19,7 @@ from chopmark.envelopes.openpgp import mathematics
 from chopmark.formats.rpm import header, package, signatures, tags
 from chopmark.formats.rpm.header import Value
 from tests.support import bare_keys, rpm_databases
+from tests.support.packed import zstd
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,6 +31,7 @@ PACK: dict[str, Callable[[bytes], bytes]] = {
     "gzip": lambda data: gzip.compress(data, mtime=0),
     "xz": lzma.compress,
     "bzip2": bz2.compress,
+    "zstd": zstd,
 }
 FOLDER, LINK, CONFIG, GHOST = 0o040755, 0o120777, 1, 64
 

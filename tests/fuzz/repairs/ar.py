@@ -1,9 +1,10 @@
-"""Archives of ar(5): each member as long as it is until the next header, tar files in them with fitting checksums."""
+"""Archives of ar(5): each member as long as it is until the next header; checksums of tar files and streams in them."""
 
 from __future__ import annotations
 
 import re
 
+from tests.fuzz.repairs import compressed
 from tests.support.wheels import with_checksums
 
 _HEADER = 60
@@ -25,5 +26,8 @@ def repaired(data: bytes) -> bytes:
         size = len(body) - (body.endswith(b"\n") and data[place + 56] & 1)
         if body[257:262] == b"ustar":
             body = with_checksums(body)
+        else:
+            packed = compressed.repaired(body[:size])
+            size, body = len(packed), packed + body[size:] + b"\n" * ((len(packed) + len(body) - size) % 2)
         made.append(data[place : place + 48] + b"%-10d`\n" % size + body)
     return b"".join(made)

@@ -1,4 +1,4 @@
-"""Packages of rpm: regions around each header, and digests of header and payload that fit."""
+"""Packages of rpm: regions around each header, and digests of header and payload that fit, and the payload's own."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import struct
 from typing import TYPE_CHECKING
 
 from chopmark.formats.rpm import tags
+from tests.fuzz.repairs import compressed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -42,6 +43,7 @@ def repaired(data: bytes) -> bytes:
     payload = _end(made, start)
     if not end or not payload:
         return data
+    made[payload:] = compressed.repaired(data[payload:])
     _surround(made, start, tags.IMMUTABLE)
     _surround(made, _LEAD, tags.SIGNATURES)
     rest = bytes(made[payload:])

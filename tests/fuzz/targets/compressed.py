@@ -13,6 +13,7 @@ from chopmark.core import limits
 from chopmark.core.errors import MalformedError
 from chopmark.formats._compressed import streams, zstandard
 from tests.fuzz.repairs import compressed as repairs
+from tests.support.packed import lz4
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -33,6 +34,8 @@ PEERS: dict[str, Callable[[bytes], bytes]] = {
     streams.GZIP: gzip.decompress,
     streams.XZ: lambda data: lzma.decompress(data, lzma.FORMAT_XZ, limits.XZ_MEMORY_MAX),
     streams.BZIP2: bz2.decompress,
+    streams.LZ4: lz4.decompress,
+    streams.ZSTANDARD: streams.zstandard_module().decompress,
 }
 
 
@@ -46,6 +49,7 @@ def seeds() -> Iterable[bytes]:
         yield lzma.compress(CONTENT, lzma.FORMAT_XZ, check)
     yield lzma.compress(CONTENT, filters=[{"id": lzma.FILTER_DELTA}, {"id": lzma.FILTER_LZMA2, "dict_size": 4096}])
     yield from map(bytes.fromhex, (*_ZSTANDARD, *_LZ4))
+    yield lz4.compress(CONTENT, block_checksum=True, content_checksum=True)
     yield zstandard.MAGIC + b"\x20\x01\x09\x00\x00x"
     yield bytes.fromhex("04224d1864408a") + bytes.fromhex("0100008078") + bytes(4)
 
@@ -53,7 +57,7 @@ def seeds() -> Iterable[bytes]:
 def run(data: bytes) -> None:
     """What is unpacked here is what others unpack, and in pieces the same as at once."""
     for kind in streams.KINDS:
-        for each in {data, repairs.gzip(data), repairs.xz(data)}:
+        for each in {data, *(repaired(data) for repaired in repairs.EVERY)}:
             _compare(each, kind)
     with suppress(MalformedError):
         assert 0 < zstandard.end(data) <= len(data)

@@ -28,6 +28,7 @@ def seeds() -> Iterable[bytes]:
     yield (VECTORS / "deb" / "sample-tiny.deb").read_bytes()
     yield debs.deb(files, packed="")
     yield debs.deb(files, settings=["etc/x"], packed="xz")
+    yield debs.deb(files, packed="zst")
     plain = debs.tar([debs.File("./control", CONTROL)])
     yield debs.assembled(("debian-binary", b"2.0\n"), ("control.tar", plain), ("data.tar", debs.tar(files)))
     yield debs.tar(files)

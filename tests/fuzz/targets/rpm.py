@@ -27,6 +27,7 @@ def seeds() -> Iterable[bytes]:
     yield rpms.signed((VECTORS / "rpm" / "sample-tiny.rpm").read_bytes())
     yield rpms.rpm(FILES, how="")
     yield rpms.rpm(FILES, how="xz", stripped=True)
+    yield rpms.rpm(FILES, how="zstd")
     yield header.written(63, rpms.values(FILES).values())[8:]
     yield rpms.cpio(FILES)
 

@@ -78,13 +78,14 @@ def _decoder(kind: str) -> Any:  # noqa: ANN401 - of six libraries
     try:
         if kind == LZ4:
             return import_module("lz4.frame").LZ4FrameDecompressor()
-        zstd = _zstandard()
+        zstd = zstandard_module()
         return zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: limits.ZSTANDARD_WINDOW_MAX})
     except ImportError:
         raise BrokenError(reasons.COMPRESSION_UNSUPPORTED, f".{kind}: pip install 'chopmark[packages]'") from None
 
 
-def _zstandard() -> Any:  # noqa: ANN401 - a module, under two names
+def zstandard_module() -> Any:  # noqa: ANN401 - a module, under two names
+    """The library for Zstandard. Raises ImportError."""
     try:
         return import_module("compression.zstd")  # Python 3.14
     except ImportError:
