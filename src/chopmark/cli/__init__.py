@@ -71,7 +71,7 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"chopmark {__version__}")
         return 0
     if arguments[0] not in VERBS:
-        from chopmark.cli.parsing import meant  # only this answer needs it
+        from chopmark.core.meaning import meant  # only this answer needs it
 
         what, known = ("option", ("--help", "--version")) if arguments[0].startswith("-") else ("command", VERBS)
         return _fail(f"no such {what}: {arguments[0]!r}{meant(arguments[0], known)}; chopmark --help lists them", 2)

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from chopmark.authority.ca import Authority, Issued
+    from chopmark.authority.register.records import Record
     from chopmark.core.finding import Finding
     from chopmark.keys.passphrase import Passphrase
 
@@ -200,8 +201,9 @@ def serial_of(text: str) -> str:
 
 def _revoke(args: Namespace) -> int:
     with opened(args) as authority:
+        before = authority.register.find(serial_of(args.certificate))
         record = authority.revoke(
-            serial_of(args.certificate),
+            before.serial,
             args.reason,
             at=clock.parse(args.date) if args.date else None,
             invalidity=clock.parse(args.invalidity_date) if args.invalidity_date else None,
@@ -209,8 +211,17 @@ def _revoke(args: Namespace) -> int:
     word = "suspended" if record.status(clock.now()) == "suspended" else "revoked"
     print(f"{word:<10} {record.serial}")
     print(f"           {output.clean(record.subject)}")
-    print(f"           since {clock.show(record.revoked or clock.now())}; `chopmark ca crl` publishes it")
+    print(f"           since {clock.show(record.revoked or clock.now())}, reason {_reason(record)}")
+    if before.revoked is not None:
+        print(f"           it was already, since {clock.show(before.revoked)}, reason {_reason(before)}")
+    print("           `chopmark ca crl` publishes it")
     return 0
+
+
+def _reason(record: Record) -> str:
+    from chopmark.authority.crl import encoding
+
+    return encoding.REASON_NAMES.get(record.reason or 0, "unspecified")
 
 
 def _release(args: Namespace) -> int:

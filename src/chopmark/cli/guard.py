@@ -190,6 +190,8 @@ def _break_glass(args: Namespace) -> int:
         message = "say why"
         raise UsageError(message)
     _ask(args, "break-glass", seconds=args.minutes * 60, why=args.why)
+    broken = f"broken for {args.minutes:g} min; nothing is denied" if args.minutes else "whole again"
+    print(_row("GLASS", f"{broken}; guard status tells more"))
     return 0
 
 

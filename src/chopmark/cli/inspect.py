@@ -75,6 +75,8 @@ def _show(facts: dict[str, Any], *, as_json: bool) -> None:
         rows.append(("broken", facts["broken"]))
     elif not facts["seals"]:
         rows.append(("signatures", "none"))
+        if facts["signature_of"]:
+            rows.append(("signature of", f"{facts['signature_of']}, and shown with that"))
     _rows(rows)
     for seal in facts["seals"]:
         print(f"{seal['where']} ({seal['scheme']}, {seal['size']:,} bytes)")

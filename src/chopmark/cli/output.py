@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TextIO, TypeVar
 from chopmark.core import clock, legible
 from chopmark.core.counting import counted
 from chopmark.core.finding import AGAINST, Finding, Outcome
-from chopmark.core.reasons import CATALOG, INPUT_NOT_A_FILE, SEAL_ELSEWHERE
+from chopmark.core.reasons import CATALOG, INPUT_NOT_A_FILE, SEAL_ELSEWHERE, SEAL_OF_ANOTHER
 from chopmark.core.verdict import Status
 
 if TYPE_CHECKING:
@@ -35,6 +35,8 @@ INDENT = " " * 11
 _LINE_MAX = 1000
 _MANY = 20
 """Fewer files are done before a progress bar could tell anything."""
+_HINTS = (SEAL_ELSEWHERE.code, SEAL_OF_ANOTHER.code)
+"""What is told of an unsigned file besides: where to go with it."""
 _BAR = 30
 _REDRAW = 0.1
 
@@ -87,7 +89,7 @@ def show_verdict(verdict: Verdict, *, verbose: bool = False) -> str:
     first = f"{paint(f'{status:<10}', status, colour=colour)} {path}"
     against = [finding for finding in verdict.findings if _against(finding)]
     if not verbose and not verdict.seals and len(against) == 1 and status is not Status.REJECTED:
-        hints = [_clause(finding) for finding in verdict.findings if finding.code == SEAL_ELSEWHERE.code]
+        hints = [_clause(finding) for finding in verdict.findings if finding.code in _HINTS]
         if (against[0].code, against[0].detail) == (INPUT_NOT_A_FILE.code, "a directory"):
             hints.append(f"-> {INPUT_NOT_A_FILE.remedy}")
         return "\n".join((f"{first}: {_clause(against[0])}", *map(filled, hints)))

@@ -7,8 +7,10 @@ from argparse import Action, ArgumentParser, HelpFormatter, _SubParsersAction
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from chopmark.core.meaning import meant
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
 
 EXAMPLE = "    $ "
@@ -103,12 +105,3 @@ class Parser(ArgumentParser):
         if below is not None and message.endswith(f"required: {below.metavar}"):
             message = f"which {below.metavar}? {', '.join(below.shown)}"
         self.exit(2, f"{self.prog}: {output.one_line(message)}; {self.prog} --help tells more\n")
-
-
-def meant(word: str, known: Iterable[str]) -> str:
-    """What could have been meant by a word that is not known, in brackets; nothing where that is anybody's guess."""
-    from difflib import get_close_matches
-
-    words = list(known)
-    found = [each for each in words if each.startswith(word)] or get_close_matches(word, words, 2)
-    return f" ({' or '.join(found[:3])}?)" if found else ""

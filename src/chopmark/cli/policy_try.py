@@ -16,13 +16,14 @@ from chopmark.core.errors import UsageError
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from chopmark.engine.policing.loading import Policy
     from chopmark.policy.comparing import Simulated
     from chopmark.policy.events import Event
     from chopmark.policy.facts import FileFacts
     from chopmark.policy.rules import Rule
+    from chopmark.policy.writing import Draft
 
 _SHOWN = 5
 """Rules of which people are told where they stand."""
@@ -230,7 +231,7 @@ def _learn(args: Namespace) -> int:
         args.name,
         "learning",
         proposal.drafts,
-        stores=args.store or (),
+        stores=_believed(args, proposal.drafts),
         remarks=["Proposed; look at every rule.", *passed, *refused],
     )
     if not args.output:
@@ -250,6 +251,14 @@ def _learn(args: Namespace) -> int:
     if refused:
         print(output.filled(f"not proposed: {counted(len(refused), 'file')}; the policy says which"))
     return 0
+
+
+def _believed(args: Namespace, drafts: Sequence[Draft]) -> Sequence[str]:
+    """The stores that files were verified with: rules about signers hold for nobody where a policy names none."""
+    from chopmark.trust.stores import store
+
+    by_digest = all("digest" in dict(draft.keys) for draft in drafts)
+    return args.store or (() if by_digest else store.there(verify.stores_of(args)))
 
 
 def _wanted(events: Iterable[Event], decided: dict[str, int]) -> Iterator[FileFacts]:

@@ -195,11 +195,12 @@ def _request(args: Namespace, attached: bytes, connections: ExitStack) -> sign.S
         format_name=args.format,
         countersigner=_countersigner(args, connections),
     )
-    if sign.certified(args.format):
+    if not sign.certified(args.format):
+        if args.cert:
+            message = f"--cert: {args.format} is signed with a key alone"
+            raise UsageError(message)
+    elif request.certificates or args.format or not any(map(sign.takes_bare_key, args.files)):
         sign.preflight(request)
-    elif args.cert:
-        message = f"--cert: {args.format} is signed with a key alone"
-        raise UsageError(message)
     return request
 
 
@@ -357,7 +358,7 @@ def _by(request: sign.SignRequest) -> dict[str, Any]:
 
 
 def _signer_name(request: sign.SignRequest) -> str:
-    if sign.certified(request.format_name):
+    if request.certificates and sign.certified(request.format_name):
         return sign.preflight(request).subject_text
     return f"key {digest.of(request.signer.public_key, 'sha256').hex()}"
 

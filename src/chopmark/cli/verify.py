@@ -162,6 +162,11 @@ def _rendered(verdict: Verdict, args: Namespace) -> _Judged:
     return verdict.status.value, "" if args.quiet else output.show_verdict(verdict, verbose=args.verbose), None
 
 
+def stores_of(args: Namespace) -> list[str]:
+    """The trust stores that options and settings name; those with "?" behind them may be missing."""
+    return words(setting(args.store, "verify", "store", default=["corp?", "microsoft"]))
+
+
 def context_for(args: Namespace, connections: ExitStack) -> Context:
     """Whom to trust, when and with which revocation data, from the options and settings."""
     from chopmark.trust import context
@@ -171,7 +176,7 @@ def context_for(args: Namespace, connections: ExitStack) -> Context:
 
     offline = switch(setting(args.offline, "verify", "offline"), "offline")
     fetcher = None if offline else _fetcher(connections)
-    names = words(setting(args.store, "verify", "store", default=["corp?", "microsoft"]))
+    names = stores_of(args)
     crls = origins.CrlSource(args.crl or (), fetcher=fetcher)
     return context.Context(
         store=store.load(names),

@@ -117,6 +117,11 @@ SEAL_ELSEWHERE = Reason(
     INFO,
     "What vouches for such a file stands elsewhere: another command judges it.",
 )
+SEAL_OF_ANOTHER = Reason(
+    "seal.of_another",
+    INFO,
+    "It is called like the signature of another file, and is verified together with that.",
+)
 KEY_UNKNOWN = Reason(
     "key.unknown",
     UNKNOWN,

@@ -89,7 +89,7 @@ def _stages_as(
             seals.append(judge_seal(owned.seal, payloads, context, blocked))
         findings += broken
         if not broken and not found and not through:
-            findings += [reasons.SEAL_NONE.found(), *elsewhere.told(artifact.head())]
+            findings += [reasons.SEAL_NONE.found(), *elsewhere.told(artifact)]
     except MalformedError as error:
         findings.append(_malformed(error))
     yield 0

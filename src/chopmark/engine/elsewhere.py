@@ -1,14 +1,20 @@
-"""Files that are vouched for by what stands elsewhere, while a format answers from the file alone (ADR 0115)."""
+"""Files that are vouched for by what stands elsewhere, while a format answers from the file alone (ADR 0115).
+
+And files that vouch for others: who asks about a signature means what it signs.
+"""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
-from chopmark.core.reasons import SEAL_ELSEWHERE
+from chopmark.core.reasons import SEAL_ELSEWHERE, SEAL_OF_ANOTHER
+from chopmark.engine import identify
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from chopmark.core.artifact import Artifact
     from chopmark.core.finding import Finding
 
 _UEFI_CERTIFICATE = b"\x00\x02\xf1\x0e"
@@ -17,8 +23,12 @@ _PLACE = 20
 _DEBIAN = b"!<arch>\ndebian-binary"
 
 
-def told(head: bytes) -> Iterator[Finding]:
-    """Who judges the file that begins so, if somebody does."""
+def told(artifact: Artifact) -> Iterator[Finding]:
+    """Who judges such a file, if somebody does."""
+    signed = signed_by(artifact.name)
+    if signed:
+        yield SEAL_OF_ANOTHER.found(f"chopmark verify {signed}")
+    head = artifact.head()
     if head.startswith(_DEBIAN):
         yield SEAL_ELSEWHERE.found("a repository's signed release lists its packages: chopmark apt verify")
     if head[_PLACE : _PLACE + len(_UEFI_CERTIFICATE)] != _UEFI_CERTIFICATE:
@@ -27,3 +37,11 @@ def told(head: bytes) -> Iterator[Finding]:
 
     if update.looks_like(head):
         yield SEAL_ELSEWHERE.found("a signed update of a firmware variable: chopmark secureboot verify-update")
+
+
+def signed_by(name: str) -> str:
+    """The file that there is for a signature of this name; empty: it is not called like one."""
+    if not name.endswith(identify.suffixes_beside()):
+        return ""
+    of = (name.removesuffix(suffix) for suffix in identify.suffixes_beside() if name.endswith(suffix))
+    return next(filter(os.path.isfile, of), "")

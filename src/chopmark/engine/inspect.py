@@ -11,7 +11,7 @@ from chopmark.core.errors import MalformedError
 from chopmark.core.finding import Outcome
 from chopmark.core.reasons import CATALOG
 from chopmark.core.seal import CONTENT
-from chopmark.engine import check, identify, report
+from chopmark.engine import check, elsewhere, identify, report
 from chopmark.envelopes import x509
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def inspect(artifact: Artifact, format_name: str = "") -> dict[str, Any]:
         "size": artifact.view.size,
         "facts": dict(_facts(artifact, format_)),
         "seals": [_seal(owned.seal, computed) for owned, computed in zip(found, payloads, strict=True)],
+        "signature_of": elsewhere.signed_by(artifact.name),
         "broken": "; ".join(map(_broken, broken)),
     }
 

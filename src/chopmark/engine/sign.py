@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import cache
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Protocol
@@ -16,7 +15,7 @@ from chopmark.core.errors import ChopmarkError, MalformedError, RefusedError, Us
 from chopmark.core.finding import Outcome
 from chopmark.core.named import NamedTuple
 from chopmark.core.reasons import CATALOG
-from chopmark.engine import abreast, check, identify
+from chopmark.engine import abreast, check, elsewhere, identify
 from chopmark.engine.preview import patched
 from chopmark.envelopes import cms, module, pem, timestamp, x509
 
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from chopmark.core.patch import Patch
 
 _STAMP_ATTRIBUTES = {"authenticode": timestamp.MICROSOFT_ATTRIBUTE, "cms": timestamp.RFC3161_ATTRIBUTE}
+_TWO_STEPS = "cannot be signed in two steps"
 _PARTICULAR = {
     name: usual for name, usual in SealOptions._field_defaults.items() if name not in ("digest_algorithm", "append")
 }
@@ -63,7 +63,12 @@ class Signed(NamedTuple):
 def preflight(request: SignRequest) -> x509.Certificate:
     """Refuse what would not verify: no certificate, another key's, out of its validity, not for code signing."""
     if not request.certificates:
-        message = "no certificate: give --cert, or a key that brings its own (PKCS #12)"
+        kinds = identify.formats().items()
+        bare = ", ".join(name for name, each in kinds if identify.keeps_beside(each) and not _is_certified(each))
+        message = (
+            "no certificate: give --cert, or a key that brings its own (PKCS #12); "
+            f"a key alone is enough for --format {bare}"
+        )
         raise UsageError(message)
     certificate = x509.certificate(request.certificates[0])
     if certificate.spki != request.signer.public_key:
@@ -86,7 +91,20 @@ def preflight(request: SignRequest) -> x509.Certificate:
 def certified(format_name: str) -> bool:
     """Whether the format of this name (empty: whatever is detected) is signed with certificates, not with bare keys."""
     format_ = identify.known(format_name)
-    return format_ is None or bool(getattr(format_, "certified", True))
+    return format_ is None or _is_certified(format_)
+
+
+def takes_bare_key(path: str) -> bool:
+    """Whether the file shows a format that is signed with a key alone; not of what cannot be looked at."""
+    try:
+        with Artifact.open(path) as artifact:
+            return not _is_certified(identify.identify(artifact))
+    except ChopmarkError:
+        return False  # whoever signs it says what is wrong
+
+
+def _is_certified(format_: Format) -> bool:
+    return bool(getattr(format_, "certified", True))
 
 
 class Draft(Protocol):
@@ -104,16 +122,15 @@ def draft(artifact: Artifact, request: SignRequest) -> tuple[Format, Artifact, D
 
     Raises UsageError for a format that is not signed in two steps.
     """
-    _require_certified(request.format_name, "cannot be signed in two steps")
-    return abreast.alone(_drafted(artifact, request))
+    _require_certified(identify.identify(artifact, request.format_name), _TWO_STEPS)
+    format_, prepared, content = abreast.alone(_content(artifact, request))
+    return format_, prepared, _drafted(format_, content, request)
 
 
-def _drafted(artifact: Artifact, request: SignRequest) -> Generator[int, None, tuple[Format, Artifact, Draft]]:
-    format_, prepared, content = yield from _content(artifact, request)
+def _drafted(format_: Format, content: Content, request: SignRequest) -> Draft:
     drafting = _drafting(format_.envelope)
     made: Draft = drafting.draft(content, request.signer, request.certificates, signing_time=request.signing_time)
-    yield 0
-    return format_, prepared, made
+    return made
 
 
 def preload(path: str, request: SignRequest) -> None:
@@ -133,9 +150,11 @@ def sign(artifact: Artifact, request: SignRequest) -> Signed:
 
 def stages(artifact: Artifact, request: SignRequest) -> Generator[int, None, Signed]:
     """`sign`, stopping after each stage (engine.abreast)."""
-    if not certified(request.format_name):
-        return (yield from _sealed(artifact, request))
-    format_, prepared, made = yield from _drafted(artifact, request)
+    format_, prepared, content = yield from _content(artifact, request)
+    if not _is_certified(format_):
+        return _sealed(format_, prepared, content, request)
+    made = _drafted(format_, content, request)
+    yield 0
     signature = request.signer.sign(made.to_be_signed, made.digest_algorithm)
     yield 0
     envelope = made.finish(signature)
@@ -151,7 +170,7 @@ def side_by_side(request: SignRequest) -> bool:
 
 def attach(artifact: Artifact, request: SignRequest, to_be_signed: bytes, signature: bytes) -> Signed:
     """The second half, elsewhere's signature in hand: it must be over `to_be_signed`, and that over this artifact."""
-    _require_certified(request.format_name, "cannot be signed in two steps")
+    _require_certified(identify.identify(artifact, request.format_name), _TWO_STEPS)
     format_, prepared, content = abreast.alone(_content(artifact, request))
     made: Draft = _drafting(format_.envelope).resume(content, to_be_signed, request.certificates)
     return _embedded(format_, prepared, request, made.finish(signature), signature)
@@ -179,8 +198,9 @@ def attach_envelope(
     `certificates` (DER) are looked at where it does not carry the signer's. Raises RefusedError when it was made for
     another, or its signature does not hold.
     """
-    _require_certified(format_name, "takes no CMS signature")
-    format_ = _heeding(identify.identify(artifact, format_name), options)
+    format_ = identify.identify(artifact, format_name)
+    _require_certified(format_, "takes no CMS signature")
+    _heeding(format_, options)
     prepared = _prepared(format_, artifact, options)
     signed = Signed(format_, envelope, format_.embed(prepared, envelope, options), prepared)
     _must_hold(signed, certificates)
@@ -194,18 +214,14 @@ def _drafting(envelope: str) -> Any:  # noqa: ANN401 - a module
     return own if "draft" in own.__all__ else cms
 
 
-def _require_certified(format_name: str, otherwise: str) -> None:
-    if not certified(format_name):
-        message = f"{format_name} {otherwise}"
+def _require_certified(format_: Format, otherwise: str) -> None:
+    if not _is_certified(format_):
+        message = f"{format_.name} {otherwise}"
         raise UsageError(message)
 
 
-def _sealed(artifact: Artifact, request: SignRequest) -> Generator[int, None, Signed]:
+def _sealed(format_: Format, prepared: Artifact, content: Content, request: SignRequest) -> Signed:
     """Sign with a bare key: the envelope knows what that takes."""
-    if request.stamper:
-        message = f"a {request.format_name} signature has no place for a time stamp"
-        raise UsageError(message)
-    format_, prepared, content = yield from _content(artifact, request)
     seal: Callable[..., bytes] = import_module(f"chopmark.envelopes.{format_.envelope}").seal
     envelope = seal(content, request.signer, request.signing_time, request.options)
     return Signed(format_, envelope, format_.embed(prepared, envelope, request.options), prepared)
@@ -265,7 +281,7 @@ def _heeding(format_: Format, options: SealOptions) -> Format:
     """The format, if it can do all that is asked of it: what it would pass over in silence is refused."""
     for name, usual in _PARTICULAR.items():
         if getattr(options, name) != usual and name not in format_.options:
-            message = f"--{name.replace('_', '-')} means nothing here: this is a {format_.title}"
+            message = f"--{name.replace('_', '-')} means nothing here ({format_.title})"
             raise UsageError(message)
     return format_
 
@@ -275,11 +291,12 @@ def _content(artifact: Artifact, request: SignRequest) -> Generator[int, None, t
     format_ = _heeding(identify.identify(artifact, request.format_name), options)
     if not request.format_name:
         _require_no_signature(artifact)
+        _require_fitting(artifact, format_, request)
     if request.stamper and format_.envelope not in _STAMP_ATTRIBUTES:
-        message = f"{artifact.name}: this is a {format_.title}, whose signature has no place for a time stamp"
+        message = f"{artifact.name}: its signature has no place for a time stamp ({format_.title})"
         raise UsageError(message)
     if request.countersigner and format_.envelope != "authenticode":
-        message = f"{artifact.name}: the old time stamps are for Authenticode, and this is {format_.title}"
+        message = f"{artifact.name}: the old time stamps are for Authenticode alone ({format_.title})"
         raise UsageError(message)
     prepared = _prepared(format_, artifact, options)
     recipe = format_.recipe(prepared, options)
@@ -289,13 +306,25 @@ def _content(artifact: Artifact, request: SignRequest) -> Generator[int, None, t
     return format_, prepared, format_.content(prepared, payload, options)
 
 
+def _require_fitting(artifact: Artifact, format_: Format, request: SignRequest) -> None:
+    """A key alone for what is signed so, a certificate for everything else. Raises UsageError."""
+    if _is_certified(format_):
+        if not request.certificates:
+            preflight(request)
+    elif request.certificates:
+        message = (
+            f"{artifact.name}: it is signed with a key alone, without a certificate ({format_.title}); "
+            "--format detached signs it beside"
+        )
+        raise UsageError(message)
+
+
 def _require_no_signature(artifact: Artifact) -> None:
     """Who signs all files of a folder again would get signatures of signatures. Raises RefusedError."""
-    for suffix in identify.suffixes_beside():
-        of = artifact.name.removesuffix(suffix)
-        if of != artifact.name and os.path.isfile(of):
-            message = f"{artifact.name}: it is called like a signature of {of}; --format says that it is to be signed"
-            raise RefusedError(message)
+    of = elsewhere.signed_by(artifact.name)
+    if of:
+        message = f"{artifact.name}: it is called like a signature of {of}; --format says that it is to be signed"
+        raise RefusedError(message)
 
 
 def _require_sound(token: bytes, signature: bytes, envelope: str) -> None:

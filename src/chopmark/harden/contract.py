@@ -10,6 +10,7 @@ from __future__ import annotations
 from enum import StrEnum
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
+from chopmark.core.counting import counted
 from chopmark.core.errors import RefusedError
 from chopmark.core.finding import Outcome
 from chopmark.core.named import NamedTuple
@@ -172,7 +173,10 @@ class WiderError(RefusedError):
 
     def __init__(self, findings: Sequence[Finding]) -> None:
         against = [each for each in findings if each.outcome is Outcome.NO]
-        super().__init__(f"nothing is written: {len(against)} of the policy's rules cannot be said, or nothing is left")
+        rules = sum(each.code != reasons.EMPTY.code for each in against)
+        why = [f"{counted(rules, 'rule')} of the policy cannot be said without allowing more"] if rules else []
+        why += ["nothing is left of what it allows"] if rules < len(against) else []
+        super().__init__(f"nothing is written: {', and '.join(why)}")
         self.findings = tuple(findings)
 
 

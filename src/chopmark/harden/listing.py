@@ -91,7 +91,13 @@ def findings(request: Request, listing: Listing, kinds: Sequence[str], *, digest
         elif count:
             yield reasons.NARROWED.found(f"{counted(count, 'file')} at hand", subject=place)
         else:
-            yield reasons.DROPPED.found("no file at hand is allowed by it wherever it lies", subject=place)
+            yield reasons.DROPPED.found(_no_file(request), subject=place)
+
+
+def _no_file(request: Request) -> str:
+    if not request.material.files:
+        return "no files are at hand (--root DIR)"
+    return "no file at hand is allowed by it wherever it lies"
 
 
 def _stricter(request: Request) -> Iterator[Rule]:

@@ -29,11 +29,14 @@ if TYPE_CHECKING:
 _ENCRYPTED = "ENCRYPTED PRIVATE KEY"
 _PRIVATE = ("PRIVATE KEY", _ENCRYPTED, "RSA PRIVATE KEY", "EC PRIVATE KEY")
 _OTHER_PRIVATE = {
-    "OPENSSH PRIVATE KEY": " (ssh-keygen -p -m PKCS8 -f FILE converts it)",
-    "DSA PRIVATE KEY": "",
-    "TSS2 PRIVATE KEY": " (it is in a TPM: name it tpm2:file=FILE)",
+    "OPENSSH PRIVATE KEY": "name it ssh:{path}",
+    "PGP PRIVATE KEY BLOCK": "name it openpgp:{path}",
+    "DSA PRIVATE KEY": "no new signatures are made with DSA",
+    "TSS2 PRIVATE KEY": "it is in a TPM: name it tpm2:file={path}",
 }
-"""What is not read, and what to do about it."""
+"""What is not read here, and what to do about it."""
+_MINISIGN = b"untrusted comment: "
+"""How secret keys of minisign and signify begin."""
 _PKCS7_DATA = der.oid(DATA)
 
 
@@ -97,8 +100,8 @@ def _parts(file: KeyFile) -> tuple[pem.Block, list[pem.Block]]:
     if private:
         message = f"{file.path}: {len(private)} private keys in one file; which one is meant cannot be said"
     elif labels := [block.label for block in others if block.label in _OTHER_PRIVATE]:
-        hint = _OTHER_PRIVATE[labels[0]]
-        message = f"{file.path}: {labels[0]} is not a form that chopmark reads; it reads PKCS #8{hint}"
+        hint = _OTHER_PRIVATE[labels[0]].format(path=file.path)
+        message = f"{file.path}: {labels[0]} is none of the forms of a plain path (PKCS #8 and alike): {hint}"
     else:
         held = ", ".join(sorted({block.label.lower() for block in others})) or "nothing whole"
         message = f"{file.path}: there is no private key in it (it holds: {held})"
@@ -119,6 +122,9 @@ def _binary(file: KeyFile) -> pem.Block:
             return pem.Block("PRIVATE KEY", b"", file.data)
     except MalformedError:
         pass
+    if file.data.startswith(_MINISIGN):
+        message = f"{file.path}: if this is a secret key of minisign or signify, name it minisign:{file.path}"
+        raise UnusableKeyError(message)
     message = f"{file.path}: there is no private key in it (neither PEM nor DER of a form chopmark reads)"
     raise UnusableKeyError(message)
 

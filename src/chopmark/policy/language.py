@@ -92,7 +92,7 @@ def parse(data: bytes, file: str, first: int = 0) -> PolicyFile:
 def _rule(table: Table, number: int, problems: list[Problem]) -> Rule:
     reader = Reader(table, problems)
     action = reader.choice("action", (ALLOW, DENY))
-    if not action:
+    if "action" not in table.values:
         reader.complain("action", f'a rule has an action, "{ALLOW}" or "{DENY}"')
     about = conditions.of_file(reader)
     users = conditions.of_process(reader)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from chopmark.core import limits, versions
 from chopmark.core.errors import MalformedError
+from chopmark.core.meaning import meant
 from chopmark.policy import glob
 from chopmark.policy.source import Problem, Table
 
@@ -25,6 +26,7 @@ class Reader:
     def __init__(self, table: Table, problems: list[Problem], prefix: str = "") -> None:
         self._table = table
         self._left = dict(table.values)
+        self._asked: list[str] = []
         self._problems = problems
         self._prefix = prefix
 
@@ -36,7 +38,7 @@ class Reader:
     def finish(self) -> None:
         """Whatever is left is unknown."""
         for key in self._left:
-            self.complain(key, "there is no such key")
+            self.complain(key, f"there is no such key{meant(key, self._asked)}")
 
     def names(self) -> list[str]:
         """The keys that nobody took yet."""
@@ -44,6 +46,7 @@ class Reader:
 
     def take(self, key: str) -> Any:  # noqa: ANN401 - whatever TOML can hold
         """The value as it is; None when there is none."""
+        self._asked.append(key)
         return self._left.pop(key, None)
 
     def text(self, key: str) -> str:

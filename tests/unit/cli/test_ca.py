@@ -200,6 +200,10 @@ class TestRevoke:
         first, second = issue(), issue(out="second.crt")
         assert main(["ca", "revoke", first[:10], "--reason", "key-compromise"]) == 0
         assert main(["ca", "revoke", "second.crt"]) == 0
+        assert "reason unspecified" in capsys.readouterr().out
+        assert main(["ca", "revoke", "second.crt", "--reason", "superseded"]) == 0
+        said = capsys.readouterr().out
+        assert said.index("reason superseded") < said.index("it was already") < said.index("reason unspecified")
         assert main(["ca", "crl", "--issuer", "code-signing", "-o", "list.crl"]) == 0
         found = other.load_der_x509_crl((tmp_path / "list.crl").read_bytes())
         assert {f"{entry.serial_number:x}" for entry in found} == {first, second}

@@ -62,6 +62,13 @@ def test_what_is_unsigned_or_broken_is_told(desk: Desk) -> None:
     assert "[pe." in desk.out
 
 
+def test_of_a_signature_is_told_where_it_is_shown(desk: Desk) -> None:
+    path = desk.signed("detached")
+    assert desk.run("inspect", f"{path.name}.p7s") == 0
+    assert f"  signature of {path.name}" in desk.out
+    assert (desk.facts(path)["signature_of"], desk.facts(f"{path}.p7s")["signature_of"]) == ("", str(path))
+
+
 def test_a_signer_without_a_name_has_an_empty_one(desk: Desk) -> None:
     nameless = pki.issue(x509.Name([]), pki.world().signer.private_key, pki.world().issuing, ())
     path = desk.sample("detached")

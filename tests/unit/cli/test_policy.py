@@ -12,7 +12,7 @@ import pytest
 
 from chopmark.core.verdict import Status
 from chopmark.engine import report
-from chopmark.policy import events
+from chopmark.policy import events, language
 from tests.support import fulcio
 from tests.support.policies import ANYBODY, FILE, NOW
 
@@ -293,6 +293,19 @@ def test_learn_from_a_tree_and_from_events(desk: Desk) -> None:
     assert FILE.sha256 in desk.out
     assert "1" * 64 not in desk.out
     assert desk.run("policy", "learn") == 2
+    assert "stores =" not in desk.out
+
+
+def test_a_learned_policy_names_the_stores_that_files_were_verified_with(desk: Desk) -> None:
+    assert desk.run("store", "add", "corp", desk.root) == 0
+    tree = desk.folder / "tree"
+    tree.mkdir()
+    desk.sample("pe", "tree/plain.exe")
+    assert desk.run("policy", "learn", "--root", tree, "--offline") == 0
+    assert "stores =" not in desk.out  # digests believe nobody
+    desk.signed("script", "tree/signed.sh")
+    assert desk.run("policy", "learn", "--root", tree, "--offline", "-o", "learned.toml") == 0
+    assert language.parse(Path("learned.toml").read_bytes(), "learned.toml").stores == ("corp", "microsoft")
 
 
 def test_learning_says_what_it_passed_over(desk: Desk) -> None:

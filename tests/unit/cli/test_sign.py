@@ -19,7 +19,7 @@ from chopmark.engine import sign
 from chopmark.keys.software import SoftwareSigner
 from chopmark.server import http, routes
 from tests.support import pki
-from tests.support.desk import SAMPLES, Desk
+from tests.support.desk import SAMPLES, VECTORS, Desk
 
 KINDS = sorted(SAMPLES)
 DEAD = "http://127.0.0.1:1/"
@@ -138,6 +138,24 @@ def test_signatures_are_not_signed_by_mistake(desk: Desk) -> None:
     assert desk.run("sign", f"{path}.p7s", "--format", "detached", *desk.by_signer) == 0
     Path(path).unlink()
     assert desk.run("sign", f"{path}.p7s", *desk.by_signer) == 0  # whatever it is a signature of is elsewhere
+
+
+@pytest.mark.parametrize("kind", ["deb", "rpm"])
+def test_what_shows_that_it_is_signed_with_a_key_alone_needs_no_word_about_it(desk: Desk, kind: str) -> None:
+    path = desk.write(f"tiny.{kind}", (VECTORS / kind / f"sample-tiny.{kind}").read_bytes())
+    notes = desk.sample("detached")
+    by_key = ("--key", f"openpgp:{desk.write('openpgp.key', (VECTORS / kind / 'signer.key').read_bytes())}")
+    assert desk.run("sign", path, notes, *desk.by_signer) == 2  # the notes are signed, and the package with no CMS
+    assert (desk.out.count("signed     "), desk.err.count("\n")) == (1, 1)
+    assert "--format detached" in desk.err
+    for more in (("--digest-only",), ("--attach", desk.cert), ("--attach", f"{notes}.p7s")):
+        assert desk.run("sign", path, *more, "--cert", desk.cert) == 2
+        assert "internal" not in desk.err
+    assert desk.run("sign", path, notes, *by_key) == 2  # the other way around
+    assert (desk.out.count("signed     "), desk.err.count("\n")) == (1, 1)
+    assert "--cert" in desk.err
+    assert desk.run("sign", path, *by_key, "--timestamp", DEAD) == 2
+    assert desk.run("verify", path, "--store", VECTORS / kind / "signer.asc", "--offline") == 0
 
 
 def test_page_hashes_description_and_time_are_in_the_signature(desk: Desk) -> None:

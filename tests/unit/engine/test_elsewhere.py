@@ -35,6 +35,21 @@ def test_what_only_begins_so_is_not(length: int, tmp_path: Path) -> None:
     assert "seal.elsewhere" not in codes(UPDATE.read_bytes()[:length], tmp_path)
 
 
+@pytest.mark.parametrize("suffix", [".p7s", ".asc", ".minisig", ".sig"])
+def test_of_a_signature_is_told_what_it_signs(suffix: str, tmp_path: Path) -> None:
+    notes, signature = tmp_path / "notes.txt", tmp_path / f"notes.txt{suffix}"
+    signature.write_bytes(b"whatever")
+    context = laws.court(tmp_path)
+    told = []
+    for _ in range(2):  # nothing is said of a file that is not there
+        with Artifact.open(signature) as artifact:
+            verdict = check.check(artifact, context)
+        assert verdict.status is Status.UNSIGNED
+        told.append((verdict.findings[-1].code, verdict.findings[-1].detail))
+        notes.touch()
+    assert told == [("seal.none", ""), ("seal.of_another", f"chopmark verify {notes}")]
+
+
 def test_verify_says_which_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["verify", str(UPDATE), "--offline"]) == 1
     shown = " ".join(capsys.readouterr().out.split())

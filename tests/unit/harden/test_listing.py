@@ -119,6 +119,14 @@ def test_nothing_to_list_refuses_the_export(backend: Exporter) -> None:
     with pytest.raises(WiderError) as caught:
         backend.export(asked(CORP, files=(PLAIN,)))
     assert reasons.EMPTY.code in {each.code for each in caught.value.findings}
+    assert "rule" not in str(caught.value)  # none is wider
+
+
+def test_without_files_it_is_said_how_to_have_some() -> None:
+    rule = {"action": "allow", "digest": DIGESTS[4]}
+    for files, said in (((), "--root"), ((PLAIN,), "wherever")):
+        made = santa.BACKEND.export(asked(CORP, rule, files=files))
+        assert said in next(each.detail for each in made.findings if each.code == reasons.DROPPED.code)
 
 
 def test_santa_is_told_of_contents_alone() -> None:

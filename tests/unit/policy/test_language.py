@@ -145,6 +145,21 @@ def test_what_is_no_policy_is_refused(text: str) -> None:
     assert lines(text)
 
 
+@pytest.mark.parametrize(
+    ("rule", "said"),
+    [
+        ('action = "alow"', ["action: allow, deny, not 'alow'"]),
+        ('action = "deny"\npaht = "/x"', ["paht: there is no such key (path or parent?)"]),
+        ('action = "deny"\nzzz = 1', ["zzz: there is no such key"]),
+        ('action = "allow"\n[rule.require]\ntimestmp = true', ["require.timestmp: there is no such key (timestamp?)"]),
+    ],
+)
+def test_a_mistake_is_told_once_with_what_could_be_meant(rule: str, said: list[str]) -> None:
+    with pytest.raises(PolicyError) as caught:
+        language.parse(f"{HEAD}[[rule]]\n{rule}\n".encode(), "p.toml")
+    assert [problem.text for problem in caught.value.problems] == said
+
+
 def test_all_mistakes_are_told_and_not_more_than_people_read() -> None:
     assert len(lines(HEAD + "[[rule]]\n" * 2)) == 2
     assert len(lines(HEAD + "[[rule]]\n" * 500)) == limits.POLICY_PROBLEMS_MAX

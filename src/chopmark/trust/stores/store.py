@@ -164,12 +164,9 @@ def load(names: Sequence[str]) -> Store:
     sources: list[Source] = []
     crls: list[str] = []
     known: list[KnownKey] = []
-    for given in dict.fromkeys(names):
-        name = given.removesuffix("?")
+    for name in there(names):
         where = _folder_of(name)
         keys = _keys(name, where)
-        if given != name and not (keys or (os.path.isdir(folder(name)) and source.folder(folder(name)))):
-            continue
         known += keys
         if not keys or (where and source.folder(where)):
             sources.append(_open(name))
@@ -180,6 +177,17 @@ def load(names: Sequence[str]) -> Store:
             "no trust store: name one with --store, or make one with chopmark ca init or chopmark store add"
         )
     return Store(sources, crls, Keyring(known))
+
+
+def there(names: Sequence[str]) -> list[str]:
+    """The names, without those that may be missing or empty (with "?" behind them) and are."""
+    found = (given.removesuffix("?") for given in names if not given.endswith("?") or _has(given.removesuffix("?")))
+    return list(dict.fromkeys(found))
+
+
+def _has(name: str) -> bool:
+    where = folder(name)
+    return os.path.isdir(where) and bool(source.listed(where, KEY_SUFFIXES) or source.folder(where))
 
 
 def _keys(name: str, where: str) -> list[KnownKey]:
