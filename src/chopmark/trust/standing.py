@@ -265,12 +265,11 @@ class _Lists:
             except MalformedError as error:
                 tally.problems.append(str(error))
                 continue
-            if doubt and entry is None:
-                tally.problems.append(doubt)
-                continue
             ended = crl.missing(certificate, inquiry.context.at)
-            said = Standing(entry, "" if entry else ended, source.this_update, source.next_update)
-            if tally.add(crl, covered, said, ended):
+            if entry is None and (doubt or ended):
+                tally.problems.append(doubt or ended)
+                continue
+            if tally.add(crl, covered, entry, source, in_force=not ended):
                 return True
         return False
 
@@ -301,16 +300,20 @@ class _Lists:
 
 
 class _Tally:
-    """What the lists looked at so far say together."""
+    """What the lists looked at so far say together: revoked by one, or good when about each reason one is silent.
 
-    _best: Standing | None = None
-    _silent: frozenset[int] = frozenset()
-    _since: dt.datetime | None = None
-    _until: dt.datetime | None = None
+    Reasons are counted one by one (RFC 5280 clause 6.3.3 (d), (e) and (l)). So a hold in a list that has ended stands
+    until a newer one that is about holds is silent: what is about other reasons does not end it, nor what is older.
+    """
+
+    _revoked: Standing | None = None
+    _hold: Standing | None = None
+    _held: dt.datetime | None = None
 
     def __init__(self) -> None:
         self.problems: list[str] = []
         self._newest: dict[bytes, dt.datetime] = {}
+        self._silent: dict[int, Crl] = {}
 
     def has_newer(self, crl: Crl, covered: frozenset[int]) -> bool:
         """Whether a list adds nothing, because one as new is counted already."""
@@ -319,40 +322,47 @@ class _Tally:
         newest = self._newest.get(_kind(crl, covered))
         return newest is not None and crl.this_update <= newest
 
-    def add(self, crl: Crl, covered: frozenset[int], found: Standing, ended: str) -> bool:
-        """Count a list; True when that settles it. Only a hold can end: for anything else an old list will do."""
+    def add(self, crl: Crl, covered: frozenset[int], entry: Entry | None, source: Crl, *, in_force: bool) -> bool:
+        """Count a list that names the certificate, or is silent and in force; True when that settles it.
+
+        `source` is the list, or the newest delta with it. Only a hold can end: for anything else an old list will do.
+        """
         self._newest[_kind(crl, covered)] = crl.this_update
-        if found.entry is not None:
-            self._best = found
-            return not ended or found.entry.reason != CERTIFICATE_HOLD
-        best = self._best
-        if best is not None and best.entry is not None and best.as_of is not None and crl.this_update <= best.as_of:
-            return False  # what is silent and older takes nothing back
-        if covered >= ALL_REASONS:
-            self._best = found
-            return not ended
-        if ended:
-            self.problems.append(ended)
+        as_of = source.this_update
+        if entry is not None:
+            named = Standing(entry, "", as_of, source.next_update)
+            if in_force or entry.reason != CERTIFICATE_HOLD:
+                self._revoked = named
+                return True
+            if self._held is None or as_of > self._held:
+                self._hold, self._held = named, as_of
             return False
-        self._silent |= covered
-        self._since = min(self._since or crl.this_update, crl.this_update)
-        self._until = min(self._until, crl.next_update) if self._until and crl.next_update else crl.next_update
-        if self._silent >= ALL_REASONS:
-            self._best = Standing(None, "", self._since, self._until)
-            return True
-        return False
+        for reason in covered:
+            if reason not in self._silent or as_of > self._silent[reason].this_update:
+                self._silent[reason] = source
+        return self._whole and not self._on_hold
+
+    @property
+    def _whole(self) -> bool:
+        return ALL_REASONS.issubset(self._silent)
+
+    @property
+    def _on_hold(self) -> bool:
+        silent = self._silent.get(CERTIFICATE_HOLD)
+        return self._held is not None and (silent is None or silent.this_update <= self._held)
 
     @property
     def result(self) -> Standing:
         """What is known in the end."""
-        if self._best is not None:
-            problem = self._best.problem
-            if not problem:
-                return self._best
-            return self._best._replace(problem="; ".join(dict.fromkeys((problem, *self.problems))))
-        if self._silent:
-            self.problems.append("the CRL is about some reasons alone")
-        return Standing(None, "; ".join(dict.fromkeys(self.problems)) or "there is no CRL")
+        named = self._revoked or (self._hold if self._on_hold else None)
+        if named is not None:
+            return named
+        lists = self._silent.values()
+        if self._whole:
+            until = min(filter(None, (each.next_update for each in lists)))
+            return Standing(None, "", min(each.this_update for each in lists), until)
+        partial = ["the CRL is about some reasons alone"] if lists else []
+        return Standing(None, "; ".join(dict.fromkeys((*self.problems, *partial))) or "there is no CRL")
 
 
 def read(raws: Sequence[bytes]) -> list[Crl]:

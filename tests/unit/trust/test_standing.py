@@ -118,11 +118,11 @@ COMPROMISE, REST = b"\x05\x60", b"\x07\x9f\x80"
 
 
 def test_lists_about_some_reasons_have_to_cover_all_together(tmp_path: Path) -> None:
-    first = crl(ISSUING, extensions=[scope(reasons=COMPROMISE)])
+    first = crl(ISSUING, extensions=[scope(reasons=COMPROMISE)], until=pki.NOW + 6 * DAY)
     second = crl(ISSUING, extensions=[scope(reasons=REST)], since=pki.NOW - 2 * DAY)
     found = standing(tmp_path, WAY, [first, second])
     assert good(found)
-    assert found.as_of == pki.NOW - 2 * DAY
+    assert (found.as_of, found.until) == (pki.NOW - 2 * DAY, pki.NOW + 6 * DAY)
     for part in (first, second):
         assert not good(standing(tmp_path, WAY, [part]))
         assert standing(tmp_path, WAY, [part]).entry is None
@@ -139,6 +139,72 @@ def test_a_part_that_has_ended_is_missing(tmp_path: Path) -> None:
     first = crl(ISSUING, extensions=[scope(reasons=COMPROMISE)])
     ended = crl(ISSUING, extensions=[scope(reasons=REST)], since=MAY, until=MAY + DAY)
     assert standing(tmp_path, WAY, [first, ended]).problem
+
+
+URL = "http://ca.example/part.crl"
+FETCHED = signer(point(full=der.implicit(6, URL.encode())))
+PARTS = {
+    "whole": [],
+    "holds": [scope(reasons=b"\x01\x02")],
+    "compromise": [scope(reasons=COMPROMISE)],
+    "rest": [scope(reasons=REST)],
+}
+
+
+def about(part: str, age: float, code: int | None = None) -> bytes:
+    """A list about some reasons, so many days old, that is silent and in force; or names FETCHED and has ended."""
+    since = pki.NOW - age * DAY
+    entries = [] if code is None else [entry(serial(FETCHED), MAY, reason(code))]
+    until = pki.NOW + DAY if code is None else since + DAY / 4
+    return crl(ISSUING, *entries, extensions=PARTS[part], since=since, until=until)
+
+
+@pytest.mark.parametrize(
+    ("lists", "expected"),
+    [
+        # Older silence about holds: the newer hold stands, whatever newer lists say of other reasons.
+        ([about("rest", 3), about("holds", 2, 6), about("compromise", 1)], Entry(MAY, 6)),
+        ([about("holds", 2, 6), about("rest", 2), about("compromise", 1)], Entry(MAY, 6)),
+        ([about("rest", 2, 6), about("whole", 3), about("compromise", 1)], Entry(MAY, 6)),
+        # Newer silence about holds: it has ended, and what is older is silent about other reasons all the same.
+        ([about("compromise", 4), about("holds", 3, 6), about("rest", 1)], None),
+        ([about("holds", 2, 6), about("whole", 3), about("holds", 1)], None),
+        ([about("rest", 2, 6), about("holds", 4, 6), about("whole", 1)], None),
+        # Of two holds the newer one has to be ended.
+        ([about("rest", 2, 6), about("holds", 4, 6), about("whole", 3)], Entry(MAY, 6)),
+        ([about("holds", 4, 6), about("rest", 2, 6), about("whole", 3)], Entry(MAY, 6)),
+        # Nothing ends what is for good.
+        ([about("holds", 2, 6), about("compromise", 4, 1), about("whole", 3)], Entry(MAY, 1)),
+    ],
+)
+def test_a_hold_is_ended_by_newer_silence_about_holds_alone(
+    tmp_path: Path, lists: list[bytes], expected: Entry | None
+) -> None:
+    """The lists are at hand, published, and carried; what is settled before is not asked."""
+    near, published, carried = lists
+    served = material.Served({URL: published})
+    trusted = material.trusting(tmp_path, ROOT)
+    here = circumstances(tmp_path, trusted, revocation="require", lists=[near], fetcher=served)
+    way = [each.view for each in (FETCHED, ISSUING, ROOT)]
+    found = Inquiry(here, way, [revocation_list.Crl(carried)]).standing(way[0], way[1])
+    assert (found.entry, found.problem) == (expected, "")
+
+
+def test_a_hold_that_ended_leaves_open_what_no_list_is_about(tmp_path: Path) -> None:
+    found = standing(tmp_path, [FETCHED, ISSUING, ROOT], [about("holds", 2, 6), about("holds", 1)])
+    assert found.entry is None
+    assert found.problem
+
+
+def test_a_list_that_does_not_count_now_hides_no_older_one(tmp_path: Path) -> None:
+    """Neither one from after the time asked about, nor one that has ended."""
+    silent = crl(ISSUING)
+    for code, until in ((6, pki.NOW + DAY), (6, pki.NOW - DAY), (1, pki.NOW - DAY)):
+        held = crl(ISSUING, entry(serial(PLAIN), MAY, reason(code)), since=pki.NOW - 3 * DAY, until=until)
+        for since, end in ((pki.NOW + DAY, pki.NOW + 9 * DAY), (pki.NOW - 2 * DAY, pki.NOW - DAY)):
+            useless = crl(ISSUING, since=since, until=end)
+            assert standing(tmp_path, WAY, [useless, held]).entry == Entry(MAY, code)
+            assert good(standing(tmp_path, WAY, [useless, silent]))
 
 
 def test_reasons_of_a_distribution_point_limit_what_its_list_says(tmp_path: Path) -> None:
