@@ -11,7 +11,7 @@ from chopmark.core.errors import BrokenError, MalformedError
 from chopmark.core.named import NamedTuple
 from chopmark.envelopes import algorithms, der, public_keys, signatures, x509
 from chopmark.envelopes.ocsp import certid, reading
-from chopmark.trust.crl.entry import Entry
+from chopmark.trust.crl.entry import CERTIFICATE_HOLD, Entry
 from chopmark.trust.ocsp import reasons
 from chopmark.trust.ocsp.reasons import Doubt
 
@@ -139,8 +139,8 @@ class Answer:
         for found in (self.basic.unknown_critical, *(each.unknown_critical for each in singles)):
             if found:
                 raise BrokenError(reasons.CRITICAL, found)
-        worst = max(singles, key=lambda each: (_SEVERITY[each.status], each.this_update))
-        doubts = (*self._signer_doubts(signer, at), *_time_doubts(worst, certificate, at, undated))
+        worst = max(singles, key=_badness)
+        doubts = (*self._signer_doubts(signer, at), *self._time_doubts(worst, certificate, at, undated))
         unknown = worst.status == reading.UNKNOWN
         return Said(worst.this_update, worst.next_update, _entry(worst), unknown, doubts)
 
@@ -164,6 +164,9 @@ class Answer:
                 self._require_signed(signer.certificate)
             except BrokenError as error:
                 problem = error
+                continue
+            except MalformedError as error:  # nobody signed which certificates come along: another one may do
+                problem = BrokenError(reasons.SIGNER, str(error))
                 continue
             return signer
         raise problem
@@ -204,20 +207,57 @@ class Answer:
             raise BrokenError(reasons.SIGNATURE, str(error)) from None
 
     def _signer_doubts(self, signer: Signer, at: dt.datetime) -> Iterator[Doubt]:
-        """Why it would not be signed so now. Raises BrokenError when it was not even valid then."""
+        """Why it would not be signed so now: when that was is only said by who signed it.
+
+        Raises BrokenError when it was not even valid then.
+        """
         certificate, produced = signer.certificate, self.basic.produced_at
         since = certificate.not_before - limits.CLOCK_SKEW
         if not since <= produced <= certificate.not_after:
             raise BrokenError(reasons.RESPONDER_ENDED, f"it answered {clock.show(produced)}")
         if signer.delegated and not since <= at <= certificate.not_after:
             yield Doubt(reasons.RESPONDER_ENDED, f"valid until {clock.show(certificate.not_after)}")
-        name = algorithms.signature_algorithm(der.parse(self.basic.algorithm)).digest
-        if name is not None and digest.ALGORITHMS[name].strength is digest.Strength.DATED and at >= limits.SHA1_SUNSET:
-            yield Doubt(reasons.WEAK, f"signed over {name}")
+        try:
+            _require_strong(algorithms.signature_algorithm(der.parse(self.basic.algorithm)).digest, at)
+            _require_long(certificate.spki, at)
+            if signer.delegated:
+                _require_strong(certificate.signature_algorithm.digest, at)
+        except BrokenError as error:
+            yield Doubt(error.reason, error.detail)
+
+    def _time_doubts(
+        self, single: reading.Single, certificate: x509.Certificate, at: dt.datetime, undated: dt.timedelta
+    ) -> Iterator[Doubt]:
+        """Why this is not said of this time (clause 3.2 (4) and (5))."""
+        this_update, next_update = single.this_update, single.next_update
+        if this_update - at > limits.CLOCK_SKEW:
+            yield Doubt(reasons.FUTURE, clock.show(this_update))
+        if this_update - self.basic.produced_at > limits.CLOCK_SKEW:
+            yield Doubt(reasons.FUTURE, f"of {clock.show(this_update)}, signed {clock.show(self.basic.produced_at)}")
+        if next_update is not None:
+            if next_update < this_update:
+                raise der.DerError("an OCSP answer that ends before it begins")
+            if next_update < at:
+                yield Doubt(reasons.STALE, clock.show(next_update))
+        elif at - this_update > undated:
+            yield Doubt(reasons.UNDATED, f"of {clock.show(this_update)}")
+        if certificate.not_after < this_update:
+            cutoff = single.archive_cutoff
+            if cutoff is None or cutoff > certificate.not_after:
+                yield Doubt(reasons.ARCHIVE, f"it knows back to {clock.show(cutoff)}" if cutoff else "")
 
 
-_SEVERITY = {reading.GOOD: 0, reading.UNKNOWN: 1, reading.REVOKED: 2}
-"""Of several answers about one certificate in one response the worst counts."""
+def _badness(single: reading.Single) -> tuple[int, float]:
+    """Of several answers about one certificate in one response the worst counts.
+
+    Of several revocations for good the earliest is the worst, of other answers the newest. Raises DerError.
+    """
+    entry = _entry(single)
+    if entry is None:
+        return int(single.status == reading.UNKNOWN), single.this_update.timestamp()
+    if entry.reason == CERTIFICATE_HOLD:
+        return 2, single.this_update.timestamp()
+    return 3, -entry.effective.timestamp()
 
 
 def _require_delegated(certificate: x509.Certificate, issuer: x509.Certificate) -> None:
@@ -259,33 +299,8 @@ def _require_long(spki: bytes, when: dt.datetime) -> None:
         raise BrokenError(reasons.WEAK, f"RSA of {key.key_size} bits")
 
 
-def _time_doubts(
-    single: reading.Single, certificate: x509.Certificate, at: dt.datetime, undated: dt.timedelta
-) -> Iterator[Doubt]:
-    """Why this is not said of this time (clause 3.2 (4) and (5))."""
-    this_update, next_update = single.this_update, single.next_update
-    if this_update - at > limits.CLOCK_SKEW:
-        yield Doubt(reasons.FUTURE, clock.show(this_update))
-    if next_update is not None:
-        if next_update < this_update:
-            raise der.DerError("an OCSP answer that ends before it begins")
-        if next_update < at:
-            yield Doubt(reasons.STALE, clock.show(next_update))
-    elif at - this_update > undated:
-        yield Doubt(reasons.UNDATED, f"of {clock.show(this_update)}")
-    if certificate.not_after < this_update:
-        cutoff = single.archive_cutoff
-        if cutoff is None or cutoff > certificate.not_after:
-            yield Doubt(reasons.ARCHIVE, f"it knows back to {clock.show(cutoff)}" if cutoff else "")
-
-
 def _entry(single: reading.Single) -> Entry | None:
     """A revocation, in the words of a list; an answer may have its invalidity date too (clause 4.4.5)."""
     if single.revoked is None:
         return None
     return Entry(single.revoked, single.reason, single.invalid_since)
-
-
-def nobody(found: BrokenError) -> Doubt:
-    """The doubt that an answer leaves which says nothing."""
-    return Doubt(found.reason, found.detail)

@@ -102,7 +102,7 @@ CRITICAL = Reason("ocsp.critical", INFO, "The OCSP answer has a critical extensi
 FUTURE = Reason(
     "ocsp.future",
     INFO,
-    "The OCSP answer is from later than the time asked about.",
+    "The OCSP answer is from later than the time asked about, or than its own signature.",
     "Check this machine's clock.",
     "RFC 6960 clause 4.2.2.1",
 )

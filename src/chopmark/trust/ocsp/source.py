@@ -135,7 +135,11 @@ class OcspSource:
                 return False
             came.append(answer)
             said = question.says(answer)
-            if said is None or not _follows(said, known):
+            if said is None:
+                if known is None:  # the certificate of who signed it may come with the next signature
+                    self._remember(question.address, answer)
+                return False
+            if not _follows(said, known):
                 return False
             self._remember(question.address, answer)
             return said.until is not None and not said.doubts

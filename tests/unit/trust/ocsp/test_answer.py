@@ -98,6 +98,13 @@ def test_the_worst_of_several_answers_about_one_certificate_counts() -> None:
     assert said(answer(DELEGATE, elsewhere, PLAIN, lost, gone)).entry == Entry(NOW - DAY)
     assert said(answer(DELEGATE, PLAIN, lost, elsewhere)).unknown
     assert said(answer(DELEGATE, elsewhere, PLAIN)).doubts == ()
+    held = PLAIN._replace(status=revoked(NOW - 9 * DAY, 6), since=NOW)
+    sooner = gone._replace(since=NOW - DAY, more=[ocsp.invalidity_date(NOW - 3 * DAY)])
+    assert said(answer(DELEGATE, gone, held)).entry == Entry(NOW - DAY)
+    assert said(answer(DELEGATE, gone, sooner, gone)).entry == Entry(NOW - DAY, invalid_since=NOW - 3 * DAY)
+    for newest, older in ((held, held._replace(since=NOW - HOUR)), (lost, lost._replace(since=NOW - 2 * HOUR))):
+        for order in ((newest, older), (older, newest)):
+            assert said(answer(DELEGATE, *order)).as_of == newest.since
 
 
 # Who signed it
@@ -143,7 +150,10 @@ def test_a_changed_answer() -> None:
 
 def test_the_certificate_of_the_responder_itself_was_changed() -> None:
     broken = DELEGATE.raw[:-1] + bytes([DELEGATE.raw[-1] ^ 1])
-    assert refused(answer(DELEGATE, PLAIN, certificates=[broken])) == reasons.SIGNER.code
+    nameless = make(b"\x30\x02\x31\x00", DELEGATE.key, ISSUING, extensions=[FOR_ANSWERS, NO_CHECK])
+    for other in (broken, nameless.raw, b"\x30\x00"):
+        assert refused(answer(DELEGATE, PLAIN, certificates=[other])) == reasons.SIGNER.code
+        assert said(answer(DELEGATE, PLAIN, certificates=[other, DELEGATE.raw])).doubts == ()
 
 
 def test_only_so_many_certificates_are_tried() -> None:
@@ -204,6 +214,20 @@ def test_sha1_counts_before_its_sunset_and_not_for_what_claims_to_be_older() -> 
     assert Answer(gone).says(leaf.view, old.view, NOW).entry == Entry(then)
 
 
+def test_a_date_that_only_the_signer_tells_makes_nothing_strong() -> None:
+    """Who finds the key of a short modulus, or a collision, writes any date before the sunset."""
+    long_ago = material.day("2013-01-01")
+    issuer = make(name("Old"), pki.key("p256", "Old"), extensions=material.ca_extensions(), since=long_ago)
+    single = Single(make(name("Leaf"), pki.key("p256", "Leaf"), issuer), issuer)
+    short = responder(issuer, key=pki.key("rsa1024"), since=long_ago)
+    for delegate in (short, responder(issuer, digest="sha1", since=long_ago)):
+        for each, expected in ((single, [reasons.WEAK.code]), (single._replace(since=long_ago), [])):
+            raw = answer(delegate, each, produced=long_ago + HOUR)
+            at = each.since + HOUR
+            found = Answer(raw).says(single.certificate.view, issuer.view, at).doubts
+            assert [doubt.reason.code for doubt in found if doubt.reason is reasons.WEAK] == expected
+
+
 # When it counts
 
 
@@ -224,6 +248,13 @@ def test_an_answer_counts_while_it_is_fresh(since: dt.datetime, until: dt.dateti
     assert doubts(raw) == expected
     gone = answer(DELEGATE, PLAIN._replace(since=since, until=until, status=revoked(NOW - DAY)))
     assert said(gone).entry == Entry(NOW - DAY)
+
+
+def test_nobody_knows_what_is_after_the_signature() -> None:
+    for early, expected in ((limits.CLOCK_SKEW, []), (limits.CLOCK_SKEW + dt.timedelta(seconds=1), ["ocsp.future"])):
+        assert doubts(answer(DELEGATE, PLAIN, produced=PLAIN.since - early)) == expected
+        gone = PLAIN._replace(status=revoked(NOW - DAY))
+        assert said(answer(DELEGATE, gone, produced=PLAIN.since - early)).entry == Entry(NOW - DAY)
 
 
 def test_how_old_an_undated_answer_may_be_is_an_argument() -> None:

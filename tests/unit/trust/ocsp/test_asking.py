@@ -489,6 +489,16 @@ def test_a_responder_without_dates_is_believed_for_a_moment_and_asked_once(bench
     assert len(net.asked) == 1
 
 
+def test_what_is_wrong_with_an_answer_is_told_each_time(bench: Bench) -> None:
+    net = Net({URL: answer(DELEGATE, single(), certificates=())})
+    here = bench.context(net=net)
+    for brought in ((), (PLAIN.raw,), (DELEGATE.raw,)):  # by the third there is who signed it
+        found = judge.judge(material.proof(NAMED, *brought), "code-signing", here)
+        assert found.trusted is (brought == (DELEGATE.raw,))
+        assert codes(found) == (set() if found.trusted else {"revocation.unavailable", "ocsp.signer"})
+    assert len(net.asked) == 1
+
+
 def test_a_kept_revocation_needs_no_network_but_its_date_may_have_been_moved_back(bench: Bench) -> None:
     files = [STAMPER_GOOD]
     assert bench.judged(net=Net({URL: said(status=revoked(OCTOBER, 1), age=HOUR)}), stamped=True, files=files).trusted
