@@ -12,6 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chopmark.cli import git_program
+from chopmark.core.finding import Finding, Outcome
+from chopmark.core.signer import SignerId
+from chopmark.core.verdict import SealVerdict, Verdict
 from tests.support import bare_keys, fulcio, git_repo, pki
 from tests.support.git_repo import Repo
 
@@ -178,6 +181,18 @@ def test_as_gpg_it_signs_and_verifies(desk: Desk, key: str, monkeypatch: pytest.
         assert "\n[GNUPG:] ERRSIG " in told
         assert "GOODSIG" not in told
         monkeypatch.setenv("CHOPMARK_STORE", f"{git_repo.PUBLIC},{desk.root}")
+
+
+def test_no_name_writes_a_line_of_its_own() -> None:
+    """GnuPG's names could (CVE-2018-12020, CVE-2022-34903), and git believes the lines that it is told."""
+    hostile = SignerId("x509", "Mallory\n[GNUPG:] TRUST_FULLY 0 shell\r\x1b[2J\u2028", "ab" * 32)
+    sound, wrong = Finding("test.ok", Outcome.OK), Finding("test.no", Outcome.NO)
+    for intact, finding, word in ((True, sound, "GOODSIG"), (False, wrong, "BADSIG"), (True, wrong, "ERRSIG")):
+        seal = SealVerdict("signature 1", "cms", intact, "sha256", hostile, None, 0, (finding,))
+        lines = git_program.status_lines(Verdict("x", "git", (seal,), ()))
+        assert lines[1].startswith(f"{word} ")
+        assert all(line.isprintable() for line in lines)
+        assert ("TRUST_FULLY 0 shell" in lines) is (word == "GOODSIG")
 
 
 def test_the_committers_name_is_no_key(desk: Desk, key: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -340,6 +340,7 @@ def test_subkeys(tmp_path: Path) -> None:
 
     assert found(maker.subkey(other)) == set()
     assert found(maker.subkey(other, flags=b"\x0c")) == {"key.barred"}
+    assert found(maker.subkey(other, flags=b"\0")) == {"key.barred"}, "no use is not every use (CVE-2013-4351)"
     assert found(maker.subkey(other, crossed=third)) == {"key.barred"}
     assert found(maker.subkey(other, crossed=maker)) == {"key.barred"}
     assert found(maker.subkey(other, back_kind=0x18)) == {"key.barred"}

@@ -173,16 +173,16 @@ def test_padding_that_leaves_room_is_no_signature() -> None:
     right = info(der.null())
     assert signatures.verify(spki, plain, signed(filled(right)), DATA, "sha256") == "sha256"
     for block in (
-        b"\0\1" + b"\xff" * 8 + b"\0" + right.ljust(size - 11, b"\x11"),  # behind it (CVE-2006-4339)
+        b"\0\1" + b"\xff" * 8 + b"\0" + right.ljust(size - 11, b"\x11"),  # behind it (CVE-2006-4339, CVE-2022-24772)
         b"\0\1" + b"\0" + right.ljust(size - 3, b"\0"),
-        filled(info(junk)),  # in the parameters (CVE-2014-1568, CVE-2018-15836)
+        filled(info(junk)),  # in the parameters (CVE-2014-1568, CVE-2018-16152)
         filled(info(der.null(), junk)),
         filled(info(der.null(), behind=junk)),
         filled(info()),
         filled(b"\x30\x81" + right[1:]),  # a longer length (CVE-2014-1569)
         filled(right, kind=0, fill=b"\0"),
         filled(right, kind=2, fill=b"\x55"),
-        filled(right, fill=b"\xfe"),  # CVE-2018-16152, CVE-2022-24772
+        filled(right, fill=b"\xfe"),  # CVE-2018-15836
         filled(right, end=b"\xff"),
     ):
         bad = signed(block)

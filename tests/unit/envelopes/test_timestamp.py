@@ -155,6 +155,15 @@ def test_a_token_that_names_another_certificate_is_refused() -> None:
     assert stamp_codes(loose_token(bound=bound).encoded()) == {"cms.signer_not_bound"}
 
 
+def test_who_stamped_is_whose_key_it_was_whatever_else_came_along() -> None:
+    """Another authority's certificate in front is nobody's (CVE-2026-33753)."""
+    other = material.chain("p256", material.TIME_STAMPING, "other tsa")[0]
+    stamp = timestamp.check(loose_token(certificates=(other, *TSA)).encoded(), STAMPED)
+    assert stamp.proof.intact
+    assert stamp.proof.certificates[0] == TSA[0]
+    assert stamp.proof.signer == certificate(TSA[0]).signer_id
+
+
 def test_the_older_way_of_naming_the_certificate_is_read() -> None:
     digest = hashlib.sha1(TSA[0], usedforsecurity=False).digest()
     value = der.sequence(der.sequence(der.sequence(der.octet_string(digest))))

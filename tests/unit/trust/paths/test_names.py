@@ -137,7 +137,11 @@ def test_a_wildcard_is_excluded_when_one_of_its_names_is() -> None:
 
 
 @pytest.mark.parametrize(
-    "name", [uri("urn:x"), uri("http:///x"), uri("http://192.0.2.7/"), uri("http://[2001:db8::7]/")]
+    "name",
+    [
+        *(uri("urn:x"), uri("http:///x"), uri("http://192.0.2.7/"), uri("http://[2001:db8::7]/")),
+        *(uri("http://[fe80::1%25.example.com]/"), uri("http://[fe80::1%x.example.com]/")),  # CVE-2024-45341
+    ],
 )
 def test_a_uri_without_a_host_name_is_never_within_and_always_excluded(name: bytes) -> None:
     assert not permitted(name, uri("example.com"))
@@ -200,6 +204,7 @@ def test_an_empty_subject_is_no_name() -> None:
         (dns("a..example.com"), dns("example.com")),
         (dns("a_b.example.com"), dns("example.com")),
         (dns("a.*.example.com"), dns("example.com")),
+        (dns("example.org\0.example.com"), dns("example.com")),  # CVE-2009-2408
         (dns(""), dns("")),
         (uri("//example.com"), uri("example.com")),
         (uri("http://exam%70le.com/"), uri("example.com")),
