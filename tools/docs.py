@@ -3,7 +3,8 @@
 docs/reference/reasons.md comes from the catalogue of reason codes, docs/reference/formats.md from the formats found by
 discovery, docs/reference/commands.md from the command line's own help, docs/reference/capabilities.md from what
 enforcers say of themselves, docs/reference/attack.md from attack.toml and the techniques that reasons name,
-docs/adr/README.md from the records. Links between pages are checked as well.
+docs/reference/known-attacks.md from known_attacks.toml, docs/adr/README.md from the records. Links between pages are
+checked as well.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCS = ROOT / "docs"
 _NOTE = "<!-- Made by `make docs`; change the code instead. -->\n\n"
 ATTACK = ROOT / "tools" / "attack.toml"
+KNOWN_ATTACKS = ROOT / "tools" / "known_attacks.toml"
 _CODES_SHOWN = 8
 _LINK = re.compile(r"\]\(([^)#:\s]+)(?:#[^)]*)?\)")
 
@@ -64,6 +66,7 @@ def pages() -> dict[str, str]:
         "reference/commands.md": _commands(),
         "reference/capabilities.md": _capabilities(),
         "reference/attack.md": _attack(),
+        "reference/known-attacks.md": _known_attacks(),
         "adr/README.md": _decisions(),
     }
 
@@ -159,6 +162,29 @@ def _attack() -> str:
     named = {each["id"] for each in table["technique"]}
     others = sorted({each for reason in CATALOG.values() for each in reason.techniques} - named)
     lines.append(", ".join(f"{each} ({len(codes_of(each))})" for each in others if codes_of(each)) + "\n")
+    return "".join(lines)
+
+
+def known_attacks_table() -> dict[str, Any]:
+    """What was published of other verifiers, by area, as it is written down."""
+    return tomllib.loads(KNOWN_ATTACKS.read_text())
+
+
+def _known_attacks() -> str:
+    table = known_attacks_table()
+    count = sum(len(area["weakness"]) for area in table["area"])
+    lines = ["# Known attacks\n\n", _NOTE, table["text"], f"\nThere are {count}.\n"]
+    for area in table["area"]:
+        lines += [
+            f"\n## {area['name']}\n\n",
+            "| weakness | what it was | what chopmark says | shown by |\n|---|---|---|---|\n",
+        ]
+        for each in area["weakness"]:
+            said = [", ".join(f"`{code}`" for code in each.get("codes", ())), each.get("says", "")]
+            said += [f"Not done: {each['later']}"] if "later" in each else []
+            tests = " ".join(f"`{node}`" for node in each["tests"])
+            cells = (each["name"], each["was"], " ".join(filter(None, said)), tests)
+            lines.append("| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |\n")
     return "".join(lines)
 
 
