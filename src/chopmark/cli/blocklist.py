@@ -53,6 +53,10 @@ def add_arguments(parser: ArgumentParser) -> None:
     )
     block.add_argument("--name", metavar="NAME", default=_OWN, help=f"the list (default: {_OWN})")
     block.add_argument("--remark", metavar="TEXT", default="", help="why")
+    unblock = actions.add_parser("unblock", help="take something off such a list again")
+    unblock.add_argument("named", nargs="+", metavar="FILE|DIGEST", help="as for block, or sha256:... as show has it")
+    unblock.add_argument("--by", choices=_KINDS, default="file", metavar="KIND", help="as for block")
+    unblock.add_argument("--name", metavar="NAME", default=_OWN, help=f"the list (default: {_OWN})")
     remove = actions.add_parser("remove", help="no longer use a list")
     remove.add_argument("name", metavar="NAME", help="the list")
     check = actions.add_parser("check", help="whether a list names these files, whoever signed them")
@@ -63,7 +67,15 @@ def add_arguments(parser: ArgumentParser) -> None:
 def run(args: Namespace) -> int:
     """Do what was asked; 0, or 1 when a file is named, or an error that says why not."""
     output.prepare()
-    actions = {"add": _add, "list": _list, "show": _show, "block": _block, "remove": _remove, "check": _check}
+    actions = {
+        "add": _add,
+        "list": _list,
+        "show": _show,
+        "block": _block,
+        "unblock": _unblock,
+        "remove": _remove,
+        "check": _check,
+    }
     return actions[args.action](args)
 
 
@@ -188,19 +200,42 @@ def _path(name: str) -> str | None:
 
 
 def _block(args: Namespace) -> int:
-    from chopmark.trust.blocklists import blocklist, plain
-
     name = _checked(args.name)
-    path = _path(name)
-    entries: dict[Named, str] = {}
-    if path is not None:
-        known = blocklist.read(path)
-        if known.policy is not None:
-            raise UsageError(f"{name} is somebody else's list; choose another --name")
-        entries = dict(known.named)
+    entries = _own_entries(name)
     for file in args.files:
         for named in _named_by(file, args.by):
             entries[named] = args.remark
+    return _rewritten(name, entries)
+
+
+def _unblock(args: Namespace) -> int:
+    name = _checked(args.name)
+    entries = _own_entries(name)
+    for text in args.named:
+        gone = [each for each in entries if f"{each.algorithm}:{each.value.hex()}" == text.lower()]
+        gone = gone or [each for each in _named_by(text, args.by) if each in entries]
+        if not gone:
+            raise UsageError(f"{text}: not on the list {name} by its {args.by} (chopmark blocklist show {name})")
+        for each in gone:
+            del entries[each]
+    return _rewritten(name, entries)
+
+
+def _own_entries(name: str) -> dict[Named, str]:
+    from chopmark.trust.blocklists import blocklist
+
+    path = _path(name)
+    if path is None:
+        return {}
+    known = blocklist.read(path)
+    if known.policy is not None:
+        raise UsageError(f"{name} is somebody else's list; choose another --name")
+    return dict(known.named)
+
+
+def _rewritten(name: str, entries: dict[Named, str]) -> int:
+    from chopmark.trust.blocklists import blocklist, plain
+
     written = _write(f"{name}.txt", plain.render(entries, clock.now()))
     print(_line(blocklist.read(written), clock.now()))
     return 0
@@ -215,7 +250,24 @@ def _named_by(path: str, kind: str) -> list[Named]:
         if not found:
             raise UsageError(f"{path}: its format has no digest of its own; use --by file")
         return found
+    if kind == blocklist.KEY and (bare := _bare_keys(path)):
+        return bare
     return [blocklist.name_of(certificate, kind) for certificate in _certificates(path)]
+
+
+def _bare_keys(path: str) -> list[Named]:
+    """The public keys in a file of minisign, signify, SSH or OpenPGP; none in any other."""
+    from chopmark.core import limits
+    from chopmark.core.artifact import read_small
+    from chopmark.core.errors import InputError
+    from chopmark.trust.blocklists import blocklist
+    from chopmark.trust.stores import keyring
+
+    try:
+        keys = keyring.read(read_small(path, limits.STORE_FILE_MAX)) or ()
+    except (MalformedError, InputError):
+        return []
+    return [blocklist.Named(blocklist.KEY, "sha256", bytes.fromhex(each.fingerprint)) for each in keys]
 
 
 def _digests(path: str) -> list[Named]:

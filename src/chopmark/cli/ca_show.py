@@ -126,8 +126,7 @@ _WIDTHS = (10, 10, 32)
 
 
 def _row(cells: tuple[str, str, str, str]) -> str:
-    line = "  ".join(f"{text:<{width}}" for text, width in zip(cells, _WIDTHS, strict=False)) + "  " + cells[3]
-    return line if len(line) <= output.width() else line[: output.width() - 1] + "…"
+    return output.row("  ".join(f"{text:<{width}}" for text, width in zip(cells, (*_WIDTHS, 0), strict=True)))
 
 
 def _due(args: Namespace) -> int:

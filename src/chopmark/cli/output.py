@@ -78,6 +78,11 @@ def width() -> int:
         return 80
 
 
+def row(line: str) -> str:
+    """A row of a table: cut to the terminal's columns where there is one; programs get all of it."""
+    return line if len(line) <= width() or not sys.stdout.isatty() else line[: width() - 1] + "…"
+
+
 def show_verdict(verdict: Verdict, *, verbose: bool = False) -> str:
     """A verdict as lines: the word and the path, who signed when, and every reason that spoke against it.
 

@@ -110,7 +110,7 @@ def _list(host: Host, args: Namespace) -> int:
             print(json.dumps(services_check.entry_facts(entry)))
             continue
         state = output.clean(entry.state)
-        print(f"{state:<10} {output.clean(entry.label)}"[: max(output.width(), len(state) + 20)])
+        print(output.row(f"{state:<10} {output.clean(entry.label)}"))
         for start in entry.starts:
             print(output.filled(output.clean(start.name)))
     for finding in host.findings:

@@ -245,6 +245,18 @@ def _add(args: Namespace) -> None:
         written += [store.add_crl(args.name, raw) for raw in lists]
     for path in dict.fromkeys(written):
         print(f"added      {output.clean(path)}")
+    certificates = [raw for content in contents for raw in content.certificates]
+    if certificates and not args.anchor:
+        _tell_helpers(certificates)
+
+
+def _tell_helpers(certificates: list[bytes]) -> None:
+    """Who adds a signer's certificate means mostly that it be believed."""
+    from chopmark.envelopes import x509
+
+    read = [x509.certificate(raw) for raw in certificates]
+    if not any(each.self_issued for each in read):
+        print(output.filled("no root, so that it helps to find ways to one; --anchor trusts it as it is"))
 
 
 class _Contents(NamedTuple):

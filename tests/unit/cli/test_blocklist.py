@@ -13,6 +13,7 @@ import pytest
 
 from chopmark.core import clock
 from tests.support import drivers, pki
+from tests.support.desk import VECTORS
 
 if TYPE_CHECKING:
     from tests.support.desk import Desk
@@ -59,6 +60,38 @@ def test_what_is_not_named_passes_and_the_lists_age_shows(desk: Desk) -> None:
     assert found(desk) == ["blocklist.stale", "blocklist.clear"]
     assert "2020-01-01" in desk.out
     assert "days old" in desk.out
+
+
+def test_what_was_blocked_is_taken_off_again(desk: Desk) -> None:
+    path = desk.signed("script")
+    for by in ("file", "key", "certificate"):
+        assert desk.run("blocklist", "block", path, "--by", by) == 0
+    assert desk.run("blocklist", "unblock", path, "--by", "image") == 2
+    assert desk.run("blocklist", "unblock", path, desk.cert) == 2  # all or nothing
+    assert desk.run("blocklist", "show", "own") == 0
+    assert desk.out.count("sha256:") == 3
+    assert desk.run("blocklist", "unblock", desk.cert, "--by", "key") == 0
+    assert desk.run("blocklist", "unblock", f"sha256:{sha256(path)}".upper()) == 0
+    assert desk.verify("--json", path) == 1
+    assert found(desk) == ["blocklist.certificate"]
+    assert desk.run("blocklist", "unblock", path, "--by", "certificate") == 0
+    assert desk.verify(path) == 0
+    assert desk.run("blocklist", "unblock", path) == 2
+    assert desk.run("blocklist", "unblock", path, "--name", "other") == 2
+
+
+@pytest.mark.parametrize("kind", ["minisign", "ssh", "openpgp"])
+def test_keys_without_certificates_are_blocked_by_key(desk: Desk, kind: str) -> None:
+    key = VECTORS / kind / ("signer.asc" if kind == "openpgp" else "signer.pub")
+    secret = desk.write("secret", (VECTORS / kind / "signer.key").read_bytes())
+    path = desk.sample("detached")
+    assert desk.run("sign", path, "--format", kind, "--key", f"{kind}:{secret}") == 0, desk.err
+    verify = ("verify", "--offline", "--json", path, "--store", key)
+    assert desk.run(*verify) == 0
+    assert desk.run("blocklist", "block", key, "--by", "certificate") == 2
+    assert desk.run("blocklist", "block", key, "--by", "key") == 0
+    assert desk.run(*verify) == 1
+    assert found(desk) == ["blocklist.key"]
 
 
 def test_a_driver_is_recognised_signed_or_not(desk: Desk) -> None:

@@ -1,5 +1,7 @@
 import datetime as dt
+import io
 import json
+import sys
 from importlib import resources
 
 import jsonschema
@@ -25,6 +27,11 @@ GOOD = verdict(reasons.DIGEST_MATCH.found("image, sha256"))
 BAD = verdict(reasons.DIGEST_MISMATCH.found("image, sha256"))
 GONE = Verdict("gone", "", (), (reasons.INPUT_MISSING.found(),))
 UNSIGNED = Verdict("plain.sh", "script", (), (reasons.SEAL_NONE.found(),))
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
 
 
 @pytest.mark.parametrize("judged", [GOOD, BAD, GONE, UNSIGNED], ids=lambda judged: str(judged.status))
@@ -55,13 +62,9 @@ def test_no_file_steers_the_terminal() -> None:
 
 
 def test_colour_only_on_terminals_that_want_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Terminal:
-        def isatty(self) -> bool:
-            return True
-
-    assert output.coloured(Terminal())  # type: ignore[arg-type]
+    assert output.coloured(_Terminal())
     monkeypatch.setenv("NO_COLOR", "1")
-    assert not output.coloured(Terminal())  # type: ignore[arg-type]
+    assert not output.coloured(_Terminal())
 
 
 def test_sarif_has_a_rule_for_each_result() -> None:
@@ -97,3 +100,11 @@ def test_an_error_is_one_clean_line_of_bounded_length(capsys: pytest.CaptureFixt
 
 def test_every_invisible_character_is_written_out() -> None:
     assert output.clean("a\x07\x85\u202e\U000e0041\udcff b") == "a\\x07\\x85\\u202e\\U000e0041\\udcff b"
+
+
+def test_rows_are_cut_for_terminals_and_whole_for_programs(monkeypatch: pytest.MonkeyPatch) -> None:
+    line = "valid  CN=" + "x" * 200
+    assert output.row(line) == line
+    monkeypatch.setattr(sys, "stdout", _Terminal())
+    assert output.row(line) == line[: output.width() - 1] + "…"
+    assert output.row("short") == "short"

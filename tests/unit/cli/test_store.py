@@ -91,6 +91,8 @@ def test_add_takes_lists_of_revocations_too(capsys: pytest.CaptureFixture[str]) 
 def test_any_certificate_can_be_made_an_anchor(capsys: pytest.CaptureFixture[str]) -> None:
     Path("middle.pem").write_bytes(MIDDLE.pem)
     assert "no root" in said(capsys, "show", "middle.pem", status=2)
+    assert "--anchor" in said(capsys, "add", "helping", "middle.pem")
+    assert "--anchor" not in said(capsys, "add", "helping", "middle.pem", "root.pem")
     said(capsys, "add", "partial", "middle.pem", "--anchor")
     (row,) = facts(capsys, "show", "partial")
     assert row["anchor"] is True
