@@ -101,7 +101,7 @@ def _standings(
     """
     lists = standing.read(carried) if carried else []
     if context.evidence is not None:
-        lists += context.evidence.lists
+        lists = [*context.evidence.lists, *lists]
         answers = (*answers, *context.evidence.answers)
     read = _read(answers) if answers else ()
     own = standing.Inquiry(context, path, lists, certificates, answers=read).standing(path[0], path[1])

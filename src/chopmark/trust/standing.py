@@ -87,6 +87,7 @@ class Inquiry:
         self.certificates = certificates
         self.pending = pending
         self.answers = answers
+        self._vouched: dict[tuple[Crl, bytes, bytes], tuple[str, str | None]] = {}
 
     def below(self, certificate: x509.Certificate, path: Sequence[x509.Certificate] | None = None) -> Inquiry:
         """The same for somebody on whom the standing of a certificate hangs, on this path or another."""
@@ -147,11 +148,25 @@ class Inquiry:
             else:
                 self._collect(crl)
                 return ""
-        from chopmark.trust.crl import signers  # hardly anybody but the issuer signs lists
-
-        doubt = signers.vouch(crl, certificate, issuer, self, problem)
+        asked = crl, certificate.raw, issuer.raw
+        if asked not in self._vouched:
+            self._vouched[asked] = self._vouch(crl, certificate, issuer, problem)
+        doubt, refusal = self._vouched[asked]
+        if refusal is not None:
+            raise UnusableError(refusal)
         self._collect(crl)
         return doubt
+
+    def _vouch(
+        self, crl: Crl, certificate: x509.Certificate, issuer: x509.Certificate, problem: str
+    ) -> tuple[str, str | None]:
+        """Whether somebody else may have signed a list: why its silence does not count, and why all of it does not."""
+        from chopmark.trust.crl import signers  # hardly anybody but the issuer signs lists
+
+        try:
+            return signers.vouch(crl, certificate, issuer, self, problem), None
+        except UnusableError as error:
+            return "", str(error)
 
     def _collect(self, crl: Crl) -> None:
         if self.context.collector is not None:
@@ -203,7 +218,7 @@ class _Lists:
         if inquiry.lists:
             self._came = [crl for crl in inquiry.lists if crl.issuer_key in self._issuers]
             if came := [crl for crl in self._came if crl.is_delta]:
-                self._deltas = [*self._deltas, *came]
+                self._deltas = [*self._deltas, *came[: limits.REVOCATION_CARRIED_MAX]]
 
     def near(self) -> bool:
         """Ask the lists in files and in the store, the newest first."""
@@ -214,8 +229,11 @@ class _Lists:
         return self._weigh(self._fetched(), published=True) if not self._problem else False
 
     def carried(self) -> bool:
-        """Ask the lists that came with the signature."""
-        return self._weigh(self._affordable(at_hand.complete(self._came)))
+        """Ask the lists in the evidence, then those that came with the signature: these crowd no others out."""
+        evidence = self._inquiry.context.evidence
+        held = frozenset(evidence.lists if evidence is not None else ())
+        groups = [crl for crl in self._came if crl in held], [crl for crl in self._came if crl not in held]
+        return any(self._weigh(self._affordable(at_hand.complete(group))) for group in groups)
 
     def _affordable(self, lists: Sequence[Crl]) -> Iterator[tuple[Crl | None, str]]:
         for crl in lists:
@@ -235,7 +253,7 @@ class _Lists:
     def _fetched(self) -> Iterator[tuple[Crl | None, str]]:
         context = self._inquiry.context
         try:
-            for published, problem in context.crls.published(self._certificate, context.at):
+            for published, problem in context.crls.published(self._certificate, context.at, self._is_it):
                 if published is None:
                     yield None, problem
                 elif published.is_delta:
@@ -246,6 +264,18 @@ class _Lists:
                     yield published, problem
         except MalformedError as error:
             yield None, str(error)
+
+    def _is_it(self, crl: Crl) -> bool:
+        """Whether a fetched list is one that was looked for."""
+        return not crl.is_delta and crl.issuer_key in self._issuers and self._counts(crl)
+
+    def _counts(self, crl: Crl) -> bool:
+        try:
+            crl.coverage(self._certificate)
+            self._inquiry.check_signature(crl, self._certificate, self._issuer)
+        except MalformedError:
+            return False
+        return True
 
     def _weigh(self, candidates: Iterable[tuple[Crl | None, str]], *, published: bool = False) -> bool:
         """Count lists, with what went wrong when they were fetched, until one settles it."""
@@ -285,7 +315,7 @@ class _Lists:
         final = entry is not None and entry.reason != CERTIFICATE_HOLD
         if final or not freshest.named(self._certificate, crl):
             return self._deltas
-        delta, problem = freshest.fetch(self._certificate, crl, self._inquiry.context)
+        delta, problem = freshest.fetch(self._certificate, crl, self._inquiry.context, self._counts)
         if delta is not None:
             try:
                 delta.coverage(self._certificate)

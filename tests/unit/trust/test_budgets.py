@@ -10,15 +10,18 @@ import pytest
 from chopmark.core import limits
 from chopmark.envelopes import der, ocsp, x509
 from chopmark.envelopes.ocsp import writing
+from chopmark.trust import context
 from chopmark.trust.belief import Belief, Carried, believe
+from chopmark.trust.crl import origins
 from chopmark.trust.crl.revocation_list import Crl
+from chopmark.trust.evidence import LIST, Evidence, Piece
 from chopmark.trust.moment import Moment
 from chopmark.trust.ocsp.answer import Answer
 from chopmark.trust.paths import path
 from tests.support import pki
 from tests.unit.trust import material
 from tests.unit.trust.material import Cert, Extension, ca_extensions, codes, make
-from tests.unit.trust.test_standing import LISTS, cert, crl, directory, point, scope
+from tests.unit.trust.test_standing import LISTS, cert, crl, directory, number, point, scope
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -45,9 +48,17 @@ class Count:
 
 
 def judged(
-    folder: Path, leaf: Cert, certificates: Sequence[Cert], lists: Sequence[bytes], answers: Sequence[bytes] = ()
+    folder: Path,
+    leaf: Cert,
+    certificates: Sequence[Cert],
+    lists: Sequence[bytes],
+    answers: Sequence[bytes] = (),
+    held: Sequence[bytes] = (),
 ) -> Belief:
-    here = material.circumstances(folder, material.trusting(folder, ROOT), revocation="require")
+    """Whether a signer is believed to whom this came along, with lists `held` in evidence."""
+    besides = context.Besides(Evidence([Piece(LIST, raw, Crl(raw)) for raw in held]) if held else None)
+    lists_at_hand = origins.CrlSource(cache=str(folder))
+    here = context.Context(material.trusting(folder, ROOT), pki.NOW, "require", lists_at_hand, besides=besides)
     carried = Carried(tuple(each.raw for each in certificates), tuple(lists), tuple(answers))
     return believe(leaf.view, carried, "code-signing", Moment(pki.NOW), here)
 
@@ -83,9 +94,44 @@ def test_lists_by_strangers_do_not_hide_the_issuers_own(
         assert codes(judged(tmp_path, PLAIN, [ISSUING, *strangers()], lists).findings) == expected
 
 
+def test_lists_that_came_along_do_not_crowd_out_the_evidence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "REVOCATION_CARRIED_MAX", 3)
+    revoked = crl(ISSUING, material.entry(PLAIN.view.serial_octets, pki.NOW - 2 * SECOND))
+    found = judged(tmp_path, PLAIN, [ISSUING, *strangers()], forged(4), held=[revoked])
+    assert "revocation.revoked" in codes(found.findings)
+
+
+@pytest.mark.parametrize(("room", "expected"), [(3, set()), (4, {"revocation.revoked"})])
+def test_deltas_that_came_along_are_not_weighed_without_end(
+    tmp_path: Path, room: int, expected: set[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those in the evidence are, whatever came along."""
+    monkeypatch.setattr(limits, "REVOCATION_CARRIED_MAX", room)
+    base = crl(ISSUING, extensions=number(5))
+    delta = crl(ISSUING, material.entry(PLAIN.view.serial_octets, pki.NOW - 2 * SECOND), extensions=number(6, 5))
+    false = [crl(strangers()[0], extensions=number(7 + each, 5)) for each in range(3)]
+    assert codes(judged(tmp_path, PLAIN, [ISSUING], [base, *false, delta, crl(ROOT)]).findings) == expected
+    found = judged(tmp_path, PLAIN, [ISSUING, *strangers()], [*false, crl(ROOT)], held=[base, delta])
+    assert codes(found.findings) == {"revocation.revoked"}
+
+
+def test_signers_of_deltas_that_nobody_certified_cost_no_search(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else those of the true ones, whose numbers are lower, would not be looked for any more."""
+    monkeypatch.setattr(limits, "CRL_SEARCHES_MAX", 1)
+    key = make(ISSUING.name, pki.key("p256", "deltas"), ROOT, extensions=LISTS)
+    base = crl(ISSUING, extensions=number(5))
+    delta = crl(key, material.entry(PLAIN.view.serial_octets, pki.NOW - 2 * SECOND), extensions=number(6, 5))
+    false = [crl(strangers()[0], extensions=number(7 + each, 5)) for each in range(3)]
+    found = judged(tmp_path, PLAIN, [ISSUING, key, *strangers()], [base, *false, delta, crl(ROOT)])
+    assert codes(found.findings) == {"revocation.revoked"}
+
+
 def test_signers_of_lists_are_not_looked_for_without_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each list costs its maker a signature; eight certificates of that key to try, and a mesh above them, nothing."""
     searches, checks = Count(), Count()
+    monkeypatch.setattr(limits, "REVOCATION_CARRIED_MAX", 40)
     monkeypatch.setattr(path, "find", searches.of(path.find))
     monkeypatch.setattr(Crl, "check_signature", checks.of(Crl.check_signature))
     found = judged(tmp_path, PLAIN, [ISSUING, *strangers()], forged(limits.REVOCATION_CARRIED_MAX + 50))
@@ -119,8 +165,8 @@ def test_answers_are_not_weighed_without_end(tmp_path: Path, monkeypatch: pytest
     identity = ocsp.for_certificate(PLAIN.view, ISSUING.view).encoded()
     single = writing.single(identity, writing.UNREVOKED[ocsp.GOOD], pki.NOW - SECOND, pki.NOW + 60 * SECOND)
     junk = []
-    for number in range(limits.REVOCATION_CARRIED_MAX + 50):
-        data = ocsp.response_data(bytes(20), pki.NOW - number * SECOND, [single])
+    for age in range(limits.REVOCATION_CARRIED_MAX + 50):
+        data = ocsp.response_data(bytes(20), pki.NOW - age * SECOND, [single])
         junk.append(ocsp.response(data, der.sequence(der.oid("1.2.840.10045.4.3.2")), bytes(70), ()))
     weighed = Count()
     monkeypatch.setattr(Answer, "says", weighed.of(Answer.says))

@@ -9,9 +9,10 @@ import pytest
 from cryptography import x509 as builders
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from chopmark.core.errors import UsageError
+from chopmark.core.errors import MalformedError, UsageError
 from chopmark.envelopes import x509
 from chopmark.trust import context, judge
+from chopmark.trust.cache import FetchCache
 from chopmark.trust.crl import origins
 from tests.support import pki
 from tests.unit.trust import material
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+    from chopmark.trust.crl.revocation_list import Crl
     from chopmark.trust.judge import Judgement
 
 ROOT = pki.authority("Example Root")
@@ -233,6 +235,14 @@ def with_point(url: str = URL) -> pki.Entity:
     return pki.leaf(ISSUING, "Pointed", more=(pki.Extension(builders.CRLDistributionPoints([point])),))
 
 
+def by_issuing(crl: Crl) -> bool:
+    try:
+        crl.check_signature(material.read(ISSUING))
+    except MalformedError:
+        return False
+    return True
+
+
 def test_a_published_list_is_fetched_once_and_kept(tmp_path: Path) -> None:
     network = Served({URL: fresh(ISSUING)})
     lists = [fresh(ROOT), fresh(STAMPING)]
@@ -253,13 +263,78 @@ def test_a_kept_list_that_ended_is_fetched_again(tmp_path: Path) -> None:
 def test_an_older_list_does_not_replace_a_newer_one(tmp_path: Path) -> None:
     source = origins.CrlSource(cache=str(tmp_path), fetcher=Served({URL: fresh(ISSUING)}))
     certificate = material.read(with_point())
-    ((newer, _),) = source.published(certificate, NOW)
+    ((newer, _),) = source.published(certificate, NOW, by_issuing)
     replayed = Served({URL: revocations(ISSUING, since=JULY)})
     again = origins.CrlSource(cache=str(tmp_path), fetcher=replayed)
-    ((found, _),) = again.published(certificate, NOW + dt.timedelta(days=100))
+    ((found, problem),) = again.published(certificate, NOW + dt.timedelta(days=100), by_issuing)
     assert newer is not None
     assert found is not None
     assert found.this_update == newer.this_update
+    assert problem
+
+
+def false_list(issuer: pki.Entity, *parts: builders.ExtensionType, signer: pki.Entity | None = None) -> bytes:
+    """A list that would hold for a lifetime."""
+    since, until = NOW + dt.timedelta(days=300), NOW + dt.timedelta(days=30_000)
+    extensions = [(part, True) for part in parts]
+    return revocations(issuer, since=since, until=until, extensions=extensions, signer=signer)
+
+
+FALSE_LISTS = {
+    "forged": false_list(ISSUING, signer=TSA),
+    "another issuer's": false_list(STAMPING),
+    "about others": false_list(ISSUING, pki.issuing_point(only_contains_ca_certs=True)),
+    "a delta": false_list(ISSUING, builders.DeltaCRLIndicator(1)),
+}
+
+
+@pytest.mark.parametrize("false", FALSE_LISTS)
+def test_a_list_that_does_not_count_does_not_stay(tmp_path: Path, false: str) -> None:
+    """Whoever is between us and the address once must not be able to keep the true list away until theirs ends."""
+    lists, signer = [fresh(ROOT), fresh(STAMPING)], with_point()
+    network = Served({URL: FALSE_LISTS[false]})
+    here = circumstances(
+        tmp_path, material.trusting(tmp_path, ROOT), at=NOW, revocation="prefer", lists=lists, fetcher=network
+    )
+    for _ in range(2):
+        assert codes(judge.judge(material.proof(signer), "code-signing", here), "info") >= {"revocation.not_checked"}
+    assert network.asked == [URL]
+    network = Served({URL: fresh(ISSUING, Revoked(signer, MAY))})
+    assert codes(judged(tmp_path, lists, fetcher=network, signer=signer, mode="prefer")) == {"revocation.revoked"}
+    assert network.asked == [URL]
+
+
+@pytest.mark.parametrize("came", [revocations(ISSUING, since=JULY), *FALSE_LISTS.values()])
+def test_what_does_not_count_takes_the_place_of_no_list(tmp_path: Path, came: bytes) -> None:
+    """A list that has ended still names whom it names, also in the next process."""
+    lists, signer = [fresh(ROOT), fresh(STAMPING)], with_point()
+    judged(tmp_path, lists, fetcher=Served({URL: fresh(ISSUING, Revoked(signer, MAY))}), signer=signer)
+    later = NOW + dt.timedelta(days=20)
+    for network in (Served({URL: came}), Served({URL: came}), None):
+        judgement = judged(tmp_path, lists, fetcher=network, signer=signer, mode="prefer", at=later)
+        assert codes(judgement) == {"revocation.revoked"}
+
+
+def test_a_false_list_in_the_cache_is_fetched_again(tmp_path: Path) -> None:
+    folder = tmp_path / "crls"
+    folder.mkdir()
+    cache = FetchCache(str(folder), None, 1)
+    (folder / cache.path(URL)).write_bytes(FALSE_LISTS["forged"])
+    lists, signer = [fresh(ROOT), fresh(STAMPING)], with_point()
+    network = Served({URL: fresh(ISSUING)})
+    for _ in range(2):
+        assert judged(tmp_path, lists, fetcher=network, signer=signer).trusted
+    assert network.asked == [URL]
+
+
+def test_an_ended_list_is_fetched_once(tmp_path: Path) -> None:
+    network = Served({URL: revocations(ISSUING, since=JULY)})
+    source = origins.CrlSource(cache=str(tmp_path), fetcher=network)
+    for _ in range(2):
+        ((found, problem),) = source.published(material.read(with_point()), NOW, by_issuing)
+        assert found is not None
+        assert problem == ""
+    assert network.asked == [URL]
 
 
 def test_what_cannot_be_fetched_is_missing_data_and_asked_once(tmp_path: Path) -> None:
@@ -344,7 +419,7 @@ def test_a_cache_that_cannot_be_written_is_no_trouble(tmp_path: Path) -> None:
     blocked = tmp_path / "file"
     blocked.write_bytes(b"")
     source = origins.CrlSource(cache=str(blocked / "crls"), fetcher=Served({URL: fresh(ISSUING)}))
-    ((found, problem),) = source.published(material.read(with_point()), NOW)
+    ((found, problem),) = source.published(material.read(with_point()), NOW, by_issuing)
     assert found is not None
     assert problem == ""
 

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography import x509 as builders
 
+from chopmark.core import limits
 from chopmark.envelopes import der, x509
 from chopmark.trust.crl import revocation_list
 from chopmark.trust.crl.entry import Entry
 from chopmark.trust.standing import Inquiry, Standing
+from chopmark.trust.stores import store
 from tests.support import pki
 from tests.unit.trust import material
 from tests.unit.trust.material import Cert, Extension, circumstances, entry, list_by_hand, make, name, purposes
@@ -217,6 +219,35 @@ def test_reasons_of_a_distribution_point_limit_what_its_list_says(tmp_path: Path
     assert good(standing(tmp_path, [both, ISSUING, ROOT], [listed, rest]))
 
 
+def ended(*entries: bytes) -> bytes:
+    return crl(ISSUING, *entries, since=MAY, until=JUNE)
+
+
+JUNE, LATER = MAY + 30 * DAY, pki.NOW + DAY
+NAMED, ON_HOLD = entry(serial(PLAIN), MAY), entry(serial(PLAIN), MAY, reason(6))
+ENDED_LATER = crl(ISSUING, since=JUNE, until=JUNE + DAY)
+
+
+@pytest.mark.parametrize(
+    ("newer", "older", "expected"),
+    [
+        (ENDED_LATER, ended(NAMED), Entry(MAY)),
+        (crl(ISSUING, since=LATER), ended(NAMED), Entry(MAY)),
+        (crl(ISSUING, since=LATER), crl(ISSUING), "good"),
+        (crl(ISSUING, since=LATER), crl(ISSUING, ON_HOLD), Entry(MAY, 6)),
+        (ENDED_LATER, ended(ON_HOLD), Entry(MAY, 6)),
+        (ENDED_LATER, ended(), "open"),
+        (ENDED_LATER, crl(ISSUING, ON_HOLD), Entry(MAY, 6)),
+    ],
+)
+def test_silence_that_does_not_count_hides_nothing(
+    tmp_path: Path, newer: bytes, older: bytes, expected: Entry | str
+) -> None:
+    found = standing(tmp_path, WAY, [newer, older])
+    assert found.entry == (expected if isinstance(expected, Entry) else None)
+    assert good(found) is (expected == "good")
+
+
 # Distribution points
 
 
@@ -350,12 +381,70 @@ def test_a_signer_of_lists_that_was_revoked_counts_for_nothing(tmp_path: Path) -
         with_key(cert("Another Root")),
         cert("Issuing", ROOT, key="lists", extensions=material.ca_extensions(ca=False, usage=b"\x07\x80")),
         cert("Issuing", key="lists"),
+        make(name("Issuing"), pki.key("p256", "lists"), ROOT, extensions=LISTS, until=pki.NOW - DAY),
+        with_key(ROOT, label="Somebody"),
     ],
 )
 def test_a_stranger_with_the_issuers_name_may_not_sign(tmp_path: Path, stranger: Cert) -> None:
-    found = standing(tmp_path, WAY, [crl(stranger), crl(ROOT), crl(OTHER)], [stranger, OTHER])
-    assert found.entry is None
-    assert found.problem
+    """Nor may somebody whose certificate ended, or is for somebody else; whom they name is not revoked either."""
+    speaker = stranger._replace(raw=ISSUING.raw)
+    for entries in ([], [entry(serial(PLAIN), MAY)]):
+        found = standing(tmp_path, WAY, [crl(speaker, *entries), crl(ROOT), crl(OTHER)], [stranger, OTHER])
+        assert found.entry is None
+        assert found.problem
+
+
+def test_somebody_without_key_usage_may_sign(tmp_path: Path) -> None:
+    free = cert("Issuing", ROOT, key="free", extensions=[material.ca_extensions(ca=False)[0]])
+    assert good(standing(tmp_path, WAY, [crl(free), crl(ROOT)], [free]))
+
+
+def impostors(count: int, *more: Extension, usage: bytes = b"\x01\x02", label: str = "Issuing") -> list[Cert]:
+    """Certificates for the key of SECOND by somebody whom nobody trusts."""
+    extensions = [*material.ca_extensions(ca=False, usage=usage), *more]
+    nowhere = cert("Nowhere")
+    return [
+        make(name(label), SECOND.key, nowhere, extensions=extensions, serial=bytes([1, each + 1]))
+        for each in range(count)
+    ]
+
+
+TRIED = limits.CRL_SIGNERS_MAX
+
+
+@pytest.mark.parametrize(
+    ("before", "expected"),
+    [
+        (impostors(TRIED - 1), True),
+        (impostors(TRIED), False),
+        (impostors(1) * TRIED, True),
+        (impostors(TRIED, usage=b"\x01\x06"), False),
+        (impostors(TRIED, usage=b"\x07\x80"), True),
+        (impostors(TRIED, label="Somebody"), True),
+        ([make(name("Issuing"), SECOND.key, extensions=[Extension(x509.KEY_USAGE, b"junk")])], True),
+        ([SECOND._replace(raw=b"junk")], True),
+    ],
+)
+def test_only_so_many_who_may_have_signed_a_list_are_tried(
+    tmp_path: Path, before: list[Cert], *, expected: bool
+) -> None:
+    assert good(standing(tmp_path, WAY, [crl(SECOND), crl(ROOT)], [*before, SECOND])) is expected
+
+
+def test_what_came_along_crowds_out_no_signer_in_the_store(tmp_path: Path) -> None:
+    """A revoked signer sends certificates for the key that signs the lists, in the hope that nobody else is tried."""
+    held = tmp_path / "store.pem"
+    held.write_bytes(material.pem(ROOT.raw) + material.pem(SECOND.raw))
+    lists = [crl(SECOND, entry(serial(PLAIN), MAY)), crl(ROOT)]
+    here = circumstances(tmp_path, store.load([str(held)]), revocation="require", lists=lists)
+    inquiry = Inquiry(here, [each.view for each in WAY], (), [each.raw for each in impostors(TRIED)])
+    assert inquiry.standing(PLAIN.view, ISSUING.view).entry == Entry(MAY)
+
+
+@pytest.mark.parametrize("depth", [0, 1])
+def test_signers_hang_on_each_other_only_so_deep(tmp_path: Path, depth: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "CRL_SIGNER_DEPTH_MAX", depth)
+    assert good(standing(tmp_path, WAY, [crl(SECOND), crl(ROOT)], [SECOND])) is bool(depth)
 
 
 def test_nobody_vouches_for_themselves(tmp_path: Path) -> None:
@@ -370,6 +459,13 @@ def test_nobody_vouches_for_themselves(tmp_path: Path) -> None:
 # Indirect lists
 
 
+def pointing(subject: bytes) -> Extension:
+    """Says that somebody else issues the lists."""
+    return Extension(x509.CRL_DISTRIBUTION_POINTS, der.sequence(point(issuer=directory(subject))))
+
+
+MIDDLE = cert("Pinned", ROOT)
+BELOW = cert("Below", MIDDLE)
 LISTER = with_key(ROOT, label="Lister")
 POINTED = signer(point(issuer=directory(LISTER.name)))
 POINTED_WAY = [POINTED, ISSUING, ROOT]
@@ -382,6 +478,36 @@ def test_another_issuer_speaks_when_the_certificate_says_so(tmp_path: Path) -> N
     assert standing(tmp_path, WAY, lists, [LISTER]).problem, "this certificate does not say so"
     direct = [crl(LISTER), crl(ROOT)]
     assert standing(tmp_path, POINTED_WAY, direct, [LISTER]).problem, "this list is not an indirect one"
+
+
+def test_a_stranger_with_the_name_of_an_issuer_of_lists_hides_nothing(tmp_path: Path) -> None:
+    """Another authority below the same root can give out any name."""
+    stranger = with_key(OTHER, label="Lister", key="stranger")
+    naming = crl(LISTER, entry(serial(POINTED), MAY, of_issuer(ISSUING.name)), extensions=[INDIRECT], since=MAY)
+    silent = crl(stranger, extensions=[INDIRECT])
+    lists = [naming, silent, crl(ROOT), crl(OTHER)]
+    assert standing(tmp_path, POINTED_WAY, lists, [LISTER, stranger, OTHER]).entry == Entry(MAY)
+    assert standing(tmp_path, POINTED_WAY, lists[1:], [stranger, OTHER]).problem
+
+
+def test_who_is_trusted_issues_lists_for_others(tmp_path: Path) -> None:
+    """Also where somebody above them exists, whom nobody asks for."""
+    pointed = signer(point(issuer=directory(MIDDLE.name)), issuer=BELOW)
+    held = tmp_path / "anchor.pem"
+    held.write_bytes(b"# chopmark: trust=anchor\n" + material.pem(MIDDLE.raw))
+    here = circumstances(
+        tmp_path, store.load([str(held)]), revocation="require", lists=[crl(MIDDLE, extensions=[INDIRECT])]
+    )
+    inquiry = Inquiry(here, [each.view for each in (pointed, BELOW, MIDDLE)])
+    assert good(inquiry.standing(pointed.view, BELOW.view))
+
+
+def test_an_issuer_of_lists_may_be_told_to_speak_about_itself(tmp_path: Path) -> None:
+    own = with_key(ISSUING, label="Own", extensions=[pointing(name("Own"))])
+    way = [own, ISSUING, ROOT]
+    assert good(standing(tmp_path, way, [crl(own, extensions=[INDIRECT])]))
+    named = crl(own, entry(serial(own), MAY, of_issuer(ISSUING.name)), extensions=[INDIRECT])
+    assert standing(tmp_path, way, [named]).entry == Entry(MAY)
 
 
 def test_an_issuer_of_lists_below_another_trusted_root_does_not_speak(tmp_path: Path) -> None:
@@ -453,11 +579,13 @@ def test_an_authority_does_not_certify_who_speaks_about_it(
     """Neither under the name of its issuer nor as somebody its issuer points to: its standing would hang on itself."""
     friend = with_key(authority, label=label, key="friend")
     assert friend.name == (ROOT.name if label == "Root" else material.name("Friend"))
+    named = entry(serial(authority), MAY, *([of_issuer(ROOT.name)] if extensions else []))
     lists = [crl(friend, extensions=extensions), crl(authority)]
+    for listed in (lists, [crl(friend, named, extensions=extensions), crl(authority)]):
+        found = standing(tmp_path, [authority, ROOT], listed, [friend, authority])
+        assert found.entry is None
+        assert found.problem
     below = cert("Below", authority, extensions=material.ca_extensions())
-    found = standing(tmp_path, [authority, ROOT], lists, [friend, authority])
-    assert found.entry is None
-    assert found.problem
     here = circumstances(tmp_path, material.trusting(tmp_path, ROOT), revocation="require", lists=lists)
     inquiry = Inquiry(here, [each.view for each in (below, authority, ROOT)], (), [friend.raw, authority.raw])
     assert inquiry.standing(authority.view, ROOT.view).problem

@@ -11,6 +11,8 @@ from chopmark.envelopes import x509
 from chopmark.trust.crl import combining
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from chopmark.trust.context import Context
     from chopmark.trust.crl.revocation_list import Crl
 
@@ -27,8 +29,8 @@ def named(certificate: x509.Certificate, crl: Crl) -> bool:
     return x509.FRESHEST_CRL in certificate.extensions or x509.FRESHEST_CRL in crl.extensions
 
 
-def fetch(certificate: x509.Certificate, crl: Crl, context: Context) -> Fetched:
-    """The delta for a complete list whose signature was checked; that of the delta is not yet.
+def fetch(certificate: x509.Certificate, crl: Crl, context: Context, counts: Callable[[Crl], bool]) -> Fetched:
+    """The delta for a complete list that counts. It may be one that does not, if there is no other.
 
     What the certificate names comes first (clause 6.3.3 (c)). A delta that has ended is given with its problem: whom it
     names is revoked all the same.
@@ -40,12 +42,12 @@ def fetch(certificate: x509.Certificate, crl: Crl, context: Context) -> Fetched:
     problem = "no address of a delta that can be fetched"
     old: Crl | None = None
     for url in list(urls)[: limits.CRL_URLS_MAX]:
-        delta, why = context.crls.at(url, context.at)
+        delta, why = context.crls.at(url, context.at, lambda found: found.is_delta and counts(found))
         if delta is None:
             problem = why
         elif not delta.is_delta:
             problem = f"{url}: not a delta CRL"
-        elif _adds_nothing(delta, crl):
+        elif _adds_nothing(delta, crl) and counts(delta):
             return Fetched(None, "")
         elif next(combining.fitting(crl, [delta]), None) is None:
             problem = f"{url}: the delta CRL does not fit the complete one"

@@ -15,7 +15,7 @@ from chopmark.trust.stores import source
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from chopmark.core.contracts import Fetcher
     from chopmark.envelopes import x509
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 class CrlSource:
     """CRLs by issuer: those in files at once, those that are published when they are needed.
 
-    A published list is taken from the cache as long as it is fresh; otherwise it is fetched, and what cannot be
-    fetched is not tried again.
+    A published list is taken from the cache as long as it is fresh; otherwise it is fetched, once. Neither is anything
+    unless it counts for whoever asks: what somebody else put on the way here must not stand for the list until it ends.
     """
 
     def __init__(self, files: Sequence[str] = (), *, cache: str | None = None, fetcher: Fetcher | None = None) -> None:
@@ -44,6 +44,7 @@ class CrlSource:
                 for crl in self.read_file(each):
                     self._lists.setdefault(crl.issuer_key, []).append(crl)
         self._published: dict[str, Crl | None] = {}
+        self._came: dict[str, Crl | None] = {}
         self._kept_size = 0
 
     @cached_property
@@ -71,7 +72,9 @@ class CrlSource:
             self._files[path] = (kept,) if kept is not None else tuple(self._parsed(_contents(path), path))
         return self._files[path]
 
-    def published(self, certificate: x509.Certificate, at: dt.datetime) -> Iterator[tuple[Crl | None, str]]:
+    def published(
+        self, certificate: x509.Certificate, at: dt.datetime, counts: Callable[[Crl], bool]
+    ) -> Iterator[tuple[Crl | None, str]]:
         """The lists at the addresses that a certificate names, one by one, with what went wrong (empty for nothing).
 
         A list from the cache that has ended by `at` is given all the same when there is no newer one: whom it names is
@@ -81,34 +84,55 @@ class CrlSource:
         if not urls:
             yield None, "the certificate names no address of a CRL"
         for url in urls[: limits.CRL_URLS_MAX]:
-            yield self.at(url, at)
+            yield self.at(url, at, counts)
 
-    def at(self, url: str, at: dt.datetime) -> tuple[Crl | None, str]:
-        """The list at an address, and what went wrong (empty for nothing); an old one with why there is no newer."""
-        try:
-            return self._fresh(url, at), ""
-        except UnavailableError as error:
-            return self._published.get(url), str(error)
+    def at(self, url: str, at: dt.datetime, counts: Callable[[Crl], bool]) -> tuple[Crl | None, str]:
+        """The list at an address, and what went wrong (empty for nothing); an old one with why there is no newer.
 
-    def _fresh(self, url: str, at: dt.datetime) -> Crl:
-        """Raises UnavailableError; a list that is not fresh is in `_published` then."""
+        `counts` tells of a list whether it is what is looked for, signed by somebody who may. One that does not count
+        is given only where there is no other, for what is wrong with it.
+        """
+        known = self._from_cache(url)
+        older = known if known is not None and counts(known) else None
+        if older is not None and older.next_update is not None and at <= older.next_update:
+            return older, ""
+        came, problem = self._from_network(url, lambda crl: counts(crl) and not _is_older(crl, older))
+        if came is None:
+            return known, problem
+        if older is not None and not counts(came):
+            return older, f"{url}: what came is not signed by whoever may"
+        if _is_older(came, older):
+            return older, f"{url}: what came is older than what is there already"
+        self._published[url] = came
+        return came, ""
+
+    def _from_cache(self, url: str) -> Crl | None:
         if url not in self._published:
             kept = self.kept(self._cache.path(url))
             if kept is None and (body := self._cache.kept(url)) is not None:
                 kept = self._crl(body)
-            self._remember(url, kept)
-        crl = self._published[url]
-        if crl is not None and crl.next_update is not None and at <= crl.next_update:
-            return crl
-        body = self._cache.fetch(url, lambda data: self._crl(data) is not None)
-        fetched = self._crl(body)
-        if fetched is None:
-            raise UnavailableError(f"{url}: not a CRL")
-        # An older list than the one that is there already must not take its place.
-        if crl is None or fetched.this_update >= crl.this_update:
-            self._remember(url, fetched)
-            return fetched
-        return crl
+            self._remember(self._published, url, kept)
+        return self._published[url]
+
+    def _from_network(self, url: str, fits: Callable[[Crl], bool]) -> tuple[Crl | None, str]:
+        """What is there now, which is asked for once and kept on disk if it fits; why nothing came."""
+        if (known := self._came.get(url)) is not None:
+            return known, ""
+        came: list[Crl] = []
+
+        def accept(data: bytes) -> bool:
+            found = self._crl(data)
+            if found is not None:
+                came.append(found)
+            return found is not None and fits(found)
+
+        try:
+            self._cache.fetch(url, accept)
+        except UnavailableError as error:
+            if not came:
+                return None, str(error)
+        self._remember(self._came, url, came[0])
+        return came[0], ""
 
     def read(self, raw: bytes) -> Crl:
         """A list in DER, whose index is kept if it is large. Raises MalformedError."""
@@ -146,13 +170,19 @@ class CrlSource:
         except MalformedError:
             return None
 
-    def _remember(self, url: str, crl: Crl | None) -> None:
+    def _remember(self, where: dict[str, Crl | None], url: str, crl: Crl | None) -> None:
         size = crl.size if crl else 0
         if self._kept_size + size > limits.CRLS_KEPT_MAX:
             self._published.clear()
+            self._came.clear()
             self._kept_size = 0
-        self._published[url] = crl
+        where[url] = crl
         self._kept_size += size
+
+
+def _is_older(crl: Crl, known: Crl | None) -> bool:
+    """Whether a list must not take the place of another."""
+    return known is not None and crl.this_update < known.this_update
 
 
 def parse(data: bytes) -> list[Crl]:

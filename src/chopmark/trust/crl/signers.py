@@ -1,8 +1,8 @@
 """Who else may sign a revocation list (RFC 5280 clause 6.3.3 (f)): other keys of the issuer, issuers of indirect lists.
 
 The signer's certificate has to lead to the very anchor that the path in question leads to, be for signing lists, and
-not be revoked itself. Another key under the issuer's name counts only when the issuer or somebody above it on the path
-certified it: a stranger below the same root may give out any name.
+not be revoked itself. It counts only when the issuer of the certificate in question, or somebody above it on the path,
+certified it: a stranger below the same root may give out any name, that of an issuer of indirect lists as well.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def vouch(crl: Crl, certificate: x509.Certificate, issuer: x509.Certificate, inq
     if len(inquiry.pending) >= limits.CRL_SIGNER_DEPTH_MAX:
         raise UnusableError(f"{problem}; too many signers of lists hang on each other")
     found = problem
-    for tried, signer in enumerate(_candidates(crl, inquiry)):
+    for tried, signer in enumerate(_candidates(crl, issuer, inquiry)):
         if tried >= limits.CRL_SIGNERS_MAX:
             break
         try:
@@ -43,17 +43,19 @@ def vouch(crl: Crl, certificate: x509.Certificate, issuer: x509.Certificate, inq
     raise UnusableError(found)
 
 
-def _candidates(crl: Crl, inquiry: Inquiry) -> Iterator[x509.Certificate]:
-    """Certificates with the name of the list's issuer, those on the path first."""
-    carried = list(inquiry.path)
+def _candidates(crl: Crl, issuer: x509.Certificate, inquiry: Inquiry) -> Iterator[x509.Certificate]:
+    """Others with the name of the list's issuer: those on the path, then the store's, then what came along.
+
+    What came along was chosen by somebody else, and must not keep others from being tried.
+    """
+    known = [*inquiry.path, *inquiry.context.store.intermediates(crl.issuer)]
     for raw in inquiry.certificates:
         try:
-            carried.append(x509.certificate(raw))
+            known.append(x509.certificate(raw))
         except MalformedError:
             continue
-    carried += inquiry.context.store.intermediates(crl.issuer)
-    seen = set()
-    for each in carried:
+    seen = {issuer.raw}
+    for each in known:
         if each.raw in seen:
             continue
         seen.add(each.raw)
@@ -83,20 +85,19 @@ def _doubt(
         return ""  # its issuer chose this list for this very certificate (cRLIssuer); nobody else can speak about it
     if signer.raw in pending:
         return "its signer's own standing hangs on it"
+    above = _above(issuer, inquiry.path)
+    if not any(_certified(signer, each) for each in above):
+        raise UnusableError("neither the issuer nor somebody above it certified its signer")
     inquiry.budget.spend_signer()
-    carried = [*inquiry.certificates, *(each.raw for each in inquiry.path[1:-1])]
-    material = path.Material(context.store, carried, context.issuers)
+    material = path.Material(context.store, [each.raw for each in above], context.issuers)
     way = path.find(signer, rules.CRL_SIGNING, Moment(context.at), material)
     if not way.trusted or way.certificates[-1].raw != anchor.raw:
         raise UnusableError(f"its signer ({signer.subject_text}) is not trusted under the same root")
     if context.collector is not None:
         context.collector.certificates(way.certificates)
-    own = crl.issuer_key == certificate.issuer_key
-    if own and way.certificates[1].spki not in _from(issuer, inquiry.path):
-        raise UnusableError("neither the issuer nor somebody above it certified its signer")
     below = inquiry.below(certificate, way.certificates)
-    for each, above in pairwise(way.certificates):
-        standing = below.standing(each, above)
+    for each, authority in pairwise(way.certificates):
+        standing = below.standing(each, authority)
         if standing.entry is not None:
             raise UnusableError(f"a certificate of its signer was revoked ({each.subject_text})")
         if standing.problem:
@@ -104,7 +105,18 @@ def _doubt(
     return ""
 
 
-def _from(issuer: x509.Certificate, path: Sequence[x509.Certificate]) -> set[bytes]:
-    """The keys of an issuer and of those above it: whom it certified may not speak about it, nor about its equals."""
+def _above(issuer: x509.Certificate, path: Sequence[x509.Certificate]) -> Sequence[x509.Certificate]:
+    """An issuer and those above it: whom it certified may not speak about it, nor about its equals."""
     places = [place for place, each in enumerate(path) if each.raw == issuer.raw]
-    return {issuer.spki, *(each.spki for place in places for each in path[place:])}
+    return path[places[0] :] if places else (issuer,)
+
+
+def _certified(signer: x509.Certificate, authority: x509.Certificate) -> bool:
+    """Whether an authority signed a certificate; asked before a way is looked for, which costs more."""
+    try:
+        if authority.subject_key == signer.issuer_key:
+            signer.verify_signed_by(authority.spki)
+            return True
+    except MalformedError:
+        pass
+    return False

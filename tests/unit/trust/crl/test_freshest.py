@@ -136,11 +136,18 @@ def test_without_its_delta_a_list_counts_by_itself(tmp_path: Path, delta: bytes 
 
 
 def test_a_delta_that_somebody_else_signed_takes_nothing_back(tmp_path: Path) -> None:
-    forged = bytearray(crl(6, RELEASED, base=5))
-    forged[-1] ^= 1
-    against, remarks, _ = judged(tmp_path, NAMING, {BASE_URL: crl(5, HELD), DELTA_URL: bytes(forged)})
-    assert against == {"revocation.on_hold"}
-    assert MISSING in remarks
+    """Nor does it stay, however long it says that it holds; and one that would add nothing is missing all the same."""
+    base = crl(5, HELD)
+    for number in (5, 6):
+        forged = bytearray(crl(number, RELEASED, base=5, until=NOW + 900 * DAY))
+        forged[-1] ^= 1
+        against, remarks, _ = judged(tmp_path, NAMING, {BASE_URL: base, DELTA_URL: bytes(forged)})
+        assert against == {"revocation.on_hold"}
+        assert MISSING in remarks
+    bodies = {BASE_URL: base, DELTA_URL: crl(6, RELEASED, base=5)}
+    for asked in ([DELTA_URL], []):
+        against, _, network = judged(tmp_path, NAMING, bodies)
+        assert (against, network.asked) == (set(), asked)
 
 
 def test_a_delta_that_has_ended_revokes_and_takes_nothing_back(tmp_path: Path) -> None:
