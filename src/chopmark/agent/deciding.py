@@ -258,7 +258,7 @@ def know_users() -> None:
         state = os.stat(_ACCOUNTS)
         if _accounts == [(state.st_ino, state.st_mtime_ns)]:
             return
-        with open(_ACCOUNTS, encoding="utf-8", errors="replace") as file:
+        with open(_ACCOUNTS, encoding="utf-8", errors="replace", newline="\n") as file:
             words = [line.split(":", 3) for line in file]
     except OSError:
         return

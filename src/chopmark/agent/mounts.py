@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from chopmark.core.named import NamedTuple
 
@@ -103,8 +103,13 @@ class Mount(NamedTuple):
 
 def mounted() -> list[Mount]:
     """All of them, in the order in which they were mounted."""
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+    with _opened("self") as file:
         return [found for line in file if (found := _mount(line)) is not None]
+
+
+def _opened(process: int | str) -> TextIO:
+    """The mounts that a process sees. The kernel leaves a CR in a name as it is, and whoever mounts chooses names."""
+    return open(f"/proc/{process}/mountinfo", encoding="utf-8", errors="surrogateescape", newline="\n")
 
 
 def _mount(line: str) -> Mount | None:
@@ -139,7 +144,7 @@ def above(path: str) -> list[tuple[int, Mount]]:
     Asks no file system. Raises OSError.
     """
     found = []
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+    with _opened("self") as file:
         for line in file:
             mount = _mount(line)
             if mount is not None and _is_in(path, mount.place):
@@ -157,7 +162,7 @@ def overlays(process: int) -> list[tuple[int, int, str, tuple[str, ...]]]:
     The folder that hides others comes first. Raises OSError.
     """
     found = []
-    with open(f"/proc/{process}/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
+    with _opened(process) as file:
         for line in file:
             mount = _mount(line)
             if mount is not None and mount.kind == "overlay":

@@ -129,15 +129,19 @@ def test_what_runs_from_an_overlay_is_judged_again(layers: Layers, tmp_path: Pat
         ("rw,lowerdir=/a:/b,upperdir=/u,workdir=/w", ["/u", "/a", "/b"]),
         ("ro,lowerdir=/a\\134:b::/c", ["/a:b", "/c"]),
         ("ro,lowerdir+=/a\\054b,datadir+=/d,lowerdir+=/c\\040d", ["/a,b", "/c d"]),
+        ("ro,lowerdir=/a\rb:/c\u2028d", ["/a\rb", "/c\u2028d"]),
     ],
 )
 def test_layers_are_found_by_the_options_of_an_overlay(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, options: str, folders: list[str]
 ) -> None:
     shown = tmp_path / "mountinfo"
-    shown.write_text(f"22 1 0:5 / /proc rw - proc proc rw\n49 27 0:44 / /x\\040y rw - overlay none {options}\n")
+    there = f"22 1 0:5 / /proc rw - proc proc rw\n49 27 0:44 / /x\\040y\rz rw - overlay none {options}\n"
+    shown.write_bytes(there.encode())
     monkeypatch.setattr(mounts, "open", lambda *_, **how: Path.open(shown, **how), raising=False)
-    assert mounts.overlays(1) == [(49, os.makedev(0, 44), "/x y", tuple(folders))]
+    assert mounts.overlays(1) == [(49, os.makedev(0, 44), "/x y\rz", tuple(folders))]
+    assert [each.place for each in mounts.mounted()] == ["/proc", "/x y\rz"]
+    assert [number for number, _ in mounts.above("/x y\rz/a")] == [49], "nobody asks a file system that may not answer"
 
 
 @pytest.mark.parametrize("use", ["run", "read", "run and copied up", "run and removed"])

@@ -182,7 +182,7 @@ def _pseudo_devices() -> frozenset[int]:
     try:
         with open("/proc/self/mountinfo", "rb") as mounts:
             for line in mounts:
-                fields = line.split()
+                fields = line.split(b" ")  # other blanks stand in names as they are
                 kind = fields[fields.index(b"-", 6) + 1].decode("ascii", "replace")
                 if kind in _PSEUDO:
                     major, _, minor = fields[2].partition(b":")

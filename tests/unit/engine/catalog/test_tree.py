@@ -243,6 +243,14 @@ def test_other_file_systems_are_entered_only_when_asked(tree: Path, monkeypatch:
     assert b"a/x" not in rows(tree)
 
 
+def test_a_name_does_not_say_of_what_kind_a_mount_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The kernel writes spaces of a mount point otherwise, and leaves other blanks as they are."""
+    shown = tmp_path / "mountinfo"
+    shown.write_bytes(b"1 0 0:5 / /proc rw - proc proc rw\n2 0 0:9 / /x\x0ba\x0b-\x0bproc rw - fuse.a a rw\n")
+    monkeypatch.setattr(walking, "open", lambda _, mode: shown.open(mode), raising=False)
+    assert walking._pseudo_devices() == {os.makedev(0, 5)}  # noqa: SLF001
+
+
 def test_what_the_kernel_answers_is_no_tree() -> None:
     with pytest.raises(UsageError), walking.walk_of("/proc", one_file_system=True):
         pass
