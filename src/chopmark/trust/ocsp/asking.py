@@ -126,7 +126,7 @@ class Answers:
         out on purpose. Raises BrokenError when it was.
         """
         certificate = signer.certificate
-        if signer.delegated and certificate.raw in {*self._inquiry.pending, self._certificate.raw}:
+        if signer.delegated and self._hangs_on(certificate.spki):
             yield Doubt(reasons.RESPONDER_UNCHECKED, "its own standing hangs on what it says")
             return
         if signer.exempt:
@@ -136,6 +136,13 @@ class Answers:
             raise BrokenError(reasons.RESPONDER_REVOKED, certificate.subject_text)
         if standing.problem and (standing.unknown or _names_a_place(certificate)):
             yield Doubt(reasons.RESPONDER_UNCHECKED, standing.problem)
+
+    def _hangs_on(self, spki: bytes) -> bool:
+        """Whether a key would vouch for itself, also by another certificate: a renewed one, or the twin of ECDSA."""
+        from chopmark.envelopes import x509
+
+        hanging = (self._certificate, *map(x509.certificate, self._inquiry.pending))
+        return any(each.spki == spki for each in hanging)
 
     def combined(self, listed: Standing) -> Standing:
         """What lists and answers say together."""

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from chopmark.core import limits
 from chopmark.core.errors import BrokenError
-from chopmark.envelopes import der, ocsp, x509
+from chopmark.envelopes import der, ocsp, signatures, x509
 from chopmark.trust.crl.entry import Entry
 from chopmark.trust.ocsp import reasons
 from chopmark.trust.ocsp.answer import Answer, Said
@@ -56,6 +56,22 @@ def test_good_by_a_delegated_responder(by_name: bool) -> None:  # noqa: FBT001 -
     without = answer(DELEGATE, PLAIN, certificates=(), by_name=by_name)
     assert refused(without) == reasons.SIGNER.code
     assert said(without, certificates=[ISSUING.raw, DELEGATE.raw]).doubts == ()
+    more = responder(ISSUING, FOR_ANSWERS, NO_CHECK, Extension("1.2.3.4", der.null()))
+    assert said(answer(more, PLAIN, by_name=by_name)).doubts == ()
+
+
+def test_who_signed_it_is_found_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    checked = []
+    real = signatures.verify
+    monkeypatch.setattr(signatures, "verify", lambda *given: (checked.append(1), real(*given)))
+    broken = DELEGATE.raw[:-1] + bytes([DELEGATE.raw[-1] ^ 1])
+    held = Answer(answer(DELEGATE, PLAIN, certificates=[broken]))
+    for certificates, total in (((), 1), ((), 1), ((DELEGATE.raw,), 4), ((DELEGATE.raw,), 4), ((), 4)):
+        try:
+            assert held.signer(ISSUING.view, certificates).delegated
+        except BrokenError:
+            assert total == 1
+        assert len(checked) == total
 
 
 def test_revoked_in_the_words_of_a_list() -> None:
@@ -142,10 +158,11 @@ def test_who_answers_must_be_who_is_named() -> None:
 
 
 def test_a_changed_answer() -> None:
-    raw = answer(DELEGATE, PLAIN)
-    position = raw.index(der.generalized_time(NOW + DAY)) + 5
-    changed = raw[:position] + b"9" + raw[position + 1 :]
-    assert refused(changed) == reasons.SIGNATURE.code
+    for by in (DELEGATE, ISSUING):
+        raw = answer(by, PLAIN)
+        position = raw.index(der.generalized_time(NOW + DAY)) + 5
+        changed = raw[:position] + b"9" + raw[position + 1 :]
+        assert refused(changed) == reasons.SIGNATURE.code
 
 
 def test_the_certificate_of_the_responder_itself_was_changed() -> None:
@@ -364,3 +381,7 @@ def test_a_responders_name_that_is_none() -> None:
         changed = bytearray(raw)
         changed[position] ^= 1
         assert refused(bytes(changed)) in (reasons.SIGNER.code, reasons.SIGNATURE.code, reasons.MALFORMED.code)
+    empty = answer(DELEGATE, PLAIN, named=DELEGATE._replace(name=b"\x30\x02\x31\x00"), by_name=True)
+    with pytest.raises(BrokenError) as caught:
+        Answer(empty).signer(ISSUING.view)
+    assert caught.value.reason is reasons.MALFORMED

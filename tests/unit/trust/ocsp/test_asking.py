@@ -19,7 +19,7 @@ from chopmark.trust.ocsp.source import OcspSource
 from tests.support import pki
 from tests.unit.net.test_http import OK, drips, says, serving, whole
 from tests.unit.trust import answers, material
-from tests.unit.trust.answers import DAY, FOR_ANSWERS, HOUR, UNKNOWN, Single, answer, responder, revoked
+from tests.unit.trust.answers import DAY, FOR_ANSWERS, HOUR, NO_CHECK, UNKNOWN, Single, answer, responder, revoked
 from tests.unit.trust.material import Cert, Extension, codes, entry, make, name, purposes
 
 if TYPE_CHECKING:
@@ -289,6 +289,7 @@ def test_only_a_hold_ends_and_only_by_what_is_newer_and_fresh(bench: Bench) -> N
         "revocation.on_hold"
     }
     assert bench.judged(BOTH, files=[said(BOTH, revoked(MAY, 6), age=2 * HOUR), said(BOTH)]).trusted
+    assert bench.judged(files=[said(status=revoked(MAY, 6), age=2 * HOUR)], net=Net({URL: said()})).trusted
     final = said(BOTH, revoked(MAY, 1), age=2 * DAY)
     assert codes(bench.judged(BOTH, files=[final, said(BOTH)])) == {"revocation.revoked"}
 
@@ -310,14 +311,18 @@ def test_unknown_outweighs_a_silent_list_unless_the_certificate_has_expired(benc
 def test_a_newer_good_ends_an_unknown(bench: Bench) -> None:
     files = [said(status=UNKNOWN, age=2 * HOUR), said()]
     assert bench.judged(files=files).trusted
-    files = [said(status=UNKNOWN), said(age=2 * HOUR)]
-    assert codes(bench.judged(files=files)) == {"revocation.unknown", "ocsp.unknown", "ocsp.unavailable"}
+    newer, older = said(status=UNKNOWN), said(status=UNKNOWN, age=3 * HOUR)
+    for files in ([newer], [newer, older], [older, newer]):
+        found = bench.judged(files=[*files, said(age=2 * HOUR)])
+        assert codes(found) == {"revocation.unknown", "ocsp.unknown", "ocsp.unavailable"}
+    assert bench.judged(files=[said(status=UNKNOWN, age=2 * DAY)], lists=[listed()]).trusted
 
 
 def test_what_is_at_hand_and_fresh_is_enough(bench: Bench) -> None:
     net = Net({URL: said(BOTH)}, {CRL_URL: listed()})
     assert bench.judged(BOTH, lists=[listed()], net=net).trusted
     assert bench.judged(BOTH, files=[said(BOTH)], net=net).trusted
+    assert codes(bench.judged(BOTH, files=[said(BOTH, revoked(MAY, 1))], net=net)) == {"revocation.revoked"}
     assert net.asked == []
 
 
@@ -407,6 +412,9 @@ def test_an_issuer_may_leave_out_how_to_ask_about_its_responder(bench: Bench) ->
     raw = said(by=bare)
     assert bench.judged(files=[raw]).trusted
     assert "ocsp.responder_revoked" in codes(bench.judged(files=[raw], lists=[listed(gone(bare), age=2 * DAY)]))
+    odd = responder(ROOT, FOR_ANSWERS, Extension(x509.AUTHORITY_INFORMATION_ACCESS, b"\x30\x02\x05\x00"), label="Odd")
+    assert "ocsp.responder_unchecked" in codes(bench.judged(files=[said(by=odd)]))
+    assert bench.judged(files=[said(by=odd), said(odd)]).trusted
     strange = said(bare, UNKNOWN)
     assert {"ocsp.responder_unchecked"} <= codes(Bench(bench.folder / "strange").judged(files=[raw, strange]))
 
@@ -420,6 +428,14 @@ def test_nobody_vouches_for_themselves(bench: Bench) -> None:
     assert "ocsp.responder_unchecked" in codes(bench.judged(files=files))
     exempt = said(by=one), said(one, by=DELEGATE)
     assert bench.judged(files=exempt).trusted
+
+
+def test_no_key_vouches_for_itself_with_nocheck_either(bench: Bench) -> None:
+    parts = [purposes(material.CODE, x509.EKU_OCSP_SIGNING), NO_CHECK]
+    held, renewed = (responder(ROOT, *parts, label="Held", until=pki.UNTIL - days * DAY) for days in (0, 1))
+    between = responder(ROOT, FOR_ANSWERS, access(), label="Between")
+    for files in ([said(held, by=held)], [said(held, by=renewed)], [said(held, by=between), said(between, by=renewed)]):
+        assert "ocsp.responder_unchecked" in codes(bench.judged(held, files=files))
 
 
 # The network and the cache
