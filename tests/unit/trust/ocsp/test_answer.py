@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -61,9 +62,14 @@ def test_good_by_a_delegated_responder(by_name: bool) -> None:  # noqa: FBT001 -
 
 
 def test_who_signed_it_is_found_out_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    checked = []
+    checked: list[bytes] = []
     real = signatures.verify
-    monkeypatch.setattr(signatures, "verify", lambda *given: (checked.append(1), real(*given)))
+
+    def verify(spki: bytes, *given: Any) -> str | None:  # noqa: ANN401 - whatever there is
+        checked.append(spki)
+        return real(spki, *given)
+
+    monkeypatch.setattr(signatures, "verify", verify)
     broken = DELEGATE.raw[:-1] + bytes([DELEGATE.raw[-1] ^ 1])
     held = Answer(answer(DELEGATE, PLAIN, certificates=[broken]))
     for certificates, total in (((), 1), ((), 1), ((DELEGATE.raw,), 4), ((DELEGATE.raw,), 4), ((), 4)):

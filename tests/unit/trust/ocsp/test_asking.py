@@ -403,6 +403,8 @@ def test_without_nocheck_the_responder_is_asked_about(bench: Bench) -> None:
     }
     third = Bench(bench.folder / "third")
     assert "ocsp.responder_unchecked" in codes(third.judged(files=[raw]))
+    exempt = responder(ROOT, NO_CHECK, *place, label="Exempt")
+    assert third.judged(files=[said(by=exempt)]).trusted
     revoking = said(status=revoked(MAY), by=checked)
     assert codes(third.judged(files=[revoking])) == {"revocation.revoked"}
 
