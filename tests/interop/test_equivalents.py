@@ -119,3 +119,43 @@ def test_both_sides_do_the_same(tool: str, desk: Path, home: Path) -> None:
         assert run(theirs, folder, home=home) != 0
     if (home / "gnupg").exists():
         run("gpgconf --kill all", home, home=home)
+
+
+_CMS = "openssl cms -binary"
+_SIGNER = "-signer signer.pem -certfile issuing.pem -inkey signer.key"
+_ROOT = "-CAfile root.pem -purpose any"
+ELSEWHERE = {
+    "gpg": (
+        "gpg --detach-sign --output away/release.sig tool.tar.gz",
+        "gpg --verify away/release.sig tool.tar.gz",
+        "--signature away/release.sig --store keys.asc",
+    ),
+    "minisign": (
+        "minisign -S -s minisign.key -m tool.tar.gz -x away/release.minisig",
+        "minisign -V -p minisign.pub -m tool.tar.gz -x away/release.minisig",
+        "--signature away/release.minisig --store minisign.pub",
+    ),
+    "openssl": (
+        f"{_CMS} -sign {_SIGNER} -in tool.tar.gz -outform DER -out away/release.dat",
+        f"{_CMS} -verify {_ROOT} -inform DER -in away/release.dat -content tool.tar.gz -out /dev/null",
+        "--signature away/release.dat --format detached --store root.pem",
+    ),
+    "ssh-keygen": (
+        "ssh-keygen -Y sign -n file -f id <tool.tar.gz >away/release.sig",
+        "ssh-keygen -Y verify -f allowed_signers -I me@example.org -n file -s away/release.sig <tool.tar.gz",
+        "--signature away/release.sig --store allowed_signers",
+    ),
+}
+
+
+@pytest.mark.parametrize("tool", ELSEWHERE)
+def test_signatures_that_others_keep_elsewhere(tool: str, desk: Path, home: Path) -> None:
+    sign, theirs, options = ELSEWHERE[tool]
+    own = f"chopmark verify tool.tar.gz {options}"
+    (desk / "away").mkdir()
+    assert run(sign, desk, home=home) == 0
+    assert (run(theirs, desk, home=home), run(own, desk, home=home)) == (0, 0)
+    (desk / "tool.tar.gz").write_bytes(b"what was changed\n")
+    assert run(theirs, desk, home=home) != 0
+    assert run(own, desk, home=home) == 1
+    run("gpgconf --kill all", home, home=home)

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 def add_arguments(parser: ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("paths", nargs="+", metavar="PATH", help="file to check (FILE.p7s beside it is found)")
+    parser.add_argument("--signature", metavar="F", help="the file's signature, where it lies elsewhere (one PATH)")
     add_trust_arguments(parser)
     parser.add_argument(
         "--catalogs", action="append", metavar="F|DIR", help="trust files that a signed catalog lists; may be repeated"
@@ -112,6 +113,8 @@ def run(args: Namespace) -> int:
     """Verify and print; the exit status of the worst verdict."""
     output.prepare()
     identify.known(args.format)
+    if args.signature and (len(args.paths) != 1 or args.policy):
+        raise UsageError("--signature goes with one PATH, and without --policy")
     if args.policy:
         from chopmark.cli import verify_policy  # hardly anybody has one
 
@@ -146,7 +149,12 @@ _Judged = tuple[str, str, "Verdict | None"]
 
 
 def _judged(paths: Sequence[str], context: Context, args: Namespace) -> Iterator[_Judged]:
-    return (_rendered(verdict, args) for verdict in check.check_paths(paths, context, args.format))
+    verdicts: Iterator[Verdict]
+    if args.signature:
+        verdicts = (check.check_with(path, args.signature, context, args.format) for path in paths)
+    else:
+        verdicts = check.check_paths(paths, context, args.format)
+    return (_rendered(verdict, args) for verdict in verdicts)
 
 
 def _rendered(verdict: Verdict, args: Namespace) -> _Judged:

@@ -233,6 +233,10 @@ class Artifact(Closing):
         self._kept = wanted | {suffix: self.companion(suffix) for suffix in self._there(wanted)}
         return {suffix: data for suffix, data in self._kept.items() if data is not None}
 
+    def have_beside(self, suffixes: Iterable[str], suffix: str, data: bytes) -> None:
+        """Take `data` for the one file that stands beside with any of these suffixes, whatever does."""
+        self._kept = {**{each: None for each in suffixes if not each.startswith(ATTRIBUTE)}, suffix: data}
+
     def _there(self, suffixes: Iterable[str]) -> list[str]:
         """Those of which there may be something: nearly always none, which is found out as fast as possible."""
         if self._companions is not None:

@@ -6,7 +6,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from chopmark.core import limits, reasons
-from chopmark.core.artifact import Artifact, UnreadableError
+from chopmark.core.artifact import Artifact, UnreadableError, read_small
 from chopmark.core.errors import BrokenError, MalformedError
 from chopmark.core.finding import against
 from chopmark.core.named import NamedTuple
@@ -45,6 +45,20 @@ def _of_path(path: str, context: Context, format_name: str) -> _Stages:
         with Artifact.open(path) as artifact:
             yield artifact.view.size
             return (yield from _stages(artifact, context, format_name))
+    except UnreadableError as error:
+        return Verdict(path, "", (), (error.reason.found(error.detail),))
+
+
+def check_with(path: str, signature: str, context: Context, format_name: str = "") -> Verdict:
+    """`check_path` of a file by one signature that lies elsewhere, and no other. Raises InputError about that."""
+    data = read_small(signature, limits.ENVELOPE_MAX)
+    try:
+        with Artifact.open(path) as artifact:
+            format_, suffix = identify.of_signature(artifact, signature, data, format_name)
+            artifact.have_beside(identify.suffixes_beside(), suffix, data)
+            return check_as(artifact, format_, context, alone=True)
+    except identify.AmbiguousError as error:
+        return Verdict(path, "", (), (reasons.FORMAT_AMBIGUOUS.found(str(error)),))
     except UnreadableError as error:
         return Verdict(path, "", (), (error.reason.found(error.detail),))
 

@@ -7,6 +7,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, cast
 
 from chopmark.core import discovery
+from chopmark.core.artifact import ATTRIBUTE
 from chopmark.core.errors import MalformedError, UsageError
 
 if TYPE_CHECKING:
@@ -121,6 +122,36 @@ def suffixes_beside() -> tuple[str, ...]:
     return tuple(dict.fromkeys(each for format_ in formats().values() for each in _places(format_)))
 
 
+def of_signature(artifact: Artifact, path: str, data: bytes, name: str = "") -> tuple[Format, str]:
+    """The format that has a signature of the artifact in this file, and what such a file is called beside it.
+
+    Its name says which, and where several have it what is in it; or `name`, the format's. Raises UsageError, and
+    AmbiguousError as `identify` does.
+    """
+    format_ = identify(artifact, name)
+    for each in (format_,) if name else (format_, *_keeping()):
+        for suffix in _files(each):
+            if path.endswith(suffix) and (each is format_ or _owns(each, data)):
+                return each, suffix
+    if name and _files(format_):
+        return format_, _files(format_)[0]
+    if name:
+        message = f"{name}: such a signature does not stand in a file of its own"
+    else:
+        known = ", ".join(dict.fromkeys(suffix for each in _keeping() for suffix in _files(each)))
+        message = f"{path}: a signature of which kind? --format says so, or its name ({known})"
+    raise UsageError(message)
+
+
+def _files(format_: Format) -> list[str]:
+    return [each for each in _places(format_) if not each.startswith(ATTRIBUTE)]
+
+
+def _owns(format_: Format, data: bytes) -> bool:
+    owns: Callable[[bytes], bool] | None = getattr(format_, "owns", None)
+    return owns is None or owns(data)
+
+
 def _places(format_: Format) -> tuple[str, ...]:
     suffix = getattr(format_, "companion", "")
     places: tuple[str, ...] = getattr(format_, "companions", (suffix,) if suffix else ())
@@ -128,11 +159,10 @@ def _places(format_: Format) -> tuple[str, ...]:
 
 
 def _is_beside(artifact: Artifact, format_: Format, taken: set[str]) -> bool:
-    owns: Callable[[bytes], bool] | None = getattr(format_, "owns", None)
     for each in _places(format_):
         if each in taken:
             continue
         data = artifact.companion(each)
-        if data is not None and (owns is None or owns(data)):
+        if data is not None and _owns(format_, data):
             return True
     return False

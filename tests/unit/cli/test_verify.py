@@ -17,7 +17,7 @@ import pytest
 from cryptography import x509
 
 from tests.support import pki
-from tests.support.desk import SAMPLES, Desk
+from tests.support.desk import SAMPLES, VECTORS, Desk
 
 SCHEMA = json.loads(resources.files("chopmark.engine").joinpath("verdict.schema.json").read_text())
 
@@ -346,3 +346,63 @@ def test_verifying_loads_nothing_heavy(desk: Desk, kind: str) -> None:
         "urllib.parse",
     }
     assert {name for name in heavy if f"'{name}'" in done.stdout} == set()
+
+
+# A signature that lies elsewhere
+
+
+BARE = ["minisign", "openpgp", "signify", "ssh"]
+
+
+def apart(desk: Desk, kind: str) -> tuple[Path, Path, Path]:
+    """A file, its signature in another folder, and whom to trust."""
+    if kind == "detached":
+        path, store, suffix = desk.signed(kind), Path(desk.root), ".p7s"
+    else:
+        keys, suffix = VECTORS / kind, {"minisign": ".minisig", "openpgp": ".asc"}.get(kind, ".sig")
+        secret = desk.write("secret.key", (keys / "signer.key").read_bytes())
+        path, store = desk.sample("detached"), next(keys.glob("signer.[ap][su][cb]"))
+        scheme = "minisign" if kind == "signify" else kind
+        assert desk.run("sign", path, "--format", kind, "--key", f"{scheme}:{secret}") == 0, desk.err
+    (desk.folder / "elsewhere").mkdir()
+    return path, Path(f"{path}{suffix}").rename(desk.folder / "elsewhere" / f"release{suffix}"), store
+
+
+@pytest.mark.parametrize("kind", ["detached", *BARE])
+def test_a_signature_may_lie_elsewhere(desk: Desk, kind: str) -> None:
+    path, signature, store = apart(desk, kind)
+    verify = ("verify", "--offline", path, "--store", store)
+    assert desk.run(*verify) == 1  # unsigned
+    assert desk.run(*verify, "--signature", signature) == 0, desk.out
+    Path(f"{path}{signature.suffix}").write_bytes(b"broken")  # what stands beside is not asked
+    assert desk.run(*verify) != 0
+    assert desk.run(*verify, "--signature", signature) == 0, desk.out
+    other = signature.rename(signature.with_suffix(".dat"))
+    assert desk.run(*verify, "--signature", other) == 2
+    assert desk.run(*verify, "--signature", other, "--format", kind) == 0, desk.err
+    path.write_bytes(path.read_bytes() + b"x")
+    assert desk.run(*verify, "--signature", other, "--format", kind) == 1
+
+
+def test_a_signature_that_lies_elsewhere_is_the_one_that_counts(desk: Desk) -> None:
+    program, other = desk.signed("pe"), desk.signed("detached")
+    signature = f"{other}.p7s"
+    assert desk.verify(program) == 0
+    assert desk.verify(program, "--signature", signature, "--json") == 1  # of another file, whatever is inside
+    assert json.loads(desk.out)["format"] == "detached"
+    assert desk.verify(program, other, "--signature", signature) == 2
+    assert desk.verify(other, "--signature", "missing.p7s") == 2
+    assert desk.verify(other, "--signature", signature, "--format", "pe") == 2
+    assert desk.verify("missing", "--signature", signature) == 3
+    assert desk.verify(other, "--signature", signature, "--policy", "policy.toml") == 2
+    Path(signature).write_bytes(b"")
+    assert desk.verify(other, "--signature", signature) == 1
+
+
+def test_a_signature_of_a_wheel_may_lie_elsewhere(desk: Desk) -> None:
+    source = next((VECTORS / "wheel").glob("sample-*.whl"))
+    path = desk.write(source.name, source.read_bytes())
+    assert desk.run("sign", path, *desk.by_signer) == 0
+    signature = Path(f"{path}.p7s").rename("away.p7s")
+    assert desk.verify(path, "--signature", signature, "--json") == 0
+    assert json.loads(desk.out)["format"] == "wheel"
