@@ -7,6 +7,7 @@ import errno
 import io
 import os
 import runpy
+import stat
 import sys
 import threading
 from collections.abc import Callable
@@ -28,9 +29,12 @@ def opened(path: str, check: Check | None = None) -> int:
 
     Opening alone asks a guard; the kernel is asked where the file is executable, as it wants that before anything else.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     try:
-        if os.fstat(descriptor).st_mode & 0o111:
+        mode = os.fstat(descriptor).st_mode
+        if not stat.S_ISREG(mode):
+            raise RefusedError(f"{path}: only files are run: code that comes otherwise has no signature")
+        if mode & 0o111:
             try:
                 allowed = asking.may_run(descriptor)
             except asking.CannotAskError:
@@ -157,6 +161,8 @@ def python(arguments: Sequence[str], check: Check | None = None) -> None:
         descriptor = _opened_or_denied(script, check)
     except PermissionError as error:
         raise RefusedError(str(error.strerror)) from None
+    except OSError as error:
+        raise UsageError(f"{script}: {error.strerror}") from None
     with os.fdopen(descriptor, "rb") as file:
         code = compile(file.read(), script, "exec", dont_inherit=True)
     main = type(sys)("__main__")

@@ -109,8 +109,17 @@ def _run(verb: str, arguments: list[str]) -> int:
             print(file=sys.stderr)  # the line on which ^C was typed, or a prompt was waiting, ends here
         return _fail("interrupted", 130)
     except Exception as error:  # noqa: BLE001 - nobody else is there to say it in a line
-        return _unwritten(error) if isinstance(error, OSError) and error.errno in _UNWRITABLE else _internal(error)
+        return _unwritten(error) if isinstance(error, OSError) and error.errno in _UNWRITABLE else _untold(error)
     return status
+
+
+def _untold(error: Exception) -> int:
+    """Nobody had a word for it. Where it is about a file, it is less likely a mistake of ours than one of its place."""
+    if os.environ.get("CHOPMARK_TRACEBACK"):
+        raise error
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return _fail(f"{os.fsdecode(error.filename)}: {error.strerror}", 4)
+    return _internal(error)
 
 
 def _unwritten(error: OSError) -> int:
@@ -120,8 +129,6 @@ def _unwritten(error: OSError) -> int:
 
 
 def _internal(error: Exception) -> int:
-    if os.environ.get("CHOPMARK_TRACEBACK"):
-        raise error
     what = " ".join(str(error).split())[:300]
     return _fail(f"internal error: {type(error).__name__}: {what} (CHOPMARK_TRACEBACK=1 shows where)", 4)
 

@@ -132,18 +132,30 @@ def _show_releases(repository: Repository, args: Namespace, *, proving: bool = T
     for each in repository.judged:
         if each.proves and not proving:
             continue
-        name = f"{each.release.name}: {each.path}" if each.release else each.path
-        _show(name, "release", each.status, each.findings, args)
+        named = (each.release.name, each.path) if each.release else (each.path,)
+        _show(": ".join(named), "release", each.status, each.findings, args, lines=named)
 
 
-def _show(name: str, kind: str, status: Status, findings: Sequence[Finding], args: Namespace) -> None:
+def _show(
+    name: str,
+    kind: str,
+    status: Status,
+    findings: Sequence[Finding],
+    args: Namespace,
+    *,
+    lines: Sequence[str] = (),
+) -> None:
+    """What is known of something; people read its name in `lines`."""
     if args.quiet:
         return
     if args.json:
         facts = {"kind": kind, "name": name, "status": str(status), "findings": [_fact(each) for each in findings]}
         print(json.dumps(facts))
         return
-    print(output.paint(f"{status:<10}", status, colour=output.coloured(sys.stdout)), output.clean(name))
+    head, *below = lines or (name,)
+    print(output.paint(f"{status:<10}", status, colour=output.coloured(sys.stdout)), output.clean(head))
+    for line in below:
+        print(output.filled(output.clean(line)))
     for finding in _shown(findings, verbose=args.verbose):
         print(output.show_finding(finding))
     if kind == "package" and status is Status.TRUSTED and not args.verbose:

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from chopmark.authority.ca import Authority, Issued
     from chopmark.authority.register.records import Record
     from chopmark.core.finding import Finding
+    from chopmark.envelopes.x509 import Certificate
     from chopmark.keys.passphrase import Passphrase
 
 REASONS = (
@@ -160,7 +161,7 @@ def tell_issued(issued: Issued, where: str, stream: TextIO | None = None) -> Non
     certificate = x509.certificate(issued.certificate)
     for line in (
         f"issued     {output.clean(where)}",
-        f"           {output.clean(certificate.subject_text)}",
+        output.filled(output.clean(certificate.subject_text)),
         f"           serial {issued.serial}, until {certificate.not_after:%Y-%m-%d}",
     ):
         print(line, file=stream or sys.stdout)
@@ -182,6 +183,15 @@ def read(path: str) -> bytes:
     return read_small(path, limits.KEY_FILE_MAX)
 
 
+def first_certificate(path: str) -> Certificate:
+    """The first certificate in a file. Raises UsageError, InputError."""
+    from chopmark.core import limits
+    from chopmark.core.artifact import read_as
+    from chopmark.envelopes import pem, x509
+
+    return read_as(path, limits.KEY_FILE_MAX, lambda data: x509.certificate(pem.certificates(data)[0]))
+
+
 def serial_of(text: str) -> str:
     """A serial number as given, or that of the first certificate in a file."""
     if not os.path.exists(text):
@@ -189,14 +199,7 @@ def serial_of(text: str) -> str:
             message = f"{text}: there is no such file, and a serial number is hexadecimal (chopmark ca list shows it)"
             raise UsageError(message)
         return text
-    from chopmark.core.errors import MalformedError
-    from chopmark.envelopes import pem, x509
-
-    try:
-        return x509.certificate(pem.certificates(read(text))[0]).serial_octets.hex()
-    except MalformedError as error:
-        message = f"{text}: not a certificate ({error})"
-        raise UsageError(message) from None
+    return first_certificate(text).serial_octets.hex()
 
 
 def _revoke(args: Namespace) -> int:
@@ -210,7 +213,7 @@ def _revoke(args: Namespace) -> int:
         )
     word = "suspended" if record.status(clock.now()) == "suspended" else "revoked"
     print(f"{word:<10} {record.serial}")
-    print(f"           {output.clean(record.subject)}")
+    print(output.filled(output.clean(record.subject)))
     print(f"           since {clock.show(record.revoked or clock.now())}, reason {_reason(record)}")
     if before.revoked is not None:
         print(f"           it was already, since {clock.show(before.revoked)}, reason {_reason(before)}")
@@ -228,7 +231,7 @@ def _release(args: Namespace) -> int:
     with opened(args) as authority:
         record = authority.release(serial_of(args.certificate))
     print(f"released   {record.serial}")
-    print(f"           {output.clean(record.subject)}; `chopmark ca crl` publishes it")
+    print(output.filled(f"{output.clean(record.subject)}; `chopmark ca crl` publishes it"))
     return 0
 
 

@@ -57,9 +57,9 @@ def add_actions(actions: Actions) -> None:
 def _read_plan(path: str) -> Plan:
     from chopmark.authority.ceremony import plan
     from chopmark.core import limits
-    from chopmark.core.artifact import read_small
+    from chopmark.core.artifact import read_as
 
-    return plan.parse(read_small(path, limits.CEREMONY_MAX))
+    return read_as(path, limits.CEREMONY_MAX, plan.parse)
 
 
 def _authority(args: Namespace, plan: Plan) -> Authority | None:

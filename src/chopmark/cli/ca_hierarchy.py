@@ -169,16 +169,10 @@ def _request(args: Namespace) -> int:
 
 def _accept(args: Namespace) -> int:
     from chopmark.authority.hierarchy.changing import Hierarchy
-    from chopmark.cli.ca import opened, read
-    from chopmark.envelopes import pem, x509
+    from chopmark.cli.ca import first_certificate, opened
 
-    try:
-        given, issuer = (pem.certificates(read(path))[0] for path in (args.file, args.issuer))
-        above = x509.certificate(issuer)
-    except MalformedError as error:
-        message = f"not a certificate ({error})"
-        raise UsageError(message) from None
+    given, issuer = first_certificate(args.file), first_certificate(args.issuer)
     with opened(args) as authority:
-        name = Hierarchy(authority).accept(args.name, given, above)
+        name = Hierarchy(authority).accept(args.name, given.raw, issuer)
     print(f"accepted   {output.clean(name)}")
     return 0

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from chopmark.cli.key import KINDS, add_kind, add_new_passphrase, new_passphrase
 from chopmark.core import clock
-from chopmark.core.errors import RefusedError, UsageError
+from chopmark.core.errors import RefusedError, UsageError, WriteError
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -91,7 +91,10 @@ def _hand_out(args: Namespace, issued: Issued) -> int:
 
     text = b"".join(pem.encode("CERTIFICATE", raw) for raw in (issued.certificate, *issued.chain))
     if args.output:
-        patch.write_file(args.output, text)
+        try:
+            patch.write_file(args.output, text)
+        except WriteError as error:
+            raise WriteError(f"{error}; it was issued all the same: chopmark ca show --pem {issued.serial}") from None
     else:
         print(text.decode(), end="")
     tell_issued(issued, args.output or "to standard output", sys.stdout if args.output else sys.stderr)
@@ -145,7 +148,7 @@ def _given_key(args: Namespace) -> tuple[bytes, Subject]:
         from chopmark.engine import keyring
 
         return keyring.open_key(args.key, keys.secret(args.key_passphrase)).public_key, []
-    path = args.csr or args.public_key
+    path = args.csr or args.public_key or ""
     data = read(path)
     try:
         if args.csr:

@@ -33,11 +33,11 @@ def _lint(args: Namespace) -> int:
     """0: every rule is kept; 1: one is broken; 2: a file cannot be read; 3: a rule could not be checked."""
     from chopmark.authority.lint import batch
     from chopmark.core import limits
-    from chopmark.core.artifact import read_small
+    from chopmark.core.artifact import read_as, read_small
     from chopmark.core.errors import ChopmarkError
     from chopmark.core.finding import Outcome
 
-    above = [raw for path in args.issuer for raw in batch.material(read_small(path, limits.LINT_FILE_MAX)).certificates]
+    above = [raw for path in args.issuer for raw in read_as(path, limits.LINT_FILE_MAX, batch.material).certificates]
     worst = 0
     for path in args.files:
         try:

@@ -89,10 +89,9 @@ def _query(args: Namespace) -> Query:
 
     key = args.key
     if args.certificate:
-        from chopmark.cli.ca import read
-        from chopmark.envelopes import pem, x509
+        from chopmark.cli.ca import first_certificate
 
-        key = x509.certificate(pem.certificates(read(args.certificate))[0]).key_sha256
+        key = first_certificate(args.certificate).key_sha256
     times = {name: clock.parse(value) if value else None for name, value in vars(args).items() if name in _TIMES}
     return Query(
         subject=args.subject,
@@ -126,7 +125,11 @@ _WIDTHS = (10, 10, 32)
 
 
 def _row(cells: tuple[str, str, str, str]) -> str:
-    return output.row("  ".join(f"{text:<{width}}" for text, width in zip(cells, (*_WIDTHS, 0), strict=True)))
+    """A line of the table; on a terminal a subject that does not fit stands below it, whole."""
+    line = "  ".join(f"{text:<{width}}" for text, width in zip(cells, _WIDTHS, strict=False))
+    beside = f"{line}  {cells[3]}"
+    fits = len(beside) <= output.width() or not sys.stdout.isatty()
+    return beside if fits else f"{line}\n{output.filled(cells[3])}"
 
 
 def _due(args: Namespace) -> int:
@@ -178,7 +181,7 @@ def show(authority: Authority, args: Namespace, serial: str) -> int:
         print(json.dumps(_facts(record, now) | _kin(authority, record) | _contents(record) | {"history": events}))
         return 0
     print(f"{record.status(now):<10} {record.serial}")
-    print(f"           {output.clean(record.subject)}")
+    print(output.filled(output.clean(record.subject)))
     print(f"           profile {record.profile}, issued by the {record.issuer} CA")
     print(f"           {clock.show(record.not_before)} to {clock.show(record.not_after)}")
     print(f"           key {record.key_sha256}")
@@ -195,7 +198,8 @@ def show(authority: Authority, args: Namespace, serial: str) -> int:
     if record.invalidity:
         print(f"           key suspect since {clock.show(record.invalidity)}")
     for event in history:
-        print(f"  {clock.show(event.at)}  {event.action:<8} {output.clean(event.detail)}")
+        first = f"  {clock.show(event.at)}  {event.action:<8} "
+        print(output.filled(output.clean(event.detail), " " * len(first), first))
     return 0
 
 
@@ -264,7 +268,7 @@ def _authority(authority: Authority, args: Namespace) -> int:
         certificate = issuer.certificate
         retired = f", retired {issuer.retired:%Y-%m-%d}" if issuer.retired else ""
         print(f"CA         {issuer.name}, until {certificate.not_after:%Y-%m-%d}{retired}")
-        print(f"           {output.clean(certificate.subject_text)}")
+        print(output.filled(output.clean(certificate.subject_text)))
         print(f"           {certificate.sha256}")
         if latest:
             late = " (overdue)" if latest.next_update < clock.now() else ""

@@ -210,7 +210,8 @@ def _say(args: Namespace, facts: dict[str, Any]) -> None:
         print(_as_json(facts))
         return
     for name, value in facts.items():
-        print(output.clean(f"{name.replace('_', ' '):<16} {value}"))
+        label = "algorithm" if name == "digest_algorithm" else name.replace("_", " ")  # so that digests fit a line
+        print(output.clean(f"{label:<15} {value}"))
 
 
 def _as_json(facts: dict[str, Any]) -> str:

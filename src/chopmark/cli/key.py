@@ -179,7 +179,7 @@ def _show(args: Namespace) -> int:
         print(f"           {kind_text(signer.public_key)}{padding}")
         print(f"SHA-256    {_fingerprint(signer)}")
         for certificate in certificates:
-            print(f"with       {output.clean(certificate.subject_text)}")
+            print(output.filled(output.clean(certificate.subject_text), first="with       "))
     return 0
 
 

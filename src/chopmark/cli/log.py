@@ -69,6 +69,7 @@ def _init(args: Namespace) -> int:
     from chopmark import keys
     from chopmark.authority.log import folder, keeping
     from chopmark.authority.register import configuration
+    from chopmark.core.replacement import unwritten
     from chopmark.keys import generate
 
     within = configuration.exists(args.log)
@@ -79,7 +80,10 @@ def _init(args: Namespace) -> int:
     uri, secret = args.key, None
     if not uri:
         secret = new_passphrase("the log's key", args)
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        try:
+            os.makedirs(os.path.dirname(path) or ".", mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise unwritten(path, error) from None
         generate.store(path, generate.encode(generate.new("ed25519"), secret))
         uri = f"{keeping.FOLDER_KEY}{keeping.KEY_FILE}"
     source = (lambda _: secret) if secret else keys.secret(args.passphrase)

@@ -245,7 +245,7 @@ def number_of(log: Log, what: str) -> int:
     from chopmark.trust.log.sources import FolderSource
 
     wanted = {what.replace(":", "").lower()}
-    if os.path.isfile(what):
+    if os.path.isfile(what) or not what.isprintable():  # of what cannot be a number, that there is no such file is said
         with Artifact.open(what) as artifact:
             wanted = {logged.sha256(artifact), _certificate_sha256(what)}
     size = log.latest().checkpoint.size

@@ -90,7 +90,7 @@ def _init(args: Namespace) -> int:
         with Responder(authority) as responder:
             for issuer in wanted:
                 made = responder.delegates.create(issuer, args.type, days=args.days, secret=secret).certificate
-                print(f"made       {output.clean(made.subject_text)}")
+                print(output.filled(output.clean(made.subject_text), first="made       "))
                 print(f"           answers for {output.clean(issuer.name)}, until {made.not_after:%Y-%m-%d}")
         url = args.url or f"{authority.register.setting('url')}{PATH}"
         if not url.startswith("http://") or not (url.isascii() and url.isprintable()) or " " in url:

@@ -10,7 +10,7 @@ from chopmark.cli import ocsp as verb
 from chopmark.cli import output
 from chopmark.cli.settings import setting, words
 from chopmark.core import clock, limits
-from chopmark.core.artifact import Artifact, read_small
+from chopmark.core.artifact import Artifact, read_as, read_small
 from chopmark.core.errors import BrokenError, ChopmarkError, MalformedError, UnavailableError, UsageError
 from chopmark.envelopes import ocsp, pem, x509
 
@@ -96,7 +96,7 @@ def _finding(code: str, detail: str) -> dict[str, str]:
 
 
 def _show(facts: dict[str, Any]) -> None:
-    print(f"{facts['status']:<10} {output.clean(facts['subject'])}")
+    print(output.filled(output.clean(facts["subject"]), first=f"{facts['status']:<10} "))
     lines = [f"serial {facts['serial']}"]
     if "revoked" in facts:
         since = f", invalid since {facts['invalid_since']}" if "invalid_since" in facts else ""
@@ -192,7 +192,7 @@ def _candidates(
     certificate: x509.Certificate, near: Sequence[x509.Certificate], args: Namespace, fetcher: Fetcher | None
 ) -> Iterator[x509.Certificate]:
     if args.issuer:
-        yield from (x509.certificate(raw) for raw in pem.certificates(read_small(args.issuer, limits.KEY_FILE_MAX)))
+        yield from map(x509.certificate, read_as(args.issuer, limits.KEY_FILE_MAX, pem.certificates))
     yield from near
     from chopmark.trust.paths import issuers
     from chopmark.trust.stores import store

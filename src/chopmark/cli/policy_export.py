@@ -151,8 +151,7 @@ def _options(given: list[str], backend: Exporter) -> dict[str, str]:
 
 
 def _material(args: Namespace, connections: ExitStack) -> Material:
-    from chopmark.core.artifact import read_small
-    from chopmark.core.errors import MalformedError
+    from chopmark.core.artifact import read_as
     from chopmark.envelopes import pem
     from chopmark.harden import material
 
@@ -162,10 +161,7 @@ def _material(args: Namespace, connections: ExitStack) -> Material:
         return material.Material()
     raw: list[bytes] = []
     for file in args.signer:
-        try:
-            raw += pem.certificates(read_small(file, limits.STORE_FILE_MAX))
-        except MalformedError as error:
-            raise UsageError(f"{file}: {error}") from None
+        raw += read_as(file, limits.STORE_FILE_MAX, pem.certificates)
     if len(raw) > limits.EXPORT_SIGNERS_MAX:
         raise UsageError(f"{len(raw)} certificates of signers; at most {limits.EXPORT_SIGNERS_MAX} are used")
     context = _context(args, connections)

@@ -8,8 +8,8 @@ from chopmark.cli import output
 from chopmark.cli.settings import setting, text, words
 from chopmark.core import clock, limits
 from chopmark.core import patch as patches
-from chopmark.core.artifact import read_small
-from chopmark.core.errors import InputError, MalformedError, RefusedError, UsageError
+from chopmark.core.artifact import read_as, read_small
+from chopmark.core.errors import InputError, RefusedError, UsageError
 from chopmark.core.verdict import EXIT_STATUS, worst_of
 
 if TYPE_CHECKING:
@@ -64,10 +64,7 @@ def certificates_in(path: str) -> list[bytes]:
     """The certificates of a file, in PEM or DER. Raises UsageError."""
     from chopmark.envelopes import pem
 
-    try:
-        return pem.certificates(read_small(path, limits.STORE_FILE_MAX))
-    except MalformedError as error:
-        raise UsageError(f"{path}: {error}") from None
+    return read_as(path, limits.STORE_FILE_MAX, pem.certificates)
 
 
 def _sign(args: Namespace) -> int:

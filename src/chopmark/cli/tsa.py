@@ -119,7 +119,7 @@ def _opened(args: Namespace, terms: Terms) -> TimeStampAuthority | Rolling:
     from chopmark import keys
     from chopmark.authority.tsa import tsa
     from chopmark.core import limits
-    from chopmark.core.artifact import read_small
+    from chopmark.core.artifact import read_as
     from chopmark.engine import keyring
     from chopmark.envelopes import pem
 
@@ -129,7 +129,7 @@ def _opened(args: Namespace, terms: Terms) -> TimeStampAuthority | Rolling:
     signer = keyring.open_key(args.key, secret)
     certificates = signer.certificates
     if args.cert:
-        certificates = tuple(pem.certificates(read_small(args.cert, limits.KEY_FILE_MAX)))
+        certificates = tuple(read_as(args.cert, limits.KEY_FILE_MAX, pem.certificates))
     return tsa.TimeStampAuthority(signer, certificates, terms=terms)
 
 
@@ -188,7 +188,7 @@ def _stamp(args: Namespace) -> int:
     target = args.output or args.file + SUFFIX
     patch.write_file(target, response)
     print(f"stamped    {output.clean(target)}")
-    print(f"           {facts['time']} by {output.clean(facts['authority'])}")
+    print(output.filled(f"{facts['time']} by {output.clean(facts['authority'])}"))
     return 0
 
 
@@ -209,16 +209,16 @@ def _file_digest(path: str, algorithm: str) -> bytes:
 def _show(args: Namespace) -> int:
     from chopmark.authority.tsa import tsa
     from chopmark.core import limits
-    from chopmark.core.artifact import read_small
+    from chopmark.core.artifact import read_as
 
-    facts = _token_facts(tsa.token_in(read_small(args.file, limits.TIMESTAMP_RESPONSE_MAX)))
+    facts = read_as(args.file, limits.TIMESTAMP_RESPONSE_MAX, lambda data: _token_facts(tsa.token_in(data)))
     if args.json:
         import json
 
         print(json.dumps(facts))
         return 0
     for name, value in facts.items():
-        print(f"{name.replace('_', ' '):<10} {output.clean(value)}")
+        print(output.filled(output.clean(value), first=f"{name.replace('_', ' '):<10} "))
     return 0
 
 

@@ -6,19 +6,21 @@ import errno
 import os
 import stat
 from itertools import repeat
-from typing import TYPE_CHECKING, Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self, TypeVar
 
 from chopmark.core import limits, reasons
 from chopmark.core.closing import Closing
-from chopmark.core.errors import InputError
+from chopmark.core.errors import InputError, MalformedError, UsageError
 from chopmark.core.named import NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from hashlib import _Hash as Hash
 
     from chopmark.core.reasons import Reason
 
+
+Thing = TypeVar("Thing")
 
 ATTRIBUTE = "xattr:"
 """How a companion begins that is no file beside the artifact but an extended attribute of it (xattr(7))."""
@@ -347,6 +349,19 @@ def read_small(path: str, limit: int) -> bytes:
         return file.view.read(0, limit)
 
 
+def read_as(path: str, limit: int, parse: Callable[[bytes], Thing]) -> Thing:
+    """What `parse` makes of such a file. Raises as `read_small` does.
+
+    What is judged with, and not judged itself, and cannot be used is a wrong call: UsageError, which names the file.
+    """
+    data = read_small(path, limit)
+    try:
+        return parse(data)
+    except (MalformedError, UsageError) as error:
+        message = f"{path}: {error if data else 'the file is empty'}"
+        raise UsageError(message) from None
+
+
 def _may_be(name: str) -> bool:
     """Whether there may be something of this name; nearly always there is nothing."""
     try:
@@ -365,14 +380,15 @@ def _stat(name: str) -> os.stat_result | None:
         return None
 
 
-def _kind(mode: int) -> str:
+def kind(mode: int) -> str:
+    """What is no regular file, in words."""
     kinds = ((stat.S_ISDIR, "a directory"), (stat.S_ISFIFO, "a FIFO"), (stat.S_ISSOCK, "a socket"))
-    return next((kind for test, kind in kinds if test(mode)), "a device")
+    return next((words for test, words in kinds if test(mode)), "a device")
 
 
 def _refuse_special(name: str, state: os.stat_result) -> None:
     if not stat.S_ISREG(state.st_mode):
-        raise UnreadableError(name, reasons.INPUT_NOT_A_FILE, _kind(state.st_mode))
+        raise UnreadableError(name, reasons.INPUT_NOT_A_FILE, kind(state.st_mode))
 
 
 def _unreadable(name: str, error: OSError) -> UnreadableError:

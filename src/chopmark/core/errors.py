@@ -39,6 +39,12 @@ class WriteError(ChopmarkError):
     """A file could not be written; whatever was there before is still there."""
 
 
+class MisplacedError(WriteError):
+    """There can be no file of that name: its folder is missing, or something that is no file has it."""
+
+    exit_status = 2
+
+
 class MalformedError(ChopmarkError):
     """Bytes that break the rules of the format they claim to be; never a reason to crash, always one to refuse."""
 
@@ -49,7 +55,7 @@ class BrokenError(MalformedError):
     """A rule of a format is broken in such a way that nothing more can be looked at; `reason` says which rule."""
 
     def __init__(self, reason: Reason, detail: str = "") -> None:
-        super().__init__(reason.sentence + (f" ({detail})" if detail else ""))
+        super().__init__(f"{reason.sentence.removesuffix('.')} ({detail})" if detail else reason.sentence)
         self.reason = reason
         self.detail = detail
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 from typing import TYPE_CHECKING
 
-from chopmark.core.artifact import ATTRIBUTE, FileView
+from chopmark.core.artifact import ATTRIBUTE, FileView, kind
 from chopmark.core.artifact import pieces as pieces_of
-from chopmark.core.errors import WriteError
+from chopmark.core.errors import MisplacedError, WriteError
 from chopmark.core.named import NamedTuple
-from chopmark.core.replacement import Group, Replacement, writing
+from chopmark.core.replacement import Group, Replacement, unwritten, writing
 from chopmark.core.seal import Range
 
 if TYPE_CHECKING:
@@ -64,11 +65,11 @@ def apply(
     into one folder says `settled=False` and calls `settle` once at the end, which is ten times faster. With a `group`
     a small file that replaces the artifact, or stands beside it, takes its name only when the group is committed.
 
-    Raises WriteError (nothing changed), InputError when the artifact changed since it was opened, or its path came to
-    mean another file.
+    Raises WriteError (nothing changed; MisplacedError where there can be no file), InputError when the artifact changed
+    since it was opened, or its path came to mean another file.
     """
     named = target if target is not None else artifact.name + ("" if patch.attribute else patch.companion)
-    path = _followed(named)
+    path = _followed(named) if patch.attribute and target is None else _place(named)
     with writing(named):
         if patch.attribute and target is None:
             _set_attribute(patch, artifact)
@@ -136,20 +137,23 @@ def settle(paths: Iterable[str]) -> None:
                 os.close(descriptor)
 
 
-def write_file(path: str, data: bytes | Iterable[bytes], mode: int = 0o644) -> None:
+def write_file(path: str, data: bytes | Iterable[bytes], mode: int = 0o644, *, fresh: bool = False) -> None:
     """Create or replace a file atomically, with bytes or with pieces as they come.
 
-    Raises WriteError, and whatever the pieces raise; then nothing changed.
+    When it is to be `fresh` nothing is replaced: FileExistsError where something has that name, a link to nowhere too.
+
+    Raises WriteError (MisplacedError where there can be no file), and whatever the pieces raise; then nothing changed.
     """
-    path = _followed(path)
+    path = path if fresh else _place(path)
     try:
         with Replacement(path) as replacement:
             os.fchmod(replacement.descriptor, mode)
             replacement.write([data] if isinstance(data, bytes) else data)
-            replacement.commit()
+            replacement.commit(fresh=fresh)
     except OSError as error:
-        message = f"{path}: not written ({os.strerror(error.errno or 0)})"
-        raise WriteError(message) from error
+        if fresh and isinstance(error, FileExistsError):
+            raise
+        raise unwritten(path, error) from error
     settle([path])
 
 
@@ -178,6 +182,18 @@ def _adopt(path: str, descriptor: int, artifact: Artifact, permissions: int) -> 
             os.fchmod(descriptor, os.fstat(artifact.view.descriptor).st_mode & permissions)
         return
     _copy_attributes(path, state, descriptor)
+
+
+def _place(path: str) -> str:
+    """Where a file of this name goes. Raises MisplacedError for a device, a FIFO and what else would be lost by it."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return _followed(path)  # whatever is wrong is said when it is written
+    if not stat.S_ISREG(mode):
+        message = f"{path}: not written: it is {kind(mode)}"
+        raise MisplacedError(message)
+    return _followed(path)
 
 
 def _followed(path: str) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from chopmark.core import limits
 from chopmark.core.closing import Closing
-from chopmark.core.errors import ChopmarkError, WriteError
+from chopmark.core.errors import ChopmarkError, MisplacedError, WriteError
 from chopmark.core.named import NamedTuple
 
 if TYPE_CHECKING:
@@ -18,6 +18,17 @@ if TYPE_CHECKING:
 
 _TOGETHER_MAX = 64
 """Pieces in one write; systems take at least 1024 (IOV_MAX)."""
+
+
+_MISPLACED = {
+    errno.ENOENT: "there is no such folder",
+    errno.ENOTDIR: "what should be its folder is none",
+    errno.EEXIST: "what should be its folder is none",
+    errno.EISDIR: "it is a directory",
+    errno.ENAMETOOLONG: "no name may be that long",
+    errno.ELOOP: "links lead in a circle",
+}
+"""What says that there can be no such file, whatever stands in it."""
 
 
 class Replacement(Closing):
@@ -80,31 +91,52 @@ class Replacement(Closing):
         os.fsync(self.descriptor)
         self._flushed = True
 
-    def commit(self) -> None:
-        """The moment at which the new file takes the old one's name. Raises what `confirm` raises."""
+    def commit(self, *, fresh: bool = False) -> None:
+        """The moment at which the new file takes the old one's name. Raises what `confirm` raises.
+
+        When it is to be `fresh` there must be none of that name; raises FileExistsError.
+        """
         if not self._flushed:
             self.flush()
         if self._confirm:
             self._confirm()
+        if fresh:
+            self._appear()
+            return
         if not self._named:
             # linkat() cannot replace a name, rename() can: give it a passing name first.
             self._name()
         os.replace(self._temporary, self._path)
         self._named = False
 
+    def _appear(self) -> None:
+        """A link takes no name that is taken: of two who want it one gets it, and nobody sees half a file."""
+        try:
+            if self._named:
+                os.link(self._temporary, self._path)
+            else:
+                self._link(self._path)
+        except OSError as error:
+            if error.errno not in (errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS) or not self._named:
+                raise
+            # There are no links, as on a stick for Windows: take the name, then replace what stands there.
+            os.close(os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+            os.replace(self._temporary, self._path)
+            self._named = False
+
     def _name(self) -> None:
         try:
-            self._link()
+            self._link(self._temporary)
         except FileExistsError:  # left by somebody who was killed between the two steps; it was whole
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._temporary)
-            self._link()
+            self._link(self._temporary)
         self._named = True
 
-    def _link(self) -> None:
+    def _link(self, name: str) -> None:
         # Given a folder (which an absolute path does not need), Python calls linkat(); link() would not follow.
         source = f"/proc/self/fd/{self.descriptor}"
-        os.link(source, self._temporary, src_dir_fd=self.descriptor, follow_symlinks=True)
+        os.link(source, name, src_dir_fd=self.descriptor, follow_symlinks=True)
 
     def close(self) -> None:
         """Give the descriptor back, and with it a file that did not become another's."""
@@ -171,14 +203,20 @@ class Group(Closing):
             each.replacement.close()
 
 
+def unwritten(path: str, error: OSError, otherwise: str = "") -> WriteError:
+    """The error for a file that could not be written; `otherwise` says what that means for it, if it could be there."""
+    if error.errno in _MISPLACED:
+        return MisplacedError(f"{path}: not written: {_MISPLACED[error.errno]}")
+    return WriteError(f"{path}: not written{otherwise} ({os.strerror(error.errno or 0)})")
+
+
 @contextlib.contextmanager
 def writing(named: str) -> Iterator[None]:
     """What the system says while a file is replaced, as a WriteError: the file is as it was."""
     try:
         yield
     except OSError as error:
-        message = f"{named}: not written, the file is as it was ({os.strerror(error.errno or 0)})"
-        raise WriteError(message) from error
+        raise unwritten(named, error, ", the file is as it was") from error
 
 
 @contextlib.contextmanager

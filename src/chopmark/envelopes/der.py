@@ -63,6 +63,10 @@ _NEW = object.__new__
 _from_iso = dt.datetime.fromisoformat
 
 
+EMPTY = "it is empty"
+"""Said of files without a single byte, which copying and downloading leave behind."""
+
+
 class DerError(MalformedError):
     """Bytes that are not the DER they should be."""
 
@@ -314,6 +318,8 @@ class Fields:
 
 def parse(data: bytes) -> Node:
     """The one value that `data` is, with nothing behind it. Raises DerError."""
+    if not data:
+        raise DerError(EMPTY)
     node = Node(data, 0, len(data))
     if node.end != len(data):
         raise DerError(f"{len(data) - node.end} bytes behind the value")

@@ -74,6 +74,8 @@ def certificates(data: bytes) -> list[bytes]:
                 found += _carried(block.der)
     else:
         found = _carried(data) if data.startswith(b"\x30") else []
+    if not data:
+        raise MalformedError(der.EMPTY)
     if not found or b"" in found:
         raise MalformedError("there is no certificate in it")
     if len(found) > limits.CERTIFICATES_MAX:
@@ -107,11 +109,30 @@ def _bag(content_info: der.Node) -> list[bytes]:
 def single(data: bytes, *labels: str) -> bytes:
     """The one object of a file that is DER, or PEM under one of these labels. Raises MalformedError."""
     if _BEGIN not in data:
-        return data
+        return _sequence(data)
     found = [block.der for block in blocks(data) if block.label in labels]
     if len(found) != 1 or not found[0]:
         raise MalformedError(f"expected one PEM block {labels[0]!r}, found {len(found)} that can be read")
     return found[0]
+
+
+def several(data: bytes, *labels: str) -> list[bytes]:
+    """The one object of a file that is DER, or all that are PEM under one of these labels. Raises MalformedError."""
+    if _BEGIN not in data:
+        return [_sequence(data)]
+    found = [block.der for block in blocks(data) if block.label in labels]
+    if not found:
+        raise MalformedError(f"there is no PEM block {labels[0]!r} in it")
+    return found
+
+
+def _sequence(data: bytes) -> bytes:
+    """What stands in PEM, without it, is a SEQUENCE. Raises MalformedError for what does not begin as one."""
+    if not data:
+        raise MalformedError(der.EMPTY)
+    if data[0] != der.SEQUENCE:
+        raise MalformedError("it is neither PEM nor DER")
+    return data
 
 
 def only(data: bytes, *labels: str) -> Block:

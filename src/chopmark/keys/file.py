@@ -90,6 +90,9 @@ def _exposed(descriptor: int) -> bool:
 
 def _parts(file: KeyFile) -> tuple[pem.Block, list[pem.Block]]:
     """The one private key and everything else."""
+    if not file.data:
+        message = f"{file.path}: the file is empty"
+        raise UnusableKeyError(message)
     if b"-----BEGIN " not in file.data:
         return _binary(file), []
     found = pem.blocks(file.data)

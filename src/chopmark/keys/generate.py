@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -61,20 +60,8 @@ def store(path: str, data: bytes, *, replace: bool = False) -> None:
 
     Raises UsageError when the name is taken and `replace` is not set; WriteError when it cannot be written.
     """
-    if replace:
-        patch.write_file(path, data, 0o600)
-        return
     try:
-        # Taking the name first, so that of two who want it only one gets it.
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600))
+        patch.write_file(path, data, 0o600, fresh=not replace)
     except FileExistsError:
         message = f"{path}: exists already, and a key that is overwritten is lost (--force does it all the same)"
         raise UsageError(message) from None
-    except OSError as error:
-        message = f"{path}: not written ({os.strerror(error.errno or 0)})"
-        raise patch.WriteError(message) from None
-    try:
-        patch.write_file(path, data, 0o600)
-    except BaseException:
-        os.unlink(path)
-        raise

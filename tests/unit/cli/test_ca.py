@@ -8,6 +8,7 @@ import io
 import json
 import os
 import shutil
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -264,7 +265,7 @@ class TestRevoke:
 
 @pytest.mark.usefixtures("made")
 class TestLook:
-    def test_list(self, capsys: pytest.CaptureFixture[str]) -> None:
+    def test_list(self, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
         serial = issue()
         issue("--profile", "internal", "--not-before", "2020-01-01", "--days", "1")
         capsys.readouterr()
@@ -273,6 +274,11 @@ class TestLook:
         assert len(lines) == 5
         assert lines[-1].endswith("CN=Example Ltd, O=Example Ltd, L=Leeds, C=GB")
         assert lines[0].split() == ["STATUS", "UNTIL", "SERIAL", "SUBJECT"]
+        monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+        assert main(["ca", "list"]) == 0
+        folded = capsys.readouterr().out.splitlines()
+        assert max(map(len, folded)) <= 80
+        assert " ".join(" ".join(folded).split()) == " ".join(" ".join(lines).split())
         command = ["ca", "list", "--status", "valid", "--profile", "code-signing", "--subject", "EXAMPLE", "--json"]
         assert main(command) == 0
         [facts] = [json.loads(line) for line in capsys.readouterr().out.splitlines()]

@@ -34,3 +34,7 @@ def test_a_program_is_decided_about_by_the_policy_and_started_by_its_descriptor(
     assert not any(each.stdout for each in done[2:])
     assert desk.run("sign", elf, *desk.by_signer) == 0
     assert started("elf").returncode == 0
+    os.mkfifo(desk.folder / "fifo")  # nobody waits for who may write to it
+    for what, status in (("fifo", 1), ("nowhere", 2)):
+        done = [preloaded.run("guard", verb, "--policy", policy, desk.folder / what) for verb in ("exec", "python")]
+        assert [(each.returncode, each.stderr.count("\n")) for each in done] == [(status, 1)] * 2

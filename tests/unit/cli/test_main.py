@@ -1,3 +1,4 @@
+import errno
 import subprocess
 import sys
 from pathlib import Path
@@ -82,6 +83,19 @@ def test_an_internal_error_is_one_line_and_status_4(
     monkeypatch.setenv("CHOPMARK_TRACEBACK", "1")
     with pytest.raises(RuntimeError):
         cli.main(["strip", "file"])
+
+
+def test_what_the_system_says_of_a_file_names_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from chopmark.cli import strip
+
+    def broken(_: object) -> int:
+        raise PermissionError(errno.EACCES, "Permission denied", "some/place")
+
+    monkeypatch.setattr(strip, "run", broken)
+    assert cli.main(["strip", "file"]) == 4
+    assert capsys.readouterr().err == "chopmark: some/place: Permission denied\n"
 
 
 def test_a_reader_that_goes_away_is_no_traceback() -> None:

@@ -22,12 +22,12 @@ from hypothesis import strategies as st
 
 from chopmark.core import patch
 from chopmark.core.artifact import Artifact
-from chopmark.core.errors import InputError
+from chopmark.core.errors import InputError, MisplacedError
 from chopmark.core.patch import Patch, WriteError
 from chopmark.core.seal import Range
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 NOBODY = 65534
 SIGNED = Patch((Range(0, 3), b"-signed-", Range(3, 100)))
@@ -252,18 +252,51 @@ def test_a_file_that_went_away_stays_away(tool: Path) -> None:
     assert names(tool.parent) == set()
 
 
-def test_a_directory_is_no_target(tool: Path) -> None:
-    folder = tool.parent / "folder"
-    folder.mkdir()
-    with pytest.raises(WriteError):
-        sign(tool, target=folder)
-    assert names(tool.parent) == {"tool", "folder"}
-    assert names(folder) == set()
+@pytest.mark.parametrize("make", [Path.mkdir, os.mkfifo, lambda path: path.symlink_to("/dev/null")])
+def test_what_is_no_file_is_not_replaced_by_one(tool: Path, make: Callable[[Path], object]) -> None:
+    other = tool.parent / "other"
+    make(other)
+    before = other.stat()
+    with pytest.raises(MisplacedError) as refused:
+        sign(tool, target=other)
+    with pytest.raises(MisplacedError):
+        patch.write_file(str(other), b"new")
+    assert refused.value.exit_status == 2
+    assert os.path.samestat(before, other.stat())
+    assert names(tool.parent) == {"tool", "other"}
 
 
-def test_a_missing_folder_is_said(tool: Path) -> None:
-    with pytest.raises(WriteError):
-        sign(tool, target=tool.parent / "none" / "signed")
+@pytest.mark.parametrize("place", ["none/signed", "tool/signed", "x" * 256])
+def test_where_there_can_be_no_file_is_said(tool: Path, place: str) -> None:
+    with pytest.raises(MisplacedError):
+        sign(tool, target=tool.parent / place)
+    assert names(tool.parent) == {"tool"}
+
+
+@pytest.mark.parametrize("nameless", [True, False])
+def test_a_fresh_file_replaces_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, nameless: bool) -> None:
+    if not nameless:
+        without_nameless_files(monkeypatch)
+    path = tmp_path / "key"
+    patch.write_file(str(path), b"precious", 0o600, fresh=True)
+    with pytest.raises(FileExistsError):
+        patch.write_file(str(path), b"new", fresh=True)
+    assert path.read_bytes() == b"precious"
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert names(tmp_path) == {"key"}
+
+
+def test_a_fresh_file_needs_no_hard_links(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unlinked(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EPERM, "no links")
+
+    without_nameless_files(monkeypatch)
+    monkeypatch.setattr("os.link", unlinked)
+    patch.write_file(str(tmp_path / "key"), b"precious", fresh=True)
+    with pytest.raises(FileExistsError):
+        patch.write_file(str(tmp_path / "key"), b"new", fresh=True)
+    assert (tmp_path / "key").read_bytes() == b"precious"
+    assert names(tmp_path) == {"key"}
 
 
 @pytest.fixture

@@ -9,8 +9,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from chopmark import keys
-from chopmark.core.errors import UsageError
-from chopmark.core.patch import WriteError
+from chopmark.core.errors import MisplacedError, UsageError
 from chopmark.envelopes import der, pem, public_keys
 from chopmark.keys import generate
 
@@ -67,17 +66,6 @@ def test_nothing_is_overwritten(tmp_path: Path) -> None:
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
-def test_a_name_that_was_taken_in_vain_is_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def full(path: str, *_: object) -> None:
-        message = f"{path}: not written (No space left on device)"
-        raise WriteError(message)
-
-    monkeypatch.setattr("chopmark.core.patch.write_file", full)
-    with pytest.raises(WriteError):
-        generate.store(str(tmp_path / "key.pem"), b"new")
-    assert list(tmp_path.iterdir()) == []
-
-
 def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
-    with pytest.raises(WriteError):
+    with pytest.raises(MisplacedError):
         generate.store(str(tmp_path / "nowhere" / "key.pem"), b"new")

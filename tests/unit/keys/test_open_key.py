@@ -141,7 +141,7 @@ def test_weak_digests_are_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("data", "said"),
     [
-        (b"", "no private key"),
+        (b"", "empty"),
         (b"\x00\xff" * 50, "no private key"),
         (b"-----BEGIN PRIVATE KEY-----\nAAAA", "nothing whole"),
         (b"-----BEGIN PRIVATE KEY-----\n!!!!\n-----END PRIVATE KEY-----\n", "can be loaded"),

@@ -12,9 +12,9 @@ from typing import IO, TYPE_CHECKING, Any, cast
 import rfc8785
 
 from chopmark.core import limits
+from chopmark.core.artifact import Artifact
 from chopmark.core.errors import MalformedError, RefusedError, UsageError
 from chopmark.core.named import NamedTuple
-from chopmark.core.patch import WriteError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -94,12 +94,13 @@ class _Digesting:
 
 
 class Reader:
-    """An archive, looked at before anything is believed. Raises MalformedError, UsageError when it cannot be read."""
+    """An archive, looked at before anything is believed. Raises MalformedError, InputError, UsageError."""
 
     def __init__(self, path: str) -> None:
         """Read the manifest, and check every member against it: digests, sizes, names, no more and no less."""
         try:
-            self._tar = tarfile.open(path, "r:")  # noqa: SIM115 - closed by close
+            with Artifact.open(path):  # what is no file is refused in its words, and no FIFO is waited for
+                self._tar = tarfile.open(path, "r:")  # noqa: SIM115 - closed by close
         except OSError as error:
             message = f"{path}: not read ({os.strerror(error.errno or 0)})"
             raise UsageError(message) from None
@@ -191,8 +192,3 @@ def stays_inside(name: str, target: str) -> bool:
     """Whether a link of this name in a folder leads to somewhere in the same folder."""
     led = os.path.normpath(os.path.join(os.path.dirname(name), target))
     return not os.path.isabs(target) and not os.path.isabs(name) and not led.startswith("..") and ".." not in name
-
-
-def write_error(path: str, error: OSError) -> WriteError:
-    """What is said when an archive or a file of it cannot be written."""
-    return WriteError(f"{path}: not written ({os.strerror(error.errno or 0)})")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 import stat
 import tempfile
 from typing import TYPE_CHECKING
@@ -16,13 +15,14 @@ from typing import TYPE_CHECKING
 from sqlalchemy import func, select
 
 from chopmark.authority.backup import tables
-from chopmark.authority.backup.archive import FILES, SIGNATURE, TABLES, Writer, stays_inside, write_error
+from chopmark.authority.backup.archive import FILES, SIGNATURE, TABLES, Writer, stays_inside
 from chopmark.authority.ceremony import approval
 from chopmark.authority.ocsp import delegates, store, table
 from chopmark.authority.register import configuration, schema
 from chopmark.core import clock, limits
 from chopmark.core.errors import RefusedError, UsageError
 from chopmark.core.named import NamedTuple
+from chopmark.core.replacement import Replacement, unwritten
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -67,31 +67,16 @@ def backup(
     if os.path.commonpath((folder, path)) == folder:
         message = f"{path}: a backup does not belong into what it is a backup of"
         raise UsageError(message)
-    temporary = f"{path}.{secrets.token_hex(6)}{_TEMPORARY}"
     try:
-        with open(temporary, "xb", opener=_private) as stream:
-            made = _write(authority, folder, stream.fileno(), signer, certificates)
-            os.fsync(stream.fileno())
-        os.link(temporary, path)  # unlike rename, it replaces nothing
+        with Replacement(path) as replacement:
+            made = _write(authority, folder, replacement.descriptor, signer, certificates)
+            replacement.commit(fresh=True)
     except FileExistsError:
         message = f"{path}: exists already; a backup does not replace another one"
         raise UsageError(message) from None
     except OSError as error:
-        raise write_error(path, error) from None
-    finally:
-        _remove(temporary)
+        raise unwritten(path, error) from None
     return made._replace(path=path)
-
-
-def _private(name: str, flags: int) -> int:
-    return os.open(name, flags | os.O_CLOEXEC, 0o600)
-
-
-def _remove(path: str) -> None:
-    try:
-        os.unlink(path)
-    except FileNotFoundError:
-        return
 
 
 def _write(

@@ -50,7 +50,7 @@ def opened(path: str, context: Context) -> Iterator[Checked]:
         verdict = check.check(artifact, context, FORMAT)  # reads the list to its end
         for finding in verdict.findings:
             if finding.code in _BROKEN:
-                raise BrokenError(_BROKEN[finding.code], f"{path}: {finding.detail}")
+                raise BrokenError(_BROKEN[finding.code], f"{path}: {finding.detail}".removesuffix(": "))
         yield Checked(artifact, verdict, listing.Listing(artifact.chunks(0, found.end)))
 
 

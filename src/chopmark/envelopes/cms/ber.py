@@ -17,6 +17,8 @@ def normalise(raw: bytes) -> bytes:
     """
     if _is_definite(raw):
         return raw
+    if not raw:
+        raise der.DerError(der.EMPTY)
     reader = _Reader(raw)
     value = reader.value(len(raw), 0)
     if reader.position != len(raw):

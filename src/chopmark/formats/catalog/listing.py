@@ -173,7 +173,7 @@ class Listing:
     def _header(self) -> Header:
         first = next(self._lines, b"")
         if first != FIRST:
-            raise BrokenError(reasons.VERSION, shown(first[: len(FIRST)]))
+            raise BrokenError(reasons.VERSION, shown(first[: len(FIRST)]) or "the first line is empty")
         if next(self._lines, b"") != b"digest sha256":
             raise BrokenError(reasons.FORM, "the digest algorithm")
         word, _, value = next(self._lines, b"").partition(b" ")

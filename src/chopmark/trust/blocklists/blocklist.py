@@ -196,7 +196,7 @@ def read(path: str) -> Blocklist:
     try:
         return parse(data, path, changed)
     except MalformedError as error:
-        raise UsageError(f"{path}: no blocklist that can be used: {error}") from None
+        raise UsageError(f"{path}: no blocklist that can be used: {error if data else 'it is empty'}") from None
 
 
 def parse(data: bytes, path: str, changed: dt.datetime | None = None) -> Blocklist:

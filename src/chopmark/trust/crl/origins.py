@@ -155,7 +155,8 @@ class CrlSource:
 
     def _lists_in(self, data: bytes) -> list[Crl]:
         """The lists in PEM or DER; only one in DER is worth an index on disk. Raises MalformedError."""
-        return parse(data) if b"-----BEGIN " in data else [self.read(data)]
+        found = pem.several(data, *pem.CRL)
+        return [self.read(data)] if found == [data] else [_list(raw) for raw in found]
 
     def _parsed(self, data: bytes, path: str) -> list[Crl]:
         try:
@@ -187,12 +188,7 @@ def _is_older(crl: Crl, known: Crl | None) -> bool:
 
 def parse(data: bytes) -> list[Crl]:
     """The lists in PEM or DER. Raises MalformedError."""
-    if b"-----BEGIN " not in data:
-        return [_list(data)]
-    found = [_list(block.der) for block in pem.blocks(data) if block.label in pem.CRL]
-    if not found:
-        raise MalformedError("there is no CRL in it")
-    return found
+    return [_list(raw) for raw in pem.several(data, *pem.CRL)]
 
 
 def _list(raw: bytes, *, kept: Kept | None = None, indexes: Indexes | None = None) -> Crl:

@@ -65,7 +65,8 @@ def _keys(given: Sequence[str], kind: int, what: str) -> tuple[VerifierKey, ...]
             try:
                 key = VerifierKey.parse(line)
             except MalformedError as error:
-                message = f"not the key of a {what}: {error}"
+                where = "" if line == text else f"{text}: "
+                message = f"{where}not the key of a {what}: {error}"
                 raise UsageError(message) from None
             if key.kind != kind:
                 message = f"{key.name}: this key is for {'witnesses' if kind == ED25519 else 'logs'}, not for a {what}"

@@ -209,12 +209,7 @@ def parse(data: bytes) -> list[Answer]:
     """The answers in PEM or DER. Raises MalformedError (BrokenError where it is a responder's refusal)."""
     from chopmark.trust.ocsp.answer import Answer
 
-    if b"-----BEGIN " not in data:
-        return [Answer(data)]
-    found = [Answer(block.der) for block in pem.blocks(data) if block.label == LABEL]
-    if not found:
-        raise MalformedError("there is no OCSP response in it")
-    return found
+    return [Answer(raw) for raw in pem.several(data, LABEL)]
 
 
 def carried(raws: Sequence[bytes]) -> list[Answer]:

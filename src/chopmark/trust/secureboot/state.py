@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from chopmark.core import limits
 from chopmark.core.artifact import read_small
-from chopmark.core.errors import InputError, MalformedError, UsageError
+from chopmark.core.errors import BrokenError, InputError, MalformedError, UsageError
 from chopmark.core.named import NamedTuple
 from chopmark.envelopes import der, pem, x509
 from chopmark.envelopes.efi import lists, update, variables
@@ -53,7 +53,10 @@ def read_file(path: str) -> variables.Stored:
 
 def read_update(path: str) -> update.Update:
     """A signed update. Raises InputError where it cannot be read, MalformedError where it is none."""
-    return update.read(read_small(path, _FILE_MAX))
+    try:
+        return update.read(read_small(path, _FILE_MAX))
+    except BrokenError as error:
+        raise BrokenError(error.reason, f"{path}: {error.detail}") from None
 
 
 def entries(path: str) -> Entries:
@@ -63,6 +66,8 @@ def entries(path: str) -> Entries:
     except InputError as error:
         raise UsageError(str(error)) from None
     try:
+        if not data:  # half a download of what is forbidden would forbid nothing
+            raise MalformedError("the file is empty")
         if b"-----BEGIN " in data or data.startswith(b"\x30"):
             return tuple(lists.certificate_entry(raw) for raw in pem.certificates(data))
         return tuple(lists.read(variables.read(data).value))
