@@ -147,7 +147,7 @@ class Answers:
     def combined(self, listed: Standing) -> Standing:
         """What lists and answers say together."""
         words = list(self._words)
-        if listed.entry is not None or not listed.problem:
+        if not listed.problem:
             words.append(_Word(listed.entry, listed.as_of, listed.until, is_answer=False))
         remarks = tuple(dict.fromkeys((*self.doubts, *listed.remarks)))
         final = [word for word in words if word.final]

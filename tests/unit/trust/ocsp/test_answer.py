@@ -190,8 +190,10 @@ def test_only_so_many_certificates_are_tried() -> None:
 
 
 def test_a_responder_is_valid_when_it_answers_and_when_it_is_asked_about() -> None:
-    early = responder(ISSUING, since=NOW - HOUR / 2)
-    assert refused(answer(early, PLAIN)) == reasons.RESPONDER_ENDED.code
+    just = PLAIN._replace(since=NOW)
+    assert doubts(answer(responder(ISSUING, since=NOW + limits.CLOCK_SKEW), just)) == []
+    early = responder(ISSUING, since=NOW + limits.CLOCK_SKEW + dt.timedelta(seconds=1))
+    assert refused(answer(early, just)) == reasons.RESPONDER_ENDED.code
     ended = responder(ISSUING, until=NOW - HOUR - dt.timedelta(seconds=1))
     assert refused(answer(ended, PLAIN)) == reasons.RESPONDER_ENDED.code
     since_ended = responder(ISSUING, until=NOW - HOUR / 2)
@@ -203,6 +205,7 @@ def test_an_issuer_that_had_ended_when_it_answered() -> None:
     late = pki.UNTIL + DAY
     single = PLAIN._replace(since=late, until=late + DAY)
     assert refused(answer(ISSUING, single), at=late) == reasons.RESPONDER_ENDED.code
+    assert doubts(answer(ISSUING, single._replace(since=pki.UNTIL)), at=late) == []
 
 
 def test_nocheck_and_the_issuer_need_not_be_asked_about() -> None:
@@ -260,6 +263,7 @@ def test_a_date_that_only_the_signer_tells_makes_nothing_strong() -> None:
         (NOW - HOUR, NOW, []),
         (NOW - HOUR, NOW - dt.timedelta(seconds=1), ["ocsp.stale"]),
         (NOW, NOW + HOUR, []),
+        (NOW, NOW, []),
         (NOW + limits.CLOCK_SKEW, NOW + HOUR, []),
         (NOW + limits.CLOCK_SKEW + dt.timedelta(seconds=1), NOW + HOUR, ["ocsp.future"]),
         (NOW - limits.OCSP_UNDATED_MAX, None, []),

@@ -272,6 +272,10 @@ def test_of_two_revocations_the_earlier_date_counts(bench: Bench) -> None:
     late, early = said(BOTH, revoked(OCTOBER, 1), age=2 * DAY), listed(gone(BOTH, MAY))
     found = bench.judged(BOTH, stamped=True, files=[STAMPER_GOOD], carried=[late], carried_lists=[early])
     assert codes(found) == {"revocation.revoked"}
+    doubtful = single(BOTH, revoked(OCTOBER, 1), age=2 * DAY)._replace(more=[ocsp.invalidity_date(MAY)])
+    files = [STAMPER_GOOD, answer(DELEGATE, doubtful)]
+    found = bench.judged(BOTH, stamped=True, files=files, lists=[listed(gone(BOTH, OCTOBER - DAY))])
+    assert codes(found) == {"revocation.revoked"}
 
 
 def test_an_old_revocation_still_counts(bench: Bench) -> None:
@@ -288,14 +292,18 @@ def test_only_a_hold_ends_and_only_by_what_is_newer_and_fresh(bench: Bench) -> N
     assert codes(bench.judged(BOTH, files=[said(BOTH, revoked(MAY, 6)), said(BOTH, age=2 * HOUR)])) == {
         "revocation.on_hold"
     }
-    assert bench.judged(BOTH, files=[said(BOTH, revoked(MAY, 6), age=2 * HOUR), said(BOTH)]).trusted
+    older = [said(BOTH, revoked(OCTOBER, 6), age=4 * HOUR), said(BOTH, age=3 * HOUR)]
+    for files in (older, older[::-1]):
+        held_again = [*files, said(BOTH, revoked(MAY, 6), age=2 * HOUR)]
+        assert codes(bench.judged(BOTH, files=held_again)) == {"revocation.on_hold"}
+        assert bench.judged(BOTH, files=[*held_again, said(BOTH)]).trusted
     assert bench.judged(files=[said(status=revoked(MAY, 6), age=2 * HOUR)], net=Net({URL: said()})).trusted
     final = said(BOTH, revoked(MAY, 1), age=2 * DAY)
     assert codes(bench.judged(BOTH, files=[final, said(BOTH)])) == {"revocation.revoked"}
 
 
 def test_unknown_outweighs_a_silent_list_unless_the_certificate_has_expired(bench: Bench) -> None:
-    lost = Net({URL: said(BOTH, UNKNOWN)}, {CRL_URL: listed()})
+    lost = Net({URL: said(BOTH, UNKNOWN)}, {CRL_URL: listed(age=HOUR / 2)})
     found = bench.judged(BOTH, net=lost)
     assert codes(found) == {"revocation.unknown", "ocsp.unknown"}
     expired = signer(access(), published(), label="Expired", until=OCTOBER)
