@@ -212,10 +212,9 @@ class Answer:
         Raises BrokenError when it was not even valid then.
         """
         certificate, produced = signer.certificate, self.basic.produced_at
-        since = certificate.not_before - limits.CLOCK_SKEW
-        if not since <= produced <= certificate.not_after:
+        if not _is_valid(certificate, produced):
             raise BrokenError(reasons.RESPONDER_ENDED, f"it answered {clock.show(produced)}")
-        if signer.delegated and not since <= at <= certificate.not_after:
+        if signer.delegated and not _is_valid(certificate, at):
             yield Doubt(reasons.RESPONDER_ENDED, f"valid until {clock.show(certificate.not_after)}")
         try:
             _require_strong(algorithms.signature_algorithm(der.parse(self.basic.algorithm)).digest, at)
@@ -245,6 +244,11 @@ class Answer:
             cutoff = single.archive_cutoff
             if cutoff is None or cutoff > certificate.not_after:
                 yield Doubt(reasons.ARCHIVE, f"it knows back to {clock.show(cutoff)}" if cutoff else "")
+
+
+def _is_valid(certificate: x509.Certificate, when: dt.datetime) -> bool:
+    """Whether a certificate is valid at a time; clocks of others may be ahead, and dates as early as there are any."""
+    return certificate.not_before - when <= limits.CLOCK_SKEW and when <= certificate.not_after
 
 
 def _badness(single: reading.Single) -> tuple[int, float]:

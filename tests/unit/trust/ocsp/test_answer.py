@@ -191,7 +191,8 @@ def test_only_so_many_certificates_are_tried() -> None:
 
 def test_a_responder_is_valid_when_it_answers_and_when_it_is_asked_about() -> None:
     just = PLAIN._replace(since=NOW)
-    assert doubts(answer(responder(ISSUING, since=NOW + limits.CLOCK_SKEW), just)) == []
+    for since in (NOW + limits.CLOCK_SKEW, dt.datetime.min.replace(tzinfo=dt.UTC)):
+        assert doubts(answer(responder(ISSUING, since=since), just)) == []
     early = responder(ISSUING, since=NOW + limits.CLOCK_SKEW + dt.timedelta(seconds=1))
     assert refused(answer(early, just)) == reasons.RESPONDER_ENDED.code
     ended = responder(ISSUING, until=NOW - HOUR - dt.timedelta(seconds=1))
