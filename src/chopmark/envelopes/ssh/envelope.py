@@ -81,6 +81,8 @@ class SshEnvelope:
             fault = f"the critical options {', '.join(certificate.critical)}"
         elif any("," in name for name in certificate.principals):
             fault = "a name with a comma in it, which looks like two"
+        elif any("\ufffd" in name for name in certificate.principals):
+            fault = "a name that is not UTF-8, which could pass for another"
         return [reasons.CERTIFICATE_WRONG.found(fault) if fault else reasons.CERTIFICATE.found(certificate.key_id)]
 
     def _signer(self) -> SignerId:

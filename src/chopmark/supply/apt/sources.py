@@ -108,7 +108,7 @@ def _paragraphs(data: bytes) -> Iterator[Source]:
 
 
 def _one_line(data: bytes) -> Iterator[Source]:
-    for line in data.decode("utf-8", "replace").splitlines():
+    for line in data.decode("utf-8", "replace").split("\n"):
         match = _ONE_LINE(line.partition("#")[0])
         if match:
             options = dict(each.partition("=")[::2] for each in (match[1] or "").split())

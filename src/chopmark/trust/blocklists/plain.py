@@ -41,7 +41,7 @@ _SERIAL_MAX = 64
 def parse(data: bytes, name: str, where: str) -> Blocklist:
     """Read a list. Raises MalformedError, which names the line."""
     try:
-        lines = data.decode("utf-8").splitlines()
+        lines = data.decode("utf-8").split("\n")
     except UnicodeDecodeError:
         raise MalformedError("it is not UTF-8") from None
     if not lines or lines[0].strip() != FIRST:

@@ -79,7 +79,7 @@ def _lines(text: str) -> list[str]:
     if text.count("+") >= 2 and not os.path.exists(text):  # noqa: PLR2004 - name, ID and key
         return [text]
     try:
-        lines = read_small(text, limits.SETTINGS_MAX).decode().splitlines()
+        lines = read_small(text, limits.SETTINGS_MAX).decode().split("\n")
     except UnicodeDecodeError:
         message = f"{text}: not a file of keys (NAME+ID+KEY on each line)"
         raise UsageError(message) from None
