@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING
 
 from chopmark.core.errors import MalformedError
@@ -17,21 +18,24 @@ if TYPE_CHECKING:
 
 def fitting(base: Crl, deltas: Iterable[Crl]) -> Iterator[Crl]:
     """The deltas that can be added to a complete list and are newer, the newest first."""
-    numbered = [(delta.number, delta) for delta in deltas if _fits(base, delta)]
-    for _, delta in sorted(numbered, key=lambda pair: pair[0] or 0, reverse=True):
+    numbered = [(number, delta) for delta in deltas if (number := _number(base, delta)) is not None]
+    for _, delta in sorted(numbered, key=itemgetter(0), reverse=True):
         yield delta
 
 
-def _fits(base: Crl, delta: Crl) -> bool:
+def _number(base: Crl, delta: Crl) -> int | None:
+    """The number of a delta that can be added to a complete list; None for another."""
     if delta.issuer_key != base.issuer_key or delta.partition != base.partition:
-        return False
+        return None
     if _identifier(base) != _identifier(delta):
-        return False
+        return None
     try:
         number, since, newest = base.number, delta.base_number, delta.number
     except MalformedError:
-        return False  # anybody can put such a list beside a signature: it must not spoil the complete one
-    return number is not None and since is not None and newest is not None and since <= number < newest
+        return None  # anybody can put such a list beside a signature: it must not spoil the complete one
+    if number is None or since is None or newest is None:
+        return None
+    return newest if since <= number < newest else None
 
 
 def _identifier(crl: Crl) -> bytes:

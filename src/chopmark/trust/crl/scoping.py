@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from chopmark.trust.crl.revocation_list import Crl, Scope
 
 _DIRECTORY = der.context(4)
+_WITH_KIND = 3
+"""The version of certificates that say whether they are an authority's; no others are meant (clause 5.2.5)."""
 _FULL, _RELATIVE = der.context(0), der.context(1)
 
 
@@ -33,11 +35,9 @@ def coverage(crl: Crl, scope: Scope, certificate: x509.Certificate) -> frozenset
     """For which reasons a list with this scope would name a certificate. Raises UnusableError for none; DerError."""
     if scope.attributes_only:
         raise UnusableError("it is about attribute certificates")
-    if (scope.users_only or scope.authorities_only) and certificate.version == 1:
-        raise UnusableError("it is about one kind of certificate, and one of version 1 has none")
     constraints = certificate.basic_constraints
     authority = constraints is not None and constraints.ca
-    if scope.users_only and authority:
+    if scope.users_only and (authority or certificate.version < _WITH_KIND):
         raise UnusableError("it is about end entities alone")
     if scope.authorities_only and not authority:
         raise UnusableError("it is about authorities alone")
