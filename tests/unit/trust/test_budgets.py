@@ -123,8 +123,9 @@ def test_signers_of_deltas_that_nobody_certified_cost_no_search(
     key = make(ISSUING.name, pki.key("p256", "deltas"), ROOT, extensions=LISTS)
     base = crl(ISSUING, extensions=number(5))
     delta = crl(key, material.entry(PLAIN.view.serial_octets, pki.NOW - 2 * SECOND), extensions=number(6, 5))
-    false = [crl(strangers()[0], extensions=number(7 + each, 5)) for each in range(3)]
-    found = judged(tmp_path, PLAIN, [ISSUING, key, *strangers()], [base, *false, delta, crl(ROOT)])
+    stranger = make(ISSUING.name, pki.key("p256", "stranger"), cert("Budget Root", key="another"), extensions=LISTS)
+    false = [crl(stranger, extensions=number(7 + each, 5)) for each in range(3)]
+    found = judged(tmp_path, PLAIN, [ISSUING, key, stranger], [base, *false, delta, crl(ROOT)])
     assert codes(found.findings) == {"revocation.revoked"}
 
 

@@ -303,7 +303,6 @@ def test_a_delta_makes_no_ended_list_fresh(tmp_path: Path) -> None:
 
 
 JUNK = [b"", b"\x30\x00", b"\x30\x02\xa0\x00", b"\x30\x03\xa2\x01\x00", b"\x30\x80", b"\xff" * 9]
-JUNK += [der.sequence(der.explicit(0, der.explicit(2, b""))), der.sequence(der.sequence(der.null()))]
 
 
 @pytest.mark.parametrize("junk", JUNK)

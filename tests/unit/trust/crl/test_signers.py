@@ -9,8 +9,11 @@ import pytest
 
 from chopmark.core import limits
 from chopmark.envelopes import der, x509
+from chopmark.trust.context import Besides, Context
+from chopmark.trust.crl import origins
 from chopmark.trust.crl.entry import ALL_REASONS, Entry, UnusableError
 from chopmark.trust.crl.revocation_list import Crl
+from chopmark.trust.evidence import Collector
 from chopmark.trust.standing import Inquiry
 from chopmark.trust.stores import store
 from tests.support import pki
@@ -148,10 +151,44 @@ def test_what_came_along_crowds_out_no_signer_in_the_store(tmp_path: Path) -> No
     assert inquiry.standing(PLAIN.view, ISSUING.view).entry == Entry(MAY)
 
 
-@pytest.mark.parametrize("depth", [0, 1])
-def test_signers_hang_on_each_other_only_so_deep(tmp_path: Path, depth: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "CRL_SIGNER_DEPTH_MAX", depth)
-    assert good(standing(tmp_path, WAY, [crl(SECOND), crl(ROOT)], [SECOND])) is bool(depth)
+@pytest.mark.parametrize("limit", ["CRL_SIGNER_DEPTH_MAX", "CRL_SEARCHES_MAX"])
+@pytest.mark.parametrize("allowed", [0, 1])
+def test_signers_that_hang_on_each_other_and_searches_are_limited(
+    tmp_path: Path, limit: str, allowed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, limit, allowed)
+    assert good(standing(tmp_path, WAY, [crl(SECOND), crl(ROOT)], [SECOND])) is bool(allowed)
+
+
+def test_an_authority_may_have_had_another_key_before(tmp_path: Path) -> None:
+    """Two above the certificate have the same name; the upper one certified the signer."""
+    old = cert("Issuing", ROOT, key="old")
+    new = cert("Issuing", old, key="new")
+    leaf = signer(issuer=new)
+    by_old = with_key(old)
+    listed = crl(by_old, entry(serial(leaf), MAY))
+    assert standing(tmp_path, [leaf, new, old, ROOT], [listed], [by_old]).entry == Entry(MAY)
+
+
+def test_a_signer_leads_to_the_anchor_that_the_certificate_leads_to(tmp_path: Path) -> None:
+    by_issuer = with_key(ISSUING)
+    held = tmp_path / "anchor.pem"
+    held.write_bytes(b"# chopmark: trust=anchor\n" + material.pem(ISSUING.raw))
+    lists = [crl(by_issuer, entry(serial(PLAIN), MAY)), crl(ROOT)]
+    for way, expected in ((WAY, None), (WAY[:2], Entry(MAY))):
+        here = circumstances(tmp_path, store.load([str(held)]), revocation="require", lists=lists)
+        inquiry = Inquiry(here, [each.view for each in way], (), [by_issuer.raw])
+        assert inquiry.standing(PLAIN.view, ISSUING.view).entry == expected
+
+
+def test_who_signed_a_list_is_collected_with_it(tmp_path: Path) -> None:
+    collector = Collector(str(tmp_path / "evidence"))
+    lists = origins.CrlSource(cache=str(tmp_path))
+    here = Context(material.trusting(tmp_path, ROOT), pki.NOW, "require", lists, besides=Besides(collector=collector))
+    came = [Crl(crl(SECOND)), Crl(crl(ROOT))]
+    assert good(Inquiry(here, [each.view for each in WAY], came, [SECOND.raw]).standing(PLAIN.view, ISSUING.view))
+    held = {path.read_bytes() for path in (tmp_path / "evidence").iterdir()}
+    assert held == {SECOND.raw, ROOT.raw, *(each.raw for each in came)}
 
 
 def test_nobody_vouches_for_themselves(tmp_path: Path) -> None:
@@ -206,6 +243,12 @@ SOME, REST = b"\x05\x60", b"\x07\x1f\x80"
         ([point(full=HERE, issuer=FOREIGN)], ISSUING, scope(full=HERE), set()),
         ([point(full=HERE, issuer=FOREIGN), point(full=HERE)], ISSUING, scope(full=HERE), ALL_REASONS),
         ([point(relative=RELATIVE, issuer=BY_LISTER)], LISTER, scope(relative=RELATIVE, indirect=True), ALL_REASONS),
+        (
+            [point(relative=RELATIVE, issuer=BY_LISTER + directory(OTHER.name))],
+            LISTER,
+            scope(relative=RELATIVE, indirect=True),
+            ALL_REASONS,
+        ),
         ([point(relative=RELATIVE)], LISTER, scope(relative=RELATIVE, indirect=True), set()),
         ([point(issuer=BY_LISTER)], LISTER, scope(full=BY_LISTER, indirect=True), ALL_REASONS),
     ],
@@ -221,6 +264,22 @@ def test_a_point_leads_to_the_lists_of_the_issuer_that_it_names(
     else:
         with pytest.raises(UnusableError):
             listed.coverage(certificate)
+
+
+@pytest.mark.parametrize(
+    ("held", "said"),
+    [
+        (der.sequence(der.explicit(0, der.explicit(0, HERE)), der.null()), scope(full=HERE)),
+        (der.sequence(der.explicit(0, der.explicit(2, HERE))), scope(full=HERE)),
+        (
+            point(full=HERE),
+            Extension(x509.ISSUING_DISTRIBUTION_POINT, der.sequence(der.explicit(0, der.explicit(2, HERE)))),
+        ),
+    ],
+)
+def test_points_with_parts_that_nobody_knows_cannot_be_read(held: bytes, said: Extension) -> None:
+    with pytest.raises(der.DerError):
+        Crl(crl(ISSUING, extensions=[said])).coverage(signer(held).view)
 
 
 def test_a_number_with_the_same_checksum_is_another(tmp_path: Path) -> None:
