@@ -6,6 +6,7 @@ import base64
 import re
 from typing import TYPE_CHECKING, NamedTuple
 
+from chopmark.engine import identify
 from chopmark.formats._appended import trailer
 from tests.contract import laws
 from tests.fuzz.repairs import pe
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 
     from tests.contract.laws import State
 
+_MARKS = (b"\xef\xbb\xbf", b"\xff\xfe", b"\xfe\xff")
+"""Of texts whose encoding is settled."""
 _SOME = 40
 """Characters that no line of base64 is shorter than."""
 
@@ -29,16 +32,20 @@ class Enveloped(NamedTuple):
     around: Callable[[bytes], bytes]
 
     @classmethod
-    def of(cls, format_name: str, *, stamped: bool = False) -> Enveloped:
-        """The smallest sample of a format whose signature lies there neither compressed nor in wide characters."""
-        own = [each for each in laws.subjects() if each.format.name == format_name]
-        for subject in sorted(own, key=lambda each: each.sample.stat().st_size):
-            state = laws.signed_subject(subject, stamped=stamped)
-            [seal] = subject.format.extract(state.artifact())
+    def of(cls, format_name: str, *, stamped: bool = False, encoding: str = "") -> Enveloped:
+        """The smallest sample of a format whose signature lies there uncompressed, as bytes or in this encoding."""
+        own = [each.unsigned for each in laws.subjects() if each.format.name == format_name]
+        if encoding:
+            own = [_encoded(each, encoding) for each in own if not each.data.startswith(_MARKS)]
+        for state in sorted(own, key=lambda each: len(each.data)):
+            signed = laws.signed(state, stamped=stamped)
+            [seal] = identify.formats()[format_name].extract(signed.artifact())
             raw = seal.envelope.raw
-            for part, data in state.parts.items():
+            for part, data in signed.parts.items():
+                if encoding:
+                    return cls(format_name, signed, raw, part, _wide(data, raw, encoding))
                 if raw in data or base64.b64encode(raw)[:_SOME] in data:
-                    return cls(format_name, state, raw, part, _around(data, raw))
+                    return cls(format_name, signed, raw, part, _around(data, raw))
         raise LookupError(format_name)
 
     def with_signature(self, signature: bytes) -> State:
@@ -54,6 +61,16 @@ def _around(data: bytes, raw: bytes) -> Callable[[bytes], bytes]:
     if data.startswith(b"MZ"):
         return lambda signature: pe.with_signature(data, signature)
     return _in_lines(data, raw)
+
+
+def _encoded(state: State, encoding: str) -> State:
+    """The text in UTF-16 of one order."""
+    return state.with_part("", f"\ufeff{state.data.decode()}".encode(encoding))
+
+
+def _wide(data: bytes, raw: bytes, encoding: str) -> Callable[[bytes], bytes]:
+    narrow = _in_lines(data.decode(encoding).encode(), raw)
+    return lambda signature: narrow(signature).decode().encode(encoding)
 
 
 def _in_lines(data: bytes, raw: bytes) -> Callable[[bytes], bytes]:

@@ -28,7 +28,9 @@ PACKED: dict[str, Callable[..., bytes]] = {
 }
 
 
-@pytest.mark.parametrize("number", range(len(enveloped.FILES)), ids=lambda number: enveloped.FILES[number].format)
+@pytest.mark.parametrize(
+    "number", range(len(enveloped.FILES)), ids=lambda number: f"{number}-{enveloped.FILES[number].format}"
+)
 def test_a_signature_made_anew_holds_where_the_old_one_stood(number: int) -> None:
     file, message = enveloped.FILES[number], enveloped.MESSAGES[number]
     court = enveloped.COURTS[file.format in enveloped.BARE]

@@ -33,7 +33,8 @@ if TYPE_CHECKING:
 BARE = ("kmod", "fsverity", "dmverity")
 _AUTHENTICODE = ("pe", "powershell")
 _FORMATS = (*_AUTHENTICODE, *BARE, "script", "elf", "catalog", "unit", "detached")
-FILES = [Enveloped.of(name) for name in _FORMATS]
+_WIDE = ("utf-16-le", "utf-16-be")
+FILES = [*map(Enveloped.of, _FORMATS), *(Enveloped.of("powershell", encoding=each) for each in _WIDE)]
 STAMPED = [Enveloped.of(name, stamped=True) for name in _FORMATS if name not in BARE]
 SIGNED_AGAIN = 0x80
 _KEY = cast("ec.EllipticCurvePublicKey", pki.world().signer.certificate.public_key())
