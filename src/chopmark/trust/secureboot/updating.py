@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from chopmark.core import clock
+from chopmark.core.counting import counted
 from chopmark.core.errors import MalformedError
 from chopmark.core.named import NamedTuple
 from chopmark.envelopes.efi import lists, moment, variables
@@ -79,6 +80,9 @@ def _form(update: Update) -> list[Finding]:
         return [efi.FORM_WRONG.found(str(error))]
     if len(signed.signers) != 1 or signed.version != 1:
         wrong.append("the signature is not one of PKCS #7 by one signer")
+    unread = len(signed.certificates) + signed.others - len(chains.certificates(signed.certificates))
+    if unread:  # OpenSSL reads all or nothing
+        wrong.append(f"{counted(unread, 'certificate')} in the signature cannot be read")
     findings = [efi.FORM_WRONG.found(what) for what in wrong]
     if signed.content is not None:
         findings.append(efi.FORM_CONTENT.found(f"{len(signed.content)} bytes"))

@@ -51,6 +51,15 @@ def test_a_leaf_below_a_key_that_may_is_taken() -> None:
     assert against(found, BY_KEK._replace(signers=known(no_authority))) == {"secureboot.update_untrusted"}
 
 
+@pytest.mark.parametrize("strange", [der.sequence(der.integer(1)), der.explicit(0, der.integer(1))])
+def test_certificates_that_cannot_be_read_spoil_it(strange: bytes) -> None:
+    """EDK II reads the signature with OpenSSL, which takes all of it or nothing."""
+    found = firmware.signed()
+    parts = [each.raw for each in der.parse(found.signature).children()]
+    parts[3] = der.explicit(0, *sorted((firmware.KEK.der, strange)))
+    assert against(found._replace(signature=der.sequence(*parts))) == {"efi.form_wrong"}
+
+
 @pytest.mark.parametrize(("variable", "append"), [("dbx", False), ("db", True), ("PK", False)])
 def test_an_update_is_for_one_variable_and_one_way_alone(variable: str, append: bool) -> None:  # noqa: FBT001
     found = updating.judge(firmware.signed(), BY_KEK._replace(variable=variable, append=append))
