@@ -1,4 +1,4 @@
-"""Updates of Secure Boot's variables, mutated along their structure and signed again: OpenSSL verifies those that hold."""
+"""Updates of Secure Boot's variables, mutated and signed again: OpenSSL verifies those that are accepted."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ COUNT = 600
 SEEDS = list(efi_updates.seeds())
 
 
-def signed() -> Iterator[Input]:
-    """Odd updates whose signature holds."""
+def accepted() -> Iterator[Input]:
+    """Odd updates that are accepted."""
     for number in range(COUNT):
         chance = Random(number)  # noqa: S311 - inputs, not keys
         made = efi_updates.mutate(chance.choice(SEEDS), chance, SEEDS)
@@ -36,11 +36,11 @@ def signed() -> Iterator[Input]:
             continue
 
 
-def test_what_is_signed_openssl_verifies(tmp_path: Path) -> None:
+def test_what_is_accepted_openssl_verifies(tmp_path: Path) -> None:
     """As EDK II asks it: without time and purpose, any certificate of KEK as the only anchor."""
     (tmp_path / "KEK.pem").write_bytes(SIGNER.pem)
     agreed = 0
-    for found in signed():
+    for found in accepted():
         (tmp_path / "signature").write_bytes(found.update().content_info)
         (tmp_path / "message").write_bytes(found.message)
         command = (

@@ -13,7 +13,7 @@ from chopmark.core.artifact import Artifact
 from chopmark.core.errors import ChopmarkError
 from chopmark.core.verdict import Status
 from chopmark.engine import check
-from chopmark.envelopes.openpgp import armor, packets, signatures
+from chopmark.envelopes.openpgp import armor, signatures
 from chopmark.trust import context as contexts
 from chopmark.trust.crl import origins
 from chopmark.trust.stores import store
@@ -25,43 +25,13 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.interop
 
 DOCUMENT = b"content\n"
-DAY = 86400
-PRIMARY, SUBKEY = made.PRIMARY.fingerprint, made.SUBKEY.fingerprint
-KINDS = (
-    (
-        signatures.CREATED,
-        (packets.number(made.MADE, 4), packets.number(made.MADE - DAY, 4), b"\xf0\0\0\0", b"\0\0\0\0"),
-    ),
-    (signatures.EXPIRES, (packets.number(DAY, 4), packets.number(0, 4), b"\x7f\xff\xff\xff", b"\0\0")),
-    (signatures.KEY_EXPIRES, (packets.number(DAY, 4), packets.number(0, 4), b"\x7f\xff\xff\xff")),
-    (signatures.KEY_FLAGS, (b"\0", b"\1", b"\2", b"\3", b"\x0c", b"", b"\2\0", b"\x22")),
-    (signatures.ISSUER, (made.PRIMARY.fingerprint[-8:], made.SUBKEY.fingerprint[-8:], bytes(8), bytes(7))),
-    (
-        signatures.ISSUER_FINGERPRINT,
-        (b"\4" + made.PRIMARY.fingerprint, b"\4" + made.SUBKEY.fingerprint, b"\4" + bytes(20)),
-    ),
-    (signatures.NOTATION, (b"\x80\0\0\0\0\7\0\1a@b.orgx", b"\0\0\0\0\0\1\0\1xy", b"\x80\0")),
-    (signatures.PRIMARY_USER_ID, (b"\0", b"\1")),
-    (signatures.SIGNERS_USER_ID, (made.NAME, b"Somebody")),
-    (signatures.REASON, (b"\0", b"\2no", b"")),
-    (signatures.REVOKER, (b"\x80\x16" + SUBKEY,)),
-    (4, (b"\0", b"\1")),
-    (7, (b"\0", b"\1")),
-    (11, (b"\7\2", b"")),
-    (24, (b"https://example.org/",)),
-    (30, (b"\1", b"\7")),
-    (37, (b"", bytes(32))),
-    (0, (b"x",)),
-    (100, (b"", b"x")),
-    (127, (b"x",)),
-)
 
 
 def statements(chance: random.Random, usual: bytes) -> bytes:
     """What is usual, with a few things before and behind, or none of it."""
     found = [usual] if chance.random() < 0.95 else []
     for _ in range(chance.choice((0, 0, 1, 1, 2))):
-        kind, bodies = chance.choice(KINDS)
+        kind, bodies = chance.choice(made.KINDS)
         one = made.subpacket(kind, chance.choice(bodies), critical=chance.random() < 0.3)
         found.insert(chance.randrange(len(found) + 1), one)
     return b"".join(found)
@@ -96,8 +66,9 @@ TIMID = (b"unknown critical bit", b"too short")
 """What makes GnuPG refuse more: statements that nobody signed, or that it does not know and RFC 9580 has."""
 
 
-def theirs(folder: Path, ring: bytes, signature: bytes) -> str:
-    for name, data in (("ring.gpg", ring), ("document.sig", signature), ("document", DOCUMENT)):
+def theirs(folder: Path, ring: bytes, signature: bytes, document: bytes = DOCUMENT) -> str:
+    """What gpgv says of a document with this signature."""
+    for name, data in (("ring.gpg", ring), ("document.sig", signature), ("document", document)):
         (folder / name).write_bytes(data)
     command = (
         "gpgv",

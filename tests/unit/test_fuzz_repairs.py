@@ -9,10 +9,13 @@ import pytest
 from chopmark.core.errors import MalformedError
 from chopmark.core.verdict import Status
 from chopmark.engine import check
+from chopmark.envelopes.openpgp import packets
 from chopmark.formats._compressed import streams
+from tests.fuzz import openpgp_trees
 from tests.fuzz.repairs import cms as repairs
 from tests.fuzz.repairs import compressed
-from tests.fuzz.targets import enveloped
+from tests.fuzz.repairs import openpgp as made
+from tests.fuzz.targets import efi_updates, enveloped, packaged, powershell
 from tests.support import pki
 from tests.support.packed import lz4, zstd
 
@@ -66,3 +69,44 @@ def test_what_is_cut_off_is_mended_as_far_as_it_goes(name: str) -> None:
     packed = PACKED[name]()
     for end in range(len(packed)):
         assert len(compressed.repaired(packed[:end])) <= len(packed) + 8
+
+
+@pytest.mark.parametrize("number", range(len(packaged.PACKAGES)))
+def test_a_packet_made_anew_holds_in_its_package_and_in_no_other(number: int) -> None:
+    package, other = packaged.PACKAGES[number], packaged.PACKAGES[not number]
+    [packet] = packets.read(made.signed(b"another", made.Said(), by_subkey=True))
+    again = openpgp_trees.signed_again(packet.body, package.content)
+    for body, holds in ((packet.body, False), (again, True), (again[:-1] + bytes([again[-1] ^ 1]), False)):
+        assert packaged.trusted(package, body) is openpgp_trees.holds(body, package.content) is holds
+    assert not packaged.trusted(other, again)
+    assert not openpgp_trees.holds(again, other.content)
+
+
+def test_packets_are_taken_apart_and_written_the_same() -> None:
+    long = made.subpacket(24, bytes(90)), b"\xff" + packets.number(3, 4) + b"\x64ab", b"\xc0\x01" + bytes(193)
+    body = b"\4\0" + made.HEAD + packets.number(sum(map(len, long)), 2) + b"".join(long) + b"\0\3\2\x10\1rest"
+    parts = openpgp_trees.read(body)
+    assert parts is not None
+    assert tuple(parts) == (body[:4], long, (b"\2\x10\1",), b"rest")
+    assert parts.body() == body
+    assert all(openpgp_trees.read(body[:end]) is None for end in range(len(body) - 4))
+
+
+def test_an_update_made_anew_is_accepted_and_for_one_variable_alone() -> None:
+    found = efi_updates.Input.read(next(iter(efi_updates.seeds())))
+    assert efi_updates.Input.read(found.write()) == found
+    wrong = found._replace(value=found.value[:-1] + b"\0")
+    again = wrong._replace(head=wrong.head | efi_updates.SIGNED_AGAIN)
+    assert [efi_updates.judged(each) for each in (found, wrong, again)] == [True, False, True]
+    made_anew = again.update()
+    assert efi_updates.holds(made_anew.content_info, again.message)
+    assert not efi_updates.holds(made_anew.content_info, again._replace(head=again.head ^ 1).message)
+    assert not efi_updates.judged(wrong._replace(head=1, signature=made_anew.signature))
+
+
+@pytest.mark.parametrize("order", ["utf-16-le", "utf-16-be"])
+def test_a_text_in_utf_16_holds_as_it_was_signed_alone(order: str) -> None:
+    text = powershell.SIGNED[0]
+    assert powershell.holds(text.encode(order), order)
+    assert not powershell.holds(text.replace("exit 0", "exit 1").encode(order), order)
+    assert not powershell.holds(f"{text}\r\nexit 1".encode(order), order)

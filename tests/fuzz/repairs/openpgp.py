@@ -17,6 +17,8 @@ MADE = 1_700_000_000
 """When the keys were made, in seconds."""
 NAME = b"Test <t@example.org>"
 _SHA512 = 10
+HEAD = bytes([mathematics.EDDSA, _SHA512])
+"""Algorithm and digest of the signatures here."""
 _RAW = serialization.Encoding.Raw, serialization.PublicFormat.Raw
 
 
@@ -46,7 +48,7 @@ class Key(NamedTuple):
 
     def signature(self, kind: int, over: bytes, hashed: bytes, unhashed: bytes = b"") -> bytes:
         """The body of a signature packet with these subpackets, whatever they are; it holds."""
-        covered = bytes([4, kind, mathematics.EDDSA, _SHA512]) + packets.number(len(hashed), 2) + hashed
+        covered = bytes([4, kind]) + HEAD + packets.number(len(hashed), 2) + hashed
         data = over + covered + b"\4\xff" + packets.number(len(covered), 4)
         digest = hashlib.sha512(data, usedforsecurity=False).digest()
         value = self.private.sign(digest)
@@ -76,6 +78,36 @@ class Said(NamedTuple):
 
 
 PRIMARY, SUBKEY = Key.of(1), Key.of(2)
+_DAY = 86400
+KINDS = (
+    (
+        signatures.CREATED,
+        (packets.number(MADE, 4), packets.number(MADE - _DAY, 4), b"\xf0\0\0\0", b"\0\0\0\0"),
+    ),
+    (signatures.EXPIRES, (packets.number(_DAY, 4), packets.number(0, 4), b"\x7f\xff\xff\xff", b"\0\0")),
+    (signatures.KEY_EXPIRES, (packets.number(_DAY, 4), packets.number(0, 4), b"\x7f\xff\xff\xff")),
+    (signatures.KEY_FLAGS, (b"\0", b"\1", b"\2", b"\3", b"\x0c", b"", b"\2\0", b"\x22")),
+    (signatures.ISSUER, (PRIMARY.fingerprint[-8:], SUBKEY.fingerprint[-8:], bytes(8), bytes(7))),
+    (
+        signatures.ISSUER_FINGERPRINT,
+        (b"\4" + PRIMARY.fingerprint, b"\4" + SUBKEY.fingerprint, b"\4" + bytes(20)),
+    ),
+    (signatures.NOTATION, (b"\x80\0\0\0\0\7\0\1a@b.orgx", b"\0\0\0\0\0\1\0\1xy", b"\x80\0")),
+    (signatures.PRIMARY_USER_ID, (b"\0", b"\1")),
+    (signatures.SIGNERS_USER_ID, (NAME, b"Somebody")),
+    (signatures.REASON, (b"\0", b"\2no", b"")),
+    (signatures.REVOKER, (b"\x80\x16" + SUBKEY.fingerprint,)),
+    (4, (b"\0", b"\1")),
+    (7, (b"\0", b"\1")),
+    (11, (b"\7\2", b"")),
+    (24, (b"https://example.org/",)),
+    (30, (b"\1", b"\7")),
+    (37, (b"", bytes(32))),
+    (0, (b"x",)),
+    (100, (b"", b"x")),
+    (127, (b"x",)),
+)
+"""Kinds of subpackets, and what may stand in them, rightly or not."""
 
 
 def ring(said: Said) -> bytes:

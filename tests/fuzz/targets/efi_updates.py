@@ -166,9 +166,9 @@ def judged(found: Input) -> bool:
 
 def moment_of(octets: bytes) -> dt.datetime:
     """EFI_TIME (clause 8.3), as a calendar has it."""
-    *parts, _, nanosecond, zone, _, _ = struct.unpack("<HBBBBBBIhBB", octets)
-    minutes = 0 if zone == _NO_ZONE else zone
-    return dt.datetime(*parts, nanosecond // 1000, tzinfo=dt.UTC) - dt.timedelta(minutes=minutes)
+    year, month, day, hour, minute, second, _, nanosecond, zone, _, _ = struct.unpack("<HBBBBBBIhBB", octets)
+    local = dt.datetime(year, month, day, hour, minute, second, nanosecond // 1000, tzinfo=dt.UTC)
+    return local - dt.timedelta(minutes=0 if zone == _NO_ZONE else zone)
 
 
 def holds(content_info: bytes, message: bytes) -> bool:
