@@ -24,7 +24,8 @@ from typing import TYPE_CHECKING
 
 from bench import material
 from bench.measure import CHOPMARK, ROOT, Row, process
-from tests.support.guarding import Guarded, Mounted, eventually, place, policy, program, why_not
+from tests.support.guarding import Guarded, Mounted, place, policy, program, why_not
+from tests.support.patience import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

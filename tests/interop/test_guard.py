@@ -16,8 +16,10 @@ import pytest
 from cryptography import x509
 
 from chopmark.agent import mounts
+from chopmark.core import limits
 from tests.support import pki
-from tests.support.guarding import CHOPMARK, Guarded, Mounted, eventually, place, policy, program, ran, why_not
+from tests.support.guarding import CHOPMARK, Guarded, Mounted, place, policy, program, ran, why_not
+from tests.support.patience import PATIENCE, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +72,7 @@ class Signers:
             self.signers[number].certificate.serial_number, NOW - dt.timedelta(days=7), x509.ReasonFlags.key_compromise
         )
         raw = pki.crl(self.root, [entry], since=NOW - dt.timedelta(hours=1), until=NOW + dt.timedelta(days=6))
-        temporary = self.store / ".new"
+        temporary = self._folder / "new.crl"  # not where a guard looks, which would take it for a change
         temporary.write_bytes(raw)
         temporary.replace(self.store / "root.crl")
 
@@ -143,14 +145,15 @@ def test_catalogs_vouch_for_files_until_another_takes_their_place(where: Path, t
 def test_a_worker_that_is_stopped_is_replaced(where: Path, tmp_path: Path) -> None:
     place(where / "good", GOOD)
     place(where / "evil", EVIL)
-    with Guarded(where, tmp_path / "home", policy([GOOD])).as_program() as guard:
+    guard = Guarded(where, tmp_path / "home", policy([GOOD])).as_program()
+    with guard.bounded(GUARD_HUNG_SECONDS=limits.GUARD_HUNG_SECONDS):
         [worker] = guard.workers()
         os.kill(worker, signal.SIGSTOP)
         answers: list[str] = []
         asking = threading.Thread(target=lambda: answers.append(ran(str(where / "evil"))))
         asking.start()
-        eventually(lambda: guard.said().count("guard ready") == 2, 60)
-        asking.join(60)
+        eventually(lambda: guard.said().count("guard ready") >= 2)
+        asking.join(2 * PATIENCE)
         assert answers == ["denied"]
         assert ran(str(where / "good")) == "0"
 
@@ -158,16 +161,16 @@ def test_a_worker_that_is_stopped_is_replaced(where: Path, tmp_path: Path) -> No
 def test_who_waits_for_a_worker_that_cannot_start_is_denied_in_the_end(where: Path, tmp_path: Path) -> None:
     good = place(where / "good", GOOD)
     with Guarded(where, tmp_path / "home", policy([GOOD])).as_program() as guard:
-        guard.policy.write_text("not = [")
+        guard.change_policy("not = [")
         [worker] = guard.workers()
         os.kill(worker, signal.SIGKILL)
         answers: list[str] = []
         asking = threading.Thread(target=lambda: answers.append(ran(good)))
         asking.start()
-        asking.join(60)
+        asking.join(2 * PATIENCE)
         assert answers == ["denied"]
-        guard.policy.write_text(policy([GOOD], version=2))
-        eventually(lambda: ran(good) == "0", 60)
+        guard.change_policy(policy([GOOD], version=2))
+        eventually(lambda: ran(good) == "0")
         eventually(lambda: guard.said().count("guard ready") == 2)
 
 
@@ -184,7 +187,8 @@ def test_a_thousand_executions_at_once(where: Path, tmp_path: Path) -> None:
         "ends=[os.waitstatus_to_exitcode(os.waitpid(each,0)[1]) for each in progress]\n"
         "print(ends.count(0),ends.count(9))\n"
     )
-    with Guarded(where, tmp_path / "home", policy([GOOD])).as_program() as guard:
+    guard = Guarded(where, tmp_path / "home", policy([GOOD])).as_program()
+    with guard.bounded(GUARD_ANSWER_SECONDS=PATIENCE):
         assert ran(sys.executable, "-c", code, good, evil) == "0 500 500"
         assert guard.status()["late"] == 0
 
@@ -194,7 +198,7 @@ def test_ten_thousand_denials(where: Path, tmp_path: Path) -> None:
     code = f"import os\nfor _ in range(2500):\n try: os.execv({evil!r}, ['x'])\n except PermissionError: pass"
     with Guarded(where, tmp_path / "home", policy([GOOD])).as_program() as guard:
         several = [subprocess.Popen([sys.executable, "-c", code]) for _ in range(4)]
-        assert [each.wait(120) for each in several] == [0] * 4
+        assert [each.wait(5 * PATIENCE) for each in several] == [0] * 4
         eventually(
             lambda: len(guard.events("deny")) + sum(each["times"] for each in guard.events("repeated")) == 10_000
         )

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import socket
 import subprocess
 import threading
-import time
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING
@@ -24,7 +22,8 @@ from chopmark.envelopes import names, ocsp, pem, x509
 from chopmark.keys import generate
 from chopmark.trust.ocsp.answer import Answer
 from chopmark.trust.ocsp.source import OcspSource
-from tests.support import pki
+from tests.support import pki, ports
+from tests.support.patience import PATIENCE, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,8 +34,6 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.interop
 
 SUBJECT = names.parse("CN=Example Ltd, O=Example Ltd, L=Leeds, C=GB")
-STARTING = 10.0
-"""Seconds that a peer may take to listen."""
 
 
 def run(*command: str | Path, status: int | None = 0) -> str:
@@ -230,11 +227,6 @@ class Theirs:
     root: pki.Entity
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        return int(listener.getsockname()[1])
-
-
 @pytest.fixture(scope="module", params=["delegated", "direct"])
 def theirs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Theirs]:
     folder: Path = tmp_path_factory.mktemp("theirs")
@@ -256,7 +248,13 @@ def theirs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         ("signer.key", signer.private_pem()),
     ):
         (folder / name).write_bytes(content)
-    port = free_port()
+    read = {label: x509.certificate(each.der) for label, each in made.items()}
+    with ports.held() as port, answering(folder, port):
+        yield Theirs(f"http://127.0.0.1:{port}", x509.certificate(root.der), read, root)
+
+
+@contextlib.contextmanager
+def answering(folder: Path, port: int) -> Iterator[None]:
     command = [
         "openssl",
         "ocsp",
@@ -275,23 +273,19 @@ def theirs(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
             [*command, "-port", str(port), "-ndays", "2", "-rmd", "sha256"], cwd=folder, stdout=stream, stderr=stream
         )
     try:
-        deadline = time.monotonic() + STARTING
         # Not by connecting: it would wait for a request on that connection and answer nobody else.
-        while b"waiting for OCSP client" not in log.read_bytes():
-            assert time.monotonic() < deadline, "openssl ocsp does not listen"
-            time.sleep(0.05)
-        read = {label: x509.certificate(each.der) for label, each in made.items()}
-        yield Theirs(f"http://127.0.0.1:{port}", x509.certificate(root.der), read, root)
+        eventually(lambda: b"waiting for OCSP client" in log.read_bytes())
+        yield
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(PATIENCE)
 
 
 def fetched(theirs: Theirs, label: str, nonce: bytes | None = None) -> bytes:
     from chopmark.net import http
 
     request = ocsp.request([ocsp.for_certificate(theirs.certificates[label], theirs.issuer)], nonce)
-    with contextlib.closing(http.HttpFetcher()) as fetcher:
+    with contextlib.closing(http.HttpFetcher(PATIENCE)) as fetcher:
         if nonce is not None:
             return fetcher.post(theirs.url, request, ocsp.REQUEST_TYPE, 10_000)
         return fetcher.get(f"{theirs.url}/{ocsp.request_path(request)}", 10_000)
@@ -339,7 +333,7 @@ def test_a_source_asks_openssl_and_keeps_the_answer(theirs: Theirs, tmp_path: Pa
     # The same key and name give the same serial number as the certificate in the index.
     named = x509.certificate(pki.leaf(theirs.root, "good", more=[pki.Extension(access)]).der)
     assert named.serial_octets == theirs.certificates["good"].serial_octets
-    with contextlib.closing(http.HttpFetcher()) as fetcher:
+    with contextlib.closing(http.HttpFetcher(PATIENCE)) as fetcher:
         source = OcspSource(cache=str(tmp_path), fetcher=fetcher)
         [(answer, doubt)] = source.published(named, theirs.issuer, clock.now())
     assert doubt is None

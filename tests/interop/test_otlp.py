@@ -19,7 +19,8 @@ from opentelemetry.sdk.resources import Resource  # noqa: E402
 
 from chopmark.agent import otlp  # noqa: E402
 from tests.simulators.otlp_collector import Answer, Collector, Request  # noqa: E402
-from tests.support.guarding import Guarded, Mounted, eventually, place, policy, program, ran, why_not  # noqa: E402
+from tests.support.guarding import Guarded, Mounted, place, policy, program, ran, why_not  # noqa: E402
+from tests.support.patience import PATIENCE, eventually  # noqa: E402
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,7 +56,8 @@ class Strict(Collector):
 def test_a_denial_arrives_at_a_collector(tmp_path: Path) -> None:
     with Mounted(tmp_path) as where, Strict([Answer(503)]) as collector:
         evil = place(where / "evil \udcff", program(7))
-        with Guarded(where, tmp_path / "home", policy(), "--events", collector.address).as_program() as guard:
+        guard = Guarded(where, tmp_path / "home", policy(), "--events", collector.address).as_program()
+        with guard.bounded(GUARD_OTLP_END_SECONDS=PATIENCE, HTTP_TIMEOUT=PATIENCE):
             assert ran(evil) == "denied"
             eventually(lambda: len(collector.parsed) >= 2)
             assert guard.stop() == 0

@@ -6,10 +6,9 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,8 +20,9 @@ from chopmark.authority.tsa import tsa
 from chopmark.envelopes import ocsp, pem, x509
 from chopmark.keys import generate
 from chopmark.keys.software import SoftwareSigner
+from tests.support import ports
+from tests.support.patience import PATIENCE, eventually
 from tests.support.postgres import temporary
-from tests.support.serving import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,19 +38,12 @@ def run(*command: str | Path, status: int = 0) -> str:
     return said
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        port: int = one.getsockname()[1]
-        return port
-
-
 class Made:
     """An authority with everything, a certificate from it, and both as PEM for the peers."""
 
-    def __init__(self, folder: Path, database: str = "") -> None:
+    def __init__(self, folder: Path, stack: ExitStack, database: str = "") -> None:
         self.folder = folder
-        self.port = free_port()
-        self.admin = free_port()
+        self.port, self.admin = (stack.enter_context(ports.held()) for _ in range(2))
         self.url = f"http://127.0.0.1:{self.port}"
         setup = founding.Setup("Example Ltd", self.url, "p256", database=database)
         with founding.found(str(folder / "ca"), setup) as authority:
@@ -80,7 +73,7 @@ class Made:
             yield server
         finally:
             server.terminate()
-            assert server.wait(30) == 0
+            assert server.wait(PATIENCE) == 0
             server.stdout.close()
 
     def status(self, *more: str) -> str:
@@ -91,8 +84,9 @@ class Made:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Made]:
-    authority = Made(tmp_path_factory.mktemp("served"))
-    with authority.served("--workers", "2"):
+    with ExitStack() as stack:
+        authority = Made(tmp_path_factory.mktemp("served"), stack)
+        stack.enter_context(authority.served("--workers", "2"))
         yield authority
 
 
@@ -149,11 +143,11 @@ def test_openssl_follows_the_certificate(made: Made) -> None:
 def test_many_at_once_with_ab_and_wrk(made: Made) -> None:
     body = ("-p", made.request, "-T", "application/ocsp-request")
     for more in ((), ("-k",)):
-        said = run("ab", "-q", "-l", *more, *body, "-c", "20", "-n", "2000", f"{made.url}/ocsp")
+        said = run("ab", "-q", "-l", *more, *body, "-s", "60", "-c", "20", "-n", "2000", f"{made.url}/ocsp")
         assert re.search(r"Complete requests: +2000\n", said)
         assert re.search(r"Failed requests: +0\n", said)
         assert "Non-2xx" not in said
-    said = run("wrk", "-t", "1", "-c", "50", "-d", "1", f"{made.url}/crl/root.crl")
+    said = run("wrk", "-t", "1", "-c", "50", "-d", "1", "--timeout", "60s", f"{made.url}/crl/root.crl")
     assert "Socket errors" not in said
     assert "Non-2xx" not in said
 
@@ -161,7 +155,7 @@ def test_many_at_once_with_ab_and_wrk(made: Made) -> None:
 def test_reload_under_load(made: Made) -> None:
     with made_elsewhere(made) as (server, url):
         load = subprocess.Popen(
-            ["ab", "-q", "-l", "-r", "-c", "10", "-n", "6000", f"{url}/crl/root.crl"],
+            ["ab", "-q", "-l", "-r", "-s", "60", "-c", "10", "-n", "6000", f"{url}/crl/root.crl"],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
         )
@@ -171,7 +165,7 @@ def test_reload_under_load(made: Made) -> None:
                 load.wait(0.7)
             except subprocess.TimeoutExpired:
                 continue
-        said = load.communicate(timeout=60)[0].decode()
+        said = load.communicate(timeout=5 * PATIENCE)[0].decode()
     assert re.search(r"Complete requests: +6000\n", said)
     assert re.search(r"Failed requests: +0\n", said), said
     assert "Non-2xx" not in said
@@ -180,21 +174,23 @@ def test_reload_under_load(made: Made) -> None:
 @contextmanager
 def made_elsewhere(made: Made) -> Iterator[tuple[subprocess.Popen[bytes], str]]:
     """The same authority, served a second time."""
-    port = free_port()
     command = [sys.executable, "-m", "chopmark", "ca", "serve", "--ca", str(made.folder / "ca"), "--admin", "none"]
-    server = subprocess.Popen([*command, "--listen", f"127.0.0.1:{port}"], stdout=subprocess.PIPE)
+    server = subprocess.Popen([*command, "--listen", "127.0.0.1:0"], stdout=subprocess.PIPE)
     assert server.stdout is not None
     try:
-        server.stdout.readline()
-        yield server, f"http://127.0.0.1:{port}"
+        yield server, server.stdout.readline().decode().split()[-1].rstrip("/")
     finally:
         server.terminate()
-        assert server.wait(30) == 0
+        assert server.wait(PATIENCE) == 0
         server.stdout.close()
 
 
 def test_a_socket_from_systemd(made: Made) -> None:
-    port = free_port()
+    with ports.held() as port:
+        _from_systemd(made, port)
+
+
+def _from_systemd(made: Made, port: int) -> None:
     command = ["systemd-socket-activate", "-l", f"127.0.0.1:{port}", "--fdname=http", sys.executable, "-m", "chopmark"]
     command += ["ca", "serve", "--ca", str(made.folder / "ca"), "--workers", "1", "--no-due"]
     server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
@@ -207,27 +203,28 @@ def test_a_socket_from_systemd(made: Made) -> None:
         assert f":{port}/".encode() in server.stdout.readline()
     finally:
         server.terminate()
-        server.communicate(timeout=30)
+        server.communicate(timeout=PATIENCE)
 
 
 def test_a_register_in_postgresql_that_goes_and_comes_back(tmp_path: Path) -> None:
-    with temporary() as database:
-        made = Made(tmp_path, database.database())
+    later = (AssertionError,)  # whoever could not ask it tells others for some seconds more to try later
+    with temporary() as database, ExitStack() as stack:
+        made = Made(tmp_path, stack, database.database())
         with made.served("--workers", "1"):
-            eventually(lambda: _problems(made) == [], 60)
-            assert "leaf.pem: good" in made.status("-no_nonce")
+            eventually(lambda: _problems(made) == [])
+            eventually(lambda: "leaf.pem: good" in made.status("-no_nonce"), despite=later)
             with Authority.open(str(tmp_path / "ca")) as authority:
                 authority.revoke(made.serial, "keyCompromise")
-            eventually(lambda: "leaf.pem: revoked" in made.status("-no_nonce"), 10)
+            eventually(lambda: "leaf.pem: revoked" in made.status("-no_nonce"), despite=later)
             database.stop()
-            eventually(lambda: any("database" in problem for problem in _problems(made)), 60)
+            eventually(lambda: any("database" in problem for problem in _problems(made)))
             assert run("curl", "-sSf", "-o", os.devnull, f"{made.url}/crl/code-signing.crl") == ""
             asked = ("--data-binary", f"@{made.request}", "-H", "Content-Type: application/ocsp-request")
             run("curl", "-sSf", *asked, "-o", tmp_path / "answer", f"{made.url}/ocsp")
             assert ocsp.read_response((tmp_path / "answer").read_bytes()).status == ocsp.TRY_LATER
             database.start()
-            eventually(lambda: _problems(made) == [], 60)
-            eventually(lambda: "leaf.pem: revoked" in made.status("-no_nonce"), 30)
+            eventually(lambda: _problems(made) == [])
+            eventually(lambda: "leaf.pem: revoked" in made.status("-no_nonce"), despite=later)
 
 
 def _problems(made: Made) -> list[str]:

@@ -17,6 +17,8 @@ from chopmark.cli import main
 from chopmark.core.errors import RefusedError, UnavailableError
 from chopmark.envelopes import pem
 from chopmark.keys.errors import UnusableKeyError
+from tests.support.patience import PATIENCE, eventually
+from tests.support.ports import listens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,12 +77,11 @@ def running(folder: Path) -> Iterator[Agent]:
     )
     try:
         agent = Agent(folder, process)
-        while not (folder / "agent").exists():
-            assert process.poll() is None
+        eventually(lambda: listens(folder / "agent"))
         yield agent
     finally:
         process.terminate()
-        process.wait(10)
+        process.wait(PATIENCE)
 
 
 @pytest.fixture(scope="module")
@@ -221,6 +222,6 @@ def test_a_key_that_was_removed_and_an_agent_that_died(spare: Agent) -> None:
     with pytest.raises(RefusedError, match="removed"):
         signer.sign(DATA, "sha256")
     spare.process.terminate()
-    spare.process.wait(10)
+    spare.process.wait(PATIENCE)
     with pytest.raises(UnavailableError):
         signer.sign(DATA, "sha256")

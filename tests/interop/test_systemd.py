@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -13,7 +12,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support import guarding, systemd_room
-from tests.support.guarding import Mounted, eventually, place, policy, program, ran
+from tests.support.guarding import Mounted, place, policy, program, ran
+from tests.support.patience import PATIENCE, eventually
 from tests.support.systemd_room import Room
 
 if TYPE_CHECKING:
@@ -54,11 +54,16 @@ class Service:
         unit = subprocess.run(command, check=True, capture_output=True, text=True).stdout
         assert "WatchdogSec=30\n" in unit
         (room.units / UNIT).write_text(unit)
-        changed = f"[Service]\nWatchdogSec=4\nEnvironment=CHOPMARK_HOME={home / 'chopmark'}\n"
         (room.units / f"{UNIT}.d").mkdir()
-        (room.units / f"{UNIT}.d" / "test.conf").write_text(changed)
-        room.systemctl("daemon-reload")
+        self._home = home
+        self.watched_for(300)
         room.systemctl("start", UNIT)
+
+    def watched_for(self, seconds: int) -> None:
+        """For how long it may be silent once it is started anew: not long where that is tested, and else for ever."""
+        changed = f"[Service]\nWatchdogSec={seconds}\nEnvironment=CHOPMARK_HOME={self._home / 'chopmark'}\n"
+        (self.room.units / f"{UNIT}.d" / "test.conf").write_text(changed)
+        self.room.systemctl("daemon-reload")
 
     def never_open(self, while_: Callable[[], None]) -> None:
         """Try what is not allowed again and again, until something is over; nothing of it ran."""
@@ -77,15 +82,15 @@ class Service:
         finally:
             over.set()
             for each in trying:
-                each.join(60)
+                each.join(2 * PATIENCE)
         assert answers == {"denied"}
 
     def starts_again(self, after: Callable[[], None]) -> None:
         """What happens makes systemd start the guard anew."""
         before = self.room.main(UNIT)
         after()
-        eventually(lambda: self.room.main(UNIT) not in (0, before), 60)
-        eventually(lambda: self.room.shows(UNIT, "ActiveState") == "active", 60)
+        eventually(lambda: self.room.main(UNIT) not in (0, before))
+        eventually(lambda: self.room.shows(UNIT, "ActiveState") == "active")
 
 
 @pytest.fixture(scope="module")
@@ -120,12 +125,16 @@ def test_killed_as_a_whole_it_is_started_again_and_nothing_runs_meanwhile(servic
 
 def test_neither_does_anything_when_the_holder_alone_is_killed(service: Service) -> None:
     """systemd then ends the worker in good order, which must not release anything."""
-    service.never_open(lambda: service.starts_again(lambda: os.kill(service.room.main(UNIT), signal.SIGKILL)))
+    service.never_open(lambda: service.starts_again(lambda: service.room.kill(UNIT, signal.SIGKILL)))
     assert ran(service.good) == "0"
 
 
 def test_a_holder_that_gives_no_signs_of_life_is_replaced(service: Service) -> None:
-    service.never_open(lambda: service.starts_again(lambda: os.kill(service.room.main(UNIT), signal.SIGSTOP)))
+    service.watched_for(4)
+    service.room.systemctl("restart", UNIT)
+    service.never_open(lambda: service.starts_again(lambda: service.room.kill(UNIT, signal.SIGSTOP)))
+    service.watched_for(300)
+    service.room.systemctl("restart", UNIT)
     assert service.room.shows(UNIT, "NFileDescriptorStore") == "1"
 
 

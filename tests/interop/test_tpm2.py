@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +17,8 @@ from chopmark.cli import main
 from chopmark.core.errors import RefusedError, UnavailableError
 from chopmark.envelopes import algorithms, der, pem, signatures
 from chopmark.keys.errors import PassphraseError, UnusableKeyError
+from tests.support.patience import PATIENCE, eventually
+from tests.support.ports import listens
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,16 +66,12 @@ class Tpm:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        deadline = time.monotonic() + 30
-        while not (self.folder / "sock.ctrl").exists():
-            assert time.monotonic() < deadline
-            assert self._process.poll() is None
-            time.sleep(0.02)
+        eventually(lambda: all(map(listens, (self.folder / "sock", self.folder / "sock.ctrl"))))
 
     def stop(self) -> None:
         if self._process:
             self._process.terminate()
-            self._process.wait(20)
+            self._process.wait(PATIENCE)
         for name in ("sock", "sock.ctrl"):
             (self.folder / name).unlink(missing_ok=True)
 

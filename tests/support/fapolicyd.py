@@ -13,12 +13,12 @@ import re
 import shutil
 import subprocess
 import threading
-import time
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from tests.support.guarding import why_not as why_no_guard
+from tests.support.patience import PATIENCE, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -171,11 +171,9 @@ class Fapolicyd:
                 stderr=said,
                 env=environment,
             )
-        until = time.monotonic() + 20
-        while not self.marked():
-            assert self.process.poll() is None, self.said()
-            assert time.monotonic() < until, self.said()
-            time.sleep(0.02)
+        process = self.process
+        eventually(lambda: process.poll() is not None or bool(self.marked()), despite=(OSError,))
+        assert process.poll() is None, self.said()
         self._stopped = threading.Event()
         threading.Thread(target=self._watch, args=(self.process, self._stopped), daemon=True).start()
 
@@ -212,15 +210,15 @@ class Fapolicyd:
         if self.process is not None and self.process.poll() is None:
             self.process.terminate()
             try:
-                self.process.wait(10)
+                self.process.wait(PATIENCE)
             except subprocess.TimeoutExpired:
                 self.process.kill()
-                self.process.wait(10)
+                self.process.wait(PATIENCE)
 
     def __exit__(self, *_: object) -> None:
         self.stop()
         if self._held is not None:
             self._held.kill()
-            self._held.wait(10)
+            self._held.wait(PATIENCE)
             assert self._held.stdout is not None
             self._held.stdout.close()

@@ -15,12 +15,15 @@ import time
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
+from unittest import mock
 
 from chopmark.agent import control, fanotify
+from chopmark.core import limits
 from tests.support import preloaded
+from tests.support.patience import PATIENCE, eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
 CHOPMARK = [sys.executable, "-m", "chopmark"]
 _BOUNDED = (
@@ -30,6 +33,8 @@ _BOUNDED = (
 
 _PROMPT = {"GUARD_TICK_SECONDS": 0.02, "GUARD_LOOK_SECONDS": 0.05}
 """What a guard in a test notices sooner: that it is told to end, and that a file of its settings was changed."""
+_PATIENT = {"GUARD_HUNG_SECONDS": PATIENCE, "GUARD_STOP_SECONDS": PATIENCE, "GUARD_ASKING_SECONDS": PATIENCE}
+"""What it takes more calmly: that its machine pauses, or is busy with other tests."""
 
 
 @cache
@@ -77,14 +82,6 @@ def with_loader(loader: Path) -> bytes:
 
 STATUS_AT = 121
 """Where in a program its exit status is."""
-
-
-def eventually(holds: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Wait until something holds; fail when it does not."""
-    until = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < until, "it never came to hold"
-        time.sleep(0.02)
 
 
 class Mounted:
@@ -136,7 +133,7 @@ class Guarded:
         self._events = home / "events.jsonl"
         self._said = home / "said"
         self._options = options
-        self._limits: dict[str, float] = dict(_PROMPT)
+        self._limits: dict[str, float] = _PROMPT | _PATIENT
         self.environment = {**os.environ, "CHOPMARK_HOME": str(home / "chopmark")}
         self._is_program = False
         self.process: subprocess.Popen[bytes] | preloaded.Process | None = None
@@ -185,7 +182,7 @@ class Guarded:
                 self.process = subprocess.Popen([*program_, *arguments], stdin=subprocess.DEVNULL, **how)
             else:
                 self.process = preloaded.Process(*arguments, **how)
-        eventually(lambda: self.said().count("guard ready") > before or self.running.poll() is not None, 60)
+        eventually(lambda: self.said().count("guard ready") > before or self.running.poll() is not None, 2 * PATIENCE)
         assert self.running.poll() is None, self.said()
 
     @property
@@ -197,10 +194,16 @@ class Guarded:
         """What it printed."""
         return self._said.read_text(errors="replace") if self._said.exists() else ""
 
+    def change_policy(self, text: str) -> None:
+        """Give it another policy, at once: it may look at any moment, and would read half of it."""
+        new = self.home / "policy.new"
+        new.write_text(text)
+        new.replace(self.policy)
+
     def stop(self) -> int:
         """End it; its exit status."""
         self.running.send_signal(signal.SIGTERM)
-        return self.running.wait(30)
+        return self.running.wait(2 * PATIENCE)
 
     def __exit__(self, *_: object) -> None:
         if self.process is not None and self.process.poll() is None:
@@ -208,15 +211,25 @@ class Guarded:
                 self.stop()
         with contextlib.suppress(ProcessLookupError):  # whatever a test has left: its whole session
             os.killpg(self.running.pid, signal.SIGKILL)
-        self.running.wait(30)
+        self.running.wait(PATIENCE)
+
+    def ask(self, what: str, **more: object) -> dict[str, Any]:
+        """Ask it, and wait for the answer; raises what `control.ask` does."""
+        with mock.patch.object(limits, "GUARD_ASKING_SECONDS", PATIENCE):
+            return control.ask(self.socket, what, **more)
+
+    def command(self, *words: str | Path) -> subprocess.CompletedProcess[str]:
+        """`chopmark guard ...`, which asks it likewise."""
+        environment = {**os.environ, "LIMITS": json.dumps({"GUARD_ASKING_SECONDS": PATIENCE})}
+        return preloaded.run("guard", *words, "--control", self.socket, env=environment)
 
     def status(self) -> dict[str, Any]:
         """What `guard status` tells."""
-        return control.ask(self.socket, "status")
+        return self.ask("status")
 
     def events(self, kind: str = "") -> list[dict[str, Any]]:
-        """The events that were written, of one kind or all."""
-        lines = self._events.read_text().splitlines() if self._events.exists() else []
+        """The events that were written, of one kind or all; but for one that is being written."""
+        lines = self._events.read_text().rpartition("\n")[0].splitlines() if self._events.exists() else []
         return [event for line in lines if (event := json.loads(line))["kind"] == kind or not kind]
 
     def workers(self) -> list[int]:
@@ -226,10 +239,20 @@ class Guarded:
 
 
 def place(path: Path, content: bytes, mode: int = 0o755) -> str:
-    """Write a file that can be executed; its path."""
-    path.write_bytes(content)
-    path.chmod(mode)
+    """Write a file that can be executed, as who looks at it when it is closed will see; its path."""
+    with path.open("wb") as file:
+        os.fchmod(file.fileno(), mode)
+        file.write(content)
     return str(path)
+
+
+def opened(process: int) -> list[str]:
+    """The files that a process has open; others are opened and closed meanwhile."""
+    found = []
+    for each in Path(f"/proc/{process}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            found.append(str(each.readlink()))
+    return found
 
 
 @contextlib.contextmanager
@@ -245,7 +268,7 @@ def started(command: Sequence[str | Path], **how: Any) -> Iterator[subprocess.Po
 def ran(*command: str, stdin: bytes | None = None, cwd: Path | None = None) -> str:
     """What became of a command: "denied" (EPERM), else its exit status and output."""
     try:
-        done = subprocess.run(command, capture_output=True, check=False, input=stdin, timeout=60, cwd=cwd)
+        done = subprocess.run(command, capture_output=True, check=False, input=stdin, timeout=2 * PATIENCE, cwd=cwd)
     except PermissionError:
         return "denied"
     return f"{done.returncode} {done.stdout.decode(errors='replace').strip()}".strip()

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Self
 
 import pytest
 
+from tests.support.patience import PATIENCE
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
 _USER = "postgres"
-_PATIENCE = 30.0
+_PATIENCE = 2 * PATIENCE
 
 
 def programs() -> Path:

@@ -303,7 +303,7 @@ class Process:
 
 def run(
     *arguments: str | Path,
-    timeout: float = 60,
+    timeout: float = 120,
     cwd: str | Path | None = None,
     env: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:

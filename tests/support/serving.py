@@ -1,7 +1,7 @@
 """A server in processes of its own, for tests: `python serving.py SETTINGS`, a JSON file that is read at each reload.
 
 It says in one line of JSON where it listens, and serves /pid, /keeper (its process), /word (from the settings), /later,
-/slow (takes its time), /hang (the process does nothing any more) and /big.
+/slow (until there is a file `free` beside the settings), /hang (the process does nothing any more) and /big.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -24,9 +25,9 @@ from chopmark.server import admin as administration
 from chopmark.server.http import Handler, Reply, Request, Route
 from chopmark.server.supervisor import Supervisor
 from chopmark.server.worker import Access, Blueprint, Site
+from tests.support.patience import PATIENCE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from types import TracebackType
 
     from chopmark.server.board import Board
@@ -35,11 +36,14 @@ if TYPE_CHECKING:
 
 def blueprint(path: str) -> Blueprint:
     settings: dict[str, Any] = json.loads(Path(path).read_text())
+    free = Path(path).with_name("free")
     if "refuse" in settings:
         raise UsageError(settings["refuse"])
 
     def slow(request: Request) -> Reply:
-        time.sleep(1.5)
+        until = time.monotonic() + PATIENCE
+        while not free.exists() and time.monotonic() < until:
+            time.sleep(0.02)
         return Reply(b"slow " + request.body)
 
     def hang(request: Request) -> Reply:
@@ -96,6 +100,10 @@ def main() -> int:
     return 0
 
 
+_PATIENT = {"SERVER_IDLE_SECONDS": PATIENCE, "SERVER_REQUEST_SECONDS": PATIENCE, "SERVER_STOP_SECONDS": PATIENCE}
+"""What it takes more calmly: that its clients pause, or it does."""
+
+
 class Running:
     """Such a server; its settings can be changed."""
 
@@ -103,7 +111,11 @@ class Running:
         self.settings = {"word": "one", "admin": True, **(settings or {})}
         self._path = folder / "settings.json"
         self._write()
-        environment = {**os.environ, "LIMITS": json.dumps(bounds), "PYTHONPATH": str(Path(__file__).parents[2])}
+        environment = {
+            **os.environ,
+            "LIMITS": json.dumps(_PATIENT | bounds),
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+        }
         self.errors = folder / "stderr"
         with self.errors.open("wb") as errors:
             command = [sys.executable, __file__, str(self._path)]
@@ -126,7 +138,7 @@ class Running:
         self.process.send_signal(signal.SIGHUP)
 
     def get(self, path: str, address: str = "") -> bytes:
-        connection = http.client.HTTPConnection(address or self.address, timeout=10)
+        connection = http.client.HTTPConnection(address or self.address, timeout=PATIENCE)
         try:
             connection.request("GET", path)
             reply = connection.getresponse()
@@ -149,7 +161,7 @@ class Running:
 
     def stop(self, number: int = signal.SIGTERM) -> int:
         self.process.send_signal(number)
-        return self.process.wait(20)
+        return self.process.wait(PATIENCE)
 
     def __enter__(self) -> Self:
         return self
@@ -159,13 +171,16 @@ class Running:
     ) -> None:
         with contextlib.suppress(ProcessLookupError):
             self.process.kill()
-        self.process.wait(20)
+        self.process.wait(PATIENCE)
         if self.process.stdout:
             self.process.stdout.close()
 
 
 class Load:
-    """Clients that ask all the time, in kept connections and in new ones; `failed` are requests without an answer."""
+    """Clients that ask all the time, in kept connections and in new ones; `failed` are requests without an answer.
+
+    `broken` is to how many of each client that happened on a connection that it had.
+    """
 
     def __init__(self, address: str, path: str = "/word", clients: int = 6) -> None:
         self._address = address
@@ -173,10 +188,12 @@ class Load:
         self._ended = threading.Event()
         self.answers: list[bytes] = []
         self.failed: list[str] = []
-        self._threads = [threading.Thread(target=self._ask, args=(number % 2 == 0,)) for number in range(clients)]
+        self.broken: Counter[int] = Counter()
+        self._threads = [threading.Thread(target=self._ask, args=(number,)) for number in range(clients)]
 
-    def _ask(self, kept: bool) -> None:  # noqa: FBT001 - a thread's only argument
-        connection = http.client.HTTPConnection(self._address, timeout=10)
+    def _ask(self, number: int) -> None:
+        kept = number % 2 == 0
+        connection = http.client.HTTPConnection(self._address, timeout=PATIENCE)
         while not self._ended.is_set():
             try:
                 connection.request("GET", self._path, headers={} if kept else {"Connection": "close"})
@@ -190,6 +207,7 @@ class Load:
                 self._ended.wait(0.01)
             except (OSError, http.client.HTTPException) as error:
                 self.failed.append(repr(error))
+                self.broken[number] += 1
                 connection.close()
         connection.close()
 
@@ -201,15 +219,7 @@ class Load:
     def __exit__(self, *_: object) -> None:
         self._ended.set()
         for thread in self._threads:
-            thread.join(20)
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 60) -> None:
-    """Wait until something is so; for as long as a machine that is busy with other things may need."""
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+            thread.join(PATIENCE)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ import socket
 import threading
 from typing import TYPE_CHECKING
 
+from tests.support.patience import PATIENCE
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
@@ -38,7 +40,7 @@ def serving(path: Path, answer: Callable[[bytes], Answer], *, raw: bool = False)
         thread.start()
         yield str(path)
         listener.shutdown(socket.SHUT_RDWR)
-        thread.join(10)
+        thread.join(PATIENCE)
 
 
 def _serve(listener: socket.socket, answer: Callable[[bytes], Answer], raw: bool) -> None:  # noqa: FBT001 - one thread
@@ -46,7 +48,7 @@ def _serve(listener: socket.socket, answer: Callable[[bytes], Answer], raw: bool
         while True:
             connection, _ = listener.accept()
             with connection, contextlib.suppress(OSError):
-                connection.settimeout(10)
+                connection.settimeout(PATIENCE)
                 size = int.from_bytes(_exactly(connection, 4), "big")
                 said = answer(_exactly(connection, size))
                 if said is not None:

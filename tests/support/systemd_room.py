@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from tests.support.guarding import eventually
+from tests.support.patience import PATIENCE, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,7 +74,7 @@ class Room:
                 start_new_session=True,
             )
         try:
-            eventually(lambda: self._answers(self._process), 30)
+            eventually(lambda: self._answers(self._process), 2 * PATIENCE)
         except BaseException:
             self.__exit__()
             raise
@@ -86,7 +86,7 @@ class Room:
                 if each:
                     with suppress(ProcessLookupError):
                         os.kill(each, signal.SIGKILL)
-            self._process.wait(30)
+            self._process.wait(PATIENCE)
         for group in (*sorted(self._group.rglob("*/"), reverse=True), self._group):
             eventually(lambda group=group: _removed(group))  # type: ignore[misc]
 
@@ -99,7 +99,7 @@ class Room:
 
     def _systemctl(self, *words: str) -> subprocess.CompletedProcess[str]:
         command = ["nsenter", "-t", str(self._first), "-m", "-p", "-C", "systemctl", "--no-pager", *words]
-        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=90)
+        return subprocess.run(command, capture_output=True, text=True, check=False, timeout=2 * PATIENCE)
 
     def systemctl(self, *words: str) -> None:
         """Have it do something, which must not fail."""
@@ -111,7 +111,7 @@ class Room:
         return self._systemctl("show", "-P", name, unit).stdout.strip()
 
     def main(self, unit: str) -> int:
-        """The main process of a service, as it is known here."""
+        """The main process of a service, as it is known here; 0 while it has none."""
         inside = self.shows(unit, "MainPID")
         for each in self._processes():
             with suppress(OSError):
@@ -119,6 +119,17 @@ class Room:
                 if f"\nNSpid:\t{each}\t{inside}\n" in status:
                     return int(each)
         return 0
+
+    def kill(self, unit: str, number: int) -> None:
+        """Send a signal to the main process of a service, which may be about to be another one."""
+        found = [0]
+
+        def is_there() -> bool:
+            found[0] = self.main(unit)
+            return found[0] != 0  # a signal to nobody is one to all of us
+
+        eventually(is_there)
+        os.kill(found[0], number)
 
     def _processes(self) -> Iterator[str]:
         """Those of every control group of the room; systemd removes one as soon as its service has ended."""

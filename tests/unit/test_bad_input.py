@@ -26,6 +26,7 @@ from chopmark.core.artifact import FileView
 from chopmark.core.contracts import Content
 from chopmark.envelopes import cms, der
 from tests.support import pki, preloaded
+from tests.support.patience import PATIENCE, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -77,7 +78,7 @@ class Desk:
         words = map(str, arguments)
         with preloaded.Process(*words, stdout=stdout, stderr=subprocess.PIPE, env=self.environment) as process:
             try:
-                out, error = (os.fsdecode(each) for each in process.communicate(timeout=60))
+                out, error = (os.fsdecode(each) for each in process.communicate(timeout=2 * PATIENCE))
             except subprocess.TimeoutExpired:
                 process.kill()
                 pytest.fail(f"hung: {process.args}")
@@ -467,7 +468,7 @@ def test_an_interrupted_sign_leaves_whole_files(desk: Desk, tmp_path: Path, numb
         started(process)
         time.sleep(0.3 * chance.random())
         process.send_signal(number)
-        _, error = process.communicate(timeout=30)
+        _, error = process.communicate(timeout=PATIENCE)
         assert process.returncode in ({130, 0} if number is signal.SIGINT else {-number, 0})
         if process.returncode == 130:
             assert error == "chopmark: interrupted\n"
@@ -488,26 +489,28 @@ def test_an_interrupted_sign_leaves_whole_files(desk: Desk, tmp_path: Path, numb
 
 def started(process: subprocess.Popen[str]) -> None:
     """Wait until it is Python no longer, but chopmark: until then an interrupt is answered by the interpreter."""
-    for _ in range(600):
-        with contextlib.suppress(OSError):
-            if "cryptography" in Path(f"/proc/{process.pid}/maps").read_text(errors="replace"):
-                return
-        if process.poll() is not None:
-            return
-        time.sleep(0.005)
-    pytest.fail("it did not start")
+    maps = Path(f"/proc/{process.pid}/maps")
+
+    def is_loaded() -> bool:
+        return process.poll() is not None or "cryptography" in maps.read_text(errors="replace")
+
+    eventually(is_loaded, despite=(OSError,))
 
 
 def gone(session: int) -> None:
     """Wait until no process of a session is left."""
-    for _ in range(600):
+
+    def is_gone() -> bool:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(session, 0)
-            time.sleep(0.05)
-            continue
-        return
-    os.killpg(session, signal.SIGKILL)
-    pytest.fail("a process stayed behind")
+            return False
+        return True
+
+    try:
+        eventually(is_gone)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(session, signal.SIGKILL)
 
 
 # What stands beside the files: keys, certificates, stores, lists, where the answer goes

@@ -30,6 +30,7 @@ from chopmark.policy.source import PolicyError
 from chopmark.trust import identities
 from chopmark.trust.blocklists import app_control
 from chopmark.trust.stores import source
+from tests.support.patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -188,7 +189,7 @@ def test_what_a_guard_keeps_of_events_and_terminals(tmp_path: Path, monkeypatch:
         stream.add(lambda number=number, notice=notice: ({"kind": "test", "number": number}, notice))  # type: ignore[misc]
     stream.start()
     stream.end()
-    stream.join(10)
+    stream.join(PATIENCE)
     assert [each["number"] for each in stream.recent] == [2, 3, 4]
     assert stream.told["test"] == 5
 

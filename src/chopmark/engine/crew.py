@@ -40,10 +40,11 @@ class Crew:
         sys.stderr.flush()
         reading, telling = os.pipe()
         hearing, writing = os.pipe()
+        parent = os.getpid()
         pid = os.fork()
         if not pid:
             _close(telling, hearing, *(each for worker in self._workers for each in worker.pipes))
-            _serve(self._work, reading, writing)
+            _serve(self._work, reading, writing, parent)
         _close(reading, writing)
         return _Worker(pid, telling, hearing)
 
@@ -114,7 +115,7 @@ class _Worker:
         return self.telling, self.hearing
 
 
-def _serve(work: Callable[[Any], Any], reading: int, writing: int) -> NoReturn:
+def _serve(work: Callable[[Any], Any], reading: int, writing: int, parent: int) -> NoReturn:
     """The life of a worker. It leaves without cleaning up what belongs to the parent."""
     import gc
     import signal
@@ -122,7 +123,7 @@ def _serve(work: Callable[[Any], Any], reading: int, writing: int) -> NoReturn:
     status = 1
     try:
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides what an interrupt means
-        _end_with_parent()
+        _end_with_parent(parent)
         gc.freeze()
         while header := os.read(reading, _LENGTH):
             header += _read(reading, _LENGTH - len(header))
@@ -136,11 +137,12 @@ def _serve(work: Callable[[Any], Any], reading: int, writing: int) -> NoReturn:
         os._exit(status)
 
 
-def _end_with_parent() -> None:
-    """A parent that is killed says nothing, and what is under way may take hours: look now and then."""
-    import signal
+def _end_with_parent(parent: int) -> None:
+    """A parent that is killed says nothing, and what is under way may take hours: look now and then.
 
-    parent = os.getppid()
+    `parent` is its process, as it was before the fork: after it, the parent may have been killed already.
+    """
+    import signal
 
     def look(*_: object) -> None:
         if os.getppid() != parent:
@@ -148,6 +150,7 @@ def _end_with_parent() -> None:
 
     signal.signal(signal.SIGALRM, look)
     signal.setitimer(signal.ITIMER_REAL, 1.0, 1.0)
+    look()
 
 
 def _read(descriptor: int, length: int) -> bytes:

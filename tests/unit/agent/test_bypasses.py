@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chopmark.agent import processes
-from tests.support.guarding import Guarded, Mounted, eventually, place, policy, program, ran, why_not
+from tests.support.guarding import Guarded, Mounted, place, policy, program, ran, why_not
+from tests.support.patience import PATIENCE, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -294,9 +295,9 @@ def test_pages_that_io_uring_holds_are_not_seen_on_a_tmpfs(tmp_path: Path, kind:
             assert holder.stdout is not None
             answer = holder.stdout.readline().strip()
             if answer != "held":
-                holder.wait(30)  # it had the file open for writing, which alone denies it
+                holder.wait(PATIENCE)  # it had the file open for writing, which alone denies it
             assert ran(good) == "0"
-            said, _ = holder.communicate("now\n", timeout=30)
+            said, _ = holder.communicate("now\n", timeout=PATIENCE)
             if kind == "tmpfs" and answer == "held":
                 assert said == "written\n"
                 assert ran(good) == "7"
@@ -331,6 +332,6 @@ def test_pages_that_somebody_reads_into_by_fuse_are_not_seen(tmp_path: Path, kin
                 if answer != "held":
                     pytest.skip(f"no FUSE here: {answer}")
                 assert ran(path) == "0"
-                said, _ = holder.communicate("now\n", timeout=30)
+                said, _ = holder.communicate("now\n", timeout=PATIENCE)
             assert said == "written\n"
             assert ran(path) == "7"

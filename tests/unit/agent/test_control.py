@@ -16,8 +16,8 @@ import pytest
 
 from chopmark.agent import control
 from chopmark.core.errors import UnavailableError, UsageError
-from tests.support import preloaded
-from tests.support.guarding import CHOPMARK, Guarded, Mounted, eventually, place, policy, program, ran, why_not
+from tests.support.guarding import CHOPMARK, Guarded, Mounted, place, policy, program, ran, why_not
+from tests.support.patience import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,10 +38,10 @@ def where(tmp_path: Path) -> Iterator[Path]:
 def test_breaking_the_glass(where: Path, tmp_path: Path) -> None:
     with Guarded(where, tmp_path / "home", policy([GOOD])) as guard:
         assert ran(str(where / "evil")) == "denied"
-        base = ["guard", "break-glass", "--control", guard.socket]
-        assert preloaded.run(*base, "--minutes", "1", "--why", " ").returncode == 2
-        assert preloaded.run(*base, "--minutes", "5000", "--why", "x").returncode == 2
-        done = preloaded.run(*base, "--minutes", "1", "--why", "the disk is on fire")
+        base = ["break-glass"]
+        assert guard.command(*base, "--minutes", "1", "--why", " ").returncode == 2
+        assert guard.command(*base, "--minutes", "5000", "--why", "x").returncode == 2
+        done = guard.command(*base, "--minutes", "1", "--why", "the disk is on fire")
         assert (done.returncode, "1 min; nothing is denied" in done.stdout) == (0, True)
         eventually(lambda: ran(str(where / "evil")) == "7")
         status = guard.status()
@@ -50,13 +50,13 @@ def test_breaking_the_glass(where: Path, tmp_path: Path) -> None:
         assert ends - began == dt.timedelta(minutes=1)
         assert (status["glass"]["uid"], status["glass"]["user"]) == (0, "root")
         assert status["glass"]["why"] == "the disk is on fire"
-        shown = preloaded.run("guard", "status", "--control", guard.socket).stdout
+        shown = guard.command("status").stdout
         assert status["glass"]["until"] in shown
         assert "the disk is on fire" in shown
-        assert "whole again" in preloaded.run(*base, "--minutes", "0", "--why", "it is not").stdout
+        assert "whole again" in guard.command(*base, "--minutes", "0", "--why", "it is not").stdout
         eventually(lambda: ran(str(where / "evil")) == "denied")
         assert guard.status()["glass"] is None
-        control.ask(guard.socket, "break-glass", seconds=0, why="I was nobody", uid=65534)
+        guard.ask("break-glass", seconds=0, why="I was nobody", uid=65534)
         eventually(lambda: len(guard.events("glass-mended")) == 2)
         assert guard.events("glass-broken")[0]["detail"] == "the disk is on fire"
         assert guard.events("glass-mended")[-1]["uid"] == 0  # who asked, not who they say they are
@@ -67,7 +67,7 @@ def test_asking_a_guard(where: Path, tmp_path: Path) -> None:
         assert (ran(str(where / "good")), ran(str(where / "evil"))) == ("0", "denied")
 
         def asked(*words: str) -> str:
-            done = preloaded.run("guard", *words, "--control", guard.socket)
+            done = guard.command(*words)
             assert done.returncode == 0, done.stderr
             return done.stdout
 
@@ -83,7 +83,7 @@ def test_asking_a_guard(where: Path, tmp_path: Path) -> None:
         asked("reload")
         eventually(lambda: bool(guard.events("reloaded")))
         with pytest.raises(UsageError):
-            control.ask(guard.socket, "sing")
+            guard.ask("sing")
         with pytest.raises(UnavailableError):
             control.ask(guard.socket + "-of-nobody", "status")
         assert Path(guard.socket).stat().st_mode & 0o777 == 0o600
@@ -128,7 +128,7 @@ def test_a_second_guard_does_not_take_the_socket(where: Path, tmp_path: Path) ->
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=120,
             env=guard.environment,
         )
         assert done.returncode == 2

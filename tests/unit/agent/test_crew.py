@@ -8,7 +8,7 @@ import pytest
 
 from chopmark.agent import crew
 from chopmark.core import limits
-from tests.support.guarding import eventually
+from tests.support.patience import eventually
 
 
 @pytest.fixture(autouse=True)

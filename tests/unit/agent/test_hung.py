@@ -10,7 +10,6 @@ import socket
 import subprocess
 import sys
 import threading
-import time
 from contextlib import contextmanager
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Self, cast
@@ -19,7 +18,8 @@ import pytest
 
 from chopmark.agent import fanotify, holder, watching
 from chopmark.core import limits
-from tests.support.guarding import Guarded, Mounted, eventually, place, policy, program, ran, why_not
+from tests.support.guarding import Guarded, Mounted, place, policy, program, ran, why_not
+from tests.support.patience import PATIENCE, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -80,8 +80,9 @@ def test_a_worker_that_is_stopped_is_replaced(where: Path, tmp_path: Path) -> No
     with Guarded(where, tmp_path / "home", policy([GOOD])).as_program().bounded(GUARD_HUNG_SECONDS=1.0) as guard:
         [worker] = guard.workers()
         os.kill(worker, signal.SIGSTOP)
-        assert (ran(str(where / "evil")), ran(str(where / "good"))) == ("denied", "0")
-        assert guard.workers() not in ([], [worker])
+        assert ran(str(where / "evil")) == "denied"
+        eventually(lambda: guard.workers() not in ([], [worker]))
+        eventually(lambda: ran(str(where / "good")) == "0")  # the next one may be taken for hung as well, for a moment
 
 
 @needs_a_guard
@@ -154,7 +155,7 @@ def test_who_takes_long_to_load_gives_signs_of_life_meanwhile(monkeypatch: pytes
     signs, loaded = Signs(), threading.Event()
 
     def load() -> None:
-        loaded.wait(10)
+        loaded.wait(PATIENCE)
         watched.stop()
 
     watched = watch(monkeypatch, load)
@@ -163,7 +164,7 @@ def test_who_takes_long_to_load_gives_signs_of_life_meanwhile(monkeypatch: pytes
     thread.start()
     eventually(lambda: signs.count > 3)
     loaded.set()
-    thread.join(10)
+    thread.join(PATIENCE)
     assert not thread.is_alive()
 
 
@@ -184,7 +185,7 @@ def test_what_changes_while_it_is_loaded_is_loaded_again(tmp_path: Path, monkeyp
     file.write_text("half")  # since the guard began to load
     thread = threading.Thread(target=watched.run, args=(cast("Line", Signs()),))
     thread.start()
-    thread.join(10)
+    thread.join(PATIENCE)
     watched.stop()
     assert read == ["half", "whole"]
 
@@ -212,7 +213,7 @@ from chopmark.agent import fanotify, holder
 from chopmark.core import limits
 
 loading, limits.GUARD_HUNG_SECONDS, limits.GUARD_LOADING_SECONDS = map(float, sys.argv[1:4])
-limits.GUARD_TICK_SECONDS = 0.02
+limits.GUARD_TICK_SECONDS, limits.GUARD_STOP_SECONDS = 0.02, 60.0
 os.environ["WATCHDOG_PID"] = str(os.getpid())  # as the service manager does
 
 class Group(fanotify.Group):
@@ -239,7 +240,7 @@ class Held:
         self._told = folder / "notify"
         self._manager = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._manager.bind(str(self._told))
-        self._manager.settimeout(10)
+        self._manager.settimeout(PATIENCE)
         self._said = folder / "said"
         environment = {**os.environ, "NOTIFY_SOCKET": str(self._told), "WATCHDOG_USEC": "200000"}
         with self._said.open("wb") as said:
@@ -259,14 +260,13 @@ class Held:
     def __exit__(self, *_: object) -> None:
         self._manager.close()
         self._process.terminate()
-        assert self._process.wait(20) == 0
+        assert self._process.wait(2 * PATIENCE) == 0
 
 
 def test_a_worker_has_time_to_load(tmp_path: Path) -> None:
-    with Held(tmp_path, 0.6, 0.2, 10) as held:
+    with Held(tmp_path, 0.6, 0.2, PATIENCE) as held:
         eventually(lambda: "ready" in held.said())
-        time.sleep(0.4)
-        assert held.said() == ["began", "ready"]
+        assert held.said()[:2] == ["began", "ready"]  # later it may be silent for too long, where it gets no processor
 
 
 def test_but_not_for_ever(tmp_path: Path) -> None:

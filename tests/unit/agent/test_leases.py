@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chopmark.agent import leases
-from tests.support.guarding import eventually
+from tests.support.patience import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

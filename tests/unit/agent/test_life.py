@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import itertools
 import mmap
 import os
 import signal
@@ -11,30 +12,19 @@ import sqlite3
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, cast
 
 import pytest
 
-from chopmark.agent import control, fanotify, mounts
+from chopmark.agent import fanotify, mounts
 from chopmark.agent.guard import Guard
 from chopmark.core import limits
 from chopmark.core.errors import UsageError
 from chopmark.policy import events as policy_events
-from tests.support.guarding import (
-    CHOPMARK,
-    STATUS_AT,
-    Guarded,
-    Mounted,
-    eventually,
-    place,
-    policy,
-    program,
-    ran,
-    why_not,
-)
+from tests.support.guarding import CHOPMARK, STATUS_AT, Guarded, Mounted, opened, place, policy, program, ran, why_not
+from tests.support.patience import PATIENCE, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,7 +101,7 @@ def test_what_becomes_of_those_to_whom_a_worker_that_dies_owes_an_answer(
 ) -> None:
     """Its question was read, so that nobody else will ever see it: the holder answers."""
     path = place(where / "large", EVIL)
-    os.truncate(path, 4 << 30)  # nothing but holes, which take some time to look at
+    os.truncate(path, 1 << 40)  # nothing but holes, which take longer to look at than any machine pauses
     with Guarded(where, tmp_path / "home", policy([GOOD], mode), *options).as_program() as guard:
         for number in range(16):  # so that descriptors have larger numbers than those of a guard that has just begun
             ran(place(where / f"copy{number}", GOOD))
@@ -121,18 +111,9 @@ def test_what_becomes_of_those_to_whom_a_worker_that_dies_owes_an_answer(
         asking.start()
         eventually(lambda: path in opened(worker))
         os.kill(worker, signal.SIGKILL)
-        asking.join(10)
+        asking.join(PATIENCE)
         assert answers == [becomes]
         assert guard.stop() == 0  # while the next worker is being made
-
-
-def opened(process: int) -> list[str]:
-    """The files that a process has open."""
-    found = []
-    for each in Path(f"/proc/{process}/fd").iterdir():
-        with contextlib.suppress(OSError):
-            found.append(str(each.readlink()))
-    return found
 
 
 def test_it_ends_when_it_is_told_to_and_protects_no_more(where: Path, tmp_path: Path) -> None:
@@ -147,7 +128,7 @@ def test_it_ends_when_it_is_told_to_and_protects_no_more(where: Path, tmp_path: 
 def test_a_new_policy_counts_at_once_for_what_was_allowed_before(where: Path, tmp_path: Path) -> None:
     with Guarded(where, tmp_path / "home", policy([GOOD, OTHER])) as guard:
         assert (ran(str(where / "good")), ran(str(where / "other"))) == ("0", "3")
-        guard.policy.write_text(policy([GOOD], version=2))
+        guard.change_policy(policy([GOOD], version=2))
         eventually(lambda: bool(guard.events("reloaded")))
         assert (ran(str(where / "good")), ran(str(where / "other"))) == ("0", "denied")
 
@@ -155,7 +136,7 @@ def test_a_new_policy_counts_at_once_for_what_was_allowed_before(where: Path, tm
 def test_a_policy_that_nobody_signs_may_be_changed_under_its_version(where: Path, tmp_path: Path) -> None:
     with Guarded(where, tmp_path / "home", policy([GOOD])) as guard:
         assert ran(str(where / "other")) == "denied"
-        guard.policy.write_text(policy([GOOD, OTHER]))
+        guard.change_policy(policy([GOOD, OTHER]))
         eventually(lambda: bool(guard.events("reloaded")))
         assert ran(str(where / "other")) == "3"
 
@@ -163,7 +144,7 @@ def test_a_policy_that_nobody_signs_may_be_changed_under_its_version(where: Path
 @pytest.mark.parametrize("wrong", ["not = [", policy([EVIL], version=1)], ids=["broken", "rolled back"])
 def test_a_policy_that_is_no_good_leaves_the_old_one(where: Path, tmp_path: Path, wrong: str) -> None:
     with Guarded(where, tmp_path / "home", policy([GOOD], version=2)) as guard:
-        guard.policy.write_text(wrong)
+        guard.change_policy(wrong)
         eventually(lambda: bool(guard.events("reload-failed")))
         assert (ran(str(where / "good")), ran(str(where / "evil"))) == ("0", "denied")
 
@@ -176,7 +157,7 @@ def test_it_does_not_begin_with_a_policy_that_is_no_good(where: Path, tmp_path: 
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=120,
     )
     assert done.returncode == 2
     assert done.stdout == ""
@@ -192,13 +173,13 @@ def test_what_runs_is_judged_again(where: Path, tmp_path: Path, kill: bool) -> N
     with Guarded(where, tmp_path / "home", policy([GOOD, sleeper]), *options) as guard:
         process = subprocess.Popen([path, "60"])
         try:
-            guard.policy.write_text(policy([GOOD], version=2))
+            guard.change_policy(policy([GOOD], version=2))
             eventually(lambda: bool(guard.events("running-denied")))
             [event] = guard.events("running-denied")
             assert event["process"] == process.pid
             assert event["action"] == ("killed" if kill else "reported")
             if kill:
-                assert process.wait(10) == -signal.SIGKILL
+                assert process.wait(PATIENCE) == -signal.SIGKILL
             else:
                 assert process.poll() is None
         finally:
@@ -289,7 +270,7 @@ def test_it_can_be_told_to_look_at_nothing_ahead(where: Path, tmp_path: Path) ->
         assert ran(place(where / "written", GOOD)) == "0"
         assert guard.status()["ahead"] == 0
         with pytest.raises(UsageError):
-            control.ask(guard.socket, "warm", folder=str(where))
+            guard.ask("warm", folder=str(where))
 
 
 def test_a_folder_can_be_looked_at_before_anybody_uses_it(where: Path, tmp_path: Path) -> None:
@@ -307,17 +288,17 @@ def test_a_folder_can_be_looked_at_before_anybody_uses_it(where: Path, tmp_path:
         deep.mkdir()
     place(deep / "good", GOOD)
     with Guarded(where, tmp_path / "home", policy([GOOD, b"data"]), "--strict", "--no-new-mounts") as guard:
-        subprocess.run([*CHOPMARK, "guard", "warm", where, "--control", guard.socket], check=True)
+        assert guard.command("warm", where).returncode == 0
         eventually(lambda: guard.status()["ahead"] == 2)
         asked = guard.status()["allowed"]
         assert Path(data).read_bytes() == b"data"  # by an interpreter, which would be asked about
         assert guard.status()["allowed"] == asked
         assert (ran(str(where / "good")), ran(str(where / "evil"))) == ("0", "denied")
         with pytest.raises(UsageError):
-            control.ask(guard.socket, "warm", folder="/proc")
+            guard.ask("warm", folder="/proc")
         with pytest.raises(UsageError):
-            control.ask(guard.socket, "warm", folder=str(where / "good"))
-        control.ask(guard.socket, "warm", folder=str(deep))
+            guard.ask("warm", folder=str(where / "good"))
+        guard.ask("warm", folder=str(deep))
         eventually(lambda: guard.status()["ahead"] == 3)
     subprocess.run(["umount", outside], check=True)
 
@@ -326,12 +307,10 @@ def test_what_a_guard_opens_itself_while_it_looks_at_a_file_is_answered(where: P
     """Signatures beside a file lie where it lies, and who leads cannot answer itself."""
     place(where / "good.minisig", b"no signature", 0o644)
     with Guarded(where, tmp_path / "home", policy([GOOD]), "--no-ahead") as guard:
-        passed = guard.status()["passed"]
-        began = time.monotonic()
+        passed, workers = guard.status()["passed"], guard.workers()
         assert ran(str(where / "good")) == "0"
-        assert time.monotonic() - began < limits.GUARD_HUNG_SECONDS
         assert guard.status()["passed"] > passed
-        assert len(guard.workers()) == 1
+        assert (len(workers), guard.workers()) == (1, workers), "nobody was taken for hung"
 
 
 def test_what_lies_there_is_looked_at_when_a_guard_begins(where: Path, tmp_path: Path) -> None:
@@ -348,7 +327,7 @@ def test_what_waits_to_be_looked_at_keeps_no_file_system_busy(where: Path, tmp_p
     with Guarded(where, tmp_path / "home", policy([GOOD])) as guard:
         for number in range(700):  # more than are taken at once; the rest waits in the kernel
             place(where / f"waiting{number % 350}", GOOD + b"%d" % number)
-        control.ask(guard.socket, "release", folder=str(where))
+        guard.ask("release", folder=str(where))
         subprocess.run(["umount", where], check=True)
         subprocess.run(["mount", "-t", "tmpfs", "chopmark-test", where], check=True)
 
@@ -421,11 +400,11 @@ def test_a_file_system_that_is_released_can_be_unmounted(where: Path, tmp_path: 
     try:
         with Guarded(where, tmp_path / "home", policy([GOOD]), "--mount", str(inner)) as guard:
             assert ran(str(inner / "good")) == "0"
-            subprocess.run([*CHOPMARK, "guard", "release", str(inner), "--control", guard.socket], check=True)
+            assert guard.command("release", inner).returncode == 0
             eventually(lambda: subprocess.run(["umount", inner], check=False, capture_output=True).returncode == 0)
             assert ran(str(where / "evil")) == "denied"
             with pytest.raises(UsageError):
-                control.ask(guard.socket, "release", folder="/proc")
+                guard.ask("release", folder="/proc")
     finally:
         subprocess.run(["umount", "-l", inner], check=False, capture_output=True)
 
@@ -453,13 +432,12 @@ def test_in_a_storm_of_denials_others_are_answered_and_all_are_counted(where: Pa
     data = place(where / "data", b"x", 0o644)
     with Guarded(where, tmp_path / "home", policy([GOOD])) as guard:
         storm = [subprocess.Popen([sys.executable, "-S", "-c", code, where / "evil"]) for _ in range(4)]
-        answered = 0
-        while any(each.poll() is None for each in storm):
+        for answered in itertools.count():
             new = place(where / f"new{answered}", GOOD)
             assert (ran(new), Path(data).read_bytes()) == ("0", b"x")
-            answered += 1
+            if all(each.poll() is not None for each in storm):
+                break
         assert [each.wait() for each in storm] == [0] * 4
-        assert answered > 0
 
         def told() -> int:
             return len(guard.events("deny")) + sum(int(each["times"]) for each in guard.events("repeated"))
@@ -470,9 +448,7 @@ def test_in_a_storm_of_denials_others_are_answered_and_all_are_counted(where: Pa
         assert len(guard.events("deny")) + status["events_alike"] == 2000
         assert status["memory_kib"] < 100 * 1024
         assert {each["path"] for each in guard.events("repeated")} == {str(where / "evil")}
-        assert f"{status['events_alike']} alike" in " ".join(
-            ran(*CHOPMARK, "guard", "status", "--control", guard.socket).split()
-        )
+        assert f"{status['events_alike']} alike" in " ".join(guard.command("status").stdout.split())
 
 
 def test_what_no_room_was_for_in_a_storm_is_said(where: Path, tmp_path: Path) -> None:
@@ -483,7 +459,8 @@ def test_what_no_room_was_for_in_a_storm_is_said(where: Path, tmp_path: Path) ->
     )
     for number in range(300):
         os.link(where / "evil", where / f"evil{number}")
-    with Guarded(where, tmp_path / "home", policy([GOOD])).bounded(GUARD_EVENTS_WAITING_MAX=10) as guard:
+    full = {"GUARD_EVENTS_WAITING_MAX": 10, "GUARD_EVENTS_GATHER_SECONDS": 1.0}  # nobody takes ten at once so often
+    with Guarded(where, tmp_path / "home", policy([GOOD])).bounded(**full) as guard:
         subprocess.run([sys.executable, "-S", "-c", code, where / "evil"], check=True)
         assert ran(str(where / "good")) == "0"
         status = guard.status()

@@ -17,7 +17,8 @@ from chopmark.agent import deciding, events, fanotify, judging, kept, leases, lo
 from chopmark.agent.settings import Settings, Sources
 from chopmark.core import limits
 from chopmark.policy.facts import FileFacts
-from tests.support.guarding import eventually, policy
+from tests.support.guarding import policy
+from tests.support.patience import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable

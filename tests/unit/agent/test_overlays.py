@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, NamedTuple
 import pytest
 
 from chopmark.agent import mounts
-from tests.support.guarding import Guarded, Mounted, eventually, place, policy, program, ran, why_not
+from chopmark.agent.processes import executable
+from tests.support.guarding import Guarded, Mounted, opened, place, policy, program, ran, why_not
+from tests.support.patience import PATIENCE, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -111,14 +113,15 @@ def test_what_runs_from_an_overlay_is_judged_again(layers: Layers, tmp_path: Pat
             stack.callback(each.wait)
             stack.callback(each.kill)
         (layers.merged / "gone").unlink()
-        guard.policy.write_text(policy([GOOD], version=2))
+        guard.change_policy(policy([GOOD], version=2))
         killed = names[:2] if over == "overlay" else names[:1]
         eventually(lambda: len(guard.events("running-denied")) == len(killed))
+        eventually(lambda: bool(guard.events("running-replaced")))
         assert {each["detail"] for each in guard.events("running-denied")} == {
             str(layers.merged / each) for each in killed
         }
         assert {each["process"] for each in guard.events("running-replaced")} == {started[2].pid}
-        assert started[0].wait(10) == -signal.SIGKILL
+        assert started[0].wait(PATIENCE) == -signal.SIGKILL
         assert started[2].poll() is None
         assert guard.events("running-unknown") == []
 
@@ -159,8 +162,7 @@ def test_a_writer_to_a_layer_waits_for_those_who_use_the_file_by_an_overlay(
         user = stack.enter_context(subprocess.Popen([*command, *arguments], stdin=subprocess.PIPE))
         stack.callback(user.kill)
         eventually(lambda: guard.status()["kept"] > 0)
-        links = Path(f"/proc/{user.pid}/fd" if use == "read" else f"/proc/{user.pid}")
-        eventually(lambda: any(str(each.readlink()) == path for each in links.iterdir() if each.is_symlink()))
+        eventually(lambda: path in (opened(user.pid) if use == "read" else [executable(user.pid)]))
         if use == "run and copied up":
             Path(path).chmod(0o700)
         if use == "run and removed":
@@ -171,4 +173,4 @@ def test_a_writer_to_a_layer_waits_for_those_who_use_the_file_by_an_overlay(
         with pytest.raises(subprocess.TimeoutExpired):
             writer.wait(1)
         user.kill()
-        assert writer.wait(20) == 0
+        assert writer.wait(PATIENCE) == 0

@@ -46,7 +46,7 @@ from chopmark.core.versions import Release
 from chopmark.engine.catalog.contents import Contents, Listed
 from chopmark.policy import state
 from chopmark.policy.facts import FileFacts, SealFacts
-from tests.support.guarding import eventually
+from tests.support.patience import eventually
 
 SEAL = SealFacts(
     scheme="authenticode",

@@ -12,7 +12,7 @@ import pytest
 
 from chopmark.agent import fanotify, judging, kept, leases, loop, processes, uses
 from chopmark.core import limits
-from tests.support.guarding import eventually
+from tests.support.patience import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,7 +16,8 @@ import pytest
 from chopmark.agent import leases, processes
 from chopmark.agent.releasing import Releasing
 from chopmark.core import limits
-from tests.support.guarding import eventually, started
+from tests.support.guarding import started
+from tests.support.patience import PATIENCE, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -80,7 +81,7 @@ def leased(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Leased]:
     releasing.start()
     yield Leased(path, descriptor, releasing, changed, looks)
     releasing.end()
-    releasing.join(10)
+    releasing.join(PATIENCE)
     signal.signal(leases.BREAK, before)
 
 
@@ -149,7 +150,7 @@ def test_a_writer_does_not_wait_for_ever_and_who_is_overtaken_is_told_of(
         writing.start()
         eventually(lambda: not leases.held(leased.descriptor))
         leased.release()
-        writing.join(20)
+        writing.join(PATIENCE)
         assert not writing.is_alive()
         eventually(lambda: bool(leased.changed))
         assert leased.changed == [(leased.key, [reading.pid])]
@@ -168,7 +169,7 @@ def test_a_writer_waits_while_the_file_is_used(leased: Leased) -> None:
         leased.looked_at()
         kept = not leased.given_back() and writing.is_alive()
         reading.kill()
-        writing.join(20)
+        writing.join(PATIENCE)
     assert kept
     eventually(leased.given_back)
     assert leased.changed == []
@@ -200,7 +201,10 @@ def test_at_the_end_everything_is_given_back(leased: Leased) -> None:
 
 
 @pytest.mark.usefixtures("settled")
-def test_what_is_on_a_file_system_that_is_let_go_is_given_back_though_it_is_used(leased: Leased) -> None:
+def test_what_is_on_a_file_system_that_is_let_go_is_given_back_though_it_is_used(
+    leased: Leased, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "GUARD_STOP_SECONDS", PATIENCE)  # for which it waits
     with started([leased.path, "60"]) as running:
         eventually(lambda: leased.key in processes.code(running.pid))
         leased.release()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import pytest
@@ -13,7 +13,8 @@ import pytest
 from chopmark.agent import nearby, openat2
 from chopmark.core import limits
 from tests.support import silent_fuse
-from tests.support.guarding import Guarded, Mounted, eventually, place, policy, program, ran, started, why_not
+from tests.support.guarding import Guarded, Mounted, place, policy, program, ran, started, why_not
+from tests.support.patience import PATIENCE, eventually
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "a guard can be tested")
 
@@ -25,8 +26,11 @@ MANY = 5
 
 def waiting(process: int) -> int:
     """How many threads of a process wait for the process behind a FUSE file system."""
-    tasks = Path(f"/proc/{process}/task")
-    return sum("request_wait_answer" in (each / "wchan").read_text() for each in tasks.iterdir())
+    found = 0
+    for each in Path(f"/proc/{process}/task").iterdir():
+        with suppress(OSError):  # it has ended meanwhile
+            found += "request_wait_answer" in (each / "wchan").read_text()
+    return found
 
 
 def mounted(stack: ExitStack, folder: Path, content: bytes) -> silent_fuse.Served:
@@ -52,11 +56,7 @@ def test_who_waits_for_a_file_system_that_is_silent_waits_alone(tmp_path: Path) 
         text = (
             policy(more=f'[[rule]]\naction = "deny"\nprogram = "{served.path}"\n') + policy([GOOD]).partition("\n\n")[2]
         )
-        guard = (
-            Guarded(where, tmp_path / "home", text)
-            .as_program()
-            .bounded(**SOON, GUARD_ANSWER_SECONDS=1.0, GUARD_HUNG_SECONDS=6.0)
-        )
+        guard = Guarded(where, tmp_path / "home", text).as_program().bounded(**SOON, GUARD_ANSWER_SECONDS=1.0)
         stack.enter_context(guard)
         [worker] = guard.workers()
         command = [str(served.path), "-c", f"read x; exec {where}/good"]
@@ -78,9 +78,11 @@ def test_who_waits_for_a_file_system_that_is_silent_waits_alone(tmp_path: Path) 
             for number in range(MANY)
         ]
         eventually(lambda: waiting(worker) == MANY + 1)
-        assert (ran(str(where / "good")), ran(str(where / "evil"))) == ("0", "denied")
-        assert [each.wait(30) for each in (named, *unread)] == [1] * (MANY + 1)  # who has asked is denied
-        assert (ran(str(where / "good")), guard.workers()) == ("0", [worker])
+        eventually(lambda: ran(str(where / "good")) == "0")  # a moment may be more than the second that it has
+        assert ran(str(where / "evil")) == "denied"
+        assert [each.wait(PATIENCE) for each in (named, *unread)] == [1] * (MANY + 1)  # who has asked is denied
+        eventually(lambda: ran(str(where / "good")) == "0")
+        assert guard.workers() == [worker]
         assert guard.status()["late"] >= MANY
         assert guard.stop() == 4  # killed, for it waits
 
@@ -106,9 +108,9 @@ def test_a_worker_is_replaced_when_nobody_is_left_to_wait(tmp_path: Path) -> Non
             stack.enter_context(
                 started([sys.executable, "-S", "-c", run, where / f"unread{number}"], stderr=subprocess.DEVNULL)
             )
-        eventually(lambda: guard.said().count("guard ready") == 2)
+        eventually(lambda: guard.said().count("guard ready") >= 2)
         assert guard.workers() != [worker]
-        assert ran(str(where / "good")) == "0"
+        eventually(lambda: ran(str(where / "good")) == "0")  # the next one may be taken for hung as well, for a moment
 
 
 def test_where_a_file_lies_is_known_without_asking(tmp_path: Path) -> None:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Self
 
 import pytest
 
-from tests.support.guarding import Guarded, Mounted, eventually, place, policy, program, ran, why_not
+from tests.support.guarding import Guarded, Mounted, place, policy, program, ran, why_not
+from tests.support.patience import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

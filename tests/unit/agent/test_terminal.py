@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.guarding import Guarded, Mounted, eventually, place, policy, program, why_not
+from tests.support.guarding import Guarded, Mounted, place, policy, program, why_not
+from tests.support.patience import PATIENCE, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,7 +63,7 @@ def test_a_denial_is_told_where_it_happened(where: Path, tmp_path: Path) -> None
     evil = place(where / "evil\x1b[2J\nchopmark: all is well", program(7))
     with Guarded(where, tmp_path / "home", policy()), terminal() as (ours, theirs), terminal() as (other, _):
         tried_on(theirs, evil)
-        said = shown(ours, 20)
+        said = shown(ours, PATIENCE)
         assert shown(other, 0) == ""
     [line] = said.strip().split("\r\n")
     assert line.startswith(f"chopmark: {where}/evil?[2J?chopmark: all is well was not allowed: ")
@@ -71,12 +72,13 @@ def test_a_denial_is_told_where_it_happened(where: Path, tmp_path: Path) -> None
 
 def test_many_denials_are_told_now_and_then(where: Path, tmp_path: Path) -> None:
     evil = place(where / "evil", program(7))
-    with Guarded(where, tmp_path / "home", policy()) as guard, terminal() as (ours, theirs):
+    guard = Guarded(where, tmp_path / "home", policy()).bounded(GUARD_NOTICE_SECONDS=PATIENCE)
+    with guard, terminal() as (ours, theirs):
         for _ in range(5):
             tried_on(theirs, evil)
         eventually(lambda: guard.status()["denied"] == 5)
         eventually(lambda: len(guard.events("deny")) == 5)
-        assert 1 <= shown(ours, 5).count("was not allowed") < 5
+        assert 1 <= shown(ours, PATIENCE).count("was not allowed") < 5
 
 
 def test_nobody_is_told_of_what_is_let_through(where: Path, tmp_path: Path) -> None:

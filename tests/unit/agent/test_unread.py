@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support import silent_fuse
-from tests.support.guarding import Guarded, Mounted, eventually, place, policy, program, ran, why_not
+from tests.support.guarding import Guarded, Mounted, place, policy, program, ran, why_not
+from tests.support.patience import eventually
 
 if TYPE_CHECKING:
     from pathlib import Path

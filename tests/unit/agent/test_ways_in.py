@@ -15,7 +15,8 @@ import pytest
 
 from chopmark.agent import leases, processes
 from tests.support import silent_fuse
-from tests.support.guarding import eventually, place, started, with_loader
+from tests.support.guarding import place, started, with_loader
+from tests.support.patience import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -25,7 +25,7 @@ from chopmark.keys import generate
 from chopmark.keys.software import SoftwareSigner
 from chopmark.server.http import serve
 from tests.support import preloaded
-from tests.support.serving import eventually
+from tests.support.patience import PATIENCE, eventually
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,14 +73,14 @@ class Served:
 
     def get(self, path: str, body: bytes | None = None, kind: str = "") -> bytes:
         asked = urllib.request.Request(self.url + path, body, {"Content-Type": kind} if kind else {})  # noqa: S310
-        with urllib.request.urlopen(asked, timeout=20) as answer:  # noqa: S310 - loopback
+        with urllib.request.urlopen(asked, timeout=PATIENCE) as answer:  # noqa: S310 - loopback
             content: bytes = answer.read()
         return content
 
     def ready(self) -> list[str]:
         """What is wrong."""
         try:
-            with urllib.request.urlopen(self.admin + "health/ready", timeout=20) as answer:  # noqa: S310
+            with urllib.request.urlopen(self.admin + "health/ready", timeout=PATIENCE) as answer:  # noqa: S310
                 assert answer.status == 200
                 problems: list[str] = json.load(answer)["problems"]
         except urllib.error.HTTPError as error:
@@ -88,7 +88,7 @@ class Served:
         return problems
 
     def metrics(self) -> str:
-        with urllib.request.urlopen(self.admin + "metrics", timeout=20) as answer:  # noqa: S310
+        with urllib.request.urlopen(self.admin + "metrics", timeout=PATIENCE) as answer:  # noqa: S310
             return str(answer.read().decode())
 
     def __enter__(self) -> Self:
@@ -98,7 +98,7 @@ class Served:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(20) == 0
+        assert self.process.wait(PATIENCE) == 0
         if self.process.stdout:
             self.process.stdout.close()
 

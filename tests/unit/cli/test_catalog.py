@@ -1,12 +1,12 @@
 import json
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.support.desk import Desk
+from tests.support.patience import PATIENCE, eventually
 
 
 @pytest.fixture
@@ -220,12 +220,9 @@ def test_an_interrupted_create_leaves_nothing_but_what_it_had(desk: Desk, tree: 
     os.truncate(tree / "large", 1 << 36)
     process = desk.spawn("catalog", "create", tree, "-o", "t.catalog", "-j", "2")
     partial = desk.folder / "t.catalog.partial"
-    for _ in range(500):
-        if partial.exists():
-            break
-        time.sleep(0.01)
+    eventually(partial.exists)
     process.send_signal(signal.SIGKILL)
-    process.communicate(timeout=30)
+    process.communicate(timeout=2 * PATIENCE)
     assert partial.exists()
     assert not (desk.folder / "t.catalog").exists()
     (tree / "large").unlink()

@@ -23,6 +23,7 @@ from chopmark.envelopes import pem, timestamp
 from chopmark.server import routes
 from chopmark.server.http import serve
 from tests.support import pki
+from tests.support.patience import PATIENCE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -155,13 +156,13 @@ def test_serve(stop: signal.Signals) -> None:
     url = line.split()[-1]
     request = timestamp.request(bytes(32), "sha256", nonce=3)
     question = urllib.request.Request(url, request, {"Content-Type": timestamp.QUERY_TYPE})  # noqa: S310 - loopback
-    with urllib.request.urlopen(question, timeout=10) as answer:  # noqa: S310
+    with urllib.request.urlopen(question, timeout=PATIENCE) as answer:  # noqa: S310
         assert timestamp.token(answer.read(), request)
     for path in ("crl/code-signing.crl", "crl/root.crl", "aia/time-stamping.cer"):
-        with urllib.request.urlopen(url + path, timeout=10) as answer:  # noqa: S310
+        with urllib.request.urlopen(url + path, timeout=PATIENCE) as answer:  # noqa: S310
             assert answer.read(1) == b"0"
     server.send_signal(stop)
-    assert server.wait(10) == 0
+    assert server.wait(PATIENCE) == 0
     told = server.stderr.read()
     server.stdout.close()
     server.stderr.close()

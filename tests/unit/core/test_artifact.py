@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from chopmark.core import limits, reasons
 from chopmark.core.artifact import Artifact, BytesView, FileView, Identity, UnreadableError
 from tests.support import silent_fuse
+from tests.support.patience import PATIENCE
 
 if TYPE_CHECKING:
     from chopmark.core.reasons import Reason
@@ -84,7 +85,7 @@ def test_a_fifo_is_refused_without_waiting_for_its_writer(tmp_path: Path) -> Non
     os.mkfifo(path)
     waiting = threading.Thread(target=lambda: refusal(path), daemon=True)
     waiting.start()
-    waiting.join(5)
+    waiting.join(PATIENCE)
     assert not waiting.is_alive()
     assert refusal(path) is reasons.INPUT_NOT_A_FILE
 
@@ -98,8 +99,9 @@ def test_whoever_waits_to_write_into_a_fifo_is_not_disturbed(tmp_path: Path) -> 
         assert refusal(path) is reasons.INPUT_NOT_A_FILE
     writer.join(0.1)
     assert writer.is_alive()
-    os.close(os.open(path, os.O_RDONLY | os.O_NONBLOCK))
-    writer.join(5)
+    reader = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    writer.join(PATIENCE)
+    os.close(reader)
     assert not writer.is_alive()
 
 

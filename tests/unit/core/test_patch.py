@@ -25,6 +25,7 @@ from chopmark.core.artifact import Artifact
 from chopmark.core.errors import InputError, MisplacedError
 from chopmark.core.patch import Patch, WriteError
 from chopmark.core.seal import Range
+from tests.support.patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -498,7 +499,7 @@ def test_a_kill_at_any_moment_leaves_the_old_file_or_the_new_one(tmp_path: Path)
             _tell(process, new)
             time.sleep(duration * 1.3 * (turn + chance.random()) / rounds)
             process.send_signal(signal.SIGKILL)
-            process.communicate(timeout=30)
+            process.communicate(timeout=PATIENCE)
             content = path.read_bytes()
             assert content in (old.encode() * (1 << 21), new.encode() * (1 << 21))
             assert stat.S_IMODE(path.stat().st_mode) == 0o751
@@ -508,6 +509,8 @@ def test_a_kill_at_any_moment_leaves_the_old_file_or_the_new_one(tmp_path: Path)
                 whole = (tmp_path / stray).read_bytes()
                 assert (len(whole), len(set(whole))) == (1 << 21, 1)
             replaced, kept = (replaced + 1, kept) if content[:1] == new.encode() else (replaced, kept + 1)
+            if not replaced and turn > rounds / 1.3:  # the machine has become slower since
+                duration *= 2
             old = content[:1].decode()
             process = _applier(path)
         _timed(process, "z")

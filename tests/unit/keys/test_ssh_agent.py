@@ -23,6 +23,7 @@ from chopmark.keys import ssh_agent, ssh_wire
 from chopmark.keys.errors import UnusableKeyError
 from chopmark.keys.uri import KeyUri
 from tests.support import pki
+from tests.support.patience import PATIENCE
 from tests.support.ssh_agent import identities, serving, wire
 
 if TYPE_CHECKING:
@@ -182,7 +183,7 @@ def test_an_agent_that_never_answers(tmp_path: Path, monkeypatch: pytest.MonkeyP
     release = threading.Event()
 
     def slow(_: bytes) -> bytes:
-        release.wait(5)
+        release.wait(PATIENCE)
         return b"\x05"
 
     with serving(tmp_path / "agent", slow):

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from chopmark.core.errors import MalformedError, UsageError
 from chopmark.net import sntp
+from tests.support.patience import PATIENCE
 from tests.support.sntp import ERA, NOW, PACKET, packet
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def server(answer: Callable[[bytes], list[bytes]]) -> Iterator[str]:
     """A time server that sends what `answer` makes of a question."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listening:
         listening.bind(("127.0.0.1", 0))
-        listening.settimeout(5)
+        listening.settimeout(2 * PATIENCE)
 
         def run() -> None:
             with contextlib.suppress(OSError):
@@ -112,16 +113,22 @@ def test_several_at_once() -> None:
     def declining(question: bytes) -> list[bytes]:
         return [packet(cookie_of(question), stratum=0)]
 
-    with server(honest) as one, server(spoofed) as two, server(declining) as three, server(lambda _: []) as four:
-        replies = sntp.ask([one, two, three, four, "localhost.invalid"], timeout=1.0)
-    assert [reply.server for reply in replies] == [one, two, three, four, "localhost.invalid"]
-    assert [reply.answer is not None for reply in replies] == [True, True, False, False, False]
+    with server(honest) as one, server(spoofed) as two, server(declining) as three:
+        replies = sntp.ask([one, two, three, "localhost.invalid"], timeout=PATIENCE)
+    assert [reply.server for reply in replies] == [one, two, three, "localhost.invalid"]
+    assert [reply.answer is not None for reply in replies] == [True, True, False, False]
     for reply in replies[:2]:
         assert reply.answer is not None
-        assert abs(reply.answer.offset) < 1
+        assert abs(reply.answer.offset) <= reply.answer.uncertainty + 0.02  # more, if the answer took longer
     assert "declines" in replies[2].problem
-    assert "no answer in time" in replies[3].problem
-    assert replies[4].problem
+    assert replies[3].problem
+
+
+def test_who_says_nothing_is_not_waited_for() -> None:
+    with server(lambda _: []) as silent:
+        [reply] = sntp.ask([silent], timeout=0.1)
+    assert reply.answer is None
+    assert "no answer in time" in reply.problem
 
 
 def test_nobody_listens() -> None:

@@ -8,6 +8,8 @@ import os
 import socket
 import threading
 import time
+from pathlib import Path
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,11 +17,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chopmark.core import limits
+from chopmark.server import connection as connection_
+from chopmark.server import loop
 from chopmark.server.http import Handler, Reply, Request, Route, file_handler, serve
+from tests.support.patience import PATIENCE, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 CRL = "application/pkix-crl"
 GET = b"GET %b HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -40,7 +44,9 @@ ROUTES: dict[str, Handler] = {"/now": Route(echo, echo), "/later": echo, "/tagge
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[tuple[str, int]]:
-    with serve(ROUTES) as url:
+    with pytest.MonkeyPatch.context() as patch, serve(ROUTES) as url:
+        for name in ("SERVER_IDLE_SECONDS", "SERVER_REQUEST_SECONDS"):
+            patch.setattr(limits, name, PATIENCE)
         yield where(url)
 
 
@@ -51,7 +57,7 @@ def where(url: str) -> tuple[str, int]:
 
 def everything(address: tuple[str, int], *pieces: bytes) -> bytes:
     """All that comes back when the pieces are sent one after the other."""
-    with socket.create_connection(address, timeout=10) as connection:
+    with socket.create_connection(address, timeout=PATIENCE) as connection:
         connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         for piece in pieces:
             connection.sendall(piece)
@@ -122,7 +128,7 @@ def test_a_head_that_comes_again_means_the_same_and_its_body_what_it_says(addres
         post % b"mno" + GET % b"/now": [b"mno", b""],
         post % b"pqr": [b"pqr"],
     }
-    with socket.create_connection(address, timeout=10) as connection:
+    with socket.create_connection(address, timeout=PATIENCE) as connection:
         for piece, wanted in pieces.items():
             connection.sendall(piece)
             received = b""
@@ -149,7 +155,7 @@ def test_nothing_after_the_last_request_is_looked_at(address: tuple[str, int]) -
 
 
 def test_who_is_refused_can_read_why_though_still_sending(address: tuple[str, int]) -> None:
-    with socket.create_connection(address, timeout=10) as connection:
+    with socket.create_connection(address, timeout=PATIENCE) as connection:
         connection.sendall(b"POST /now HTTP/1.1\r\nHost: x\r\nContent-Length: 600000\r\n\r\n")
         with contextlib.suppress(OSError):
             connection.sendall(b"a" * 600_000)
@@ -157,7 +163,7 @@ def test_who_is_refused_can_read_why_though_still_sending(address: tuple[str, in
 
 
 def test_a_flood_after_a_refusal_is_cut(address: tuple[str, int]) -> None:
-    with socket.create_connection(address, timeout=10) as connection:
+    with socket.create_connection(address, timeout=PATIENCE) as connection:
         connection.sendall(b"nonsense\r\n\r\n")
         flood = b"a" * (16 * limits.MIB)
         with pytest.raises((ConnectionResetError, BrokenPipeError)):
@@ -166,14 +172,14 @@ def test_a_flood_after_a_refusal_is_cut(address: tuple[str, int]) -> None:
 
 def test_http_1_0(address: tuple[str, int]) -> None:
     assert bodies(everything(address, b"GET /now HTTP/1.0\r\n\r\n")) == [b"<GET /now >"]
-    with socket.create_connection(address, timeout=10) as connection:
+    with socket.create_connection(address, timeout=PATIENCE) as connection:
         for _ in range(2):
             connection.sendall(b"GET /now HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
             assert b"Connection: keep-alive\r\n" in connection.recv(10_000)
 
 
 def test_who_asks_before_sending_is_told_to_go_on(address: tuple[str, int]) -> None:
-    with socket.create_connection(address, timeout=10) as connection:
+    with socket.create_connection(address, timeout=PATIENCE) as connection:
         connection.sendall(b"POST /now HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n")
         assert connection.recv(1000) == b"HTTP/1.1 100 Continue\r\n\r\n"
         connection.sendall(b"hi")
@@ -221,7 +227,7 @@ def test_a_large_file_comes_whole_and_does_not_hold_up_others(tmp_path: Path) ->
     path = tmp_path / "large.crl"
     path.write_bytes(content)
     with serve({"/large": file_handler(str(path), CRL), **ROUTES}) as url:
-        with socket.create_connection(where(url), timeout=10) as slow:
+        with socket.create_connection(where(url), timeout=PATIENCE) as slow:
             slow.sendall(GET % b"/large" + LAST % b"/now")
             first = slow.recv(1000)
             replacement = tmp_path / "new"
@@ -240,7 +246,7 @@ def test_a_file_that_shrinks_while_it_is_sent_ends_the_connection(tmp_path: Path
     path.write_bytes(bytes(32 * limits.MIB))
     with (
         serve({"/large": file_handler(str(path), CRL)}) as url,
-        socket.create_connection(where(url), timeout=10) as slow,
+        socket.create_connection(where(url), timeout=PATIENCE) as slow,
     ):
         slow.sendall(GET % b"/large")
         received = len(slow.recv(1000))
@@ -257,32 +263,45 @@ def test_only_files_are_published(kind: str, tmp_path: Path) -> None:
         assert everything(where(url), LAST % b"/it").startswith(b"HTTP/1.1 404")
 
 
+def is_cut(connection: socket.socket) -> bool:
+    """Whether the other side has ended a connection, whose last octets are still to be read (proc(5): FIN_WAIT1)."""
+    ends = [f":{port:04X}" for port in (connection.getpeername()[1], connection.getsockname()[1])]
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()]
+    return any([line[1][-5:], line[2][-5:]] == ends and line[3] == "04" for line in lines)
+
+
 def test_who_does_not_read_is_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "SERVER_IDLE_SECONDS", 0.3)
     path = tmp_path / "large.crl"
     path.write_bytes(bytes(32 * limits.MIB))
     with (
         serve({"/large": file_handler(str(path), CRL)}) as url,
-        socket.create_connection(where(url), timeout=10) as slow,
+        socket.create_connection(where(url), timeout=PATIENCE) as slow,
     ):
         slow.sendall(GET % b"/large")
-        time.sleep(1)
+        eventually(lambda: is_cut(slow))
         with contextlib.suppress(ConnectionResetError):
             assert len(rest(slow)) < 32 * limits.MIB
 
 
 def test_who_reads_slowly_but_steadily_is_not_cut(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a clock that goes on only while it reads: this machine may pause for longer than it is given."""
+    now = [1000.0]
+    clock = SimpleNamespace(monotonic=lambda: now[0], time=time.time)
+    for module in (connection_, loop):
+        monkeypatch.setattr(module, "time", clock)
     monkeypatch.setattr(limits, "SERVER_IDLE_SECONDS", 1)
     monkeypatch.setattr(limits, "SERVER_REQUEST_SECONDS", 0.2)
     path = tmp_path / "large.crl"
     path.write_bytes(bytes(12 * limits.MIB))
     with (
         serve({"/large": file_handler(str(path), CRL)}) as url,
-        socket.create_connection(where(url), timeout=10) as slow,
+        socket.create_connection(where(url), timeout=PATIENCE) as slow,
     ):
         slow.sendall(LAST % b"/large")
         received = 0
         while piece := slow.recv(1 << 20):
+            now[0] += 0.9 * len(piece) / limits.MIB
             received += len(piece)
             time.sleep(0.06)
     assert received > 12 * limits.MIB
@@ -293,11 +312,12 @@ def test_what_takes_too_long_is_answered_so(monkeypatch: pytest.MonkeyPatch) -> 
     stuck = threading.Event()
 
     def never(request: Request) -> Reply:
-        stuck.wait(10)
+        stuck.wait(PATIENCE)
         return echo(request)
 
     with serve({"/never": never, **ROUTES}) as url:
         assert everything(where(url), GET % b"/never" + GET % b"/now").startswith(b"HTTP/1.1 503 ")
+        monkeypatch.setattr(limits, "SERVER_REQUEST_SECONDS", PATIENCE)
         assert bodies(everything(where(url), LAST % b"/now")) == [b"<GET /now >"]
         stuck.set()
 
@@ -308,12 +328,12 @@ def test_too_many_that_wait_are_told_to_come_back(monkeypatch: pytest.MonkeyPatc
 
     def slow(request: Request) -> Reply:
         began.set()
-        stuck.wait(10)
+        stuck.wait(PATIENCE)
         return echo(request)
 
-    with serve({"/slow": slow, **ROUTES}) as url, socket.create_connection(where(url), timeout=10) as first:
+    with serve({"/slow": slow, **ROUTES}) as url, socket.create_connection(where(url), timeout=PATIENCE) as first:
         first.sendall(LAST % b"/slow")
-        began.wait(10)
+        began.wait(PATIENCE)
         assert everything(where(url), LAST % b"/slow").startswith(b"HTTP/1.1 503 ")
         assert bodies(everything(where(url), LAST % b"/now")) == [b"<GET /now >"]
         stuck.set()
@@ -323,7 +343,7 @@ def test_too_many_that_wait_are_told_to_come_back(monkeypatch: pytest.MonkeyPatc
 def test_those_who_break_off_are_forgotten(address: tuple[str, int]) -> None:
     for sent in (b"", b"GET", b"GET /now HTTP/1.1\r\nHost", GET % b"/later", GET % b"/now" * 100, b"\x00" * 5000):
         for _ in range(10):
-            with socket.create_connection(address, timeout=10) as connection:
+            with socket.create_connection(address, timeout=PATIENCE) as connection:
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\x01\x00\x00\x00\x00\x00\x00\x00")
                 connection.sendall(sent)
     assert bodies(everything(address, LAST % b"/later")) == [b"<GET /later >"]
@@ -331,7 +351,7 @@ def test_those_who_break_off_are_forgotten(address: tuple[str, int]) -> None:
 
 def test_a_thousand_connections(address: tuple[str, int]) -> None:
     with contextlib.ExitStack() as opened:
-        many = [opened.enter_context(socket.create_connection(address, timeout=10)) for _ in range(1000)]
+        many = [opened.enter_context(socket.create_connection(address, timeout=PATIENCE)) for _ in range(1000)]
         for connection in many[::2]:
             connection.sendall(b"GET /now HTTP/1.1\r\n")
         assert bodies(everything(address, LAST % b"/later")) == [b"<GET /later >"]
@@ -344,5 +364,5 @@ def test_idle_connections_make_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "SERVER_CONNECTIONS_MAX", 3)
     with serve(ROUTES) as url, contextlib.ExitStack() as opened:
         for _ in range(3):
-            opened.enter_context(socket.create_connection(where(url), timeout=10))
+            opened.enter_context(socket.create_connection(where(url), timeout=PATIENCE))
         assert bodies(everything(where(url), LAST % b"/now")) == [b"<GET /now >"]

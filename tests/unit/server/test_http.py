@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
 import threading
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,9 +14,10 @@ from chopmark.core import limits
 from chopmark.core.errors import UsageError
 from chopmark.server import http as server
 from chopmark.server.http import Reply, Request, Route, file_handler, serve
+from tests.support.patience import PATIENCE, eventually
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -56,7 +57,7 @@ def where(url: str) -> tuple[str, int]:
 def ask(
     address: tuple[str, int], method: str, path: str, body: bytes | None = None, **headers: str
 ) -> tuple[int, dict[str, str], bytes]:
-    connection = http.client.HTTPConnection(*address, timeout=10)
+    connection = http.client.HTTPConnection(*address, timeout=PATIENCE)
     try:
         connection.request(method, path, body, {name.replace("_", "-"): value for name, value in headers.items()})
         reply = connection.getresponse()
@@ -67,7 +68,7 @@ def ask(
 
 def raw(address: tuple[str, int], data: bytes) -> bytes:
     """Everything that comes back until the server closes."""
-    with socket.create_connection(address, timeout=10) as connection:
+    with socket.create_connection(address, timeout=PATIENCE) as connection:
         connection.sendall(data)
         received = b""
         while piece := connection.recv(65536):
@@ -90,7 +91,7 @@ def test_head_has_the_length_but_no_body(address: tuple[str, int]) -> None:
 
 
 def test_several_requests_in_one_connection(address: tuple[str, int]) -> None:
-    connection = http.client.HTTPConnection(*address, timeout=10)
+    connection = http.client.HTTPConnection(*address, timeout=PATIENCE)
     for _ in range(3):
         connection.request("POST", "/echo", b"again")
         assert connection.getresponse().read() == b"POST /echo  again"
@@ -144,7 +145,7 @@ def test_control_characters_do_not_reach_the_log(address: tuple[str, int], log: 
 
 
 def test_half_a_body_gets_no_answer(address: tuple[str, int]) -> None:
-    with socket.create_connection(address, timeout=10) as connection:
+    with socket.create_connection(address, timeout=PATIENCE) as connection:
         connection.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nhalf")
         connection.shutdown(socket.SHUT_WR)
         assert connection.recv(100) == b""
@@ -157,63 +158,49 @@ def test_half_a_body_gets_no_answer(address: tuple[str, int]) -> None:
 def test_who_is_slow_is_cut(start: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "SERVER_IDLE_SECONDS", 0.3)
     monkeypatch.setattr(limits, "SERVER_REQUEST_SECONDS", 0.5)
-    with serve(ROUTES) as url, socket.create_connection(where(url), timeout=10) as connection:
+    with serve(ROUTES) as url, socket.create_connection(where(url), timeout=PATIENCE) as connection:
         connection.sendall(start)
-        begun = time.monotonic()
-        try:
-            while time.monotonic() < begun + 10:
-                connection.sendall(b"a")  # a byte now and then keeps no one waiting for ever
-                connection.settimeout(0.1)
-                try:
-                    if connection.recv(1000) == b"":
-                        break
-                except TimeoutError:
-                    continue
-        except OSError:
-            pass
-        assert time.monotonic() < begun + 5
+        connection.settimeout(0.1)
+
+        def is_cut() -> bool:
+            connection.sendall(b"a")  # a byte now and then keeps no one waiting for ever
+            return connection.recv(1000) == b""
+
+        with contextlib.suppress(ConnectionError):  # which is another way to be cut
+            eventually(is_cut, despite=(TimeoutError,))
 
 
 def test_too_many_at_once_are_told_to_come_back(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "SERVER_CONNECTIONS_MAX", 2)
+    monkeypatch.setattr(limits, "SERVER_IDLE_SECONDS", PATIENCE)
+    rude = (OSError, http.client.HTTPException)
     with serve(ROUTES) as url:
         address = where(url)
-        waiting = [socket.create_connection(address, timeout=10) for _ in range(2)]
+        waiting = [socket.create_connection(address, timeout=PATIENCE) for _ in range(2)]
         for connection in waiting:
             connection.sendall(b"GET /")
-        eventually(lambda: raw(address, b"").startswith(b"HTTP/1.1 503"))
+        eventually(lambda: raw(address, b"").startswith(b"HTTP/1.1 503"), despite=rude)
         for connection in waiting:
             connection.close()
-        eventually(lambda: ask(address, "GET", "/")[0] == 200)
+        eventually(lambda: ask(address, "GET", "/")[0] == 200, despite=rude)
 
 
-def eventually(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while True:
-        try:
-            if condition():
-                return
-        except (OSError, http.client.HTTPException):
-            pass
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
-def test_a_stop_finishes_what_was_begun() -> None:
+def test_a_stop_finishes_what_was_begun(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "SERVER_STOP_SECONDS", PATIENCE)
     began, may_end = threading.Event(), threading.Event()
 
     def slow(request: Request) -> Reply:
         began.set()
-        may_end.wait(10)
+        may_end.wait(PATIENCE)
         return Reply(b"done " + request.body)
 
     answers: list[bytes] = []
     with serve({"/": slow}) as url:
         address = where(url)
-        idle = socket.create_connection(address, timeout=10)
+        idle = socket.create_connection(address, timeout=PATIENCE)
         client = threading.Thread(target=lambda: answers.append(ask(address, "POST", "/", b"it")[2]))
         client.start()
-        began.wait(10)
+        began.wait(PATIENCE)
         threading.Timer(0.2, may_end.set).start()
     client.join()
     assert answers == [b"done it"]
@@ -225,17 +212,18 @@ def test_a_stop_finishes_what_was_begun() -> None:
 
 def test_a_stop_does_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "SERVER_STOP_SECONDS", 0.3)
-    stuck = threading.Event()
+    began, stuck, ended = threading.Event(), threading.Event(), threading.Event()
 
     def never(request: Request) -> Reply:
-        stuck.wait(20)
+        began.set()
+        stuck.wait(2 * PATIENCE)
+        ended.set()
         return echo(request)
 
-    with serve({"/": never}) as url, socket.create_connection(where(url), timeout=10) as connection:
+    with serve({"/": never}) as url, socket.create_connection(where(url), timeout=PATIENCE) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        time.sleep(0.2)
-        begun = time.monotonic()
-    assert time.monotonic() < begun + 3
+        assert began.wait(PATIENCE)
+    assert not ended.is_set()
     stuck.set()
 
 

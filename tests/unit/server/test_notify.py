@@ -17,7 +17,8 @@ from chopmark.core.errors import UsageError
 from chopmark.net import notify
 from chopmark.server import access, parsing
 from chopmark.server.message import Reply
-from tests.support.serving import Running, eventually
+from tests.support.patience import eventually
+from tests.support.serving import Running
 
 if TYPE_CHECKING:
     from pathlib import Path

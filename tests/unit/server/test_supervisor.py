@@ -11,12 +11,13 @@ import resource
 import signal
 import socket
 import threading
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.support.serving import Load, Running, eventually
+from tests.support import ports
+from tests.support.patience import PATIENCE, eventually
+from tests.support.serving import Load, Running
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -79,8 +80,12 @@ def test_settings_that_are_wrong_change_nothing(changes: dict[str, object], runn
 
 
 def test_addresses_come_and_go(running: Running) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as one:
-        port = one.getsockname()[1]
+    with ports.held() as port:
+        _come_and_go(running, port)
+
+
+def _come_and_go(running: Running, port: int) -> None:
+    with socket.create_server(("127.0.0.1", port)):
         running.reload(ports=[0, port], word="two")
         eventually(lambda: "not reloaded" in running.said())  # it is taken
     running.reload(ports=[0, port], word="three")
@@ -100,20 +105,23 @@ def test_addresses_come_and_go(running: Running) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_stop_under_load_answers_what_was_begun(number: signal.Signals, running: Running) -> None:
+def test_a_stop_under_load_answers_what_was_begun(number: signal.Signals, tmp_path: Path) -> None:
     slow: list[bytes] = []
-    waiting = [threading.Thread(target=lambda: slow.append(running.get("/slow"))) for _ in range(6)]
-    with Load(running.address) as load:
+    with Running(tmp_path, SERVER_GRACE_SECONDS=10.0) as running, Load(running.address) as load:
+        waiting = [threading.Thread(target=lambda: slow.append(running.get("/slow"))) for _ in range(6)]
         for one in waiting:
             one.start()
         eventually(lambda: counted(running, "chopmark_http_waiting") == 6)
-        assert running.stop(number) == 0
+        running.process.send_signal(number)
+        eventually(lambda: "refused" in load.failed)
+        (tmp_path / "free").touch()
+        assert running.process.wait(2 * PATIENCE) == 0
         for one in waiting:
             one.join()
     assert slow == [b"slow "] * 6
     # Those who come after the door was closed are refused; nobody who was let in is left without an answer, but for
-    # the one who comes in the very moment of closing.
-    assert len([failure for failure in load.failed if failure != "refused"]) <= 2
+    # who comes in the very moment of closing: each client once, if the machine pauses then.
+    assert all(times == 1 for times in load.broken.values())
 
 
 def test_a_worker_that_is_killed_is_replaced(running: Running) -> None:
@@ -138,14 +146,14 @@ def test_a_worker_that_hangs_is_replaced(tmp_path: Path) -> None:
         with pytest.raises(OSError, match=r"reset|closed"):
             server.get("/hang")
         assert "shows no sign of life" in server.said()
-        eventually(lambda: server.get("/word") == b"one")
+        eventually(lambda: server.get("/word") == b"one", despite=(ConnectionError,))  # it may seem to hang again
 
 
 def test_workers_do_not_outlive_their_parent(running: Running) -> None:
     eventually(lambda: len(running.workers()) == 2)
     orphans = running.workers()
     running.process.kill()
-    running.process.wait(10)
+    running.process.wait(PATIENCE)
     eventually(lambda: not any(_alive(pid) for pid in orphans))
 
 
@@ -167,7 +175,7 @@ def _alive(pid: int) -> bool:
 )
 def test_it_does_not_start(settings: dict[str, object], status: int, words: str, tmp_path: Path) -> None:
     with Running(tmp_path, settings) as server:
-        assert server.process.wait(20) == status
+        assert server.process.wait(PATIENCE) == status
         assert words in server.said()
 
 
@@ -199,17 +207,20 @@ def test_a_log_that_nobody_reads_holds_up_no_answer(tmp_path: Path) -> None:
 
 
 def test_connections_are_kept_while_settings_change(running: Running) -> None:
-    with socket.create_connection(("127.0.0.1", int(running.address.rpartition(":")[2])), timeout=10) as kept:
+    with socket.create_connection(("127.0.0.1", int(running.address.rpartition(":")[2])), timeout=PATIENCE) as kept:
         kept.sendall(b"GET /word HTTP/1.1\r\nHost: x\r\n\r\n")
         assert kept.recv(1000).endswith(b"one")
         running.reload(word="two")
         eventually(lambda: running.get("/word") == b"two")
         eventually(lambda: "reloaded" in running.said())
-        time.sleep(0.2)
-        kept.sendall(b"GET /word HTTP/1.1\r\nHost: x\r\n\r\n")  # answered by the earlier generation, for the last time
-        last = kept.recv(1000)
-        assert last.endswith(b"one")
-        assert b"Connection: close" in last
+
+        def is_the_last() -> bool:
+            kept.sendall(b"GET /word HTTP/1.1\r\nHost: x\r\n\r\n")  # answered by the earlier generation
+            answer = kept.recv(1000)
+            assert answer.endswith(b"one")
+            return b"Connection: close" in answer
+
+        eventually(is_the_last)
 
 
 def test_descriptors_are_asked_for_and_when_there_are_none_the_door_is_shut_for_a_while(tmp_path: Path) -> None:
@@ -223,11 +234,11 @@ def test_descriptors_are_asked_for_and_when_there_are_none_the_door_is_shut_for_
     with server, contextlib.ExitStack() as opened:
         where = ("127.0.0.1", int(server.address.rpartition(":")[2]))
         for _ in range(few + 40):
-            opened.enter_context(socket.create_connection(where, timeout=10))
+            opened.enter_context(socket.create_connection(where, timeout=PATIENCE))
         assert server.get("/word") == b"one"
         worker = int(server.get("/pid"))
         resource.prlimit(worker, resource.RLIMIT_NOFILE, (64, hard))
-        asked = socket.create_connection(where, timeout=10)
+        asked = socket.create_connection(where, timeout=PATIENCE)
         opened.enter_context(asked)
         asked.sendall(b"GET /word HTTP/1.1\r\nHost: x\r\n\r\n")
         eventually(lambda: "no connection can be taken" in server.said())

@@ -17,6 +17,7 @@ from chopmark.authority.tsa.timekeeping import Sequence, Timekeeper, steady_ns
 from chopmark.core import limits
 from chopmark.core.errors import UnavailableError, UsageError
 from chopmark.net.sntp import Answer, Reply
+from tests.support.patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence as Several
@@ -169,13 +170,13 @@ class TestTimekeeper:
 
         def slow() -> Measurement:
             entered.set()
-            leave.wait(5)
+            leave.wait(PATIENCE)
             return measure()
 
         machine.measure = slow  # type: ignore[method-assign]
         thread = threading.Thread(target=keeper)
         thread.start()
-        assert entered.wait(5)
+        assert entered.wait(PATIENCE)
         assert keeper().accuracy > 0.011
         leave.set()
         thread.join()
@@ -311,7 +312,7 @@ class TestSequence:
         workers = [context.Process(target=take, args=(path, 200, results)) for _ in range(3)]
         for worker in workers:
             worker.start()
-        taken = [results.get(timeout=30) for _ in workers]
+        taken = [results.get(timeout=PATIENCE) for _ in workers]
         for worker in workers:
             worker.join()
         assert all(mine == sorted(mine) for mine in taken)

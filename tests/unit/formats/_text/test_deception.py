@@ -97,7 +97,7 @@ def test_a_byte_order_mark_at_the_start_is_no_invisible_character() -> None:
 
 
 def test_megabytes_are_looked_at_in_seconds() -> None:
-    started = time.monotonic()
+    started = time.process_time()
     for text in (
         "# signature block\n" * 300_000,
         "'# SIG # Begin signature block'\n" * 100_000,
@@ -106,4 +106,4 @@ def test_megabytes_are_looked_at_in_seconds() -> None:
         assert places(text) == []
     assert len(places("# SIG # Begin signature block\n" * 100_000)) == 100_000
     assert deception.line_numbers("\r\n" * 100_000, range(0, 200_000, 2))[-1] == 100_000
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10

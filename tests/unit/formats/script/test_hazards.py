@@ -13,6 +13,7 @@ from chopmark.core.artifact import Artifact
 from chopmark.core.errors import RefusedError
 from chopmark.formats.script import FORMAT, hazards, languages
 from tests.support import probing
+from tests.support.patience import PATIENCE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -129,7 +130,7 @@ def test_those_that_are_signed_print_what_they_printed(name: str, command: str, 
         outputs = []
         for version in (data, sign(data, name)):
             script.write_bytes(version)
-            outputs.append(subprocess.run([command, script], capture_output=True, timeout=20, check=False))
+            outputs.append(subprocess.run([command, script], capture_output=True, timeout=PATIENCE, check=False))
         assert outputs[0].stdout == outputs[1].stdout, title
         assert outputs[0].returncode == outputs[1].returncode, title
 
@@ -138,7 +139,7 @@ def test_why_an_open_here_document_is_refused(tmp_path: Path) -> None:
     """Without the refusal the block would come out of cat."""
     script = tmp_path / "x.sh"
     script.write_bytes(b"cat <<EOF\nhello\n" + sign(b"", "x.sh"))
-    done = subprocess.run(["sh", script], capture_output=True, timeout=20, check=False)
+    done = subprocess.run(["sh", script], capture_output=True, timeout=PATIENCE, check=False)
     assert b"CHOPMARK" in done.stdout
 
 
@@ -195,7 +196,7 @@ def test_detection(head: bytes, name: str, certainty: int) -> None:
 @pytest.mark.parametrize("part", [b"cat ", b"exec ", b"((", b"<<E ", b"open(", b"'", b"exec /", b"`cat "])
 def test_long_lines_take_no_time(part: bytes) -> None:
     data = part * (1_000_000 // len(part)) + b"\n"
-    started = time.monotonic()
+    started = time.process_time()
     for name in ("x.sh", "x.pl", "x.rb", "x.php", "x.py", "x.js"):
         hazards.objection(data, languages.identify(b"", name))
-    assert time.monotonic() - started < 10
+    assert time.process_time() - started < 10

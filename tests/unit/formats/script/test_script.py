@@ -26,6 +26,7 @@ from chopmark.formats._text import reasons as text_reasons
 from chopmark.formats.script import FORMAT, document, reasons
 from tests.support import pki, probing, script_vectors
 from tests.support.integrity import Answer, examine
+from tests.support.patience import PATIENCE
 
 VECTORS = Path(__file__).parents[3] / "vectors" / "script"
 SAMPLES = sorted((*VECTORS.glob("sample-*"), *VECTORS.glob("more-*")))
@@ -214,7 +215,7 @@ def test_a_signed_script_runs_as_before(sample: Path, tmp_path: Path) -> None:
     for data in (sample.read_bytes(), sign(sample.read_bytes(), sample.name)):
         script.write_bytes(data)
         script.chmod(0o755)
-        outputs.append(subprocess.run([*command, script], capture_output=True, timeout=20, check=True))
+        outputs.append(subprocess.run([*command, script], capture_output=True, timeout=PATIENCE, check=True))
     assert outputs[0].stdout == outputs[1].stdout != b""
     assert outputs[0].stderr == outputs[1].stderr == b""
 
@@ -305,7 +306,7 @@ def test_a_comment_that_is_code_in_the_encoding_of_the_script(tmp_path: Path) ->
     code = base64.b64encode("\nprint(2)#".encode("utf-16-be")).rstrip(b"=")
     signature = comment_block.render(HASH, base64.b64decode(b"MII+" + code + b"="), "\n")
     (tmp_path / "x.py").write_bytes(content + signature.encode())
-    done = subprocess.run([sys.executable, tmp_path / "x.py"], capture_output=True, timeout=20, check=False)
+    done = subprocess.run([sys.executable, tmp_path / "x.py"], capture_output=True, timeout=PATIENCE, check=False)
     assert done.stdout == b"1\n2\n"
 
     with pytest.raises(RefusedError, match="utf-7"):

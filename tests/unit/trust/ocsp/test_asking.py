@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +16,8 @@ from chopmark.trust.crl import origins
 from chopmark.trust.ocsp import source
 from chopmark.trust.ocsp.source import OcspSource
 from tests.support import pki
-from tests.unit.net.test_http import OK, drips, says, serving, whole
+from tests.support.patience import PATIENCE
+from tests.unit.net.test_http import OK, drips, says, serving, silence, whole
 from tests.unit.trust import answers, material
 from tests.unit.trust.answers import DAY, FOR_ANSWERS, HOUR, NO_CHECK, UNKNOWN, Single, answer, responder, revoked
 from tests.unit.trust.material import Cert, Extension, codes, entry, make, name, purposes
@@ -593,8 +593,8 @@ def endless(connection: object) -> None:
 
 
 HOSTILE: dict[str, Behaviour] = {
-    "says nothing": lambda _: time.sleep(3),
-    "drips": drips(OK + b"Content-Length: 1000\r\n\r\n", b"0"),
+    "says nothing": silence,
+    "drips": drips(OK + b"Content-Length: 1000000\r\n\r\n", b"0"),
     "drops the connection": lambda connection: connection.close(),
     "ends in the middle": piece_by_piece(b"0" * 100),
     "sends a gigabyte": endless,
@@ -612,13 +612,15 @@ HOSTILE: dict[str, Behaviour] = {
 
 @pytest.fixture
 def fetcher() -> Iterator[http.HttpFetcher]:
-    made = http.HttpFetcher(0.4)
+    made = http.HttpFetcher(PATIENCE)
     yield made
     made.close()
 
 
 @pytest.mark.parametrize("how", HOSTILE)
 def test_a_hostile_responder_leaves_it_unknown(bench: Bench, fetcher: http.HttpFetcher, how: str) -> None:
+    if how in ("says nothing", "drips"):
+        fetcher._timeout = 0.4  # noqa: SLF001 - what it was made with
     with serving(HOSTILE[how]) as peer:
         certificate = signer(access(peer.url), label="Asked")
         found = bench.judged(certificate, net=fetcher)
