@@ -469,7 +469,7 @@ def test_an_interrupted_sign_leaves_whole_files(desk: Desk, tmp_path: Path, numb
         time.sleep(0.3 * chance.random())
         process.send_signal(number)
         _, error = process.communicate(timeout=PATIENCE)
-        assert process.returncode in ({130, 0} if number is signal.SIGINT else {-number, 0})
+        assert process.returncode in ({130, 0} if number is signal.SIGINT else {-number, 0}), error
         if process.returncode == 130:
             assert error == "chopmark: interrupted\n"
         assert "Traceback" not in error

@@ -6,9 +6,12 @@ import errno
 import gc
 import os
 import sys
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from importlib import import_module
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 VERBS = {
     "sign": "sign files, or finish a signature made elsewhere",
@@ -93,10 +96,11 @@ exit status: 0 trusted, 1 rejected or unsigned, 2 usage, 3 undecided, 4 failure"
 
 
 def _run(verb: str, arguments: list[str]) -> int:
-    from chopmark.cli.parsing import Parser  # with argparse, without which --help answers
-    from chopmark.core.errors import ChopmarkError
+    with _uninterrupted():
+        from chopmark.cli.parsing import Parser  # with argparse, without which --help answers
+        from chopmark.core.errors import ChopmarkError
 
-    module = import_module(f"chopmark.cli.{verb}")
+        module = import_module(f"chopmark.cli.{verb}")
     parser = Parser(prog=f"chopmark {verb}", description=module.__doc__)
     module.add_arguments(parser)
     try:
@@ -105,10 +109,10 @@ def _run(verb: str, arguments: list[str]) -> int:
     except ChopmarkError as error:
         return _fail(str(error), error.exit_status)
     except KeyboardInterrupt:
-        if sys.stderr.isatty():
-            print(file=sys.stderr)  # the line on which ^C was typed, or a prompt was waiting, ends here
-        return _fail("interrupted", 130)
+        return _interrupted()
     except Exception as error:  # noqa: BLE001 - nobody else is there to say it in a line
+        if isinstance(error.__cause__, KeyboardInterrupt):  # what it becomes where a class is made
+            return _interrupted()
         return _unwritten(error) if isinstance(error, OSError) and error.errno in _UNWRITABLE else _untold(error)
     return status
 
@@ -120,6 +124,37 @@ def _untold(error: Exception) -> int:
     if isinstance(error, OSError) and error.filename is not None and error.strerror:
         return _fail(f"{os.fsdecode(error.filename)}: {error.strerror}", 4)
     return _internal(error)
+
+
+@contextmanager
+def _uninterrupted() -> Iterator[None]:
+    """Have an interrupt wait until the end.
+
+    Raised while modules are loaded, it is lost where nobody can catch it, or becomes a RuntimeError (see
+    object.__set_name__).
+    """
+    import signal
+
+    came: list[int] = []
+    # Whoever ignores interrupts, or answers them otherwise, goes on doing so; and other threads never hear of them.
+    waits = signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    with suppress(ValueError):
+        if waits:
+            signal.signal(signal.SIGINT, lambda number, _: came.append(number))
+    try:
+        yield
+    finally:
+        with suppress(ValueError):
+            if waits:
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+    if came:
+        raise KeyboardInterrupt
+
+
+def _interrupted() -> int:
+    if sys.stderr.isatty():
+        print(file=sys.stderr)  # the line on which ^C was typed, or a prompt was waiting, ends here
+    return _fail("interrupted", 130)
 
 
 def _unwritten(error: OSError) -> int:

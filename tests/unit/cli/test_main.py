@@ -1,11 +1,22 @@
+from __future__ import annotations
+
 import errno
+import signal
 import subprocess
 import sys
+import threading
+from importlib import import_module
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from chopmark import __version__, cli
+from chopmark.cli import verify
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import ModuleType
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -103,3 +114,55 @@ def test_a_reader_that_goes_away_is_no_traceback() -> None:
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
     assert done.stderr == ""
     assert done.stdout.splitlines()[-1] in ("0", "4")
+
+
+class Interrupts:
+    """An interrupt in the midst of making a class, which Python turns into something else."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+
+def interrupted(*_: object) -> None:
+    type("Made", (), {"name": Interrupts()})
+
+
+@pytest.fixture
+def _answered() -> Iterator[None]:
+    """Whoever runs the tests in the background has interrupts ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("_answered")
+def test_an_interrupt_while_a_command_is_loaded_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    def loaded(name: str) -> ModuleType:
+        interrupted()
+        return import_module(name)
+
+    monkeypatch.setattr(cli, "import_module", loaded)
+    with pytest.raises(KeyboardInterrupt):
+        cli.main(["verify", "x"])
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    for kind in (signal.SIG_IGN, lambda *_: None):  # whoever asks for that goes on
+        signal.signal(signal.SIGINT, kind)
+        assert cli.main(["verify", "x"]) == 3
+        assert signal.getsignal(signal.SIGINT) is kind
+
+
+@pytest.mark.usefixtures("_answered")
+def test_an_interrupt_while_a_command_loads_more_is_one(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(verify, "run", interrupted)
+    assert cli.main(["verify", "x"]) == 130
+    assert capsys.readouterr().err == "chopmark: interrupted\n"
+
+
+def test_a_command_runs_in_any_thread() -> None:
+    ended: list[int] = []
+    thread = threading.Thread(target=lambda: ended.append(cli.main(["verify", "x"])))
+    thread.start()
+    thread.join()
+    assert ended == [3]
