@@ -1,7 +1,5 @@
 """`python -m chopmark` is `chopmark`."""
 
-import sys
+from chopmark.cli import entry
 
-from chopmark.cli import main
-
-sys.exit(main())
+entry()

@@ -46,14 +46,36 @@ def entry() -> NoReturn:
     end; both together take as long as starting Python. Work on many files turns collection on again (engine.batch).
     """
     gc.disable()
+    _have_streams()
     try:
-        status = main()
+        status = _status()
+        sys.stdout.flush()
     except KeyboardInterrupt:  # before the command itself could notice
         status = _fail("interrupted", 130)
+    except OSError as error:
+        if error.errno not in _UNWRITABLE:
+            raise
+        status = _unwritten(error)
     with suppress(OSError):
-        sys.stdout.flush()
         sys.stderr.flush()
     os._exit(status)
+
+
+def _have_streams() -> None:
+    """Who closed a standard stream wants nothing of it; no file that we open may get its number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            os.dup2(nothing := os.open(os.devnull, os.O_RDWR), number)
+            if nothing != number:
+                os.close(nothing)
+            setattr(sys, name, open(number, "w" if number else "r", encoding="utf-8"))  # noqa: SIM115 - for as long as we live
+
+
+def _status() -> int:
+    try:
+        return main()
+    except SystemExit as stop:  # argparse has told, or helped
+        return stop.code if isinstance(stop.code, int) else 0
 
 
 _UNWRITABLE = (errno.EPIPE, errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)

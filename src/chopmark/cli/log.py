@@ -69,7 +69,7 @@ def _init(args: Namespace) -> int:
     from chopmark import keys
     from chopmark.authority.log import folder, keeping
     from chopmark.authority.register import configuration
-    from chopmark.core.replacement import unwritten
+    from chopmark.core import folders
     from chopmark.keys import generate
 
     within = configuration.exists(args.log)
@@ -77,25 +77,22 @@ def _init(args: Namespace) -> int:
         message = "a log of its own needs a name: --origin example.com/log"
         raise UsageError(message)
     path = os.path.join(args.log, *(("keys",) if within else ()), keeping.KEY_FILE)
-    uri, secret = args.key, None
-    if not uri:
-        secret = new_passphrase("the log's key", args)
+    with folders.made(os.path.dirname(path), 0o777 if args.key else 0o700):
+        uri, secret = args.key, None
+        if not uri:
+            secret = new_passphrase("the log's key", args)
+            generate.store(path, generate.encode(generate.new("ed25519"), secret))
+            uri = f"{keeping.FOLDER_KEY}{keeping.KEY_FILE}"
+        source = (lambda _: secret) if secret else keys.secret(args.passphrase)
         try:
-            os.makedirs(os.path.dirname(path) or ".", mode=0o700, exist_ok=True)
-        except OSError as error:
-            raise unwritten(path, error) from None
-        generate.store(path, generate.encode(generate.new("ed25519"), secret))
-        uri = f"{keeping.FOLDER_KEY}{keeping.KEY_FILE}"
-    source = (lambda _: secret) if secret else keys.secret(args.passphrase)
-    try:
-        if within:
-            key, size = _begin_within(args, uri, source)
-        else:
-            key, size = str(folder.FolderLog.make(args.log, args.origin, uri, source).key), 0
-    except BaseException:
-        if not args.key:
-            os.unlink(path)  # nothing was signed with it
-        raise
+            if within:
+                key, size = _begin_within(args, uri, source)
+            else:
+                key, size = str(folder.FolderLog.make(args.log, args.origin, uri, source).key), 0
+        except BaseException:
+            if not args.key:
+                os.unlink(path)  # nothing was signed with it
+            raise
     print(f"made       {output.clean(args.log)}")
     print(f"           {counted(size, 'entry', 'entries')}")
     print(f"key        {output.clean(key)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from argparse import Action, ArgumentParser, HelpFormatter, _SubParsersAction
 from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -95,6 +96,10 @@ class Parser(ArgumentParser):
         if isinstance(action.choices, dict) and value not in action.choices:
             self.error(f"no such command: {value!r}{meant(value, action.choices)}")
         super()._check_value(action, value)
+
+    def _print_message(self, message: str, file: Any = None) -> None:  # noqa: ANN401 - argparse's own
+        """Help that cannot be written is no success; argparse would pass over it."""
+        (file or sys.stderr).write(message)
 
     def error(self, message: str) -> NoReturn:
         """Exit status 2."""

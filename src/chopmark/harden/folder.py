@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 from typing import TYPE_CHECKING, Any
 
-from chopmark.core import limits
+from chopmark.core import folders, limits
 from chopmark.core.artifact import read_small
 from chopmark.core.errors import InputError, UsageError
-from chopmark.core.patch import WriteError, write_file
+from chopmark.core.patch import write_file
 
 if TYPE_CHECKING:
     from chopmark.core.finding import Finding
@@ -27,24 +28,31 @@ def write(folder: str, target: Enforcer, request: Request, export: Export, *, re
     and this one has not is removed. Raises UsageError, WriteError.
     """
     before = _earlier(folder, replace=replace)
-    written = []
-    for file in export.files:
-        path = os.path.join(folder, file.path)
-        _make(os.path.dirname(path))
-        write_file(path, file.data, 0o755 if file.executable else 0o644)
-        written.append(path)
+    manifest = os.path.join(folder, MANIFEST)
+    files = [(os.path.join(folder, each.path), each.data, 0o755 if each.executable else 0o644) for each in export.files]
+    # A new one begins with what says that it is one: killed half-way, it can be replaced.
+    files.insert(len(files) if before else 0, (manifest, _manifest(target, request, export), 0o644))
+    with folders.made(folder):
+        try:
+            for path, data, mode in files:
+                with folders.made(os.path.dirname(path)):
+                    write_file(path, data, mode)
+        except BaseException:
+            _undo(folder, [path for path, _, _ in files if not before])
+            raise
     for name in before - {file.path for file in export.files}:
         os.unlink(os.path.join(folder, name))
-    manifest = os.path.join(folder, MANIFEST)
-    write_file(manifest, _manifest(target, request, export))
-    return [*written, manifest]
+    return [*(path for path, _, _ in files if path != manifest), manifest]
 
 
-def _make(folder: str) -> None:
-    try:
-        os.makedirs(folder, exist_ok=True)
-    except OSError as error:
-        raise WriteError(f"{folder}: not made ({os.strerror(error.errno or 0)})") from None
+def _undo(folder: str, files: list[str]) -> None:
+    """Take away what there is of an export that did not become one."""
+    for path in files:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+        if os.path.dirname(path) != folder:
+            with contextlib.suppress(OSError):
+                os.rmdir(os.path.dirname(path))
 
 
 def _earlier(folder: str, *, replace: bool) -> set[str]:

@@ -60,7 +60,10 @@ def test_the_key_is_its_owners(desk: Desk, key: str) -> None:
 def test_a_log_needs_a_name_and_leaves_nothing_without(desk: Desk) -> None:
     assert desk.run("log", "init", "log", "--no-passphrase") == 2
     assert desk.run("log", "init", "log", "--origin", "with space", "--no-passphrase") == 1
-    assert not list((desk.folder / "log").glob("*"))
+    assert not (desk.folder / "log").exists()
+    file = desk.write("file", b"")
+    assert desk.run("log", "init", file, "--origin", "example.com/log", "--no-passphrase") == 4
+    assert desk.err.count("\n") == 1
 
 
 def test_verify_remembers_and_finds_what_was_changed(desk: Desk, key: str) -> None:

@@ -109,6 +109,17 @@ def test_what_the_system_says_of_a_file_names_it(
     assert capsys.readouterr().err == "chopmark: some/place: Permission denied\n"
 
 
+def test_streams_that_are_full_or_closed_are_no_traceback() -> None:
+    program = f"{sys.executable} -m chopmark"
+    script = (
+        f"for what in --help --version 'strip --help'; do {program} $what >/dev/full; echo $?; done; "
+        f"exec 3>&1; {program} inspect {__file__} <&- >&- 2>&-; echo $? >&3"
+    )
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["4", "4", "4", "0"]
+    assert len(done.stderr.splitlines()) == 3
+
+
 def test_a_reader_that_goes_away_is_no_traceback() -> None:
     command = f"{sys.executable} -m chopmark inspect {' '.join([__file__] * 50)} | head -n 1; echo ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)

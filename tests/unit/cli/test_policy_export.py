@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chopmark.core import discovery, limits
+from chopmark.core import discovery, limits, patch
 from chopmark.core.artifact import Artifact
 from chopmark.engine import blocking, identify
 from chopmark.envelopes import cms
+from chopmark.harden import folder
 from tests.support import pki
 
 if TYPE_CHECKING:
@@ -57,6 +58,27 @@ def test_an_export_is_a_folder_that_says_where_it_comes_from(desk: Desk) -> None
     assert export(desk, policy, "ima", "--use", "exec", "--force", "--json") == 0
     assert {path: path.read_bytes() for path in Path("ima").rglob("*") if path.is_file()} == before
     assert json.loads(desk.out.splitlines()[0])["code"] == "harden.narrowed"
+
+
+def test_a_full_disk_and_a_kill_leave_nothing_in_the_way(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = write(desk, ours(desk))
+    written: list[str] = []
+
+    def full(path: str, data: bytes, mode: int) -> None:
+        if len(written) == 2:
+            raise patch.WriteError(f"{path}: not written (No space left on device)")
+        patch.write_file(path, data, mode)
+        written.append(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(folder, "write_file", full)
+        assert export(desk, policy, "ima", "--use", "exec") == 4
+        assert not Path("ima").exists()
+        written.clear()
+        patched.setattr(folder, "_undo", lambda *_: None)  # as after a kill
+        assert export(desk, policy, "ima", "--use", "exec") == 4
+    assert written[0] == "ima/export.json"
+    assert export(desk, policy, "ima", "--use", "exec", "--force") == 0
 
 
 def test_only_an_earlier_export_is_replaced(desk: Desk) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 from chopmark import keys
 from chopmark.authority.log import logs
 from chopmark.authority.log.storage import LogForkError, Storage
-from chopmark.core import limits, patch, toml
+from chopmark.core import folders, limits, patch, toml
 from chopmark.core.artifact import read_small
 from chopmark.core.errors import ChopmarkError, MalformedError, RefusedError, UsageError
 from chopmark.envelopes.note import VerifierKey
@@ -56,14 +56,15 @@ class FolderLog(logs.Log):
         signer = keys.open_key(_located(folder, uri), passphrase)
         log = cls(folder, VerifierKey.of(origin, signer.public_key), uri, passphrase)
         log._signer = signer
-        try:
-            os.makedirs(log.storage.folder, exist_ok=True)
-        except OSError as error:
-            message = f"{folder}: not made ({os.strerror(error.errno or 0)})"
-            raise patch.WriteError(message) from None
-        log.storage.write_checkpoint(log.sign(0, merkle.EMPTY, signer).note.encode())
         settings = {"vkey": str(log.key), "key": uri}
-        patch.write_file(path, "".join(f"{name} = {json.dumps(value)}\n" for name, value in settings.items()).encode())
+        with folders.made(log.storage.folder):
+            log.storage.write_checkpoint(log.sign(0, merkle.EMPTY, signer).note.encode())
+            try:
+                lines = (f"{name} = {json.dumps(value)}\n" for name, value in settings.items())
+                patch.write_file(path, "".join(lines).encode())
+            except BaseException:
+                os.unlink(os.path.join(log.storage.folder, "checkpoint"))  # of no log
+                raise
         return log
 
     @classmethod

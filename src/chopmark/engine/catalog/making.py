@@ -124,7 +124,7 @@ def _kept(wish: Wish, root: bytes) -> Iterator[tuple[Mapping[bytes, bytes], Call
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK, 0o600)
     except OSError as error:
         raise InputError(f"{path}: {os.strerror(error.errno or 0)}") from None
-    with os.fdopen(descriptor, "r+b") as file:
+    with _closed(os.fdopen(descriptor, "r+b")) as file:
         state = os.fstat(descriptor)
         if not stat.S_ISREG(state.st_mode) or state.st_uid != os.geteuid() or state.st_mode & 0o022:
             raise UsageError(f"{path}: not ours alone, so it cannot be gone on from; remove it")
@@ -139,7 +139,23 @@ def _kept(wish: Wish, root: bytes) -> Iterator[tuple[Mapping[bytes, bytes], Call
         if links > 1 or start != _BEGINS[: len(start)]:
             raise UsageError(f"{path}: a file of something else stands there; remove it")
         known = _known(file, _mark(wish.root, root), fresh=wish.fresh)
-        yield known, _keeper(file)
+        try:
+            yield known, _keeper(file)
+        except BaseException:
+            with suppress(OSError):
+                if not os.fstat(descriptor).st_size:  # from which nobody could go on
+                    os.unlink(path)
+            raise
+
+
+@contextmanager
+def _closed(file: BinaryIO) -> Iterator[BinaryIO]:
+    """What could not be kept on a full disk is no failure of what was made."""
+    try:
+        yield file
+    finally:
+        with suppress(OSError):
+            file.close()
 
 
 def _mark(root: str, real: bytes) -> bytes:

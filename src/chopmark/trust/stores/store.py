@@ -336,14 +336,11 @@ def add_key(name: str, data: bytes) -> str:
 
 def _write(where: str, file_name: str, data: bytes) -> str:
     """Write a file of a store; its path. Raises WriteError."""
-    from chopmark.core import patch  # likewise
+    from chopmark.core import folders, patch  # likewise
 
-    try:
-        os.makedirs(where, exist_ok=True)
-    except OSError as error:
-        raise patch.WriteError(f"{where}: not made ({os.strerror(error.errno or 0)})") from None
     path = os.path.join(where, file_name)
-    patch.write_file(path, data)
+    with folders.made(where):
+        patch.write_file(path, data)
     return path
 
 

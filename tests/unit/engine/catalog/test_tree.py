@@ -404,9 +404,11 @@ def test_a_disk_that_is_full_leaves_the_old_catalog(tree: Path, monkeypatch: pyt
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "writev", full)
+    monkeypatch.setattr(making, "_keeper", lambda _: lambda _: None)
     with pytest.raises(patches.WriteError):
         make(tree)
     assert (tree.parent / "tree.catalog").read_bytes() == before
+    assert not (tree.parent / "tree.catalog.partial").exists()
 
 
 def test_two_catalogs_are_compared(tree: Path) -> None:
