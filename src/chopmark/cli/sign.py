@@ -403,7 +403,8 @@ def _show(outcome: Outcome, args: Namespace) -> None:
         print(json.dumps(outcome.facts or {"path": outcome.path, "status": "failed", "error": outcome.error}))
         return
     if outcome.error:
-        hint = f"; {INPUT_NOT_A_FILE.remedy}" if os.path.isdir(outcome.path) else ""
+        remedy = INPUT_NOT_A_FILE.remedy
+        hint = f"; {remedy[:1].lower()}{remedy[1:]}" if os.path.isdir(outcome.path) else ""
         output.complain(f"{outcome.error}{hint}")
         return
     facts = outcome.facts

@@ -30,4 +30,5 @@ def parse(text: str) -> dt.datetime:
 def show(moment: dt.datetime) -> str:
     """ISO 8601 in UTC with a Z, as every output writes time (fractions only when there are some)."""
     utc = moment if moment.tzinfo is UTC else moment.astimezone(UTC)
-    return utc.isoformat().removesuffix("+00:00") + "Z"
+    precision = "auto" if utc.microsecond % 1000 or not utc.microsecond else "milliseconds"  # as time stamps state it
+    return utc.isoformat(timespec=precision).removesuffix("+00:00") + "Z"

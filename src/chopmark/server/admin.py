@@ -17,10 +17,14 @@ if TYPE_CHECKING:
 
 _NO_STORE = (("Cache-Control", "no-store"),)
 _JSON = "application/json"
+_INDEX = b"/health/live\n/health/ready\n/metrics\n"
 
 
 def routes(board: Board) -> dict[str, Handler]:
-    """`/health/live` answers when requests are answered at all, `/health/ready` when the answers are good."""
+    """`/health/live` answers when requests are answered at all, `/health/ready` when the answers are good.
+
+    `/` says which there are.
+    """
 
     def live(request: Request) -> Reply:
         return only_get(request) or Reply(b'{"status": "live"}\n', _JSON, headers=_NO_STORE)
@@ -39,7 +43,11 @@ def routes(board: Board) -> dict[str, Handler]:
     def measured(request: Request) -> Reply:
         return only_get(request) or Reply(metrics.render(board).encode(), metrics.CONTENT_TYPE, headers=_NO_STORE)
 
+    def index(request: Request) -> Reply:
+        return only_get(request) or Reply(_INDEX, headers=_NO_STORE)
+
     return {
+        "/": Route(index, index, "index"),
         "/health/live": Route(live, live, "health"),
         "/health/ready": Route(ready, ready, "health"),
         "/metrics": Route(measured, measured, "metrics"),

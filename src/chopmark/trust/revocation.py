@@ -145,5 +145,7 @@ def _revoked(entry: Entry, moment: Moment, *, stamp: bool) -> tuple[Reason, str]
         return reasons.REVOCATION_REVOKED, shown
     if moment.surely_before(entry.effective):
         return reasons.REVOCATION_LATER, shown
+    if moment.proven and moment.before(entry.effective):
+        shown += f"; by its time stamp it is older, but that may be {moment.accuracy.total_seconds():g} s wrong"
     held = entry.reason == CERTIFICATE_HOLD
     return (reasons.REVOCATION_HELD if held else reasons.REVOCATION_REVOKED), shown

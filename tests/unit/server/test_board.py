@@ -140,5 +140,7 @@ def test_when_it_is_ready(facts: dict[str, float], ready: bool) -> None:  # noqa
 
 
 def test_those_who_look_only_get() -> None:
-    for route in admin.routes(Board(1)).values():
+    routes = admin.routes(Board(1))
+    for route in routes.values():
         assert route(Request("POST", "")).status == 405
+    assert {*routes["/"](Request("GET", "/")).body.decode().split(), "/"} == set(routes)

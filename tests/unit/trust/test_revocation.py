@@ -114,7 +114,11 @@ def test_the_rule_is_the_same_in_both_modes_that_ask(tmp_path: Path, mode: str) 
 def test_an_inaccurate_time_is_before_only_what_it_is_surely_before(tmp_path: Path) -> None:
     lists = with_signer(Revoked(SIGNER, JULY + 10 * SECOND))
     assert judged(tmp_path, lists, accuracy=9.5).trusted
-    assert not judged(tmp_path, lists, accuracy=10).trusted
+    for when, told in ((lists, True), (with_signer(Revoked(SIGNER, MAY)), False)):
+        judgement = judged(tmp_path, when, accuracy=10)
+        assert not judgement.trusted
+        [revoked] = [each for each in judgement.findings if each.code == "revocation.revoked"]
+        assert ("10 s" in revoked.detail) is told  # else it reads as if there were no time stamp
 
 
 def test_lifetime_signing_ends_with_the_certificate_even_when_stamped(tmp_path: Path) -> None:
