@@ -196,6 +196,8 @@ def _show(args: Namespace, source: Source) -> int:
         print(f"root       {checkpoint.root.hex()}")
         for signature in note.signatures:
             print(f"signed by  {output.clean(signature.name)} ({signature.key_id.hex()})")
+        for key in _own_key(place(args.log)):
+            print(f"key        {output.clean(key)}")
     for number, entry in entries(source, checkpoint.size, first, first + args.count):
         _print_entry(number, entry, as_json=args.json)
     return 0

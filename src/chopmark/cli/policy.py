@@ -31,7 +31,7 @@ def add_arguments(parser: ArgumentParser) -> None:
     actions = parser.add_subparsers(dest="action", required=True, metavar="COMMAND")
     init = actions.add_parser("init", help="write the plain default: what a store vouches for is allowed, nothing else")
     init.add_argument("-o", "--output", metavar="F", default="policy.toml", help="the policy (default policy.toml)")
-    init.add_argument("--store", action="append", required=True, metavar="NAME", help="whom to trust; may be repeated")
+    init.add_argument("--store", action="append", metavar="NAME", help="whom to trust (default: corp); may be repeated")
     init.add_argument(
         "--catalog", action="append", default=[], metavar="PATTERN", help="and these catalogs, by path, whoever signed"
     )
@@ -68,12 +68,13 @@ def _init(args: Namespace) -> int:
 
     if os.path.lexists(args.output) and not args.force:
         raise UsageError(f"{args.output} is there already; --force replaces it")
-    store.load(args.store)  # a policy that rests on nothing would deny everything
-    data = writing.plain(args.name, args.store, args.catalog).encode()
+    stores = args.store or ["corp"]
+    store.load(stores)  # a policy that rests on nothing would deny everything
+    data = writing.plain(args.name, stores, args.catalog).encode()
     language.parse(data, args.output)
     write_file(args.output, data)
     print(f"written    {output.clean(args.output)}")
-    print(output.filled(f"what {', '.join(map(output.clean, args.store))} vouches for is allowed, the rest denied"))
+    print(output.filled(f"what {', '.join(map(output.clean, stores))} vouches for is allowed, the rest denied"))
     return 0
 
 

@@ -120,12 +120,14 @@ def test_show(desk: Desk, key: str) -> None:
     assert desk.run("log", "show", "log") == 0
     assert "\x1b" not in desk.out
     assert "example.com/log, 5 entries" in desk.out
+    assert f"key        {key}\n" in desk.out
+    assert desk.run("log", "show", "log/public") == 0
+    assert "key        " not in desk.out  # whose key it is cannot be said by what is served
     assert desk.run("log", "show", "log", "--from", "1", "--count", "3", "--json") == 0
     shown = [json.loads(line) for line in desk.out.splitlines()]
     assert [one["number"] for one in shown] == [1, 2, 3]
     assert shown[0]["entry"]["action"] == "file"
     assert shown[2]["entry"] == b"\x1b[2Jno event".hex()
-    assert key
 
 
 def test_an_authority_s_log(desk: Desk) -> None:

@@ -130,7 +130,10 @@ def test_init_writes_the_plain_default(desk: Desk) -> None:
     assert desk.run("store", "add", "corp", desk.root) == 0
     assert desk.run("policy", "init", "--store", "nobody") == 2
     assert desk.run("policy", "init", "--store", "corp") == 0, desk.err
-    assert desk.run("policy", "init", "--store", "corp") == 2
+    written = Path("policy.toml").read_text()
+    assert desk.run("policy", "init") == 2
+    assert desk.run("policy", "init", "--force") == 0
+    assert Path("policy.toml").read_text() == written
     assert desk.run("policy", "init", "--store", "corp", "--catalog", "/etc/**", "--force") == 0
     assert desk.run("policy", "check", "policy.toml") == 0, desk.out
     assert desk.run("verify", desk.signed("script"), "--policy", "policy.toml", "--offline") == 0
