@@ -244,8 +244,10 @@ def test_sha1_counts_before_its_sunset_and_not_for_what_claims_to_be_older() -> 
 def test_a_date_that_only_the_signer_tells_makes_nothing_strong() -> None:
     """Who finds the key of a short modulus, or a collision, writes any date before the sunset."""
     long_ago = material.day("2013-01-01")
-    issuer = make(name("Old"), pki.key("p256", "Old"), extensions=material.ca_extensions(), since=long_ago)
+    extensions = material.ca_extensions()
+    issuer = make(name("Old"), pki.key("p256", "Old"), extensions=extensions, since=long_ago, digest="sha1")
     single = Single(make(name("Leaf"), pki.key("p256", "Leaf"), issuer), issuer)
+    assert Answer(answer(issuer, single)).says(single.certificate.view, issuer.view, NOW).doubts == ()
     short = responder(issuer, key=pki.key("rsa1024"), since=long_ago)
     for delegate in (short, responder(issuer, digest="sha1", since=long_ago)):
         for each, expected in ((single, [reasons.WEAK.code]), (single._replace(since=long_ago), [])):

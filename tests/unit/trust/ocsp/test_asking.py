@@ -297,6 +297,7 @@ def test_only_a_hold_ends_and_only_by_what_is_newer_and_fresh(bench: Bench) -> N
         held_again = [*files, said(BOTH, revoked(MAY, 6), age=2 * HOUR)]
         assert codes(bench.judged(BOTH, files=held_again)) == {"revocation.on_hold"}
         assert bench.judged(BOTH, files=[*held_again, said(BOTH)]).trusted
+        assert codes(bench.judged(BOTH, files=[*held_again, said(BOTH, age=2 * HOUR)])) == {"revocation.on_hold"}
     assert bench.judged(files=[said(status=revoked(MAY, 6), age=2 * HOUR)], net=Net({URL: said()})).trusted
     final = said(BOTH, revoked(MAY, 1), age=2 * DAY)
     assert codes(bench.judged(BOTH, files=[final, said(BOTH)])) == {"revocation.revoked"}
@@ -324,6 +325,9 @@ def test_a_newer_good_ends_an_unknown(bench: Bench) -> None:
         found = bench.judged(files=[*files, said(age=2 * HOUR)])
         assert codes(found) == {"revocation.unknown", "ocsp.unknown", "ocsp.unavailable"}
     assert bench.judged(files=[said(status=UNKNOWN, age=2 * DAY)], lists=[listed()]).trusted
+    held = listed(gone(NAMED, MAY, 6), age=4 * HOUR)
+    found = bench.judged(files=[newer, said(age=2 * HOUR)], lists=[held])
+    assert codes(found) == {"revocation.unknown", "ocsp.unknown"}
 
 
 def test_what_is_at_hand_and_fresh_is_enough(bench: Bench) -> None:
