@@ -267,26 +267,21 @@ def _badness(single: reading.Single) -> tuple[int, float]:
 def _require_delegated(certificate: x509.Certificate, issuer: x509.Certificate) -> None:
     """A responder's certificate: issued by the issuer itself, for this, valid in itself (clause 4.2.2.2).
 
-    Raises BrokenError. Its times are looked at with the answer's.
+    Raises BrokenError, MalformedError. Its times are looked at with the answer's.
     """
     shown = certificate.subject_text
-    try:
-        purposes, usage = certificate.extended_key_usage or (), certificate.key_usage
-        if x509.EKU_OCSP_SIGNING not in purposes:
-            raise BrokenError(reasons.SIGNER, f"{shown} is not for signing OCSP answers")
-        if usage is not None and usage.isdisjoint({x509.DIGITAL_SIGNATURE, x509.NON_REPUDIATION}):
-            raise BrokenError(reasons.SIGNER, f"the key of {shown} is not for signatures")
-        strange = [oid for oid, each in certificate.extensions.items() if each.critical]
-        if not _RESPONDER_EXTENSIONS.issuperset(strange):
-            raise BrokenError(reasons.SIGNER, f"{shown} has a critical extension that is not evaluated")
-        if certificate.issuer_key != issuer.subject_key:
-            raise BrokenError(reasons.SIGNER, f"{shown} was certified by {certificate.issuer_text}")
-        _require_strong(certificate.signature_algorithm.digest, certificate.not_before)
-        certificate.verify_signed_by(issuer.spki)
-    except BrokenError:
-        raise
-    except MalformedError as error:
-        raise BrokenError(reasons.SIGNER, f"{shown}: {error}") from None
+    purposes, usage = certificate.extended_key_usage or (), certificate.key_usage
+    if x509.EKU_OCSP_SIGNING not in purposes:
+        raise BrokenError(reasons.SIGNER, f"{shown} is not for signing OCSP answers")
+    if usage is not None and usage.isdisjoint({x509.DIGITAL_SIGNATURE, x509.NON_REPUDIATION}):
+        raise BrokenError(reasons.SIGNER, f"the key of {shown} is not for signatures")
+    strange = [oid for oid, each in certificate.extensions.items() if each.critical]
+    if not _RESPONDER_EXTENSIONS.issuperset(strange):
+        raise BrokenError(reasons.SIGNER, f"{shown} has a critical extension that is not evaluated")
+    if certificate.issuer_key != issuer.subject_key:
+        raise BrokenError(reasons.SIGNER, f"{shown} was certified by {certificate.issuer_text}")
+    _require_strong(certificate.signature_algorithm.digest, certificate.not_before)
+    certificate.verify_signed_by(issuer.spki)
 
 
 def _require_strong(name: str | None, when: dt.datetime) -> None:

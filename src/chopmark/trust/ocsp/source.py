@@ -125,14 +125,10 @@ class OcspSource:
         from chopmark.envelopes.ocsp import extensions
         from chopmark.trust.ocsp.answer import Answer
 
-        came: list[Answer | BrokenError] = []
+        came: list[Answer] = []
 
         def accept(body: bytes) -> bool:
-            try:
-                answer = Answer(body)
-            except BrokenError as error:
-                came.append(error)
-                return False
+            answer = Answer(body)
             came.append(answer)
             said = question.says(answer)
             if said is None:
@@ -154,8 +150,6 @@ class OcspSource:
             if not came:
                 raise
         [answer] = came
-        if isinstance(answer, BrokenError):
-            raise answer
         self._heard.add(question.address)
         return answer
 

@@ -57,7 +57,10 @@ def test_good_by_a_delegated_responder(by_name: bool) -> None:  # noqa: FBT001 -
     without = answer(DELEGATE, PLAIN, certificates=(), by_name=by_name)
     assert refused(without) == reasons.SIGNER.code
     assert said(without, certificates=[ISSUING.raw, DELEGATE.raw]).doubts == ()
-    more = responder(ISSUING, FOR_ANSWERS, NO_CHECK, Extension("1.2.3.4", der.null()))
+    usage = Extension(
+        x509.KEY_USAGE, der.encode(der.BIT_STRING, b"\x07\x80" if by_name else b"\x06\x40"), critical=True
+    )
+    more = responder(ISSUING, FOR_ANSWERS, NO_CHECK, usage, Extension("1.2.3.4", der.null()))
     assert said(answer(more, PLAIN, by_name=by_name)).doubts == ()
 
 
@@ -124,7 +127,9 @@ def test_the_worst_of_several_answers_about_one_certificate_counts() -> None:
     sooner = gone._replace(since=NOW - DAY, more=[ocsp.invalidity_date(NOW - 3 * DAY)])
     assert said(answer(DELEGATE, gone, held)).entry == Entry(NOW - DAY)
     assert said(answer(DELEGATE, gone, sooner, gone)).entry == Entry(NOW - DAY, invalid_since=NOW - 3 * DAY)
-    for newest, older in ((held, held._replace(since=NOW - HOUR)), (lost, lost._replace(since=NOW - 2 * HOUR))):
+    long_held = held._replace(since=NOW - 2 * HOUR)
+    assert said(answer(DELEGATE, lost, long_held)).entry == Entry(NOW - 9 * DAY, 6)
+    for newest, older in ((held, long_held), (lost, lost._replace(since=NOW - 2 * HOUR))):
         for order in ((newest, older), (older, newest)):
             assert said(answer(DELEGATE, *order)).as_of == newest.since
 
@@ -136,6 +141,8 @@ def test_responders_that_are_none() -> None:
     stranger = make(name("Responder"), pki.key("p256", "Stranger"), extensions=[FOR_ANSWERS, NO_CHECK])
     above, beside = responder(ROOT), responder(OTHER)
     below_delegate = responder(DELEGATE, label="Below")
+    parts = [FOR_ANSWERS, NO_CHECK]
+    renamed = make(name("Responder"), DELEGATE.key, ISSUING, issuer_name=OTHER.name, extensions=parts)
     for wrong in (
         responder(ISSUING, purposes(material.CODE), NO_CHECK),
         responder(ISSUING, purposes(x509.EKU_ANY), NO_CHECK),
@@ -148,6 +155,7 @@ def test_responders_that_are_none() -> None:
         above,
         beside,
         below_delegate,
+        renamed,
     ):
         assert refused(answer(wrong, PLAIN)) == reasons.SIGNER.code
         assert refused(answer(wrong, PLAIN._replace(status=revoked(NOW - DAY)))) == reasons.SIGNER.code
@@ -235,6 +243,9 @@ def test_sha1_counts_before_its_sunset_and_not_for_what_claims_to_be_older() -> 
     good = answer(old, Single(leaf, old, since=then, until=NOW + DAY), digest="sha1")
     at = then + DAY
     assert Answer(good).says(leaf.view, old.view, at).doubts == ()
+    just = answer(old, Single(leaf, old, since=limits.SHA1_SUNSET), digest="sha1")
+    with pytest.raises(BrokenError):
+        Answer(just).says(leaf.view, old.view, at)
     late = Answer(good).says(leaf.view, old.view, NOW).doubts
     assert [doubt.reason.code for doubt in late] == [reasons.WEAK.code]
     gone = answer(old, Single(leaf, old, revoked(then), since=then, until=at), digest="sha1")
@@ -255,6 +266,9 @@ def test_a_date_that_only_the_signer_tells_makes_nothing_strong() -> None:
             at = each.since + HOUR
             found = Answer(raw).says(single.certificate.view, issuer.view, at).doubts
             assert [doubt.reason.code for doubt in found if doubt.reason is reasons.WEAK] == expected
+    just = answer(short, single._replace(since=limits.RSA_1024_SUNSET))
+    with pytest.raises(BrokenError):
+        Answer(just).says(single.certificate.view, issuer.view, long_ago)
 
 
 # When it counts

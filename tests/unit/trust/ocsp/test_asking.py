@@ -475,6 +475,10 @@ def test_a_fresh_answer_is_kept_and_checked_again_whenever_it_is_read(bench: Ben
     assert len(net.asked) == 2
     late = NOW + 2 * DAY
     assert codes(bench.judged(at=late)) == {"revocation.unavailable", "ocsp.stale", "ocsp.unavailable"}
+    for online in (Net({URL: said(age=-2 * DAY + HOUR)}), Net()):
+        found = bench.judged(at=late, net=online)
+        assert found.trusted
+        assert not any(code.startswith("ocsp.") for code in codes(found, "info"))
 
 
 def test_who_is_offline_and_never_was_online_asks_for_nothing(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -502,12 +506,17 @@ def test_an_older_answer_does_not_take_the_place_of_a_newer_one(bench: Bench) ->
     assert codes(bench.judged(net=Net())) == {"revocation.on_hold"}
     assert bench.judged(net=Net({URL: said()})).trusted
     assert bench.judged(net=Net()).trusted
+    longer = answer(DELEGATE, Single(NAMED, ROOT, since=NOW - HOUR, until=NOW + 9 * DAY))
+    for net in (Net({URL: longer}), Net()):
+        assert bench.judged(net=net, at=NOW + 5 * DAY).trusted
 
 
 def test_no_answer_takes_a_revocation_back(bench: Bench) -> None:
     bench.judged(net=Net({URL: said(status=revoked(MAY, 1), age=2 * DAY)}), at=NOW - 2 * DAY + HOUR)
-    for net in (Net({URL: said()}), Net()):
-        assert codes(bench.judged(net=net)) == {"revocation.revoked"}
+    for net in (Net({URL: said()}), Net(), Net({URL: said(by=responder(TSA))})):
+        here = bench.context(net=net)
+        for _ in range(2):
+            assert codes(judge.judge(material.proof(NAMED), "code-signing", here)) == {"revocation.revoked"}
 
 
 def test_a_responder_without_dates_is_believed_for_a_moment_and_asked_once(bench: Bench) -> None:
@@ -517,6 +526,7 @@ def test_a_responder_without_dates_is_believed_for_a_moment_and_asked_once(bench
         proof = material.proof(NAMED)._replace(answers=carried)
         assert judge.judge(proof, "code-signing", here).trusted
     assert len(net.asked) == 1
+    assert not (bench.folder / "ocsp").exists()
 
 
 def test_what_is_wrong_with_an_answer_is_told_each_time(bench: Bench) -> None:
@@ -536,17 +546,20 @@ def test_a_kept_revocation_needs_no_network_but_its_date_may_have_been_moved_bac
     moved = answer(DELEGATE, Single(NAMED, ROOT, revoked(MAY, 1), NOW + DAY, NOW + 3 * DAY))
     net = Net({URL: moved})
     stamper = answer(DELEGATE, Single(TSA, ROOT, since=NOW + DAY, until=NOW + 3 * DAY))
-    later = bench.judged(at=NOW + 2 * DAY, net=net, stamped=True, files=[stamper])
-    assert codes(later) == {"revocation.revoked"}
+    for online in (net, None):
+        later = bench.judged(at=NOW + 2 * DAY, net=online, stamped=True, files=[stamper])
+        assert codes(later) == {"revocation.revoked"}
 
 
 def test_a_long_request_goes_by_post(bench: Bench) -> None:
-    long = "http://ocsp.example.com/" + "x" * 200
-    certificate = signer(access(long), label="Long")
-    net = Net({long: said(certificate)})
-    assert bench.judged(certificate, net=net).trusted
-    assert net.asked == [f"POST {long}"]
-    assert bench.judged(certificate).trusted
+    path = ocsp.request_path(ocsp.request([ocsp.for_certificate(signer(label="Long").view, ROOT.view)]))
+    url = "http://ocsp.example.com/".ljust(limits.OCSP_GET_MAX - len(path) - 1, "x")
+    for address, method in ((url, ""), (url + "x", "POST ")):
+        certificate = signer(access(address), label="Long")
+        net = Net({address: said(certificate)})
+        assert bench.judged(certificate, net=net).trusted
+        assert net.asked == [method + address + ("" if method else f"/{path}")]
+        assert bench.judged(certificate).trusted
 
 
 def test_who_is_out_of_reach_is_asked_once(bench: Bench) -> None:
@@ -648,12 +661,15 @@ def test_a_responder_on_loopback_is_asked_by_get(bench: Bench, fetcher: http.Htt
 def test_files_may_be_der_pem_or_folders(tmp_path: Path) -> None:
     raw = said()
     (tmp_path / "a.ors").write_bytes(raw)
-    (tmp_path / "b.ocsp").write_bytes(material.pem(raw, source.LABEL) + material.pem(said(PLAIN), source.LABEL))
+    several = b"".join(material.pem(each, source.LABEL) for each in (raw, said(PLAIN)))
+    (tmp_path / "b.ocsp").write_bytes(b"\n" * limits.OCSP_RESPONSE_MAX + several)
     (tmp_path / "c.txt").write_bytes(b"not looked at")
     held = OcspSource([str(tmp_path)])
     assert len(held.about(NAMED.view)) == 2
     assert len(held.about(PLAIN.view)) == 1
     assert held.about(TSA.view) == []
+    odd = signer(Extension(x509.AUTHORITY_INFORMATION_ACCESS, b"\x30\x02\x05\x00"), label="Odd")
+    assert [held.concerns(each.view) for each in (PLAIN, TSA, BOTH, odd)] == [True, False, True, True]
 
 
 @pytest.mark.parametrize("data", [b"", b"nonsense", ocsp.failure(ocsp.TRY_LATER), material.pem(b"x"), said() + b"\0"])
@@ -672,11 +688,11 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def test_memory_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "OCSP_KEPT_MAX", 3 * len(said()))
+    monkeypatch.setattr(limits, "OCSP_KEPT_MAX", 3 * (len(said()) + 8))
     made = [signer(access(), label=f"Signer {number}") for number in range(9)]
     net = Net({URL: said()})
     held = OcspSource(cache=str(tmp_path), fetcher=net)
     for each in made:
         net.answers[URL] = said(each)
         assert [doubt for _, doubt in held.published(each.view, ROOT.view, NOW)] == [None]
-    assert held._kept_size <= limits.OCSP_KEPT_MAX  # noqa: SLF001 - what it holds is not for others to see
+    assert [each is not None for each in held._published.values()] == [True] * 3  # noqa: SLF001 - not for others to see
