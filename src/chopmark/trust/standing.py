@@ -8,7 +8,7 @@ from chopmark.core import limits
 from chopmark.core.errors import MalformedError
 from chopmark.core.named import NamedTuple
 from chopmark.trust import reasons
-from chopmark.trust.crl import at_hand
+from chopmark.trust.crl import at_hand, signing
 from chopmark.trust.crl.entry import ALL_REASONS, CERTIFICATE_HOLD, UnusableError
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ class Inquiry:
                 problem = str(error)
             else:
                 self._collect(crl)
-                return ""
+                return "" if issuer.raw == self.path[-1].raw else signing.weakness(issuer, self.context.at)
         asked = crl, certificate.raw, issuer.raw
         if asked not in self._vouched:
             self._vouched[asked] = self._vouch(crl, certificate, issuer, problem)

@@ -8,6 +8,7 @@ from chopmark.core import limits
 from chopmark.core.errors import MalformedError
 from chopmark.core.named import NamedTuple
 from chopmark.envelopes import x509
+from chopmark.trust.crl import signing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,9 +73,9 @@ def _whole(certificate: x509.Certificate, issuer: x509.Certificate, context: Con
             return None
         newest.coverage(certificate)
         newest.check_signature(issuer)
+        return None if signing.weakness(issuer, context.at) else newest
     except MalformedError:
         return None
-    return newest
 
 
 def complete(lists: Sequence[Crl]) -> list[Crl]:

@@ -200,6 +200,34 @@ def test_nobody_vouches_for_themselves(tmp_path: Path) -> None:
     assert standing(tmp_path, [renewed, ISSUING, ROOT], [own, crl(ROOT)], [renewed]).problem
 
 
+# Keys that are too short by now, whatever a list says of when it was made
+
+
+@pytest.mark.parametrize(
+    ("kind", "at", "expected"),
+    [("rsa1024", "2025-12-31", True), ("rsa1024", "2026-01-01", False), ("rsa2048", "2026-01-01", True)],
+)
+def test_the_silence_of_a_list_by_a_short_key_does_not_count(
+    tmp_path: Path, kind: str, at: str, monkeypatch: pytest.MonkeyPatch, *, expected: bool
+) -> None:
+    """Whom it names is revoked all the same; and a store vouches for the keys of its anchors."""
+    monkeypatch.setattr(limits, "RSA_1024_SUNSET", material.day("2026-01-01"))
+    short = make(name("Short"), pki.key(kind), ROOT, extensions=material.ca_extensions())
+    leaf = cert("Signer", short)
+    pinned = tmp_path / "short.pem"
+    pinned.write_bytes(b"# chopmark: trust=anchor\n" + material.pem(short.raw))
+    for trusted, way in (
+        (material.trusting(tmp_path, ROOT), [leaf, short, ROOT]),
+        (store.load([str(pinned)]), [leaf, short]),
+    ):
+        for entries in ([], [entry(serial(leaf), MAY)]):
+            lists = [crl(short, *entries, since=pki.SINCE)]
+            here = circumstances(tmp_path, trusted, revocation="require", lists=lists, at=material.day(at))
+            found = Inquiry(here, [each.view for each in way]).standing(leaf.view, short.view)
+            assert good(found) is (not entries and (expected or way[-1] is short))
+            assert found.entry == (Entry(MAY) if entries else None)
+
+
 # Indirect lists
 
 
