@@ -22,8 +22,8 @@ from chopmark.core import limits
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
 
-    from chopmark.agent.loop import Loop
     from chopmark.agent.mounts import Mount
+    from chopmark.agent.pending import Pending
 
     Look = Callable[[judging.Task, Callable[[], None]], None]
 
@@ -31,14 +31,14 @@ if TYPE_CHECKING:
 class Ahead(threading.Thread):
     """Files that were written come first; there is no hurry with folders."""
 
-    def __init__(self, look: Look, loop: Loop, protects: Callable[[int], bool]) -> None:
-        """`look` has a task looked at and calls back when that is over; `loop` knows whether there is time and room.
+    def __init__(self, look: Look, pending: Pending, protects: Callable[[int], bool]) -> None:
+        """`look` has a task looked at and calls back when that is over; `pending` knows whether there is time and room.
 
         `protects` says whether a device is protected (still); no other is looked at.
         """
         super().__init__(name="ahead", daemon=True)
         self._look = look
-        self._loop = loop
+        self._pending = pending
         self._protects = protects
         self._written: dict[tuple[int, int], int] = {}
         self._folders: deque[Generator[int, None, None]] = deque()
@@ -148,7 +148,7 @@ class Ahead(threading.Thread):
         while self._written and not (self._ending or self._leaving):
             self._consider(self._written.pop(next(iter(self._written))), is_code=False)
         if self._folders and not had_any:
-            descriptor = next(self._folders[0], None) if self._loop.has_room else None
+            descriptor = next(self._folders[0], None) if self._pending.has_room else None
             if descriptor is None:
                 self._folders.popleft().close()
             else:
@@ -163,7 +163,7 @@ class Ahead(threading.Thread):
             and 0 < state.st_size <= limits.GUARD_AHEAD_SIZE_MAX
             and (is_code or uses.is_code(descriptor, path, state.st_mode))
         )
-        while is_wanted and self._protects(state.st_dev) and not (self._loop.is_idle or self._ending):
+        while is_wanted and self._protects(state.st_dev) and not (self._pending.is_idle or self._ending):
             time.sleep(limits.GUARD_SETTLING_SECONDS)
         if not is_wanted or self._ending or not self._protects(state.st_dev):
             os.close(descriptor)

@@ -16,7 +16,7 @@ from chopmark.core.named import NamedTuple
 if TYPE_CHECKING:
     import datetime as dt
 
-    from chopmark.agent.loop import Asked
+    from chopmark.agent.question import Asked
 
 
 class Alike(NamedTuple):

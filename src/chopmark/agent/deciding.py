@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from chopmark.agent import alike, nearby, processes, reasons, uses
 from chopmark.agent.events import Notice
-from chopmark.agent.loop import Answer
+from chopmark.agent.question import Answer
 from chopmark.core import clock, limits
 from chopmark.core.named import NamedTuple
 from chopmark.core.verdict import Status
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from chopmark.agent.events import Stream
-    from chopmark.agent.loop import Asked
+    from chopmark.agent.question import Asked
     from chopmark.agent.settings import Settings
     from chopmark.agent.world import World
     from chopmark.core.reasons import Reason
@@ -61,7 +61,7 @@ class Glass(NamedTuple):
 
 
 class Decider:
-    """A Bench (loop)."""
+    """A Bench (question)."""
 
     def __init__(
         self, world: World, settings: Settings, stream: Stream, outdated: Callable[[FileFacts], None] = lambda _: None

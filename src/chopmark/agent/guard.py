@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from chopmark.agent import (
     ahead,
     control,
-    fanotify,
     judging,
     kept,
     loop,
     memory,
-    mounts,
+    preparing,
     processes,
+    protecting,
+    question,
     releasing,
     running,
     uses,
@@ -31,7 +32,6 @@ from chopmark.agent.deciding import Decider
 from chopmark.agent.examining import Examination
 from chopmark.core import clock, limits
 from chopmark.core.errors import ChopmarkError, UsageError
-from chopmark.core.named import NamedTuple
 from chopmark.core.verdict import Status
 
 if TYPE_CHECKING:
@@ -41,10 +41,9 @@ if TYPE_CHECKING:
     from chopmark.agent.events import Stream
     from chopmark.agent.fanotify import Group
     from chopmark.agent.holder import Line
+    from chopmark.agent.mounts import Mount
     from chopmark.agent.settings import Settings
     from chopmark.policy.facts import FileFacts
-
-MASK = fanotify.OPEN_PERM | fanotify.OPEN_EXEC_PERM
 
 
 class Guard:
@@ -56,34 +55,33 @@ class Guard:
         self.stream = stream
         self.group = group
         self.began = clock.show(clock.now())
-        self._protected: dict[int, mounts.Mount] = {}
-        self._released: set[int] = set()
         before = watching.states(settings.files)
         world = settings.load()
         before = {**watching.states(world.files), **before}  # now: what changes until we watch is a change as well
-        preload()
+        preparing.preload()
         self.memory = memory.Memory(
             os.path.join(settings.state, "verdicts.db") if settings.state else "", self._trouble
         )
         self.examination = Examination(world, self.memory)
         self.decider = Decider(world, settings, stream, self._outdated)
         self.releasing = releasing.Releasing(self._changed_under)
-        room = _descriptors()
+        room = preparing.descriptors()
         self.kept = kept.Kept(group, room.kept, self.releasing.release)
         self.behind = self._behind()
+        self.protection = protecting.Protection(group, settings, stream, self._came, self._gone)
         self.loop = loop.Loop(
             group,
             self.kept,
             self.decider,
             self.behind,
             has_descriptors=lambda: len(self.releasing) < room.released,
-            is_leased=self._is_leased,
+            is_leased=self.protection.is_leased,
         )
         self.ahead = self._ahead() if settings.ahead else None
         self.watch = watching.Watch(self, before)
 
     def _ahead(self) -> ahead.Ahead:
-        return ahead.Ahead(self._look_ahead, self.loop, self._protected.__contains__)
+        return ahead.Ahead(self._look_ahead, self.loop.pending, self.protection.__contains__)
 
     def _behind(self) -> Behind | None:
         """The kernel's programs, where they are wanted."""
@@ -101,7 +99,7 @@ class Guard:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         signal.signal(signal.SIGHUP, lambda *_: self.watch.reload())
         sys.setswitchinterval(limits.GUARD_SWITCH_SECONDS)
-        _hurry()
+        preparing.hurry()
         self.memory.start()
         self.stream.start()
         self.releasing.start()
@@ -119,9 +117,9 @@ class Guard:
             self.ahead.start()
         self.loop.know_own()
         try:
-            self._protect_all()
+            self.protection.begin()
             self.tell_kernel()
-            self.stream.say("started", detail=f"{self.decider.mode}: {', '.join(self.places)}")
+            self.stream.say("started", detail=f"{self.decider.mode}: {', '.join(self.protection.places)}")
             line.alive(failing_open=self.decider.failing_open)
             line.ready()
             self._warm_all()
@@ -181,9 +179,7 @@ class Guard:
     def _end(self, answering: list[threading.Thread]) -> None:
         if self.behind is not None:
             self.behind.protect((), enforce=False)
-        for mount in list(self._protected.values()):
-            with contextlib.suppress(OSError):
-                self.group.release(mount.place, mount.device, self._mask)
+        self.protection.end()
         if self.ahead is not None:
             self.ahead.end()
         self._stop_answering(answering)
@@ -200,102 +196,29 @@ class Guard:
     def tell_kernel(self) -> None:
         """Have its programs protect what we protect, and deny only while we do."""
         if self.behind is not None:
-            devices = [each.device for each in self._protected.values() if each.leased]
+            devices = [each.device for each in self.protection.mounts if each.leased]
             self.behind.protect(devices, enforce=self.decider.mode == "enforce")
 
-    @property
-    def _mask(self) -> int:
-        return MASK if self.settings.scripts else fanotify.OPEN_EXEC_PERM
-
-    @property
-    def places(self) -> list[str]:
-        """Where the protected file systems are mounted."""
-        return [each.place for each in self._protected.values()]
-
-    def _protect_all(self) -> None:
-        there = mounts.mounted()
-        for folder, device in self.settings.folders:
-            mount = mounts.of(folder, there)
-            if mount is None or mount.device != device:  # another guard before us has seen it
-                self._trouble(f"{folder}: what was mounted there is gone; nothing is protected in its place")
-                continue
-            self._protect(mount)
-        self.look_at_mounts()
-
-    def _protect(self, mount: mounts.Mount) -> None:
-        if mount.device in self._protected or mount.device in self._released:
-            return
-        try:
-            self.group.protect(mount.place, mount.device, self._mask)
-        except OSError as error:
-            raise UsageError(f"{mount.place}: cannot be protected: {error.strerror}") from None
-        self._protected[mount.device] = mount
+    def _came(self, mount: Mount) -> None:
         if self.ahead is not None and mount.leased:  # else nothing is kept of what was looked at
             self.ahead.protect(mount)
 
-    def look_at_mounts(self) -> None:
-        """Protect what has been mounted below our folders since; let go of what is not there any more."""
-        there = mounts.mounted()
-        devices = {each.device for each in there}
-        for device, mount in list(self._protected.items()):
-            if device not in devices:
-                del self._protected[device]
-                self.loop.order(lambda gone=device: self.loop.let_go(gone))  # type: ignore[misc]
-                self.stream.say("unmounted", detail=mount.place)
-            else:
-                self._protect_again(device, there)
-        self._released &= devices
-        if not self.settings.new_mounts:
-            return
-        for mount in mounts.below([folder for folder, _ in self.settings.folders], there):
-            if mount.refused or mount.device in self._protected:
-                continue
-            try:
-                self._protect(mount)
-            except UsageError as error:
-                self._trouble(str(error))
-                continue
-            if mount.device in self._protected:
-                self.stream.say("protected", detail=mount.place)
-
-    def _protect_again(self, device: int, there: list[mounts.Mount]) -> None:
-        """Ask about what has a protected device: it may be another file system that was given the number since.
-
-        Nothing of the one before is kept any more then, for as long as a file of it is the number is not given away.
-        """
-        near = mounts.below([folder for folder, _ in self.settings.folders], there)
-        mount = next((each for each in near if each.device == device and not each.refused), None)
-        if mount is None or not self.settings.new_mounts:
-            return
-        self._protected[device] = mount  # first: its kind says what leases there tell
-        with contextlib.suppress(OSError):  # something else is mounted over it
-            self.group.protect(mount.place, mount.device, self._mask)
-            if self.ahead is not None and mount.leased:
-                self.ahead.protect(mount)
-
-    def _is_leased(self, device: int) -> bool:
-        """Whether leases on a device tell of every writer, as far as its kind says; files of overlays have others."""
-        mount = self._protected.get(device)
-        return mount is not None and mount.leased
+    def _gone(self, device: int) -> None:
+        self.loop.order(lambda: self.loop.pending.let_go(device))
 
     def let_go(self, folder: str) -> None:
         """Protect the file system of a folder no more, so that it can be unmounted. Raises UsageError."""
-        mount = mounts.of(folder)
-        if mount is None or mount.device not in self._protected:
-            raise UsageError(f"{folder}: is not protected")
-        self.group.release(mount.place, mount.device, self._mask)
-        del self._protected[mount.device]
-        self._released.add(mount.device)
+        mount = self.protection.let_go(folder)
         if self.ahead is not None:
             self.ahead.release(mount)
         done = threading.Event()
-        self.loop.order(lambda: (self.loop.let_go(mount.device), done.set()))  # type: ignore[func-returns-value,arg-type]
+        self.loop.order(lambda: (self.loop.pending.let_go(mount.device), done.set()))  # type: ignore[func-returns-value,arg-type]
         done.wait(limits.GUARD_STOP_SECONDS)
         self.releasing.abandon(mount.device)
         self.stream.say("released", detail=mount.place)
 
     def _look_ahead(self, task: judging.Task, done: Callable[[], None]) -> None:
-        self.loop.order(lambda: self.loop.look_ahead(task, done))
+        self.loop.order(lambda: self.loop.pending.look_ahead(task, done))
 
     def _warm_all(self) -> None:
         for folder in self.settings.warm:
@@ -306,9 +229,7 @@ class Guard:
 
     def warm(self, folder: str) -> None:
         """Look at all files below a folder in good time. Raises UsageError."""
-        mount = mounts.of(folder)
-        if mount is None or mount.device not in self._protected:
-            raise UsageError(f"{folder}: is not protected")
+        self.protection.of(folder)
         if self.ahead is None:
             raise UsageError("this guard looks at nothing ahead (--no-ahead)")
         try:
@@ -333,7 +254,7 @@ class Guard:
             if world.versions is not None and before is not None:
                 world.versions.take_over(before)
             self.decider.renew(world)
-            self.loop.renewed()
+            self.loop.pending.renewed()
             self.kept.sweep(lambda facts: facts.status is Status.TRUSTED and not forgotten.touched(facts))
             for _, file in self.kept.each():  # the rest is asked about again, and answered from what is known
                 self.kept.heed(file)
@@ -377,13 +298,13 @@ class Guard:
 
     def look_at_running(self) -> None:
         """Judge what runs by what is allowed now; report, or end, processes whose files are denied."""
-        running.look(self._protected, self._judge_running, self.stream)
+        running.look(self.protection.devices, self._judge_running, self.stream)
 
     def _judge_running(self, code: running.Running) -> None:
         facts = self.examination.examine(code.descriptor, code.path)
         by = processes.program(code.process)
         use = uses.EXEC if by.path == code.path else uses.LIBRARY
-        asked = loop.Asked(-1, code.key, use, code.process, by, code.path, time.monotonic())
+        asked = question.Asked(-1, code.key, use, code.process, by, code.path, time.monotonic())
         answer = self.decider.decide(facts, asked)
         if answer.allow:
             return
@@ -436,8 +357,8 @@ class Guard:
             "glass": None if (glass := self.decider.glass) is None else glass.shown,
             "policy": self.decider.policy_shown,
             "since": self.began,
-            "protected": [each._asdict() for each in self._protected.values()],
-            "unleased": [each.place for each in self._protected.values() if not each.leased],
+            "protected": [each._asdict() for each in self.protection.mounts],
+            "unleased": [each.place for each in self.protection.mounts if not each.leased],
             "kept": len(self.kept),
             "ignored": self.kept.ignored,
             "contents": len(self.memory),
@@ -446,45 +367,5 @@ class Guard:
             "events_alike": self.stream.alike.left_out,
             "events_lost": self.stream.lost,
             "events_unwritten": self.stream.unwritten,
-            **self.loop.counters.as_dict(),
+            **self.loop.answers.counters.as_dict(),
         }
-
-
-def _hurry() -> None:
-    """Come before ordinary processes: somebody waits for whatever we do. Threads that are started later inherit it."""
-    with contextlib.suppress(OSError):  # without CAP_SYS_NICE, as everybody else
-        if os.getpriority(os.PRIO_PROCESS, 0) > limits.GUARD_NICE:
-            os.setpriority(os.PRIO_PROCESS, 0, limits.GUARD_NICE)
-
-
-class _Room(NamedTuple):
-    """For how many files there are descriptors: those that are kept, and those whose lease is being given back."""
-
-    kept: int
-    released: int
-
-
-def _descriptors() -> _Room:
-    """As many as there may be, less what the work itself needs; the limit is raised where that is allowed."""
-    wanted = limits.GUARD_KEPT_MAX + limits.GUARD_RELEASED_MAX + limits.GUARD_WORKING_DESCRIPTORS
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    for most in (max(wanted, hard), hard):  # more than the hard limit needs CAP_SYS_RESOURCE
-        if soft < wanted:
-            with contextlib.suppress(OSError, ValueError):
-                resource.setrlimit(resource.RLIMIT_NOFILE, (min(wanted, most), most))
-            soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    free = max(32, soft - limits.GUARD_WORKING_DESCRIPTORS)
-    keeping = min(limits.GUARD_KEPT_MAX, free // 2)
-    return _Room(keeping, min(limits.GUARD_RELEASED_MAX, free - keeping))
-
-
-def preload() -> None:
-    """Load every module that judging may need: an import while somebody waits would open files."""
-    from importlib import import_module
-    from pkgutil import walk_packages
-
-    for room in ("core", "envelopes", "formats", "trust", "policy", "engine"):
-        package = import_module(f"chopmark.{room}")
-        for found in walk_packages(package.__path__, f"chopmark.{room}."):
-            with contextlib.suppress(ImportError):  # what an extra would bring
-                import_module(found.name)

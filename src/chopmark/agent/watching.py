@@ -74,7 +74,7 @@ class Watch:
                 guard.know_interpreters()
             if now - looked >= limits.GUARD_MOUNTS_SECONDS:
                 looked = now
-                guard.look_at_mounts()
+                guard.protection.look()
                 guard.loop.order(guard.kept.expire)
 
     def _live(self, line: Line) -> None:

@@ -83,14 +83,14 @@ def _check(args: Namespace) -> Callable[[int, str], str] | None:
             message = "--catalogs goes with --policy"
             raise UsageError(message)
         return None
-    from chopmark.agent import guard, opening, settings, uses
+    from chopmark.agent import opening, preparing, settings, uses
     from chopmark.agent.examining import Examination
     from chopmark.agent.memory import Memory
     from chopmark.core import clock
     from chopmark.policy.deciding import Effect
 
     world = opening.opened(settings.Sources(policy=args.policy, catalogs=tuple(args.catalogs or ())))
-    guard.preload()  # what is imported later would ask about itself
+    preparing.preload()  # what is imported later would ask about itself
     examination = Examination(world, Memory("", lambda _: None))
 
     def check(descriptor: int, path: str) -> str:

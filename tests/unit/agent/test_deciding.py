@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chopmark.agent import deciding, events, loop, opening, processes, uses, world
+from chopmark.agent import deciding, events, opening, processes, question, uses, world
 from chopmark.agent.settings import Settings, Sources
 from chopmark.core import limits
 from chopmark.core.signer import Authority
@@ -78,8 +78,8 @@ def make(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Maker:
 
 def asked(
     use: str = uses.EXEC, key: tuple[int, int] = (1, 1), path: str = "/tool", thread: int = os.getppid()
-) -> loop.Asked:
-    return loop.Asked(-1, key, use, thread, processes.Program("/bin/sh"), path, 0.0)
+) -> question.Asked:
+    return question.Asked(-1, key, use, thread, processes.Program("/bin/sh"), path, 0.0)
 
 
 def facts(sha256: str = GOOD, **more: Any) -> FileFacts:  # noqa: ANN401

@@ -12,7 +12,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chopmark.agent import events, fanotify, guard, loop, mounts, opening, processes, running, uses
+from chopmark.agent import (
+    events,
+    fanotify,
+    guard,
+    kept,
+    mounts,
+    opening,
+    preparing,
+    processes,
+    protecting,
+    question,
+    running,
+    uses,
+)
 from chopmark.agent.bpf import behind
 from chopmark.agent.settings import Settings, Sources
 from chopmark.core import limits
@@ -60,19 +73,18 @@ class Desk:
         self.group = Group()
         self.guard = made = guard.Guard.__new__(guard.Guard)
         note = partial(partial, self.note)
+        settings_ = Settings(load=self.load, **{"folders": (), **settings})
+        stream: Any = SimpleNamespace(say=lambda kind, **more: self.said.append((kind, more)))
         parts: dict[str, Any] = {
-            "settings": Settings(load=self.load, **{"folders": (), **settings}),
+            "settings": settings_,
             "group": self.group,
-            "stream": SimpleNamespace(say=lambda kind, **more: self.said.append((kind, more))),
-            "_protected": {},
-            "_released": set(),
+            "stream": stream,
+            "protection": protecting.Protection(self.group, settings_, stream, made._came, made._gone),  # noqa: SLF001
             "ahead": SimpleNamespace(protect=note("ahead"), release=note("not ahead"), warm=note("warm")),
             "behind": None,
             "loop": SimpleNamespace(
                 order=lambda work: work(),
-                let_go=note("let go"),
-                renewed=note("renewed"),
-                look_ahead=note("look ahead"),
+                pending=SimpleNamespace(let_go=note("let go"), renewed=note("renewed"), look_ahead=note("look ahead")),
                 is_stuck=False,
             ),
             "releasing": SimpleNamespace(abandon=note("abandon")),
@@ -109,10 +121,10 @@ class Desk:
         }
         self.done.append(f"keep {[name for name, facts in kinds.items() if keep(facts)]}")
 
-    def decide(self, facts: FileFacts, asked: loop.Asked) -> loop.Answer:
+    def decide(self, facts: FileFacts, asked: question.Asked) -> question.Answer:
         assert facts is FACTS
         self.done.append(f"{asked.use} by {asked.by.path}")
-        return loop.Answer(self.allowed)
+        return question.Answer(self.allowed)
 
     def examine(self, descriptor: int, path: str) -> FileFacts:
         assert os.path.samestat(os.fstat(descriptor), Path(path).stat())
@@ -133,16 +145,16 @@ def test_what_is_mounted_elsewhere_meanwhile_is_not_protected(tmp_path: Path, mo
     folders = [(str(tmp_path), 5), (str(tmp_path), 6), (str(tmp_path), 5), ("/nowhere", 7)]
     desk = Desk(monkeypatch, folders=folders)
     desk.there = [mount(tmp_path, 5)]
-    desk.guard._protect_all()  # noqa: SLF001 - what `run` does
-    assert desk.group.marked == [(str(tmp_path), 5, guard.MASK)]
+    desk.guard.protection.begin()
+    assert desk.group.marked == [(str(tmp_path), 5, kept.MASK)]
     assert set(desk.done) == {f"ahead {desk.there[0]}"}
-    assert (desk.guard.places, desk.kinds) == ([str(tmp_path)], ["trouble", "trouble"])
+    assert (desk.guard.protection.places, desk.kinds) == ([str(tmp_path)], ["trouble", "trouble"])
 
 
 def test_without_scripts_only_executions_are_asked_about(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     desk = Desk(monkeypatch, folders=((str(tmp_path), 5),), scripts=False)
     desk.there = [mount(tmp_path, 5, "overlay")]
-    desk.guard._protect_all()  # noqa: SLF001 - likewise
+    desk.guard.protection.begin()
     assert desk.group.marked == [(str(tmp_path), 5, fanotify.OPEN_EXEC_PERM)]
     assert desk.done == [], "where nothing is kept, nothing is looked at ahead"
 
@@ -151,8 +163,8 @@ def test_what_cannot_be_protected_is_no_guard(tmp_path: Path, monkeypatch: pytes
     desk = Desk(monkeypatch, folders=((str(tmp_path), 5),))
     desk.there, desk.group.wrong = [mount(tmp_path, 5)], {5}
     with pytest.raises(UsageError):
-        desk.guard._protect_all()  # noqa: SLF001 - likewise
-    assert desk.guard.places == []
+        desk.guard.protection.begin()
+    assert desk.guard.protection.places == []
 
 
 @pytest.mark.parametrize("new_mounts", [False, True])
@@ -163,40 +175,40 @@ def test_file_systems_that_come_and_go_below(
     below = [mount(tmp_path / name, device, kind) for name, device, kind in
              (("a", 6, "tmpfs"), ("b", 7, "nfs"), ("c", 8, "proc"), ("d", 9, "ext4"))]  # fmt: skip
     desk.there, desk.group.wrong = [mount(tmp_path, 5), *below, mount("/elsewhere", 10)], {9}
-    desk.guard._protect_all()  # noqa: SLF001 - likewise
+    desk.guard.protection.begin()
     assert [device for _, device, _ in desk.group.marked] == ([5, 6] if new_mounts else [5])
     assert desk.kinds == (["protected", "trouble"] if new_mounts else [])
     desk.said.clear()
     desk.group.wrong.clear()
     desk.there = [mount(tmp_path, 5), below[3]]
-    desk.guard.look_at_mounts()
-    assert desk.guard.places == [str(tmp_path), *([below[3].place] if new_mounts else [])]
+    desk.guard.protection.look()
+    assert desk.guard.protection.places == [str(tmp_path), *([below[3].place] if new_mounts else [])]
     assert desk.kinds == (["unmounted", "protected"] if new_mounts else [])
     assert [each for each in desk.done if each.startswith("let go")] == (["let go 6"] if new_mounts else [])
     desk.there = []
-    desk.guard.look_at_mounts()
-    assert desk.guard.places == []
+    desk.guard.protection.look()
+    assert desk.guard.protection.places == []
 
 
 def test_what_is_let_go_stays_so_while_it_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     desk = Desk(monkeypatch, folders=((str(tmp_path), 5),))
     desk.there = [mount(tmp_path, 5)]
-    desk.guard._protect_all()  # noqa: SLF001 - likewise
+    desk.guard.protection.begin()
     desk.done.clear()
     desk.guard.let_go(str(tmp_path))
     assert [each.split(" Mount")[0] for each in desk.done] == ["not ahead", "let go 5", "abandon 5"]
-    assert (desk.group.marked, desk.guard.places, desk.kinds) == ([], [], ["released"])
+    assert (desk.group.marked, desk.guard.protection.places, desk.kinds) == ([], [], ["released"])
     for _ in range(2):
-        desk.guard.look_at_mounts()
-        assert desk.guard.places == []
+        desk.guard.protection.look()
+        assert desk.guard.protection.places == []
     for there in (desk.there, []):
         desk.there = there
         with pytest.raises(UsageError):
             desk.guard.let_go(str(tmp_path))
-    desk.guard.look_at_mounts()
+    desk.guard.protection.look()
     desk.there = [mount(tmp_path, 5)]
-    desk.guard.look_at_mounts()
-    assert desk.guard.places == [str(tmp_path)], "mounted again, it is another one"
+    desk.guard.protection.look()
+    assert desk.guard.protection.places == [str(tmp_path)], "mounted again, it is another one"
 
 
 def test_files_are_looked_at_ahead_where_that_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -205,7 +217,7 @@ def test_files_are_looked_at_ahead_where_that_is_done(tmp_path: Path, monkeypatc
     for folder in (str(tmp_path), "/nowhere"):
         with pytest.raises(UsageError):
             desk.guard.warm(folder)
-    desk.guard._protect_all()  # noqa: SLF001 - likewise
+    desk.guard.protection.begin()
     desk.guard._warm_all()  # noqa: SLF001 - likewise
     assert [each for each in desk.done if not each.startswith("ahead")] == [f"warm {tmp_path}"]
     assert desk.kinds == ["trouble"]
@@ -237,7 +249,7 @@ def test_the_kernel_denies_where_leases_tell_and_denials_hold(
     desk.guard.tell_kernel()
     desk.guard.behind, desk.guard.decider.mode = behind, mode  # type: ignore[assignment,misc]
     desk.there = [mount(tmp_path, 5), mount(tmp_path / "a", 6, "overlay")]
-    desk.guard._protect_all()  # noqa: SLF001 - what `run` does
+    desk.guard.protection.begin()
     desk.guard.tell_kernel()
     assert behind.told == [([5], mode == "enforce")]
 
@@ -247,7 +259,7 @@ def test_at_the_end_everything_is_let_go(tmp_path: Path, monkeypatch: pytest.Mon
     """What was unmounted meanwhile is no trouble."""
     desk, behind = Desk(monkeypatch, folders=((str(tmp_path), 5),)), Behind()
     desk.there = [mount(tmp_path, 5)]
-    desk.guard._protect_all()  # noqa: SLF001 - likewise
+    desk.guard.protection.begin()
     desk.done.clear()
     if not is_there:
         monkeypatch.setattr(desk.group, "release", lambda *_: Path("/nowhere").stat())
@@ -264,7 +276,7 @@ def test_at_the_end_everything_is_let_go(tmp_path: Path, monkeypatch: pytest.Mon
         setattr(desk.guard, name, SimpleNamespace(running=True, **noted))
     desk.guard._end([SimpleNamespace(join=partial(desk.note, "answering.join"))])  # type: ignore[list-item]  # noqa: SLF001
     assert behind.told == [([], False)]
-    assert desk.group.marked == ([] if is_there else [(str(tmp_path), 5, guard.MASK)])
+    assert desk.group.marked == ([] if is_there else [(str(tmp_path), 5, kept.MASK)])
     assert not desk.guard.loop.running
     assert [each.split()[0] for each in desk.done] == [
         "ahead.end", "loop.wake", "answering.join", "loop.close", "releasing.end",
@@ -402,7 +414,7 @@ def test_who_does_what_it_is_told_answers(monkeypatch: pytest.MonkeyPatch) -> No
 def test_there_are_never_more_files_than_descriptors(monkeypatch: pytest.MonkeyPatch, soft: int) -> None:
     monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, soft))
     monkeypatch.setattr(resource, "setrlimit", lambda *_: None)
-    room = guard._descriptors()  # noqa: SLF001 - what a guard begins with
+    room = preparing.descriptors()
     assert room.kept + room.released <= max(32, soft - limits.GUARD_WORKING_DESCRIPTORS)
     assert 16 <= room.kept <= limits.GUARD_KEPT_MAX
     assert 0 < room.released <= limits.GUARD_RELEASED_MAX
@@ -414,9 +426,9 @@ def test_a_worker_is_made_of_what_its_settings_say(
 ) -> None:
     """All of it, and everything loaded, before anything is protected."""
     made: list[object] = []
-    monkeypatch.setattr(guard, "preload", lambda: made.append("everything"))
+    monkeypatch.setattr(preparing, "preload", lambda: made.append("everything"))
     monkeypatch.setattr(behind, "Behind", lambda place, _, *, strict: made.append((place, strict)))
-    monkeypatch.setattr(guard, "_descriptors", lambda: guard._Room(32, 0))  # noqa: SLF001 - for one file there is none
+    monkeypatch.setattr(preparing, "descriptors", lambda: preparing.Room(32, 0))  # for one file there is none
     (tmp_path / "policy.toml").write_text(policy())
     sources = Sources(str(tmp_path / "policy.toml"))
     rules = uses.Rules(strict=strict)
@@ -427,7 +439,7 @@ def test_a_worker_is_made_of_what_its_settings_say(
     (tmp_path / "file").write_bytes(b"x")
     event = fanotify.Event(os.open(tmp_path / "file", os.O_RDONLY), fanotify.OPEN_EXEC_PERM, os.getppid())
     monkeypatch.setattr(Group, "answer", lambda *_, allow: made.append(allow), raising=False)
-    assert worker.loop._event(event) is None  # noqa: SLF001 - which has no room for it
+    assert worker.loop._hearing.event(event) is None  # noqa: SLF001 - which has no room for it
     worker.loop.close()
     full = plain._replace(ahead=True, state=str(tmp_path), kernel="/sys/fs/bpf/x")
     worker = guard.Guard(full, Group(), events.Stream([]))

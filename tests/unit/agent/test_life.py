@@ -14,12 +14,11 @@ import sys
 import threading
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chopmark.agent import fanotify, mounts
-from chopmark.agent.guard import Guard
+from chopmark.agent import control, events, fanotify, mounts, protecting
 from chopmark.core import limits
 from chopmark.core.errors import UsageError
 from chopmark.policy import events as policy_events
@@ -374,22 +373,23 @@ def test_a_file_system_that_gets_the_number_of_another_is_protected(where: Path,
 
 @pytest.mark.parametrize(("places", "marked"), [(["/srv/y"], ["/srv/y"]), (["/run/y", "/srv/z"], ["/srv/z"]),
                                                 (["/run/y"], [])])  # fmt: skip
-def test_what_has_the_number_of_another_is_of_a_kind_of_its_own(places: list[str], marked: list[str]) -> None:
+def test_what_has_the_number_of_another_is_of_a_kind_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, places: list[str], marked: list[str]
+) -> None:
     """What leases tell there is another matter too; what lies elsewhere stays what it was."""
-    protected = {44: mounts.Mount("/srv/x", 44, "tmpfs")}
     asked: list[tuple[str, int]] = []
-    guard = SimpleNamespace(
-        _protected=protected,
-        _mask=0,
-        settings=SimpleNamespace(folders=(("/srv", 40),), new_mounts=True),
-        group=SimpleNamespace(protect=lambda place, device, _: asked.append((place, device))),
-        ahead=None,
-    )
-    there = [mounts.Mount("/srv", 40, "ext4"), *[mounts.Mount(each, 44, "overlay") for each in places]]
-    Guard._protect_again(cast("Guard", guard), 44, there)  # noqa: SLF001 - what looking at mounts comes to
-    assert asked == [(each, 44) for each in marked]
-    assert Guard._is_leased(cast("Guard", guard), 44) is not bool(marked)  # noqa: SLF001 - what the loop asks
-    assert not Guard._is_leased(cast("Guard", guard), 45)  # noqa: SLF001 - likewise
+    group: Any = SimpleNamespace(protect=lambda place, device, _: asked.append((place, device)))
+    there = [mounts.Mount("/srv", 40, "ext4"), mounts.Mount("/srv/x", 44, "tmpfs")]
+    monkeypatch.setattr(mounts, "mounted", lambda: there)
+    settings: Any = SimpleNamespace(folders=(("/srv", 40),), new_mounts=True, scripts=True)
+    protection = protecting.Protection(group, settings, events.Stream([]), lambda _: None, lambda _: None)
+    protection.look()
+    asked.clear()
+    there[1:] = [mounts.Mount(each, 44, "overlay") for each in places]
+    protection.look()
+    assert [(place, device) for place, device in asked if device == 44] == [(each, 44) for each in marked]
+    assert protection.is_leased(44) is not bool(marked)
+    assert not protection.is_leased(45)
 
 
 def test_a_file_system_that_is_released_can_be_unmounted(where: Path, tmp_path: Path) -> None:

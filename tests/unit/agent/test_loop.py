@@ -13,7 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chopmark.agent import deciding, events, fanotify, judging, kept, leases, loop, opening, processes, telling, uses
+from chopmark.agent import (
+    deciding,
+    events,
+    fanotify,
+    judging,
+    kept,
+    leases,
+    loop,
+    opening,
+    processes,
+    question,
+    telling,
+    uses,
+)
 from chopmark.agent.settings import Settings, Sources
 from chopmark.core import limits
 from chopmark.policy.facts import FileFacts
@@ -83,13 +96,13 @@ def test_who_asks_while_a_file_is_looked_at_is_answered(tmp_path: Path) -> None:
     for each in threads:
         each.start()
     group.ask(tmp_path / "slow", b"slow")
-    eventually(lambda: not answers.is_idle)
+    eventually(lambda: not answers.pending.is_idle)
     for number in range(3):
         group.ask(tmp_path / f"good{number}", b"x")
     group.ask(tmp_path / "evil", b"n")
     eventually(lambda: len(group.answered) == 4)
     assert sorted(group.answered) == [False, True, True, True]
-    assert not answers.is_idle
+    assert not answers.pending.is_idle
     examiner.goes_on.set()
     eventually(lambda: len(group.answered) == 5)
     assert not group.answered[-1]
@@ -105,12 +118,12 @@ def test_who_asks_while_a_file_is_looked_at_is_answered(tmp_path: Path) -> None:
 
 
 @pytest.fixture
-def asked(tmp_path: Path) -> loop.Asked:
+def asked(tmp_path: Path) -> question.Asked:
     """Somebody executes a file."""
     (tmp_path / "file").write_bytes(b"x")
     descriptor = os.open(tmp_path / "file", os.O_RDONLY)
     by = processes.Program("/bin/sh")
-    return loop.Asked(descriptor, (1, 1), uses.EXEC, os.getpid(), by, "/x", time.monotonic())
+    return question.Asked(descriptor, (1, 1), uses.EXEC, os.getpid(), by, "/x", time.monotonic())
 
 
 def answering(tmp_path: Path, group: fanotify.Group, *, has_room: bool = True) -> tuple[loop.Loop, kept.Kept]:
@@ -128,33 +141,33 @@ ALLOWED = FileFacts("/x", hashlib.sha256(b"x").hexdigest())
 @pytest.mark.parametrize("has_room", [False, True])
 def test_files_are_not_looked_at_for_which_there_is_no_descriptor(
     tmp_path: Path,
-    asked: loop.Asked,
+    asked: question.Asked,
     has_room: bool,  # noqa: FBT001
 ) -> None:
     group = Answers()
     answers, _ = answering(tmp_path, group, has_room=has_room)
-    answers._look(asked)  # noqa: SLF001 - what an event leads to
-    assert answers.is_idle is not has_room
-    assert answers.counters.failed == (0 if has_room else 1)
+    answers.pending.wait(asked)
+    assert answers.pending.is_idle is not has_room
+    assert answers.answers.counters.failed == (0 if has_room else 1)
     answers.close()
     assert group.answered == [False]  # at once, or because nobody answers any more
 
 
-def test_what_is_found_out_while_the_world_changes_is_found_out_again(tmp_path: Path, asked: loop.Asked) -> None:
+def test_what_is_found_out_while_the_world_changes_is_found_out_again(tmp_path: Path, asked: question.Asked) -> None:
     group = Answers()
     answers, _ = answering(tmp_path, group)
-    task = answers._look(asked)  # noqa: SLF001 - likewise
-    answers.renewed()
-    answers._looked(judging.Looked(asked.key, asked.descriptor, ALLOWED))  # noqa: SLF001 - likewise
+    task = answers.pending.wait(asked)
+    answers.pending.renewed()
+    answers.pending.looked(judging.Looked(asked.key, asked.descriptor, ALLOWED))
     assert group.answered == []
     assert answers._crew.take() == task  # noqa: SLF001 - likewise
-    answers._looked(judging.Looked(asked.key, asked.descriptor, ALLOWED._replace(sha256="00" * 32)))  # noqa: SLF001
+    answers.pending.looked(judging.Looked(asked.key, asked.descriptor, ALLOWED._replace(sha256="00" * 32)))
     assert group.answered == [False]
     answers.close()
 
 
 def test_terminals_are_looked_for_now_and_then_and_events_made_each_time(
-    tmp_path: Path, asked: loop.Asked, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, asked: question.Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "GUARD_NOTICES_MAX", 2)
     monkeypatch.setattr(processes, "terminal", lambda _: "/dev/pts/1")
@@ -176,7 +189,7 @@ def test_terminals_are_looked_for_now_and_then_and_events_made_each_time(
 
 
 def test_who_asks_is_looked_up_for_each_event_and_their_parent_now_and_then(
-    tmp_path: Path, asked: loop.Asked, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, asked: question.Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "policy.toml").write_text(policy())
     opened = opening.opened(Sources(str(tmp_path / "policy.toml")))
@@ -213,7 +226,7 @@ def test_who_asks_is_looked_up_for_each_event_and_their_parent_now_and_then(
 
 
 def test_what_is_tried_again_and_again_is_counted_and_told_of_once(
-    tmp_path: Path, asked: loop.Asked, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, asked: question.Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "GUARD_ALIKE_MAX", 3)
     monkeypatch.setattr(limits, "GUARD_ALIKE_KINDS_MAX", 2)
@@ -243,7 +256,7 @@ def test_what_is_tried_again_and_again_is_counted_and_told_of_once(
 
 
 def test_nothing_is_looked_up_for_an_event_that_no_room_is_for(
-    tmp_path: Path, asked: loop.Asked, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, asked: question.Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(limits, "GUARD_EVENTS_WAITING_MAX", 1)
     (tmp_path / "policy.toml").write_text(policy())
@@ -265,18 +278,18 @@ def test_nothing_is_looked_up_for_an_event_that_no_room_is_for(
     os.close(asked.descriptor)
 
 
-def test_a_writer_who_comes_while_it_is_decided_is_heard_of(tmp_path: Path, asked: loop.Asked) -> None:
+def test_a_writer_who_comes_while_it_is_decided_is_heard_of(tmp_path: Path, asked: question.Asked) -> None:
     group = Answers()
     answers, files = answering(tmp_path, group)
-    answers._look(asked)  # noqa: SLF001 - likewise
+    answers.pending.wait(asked)
     assert leases.take(asked.descriptor)
     examined = judging.Looked(asked.key, asked.descriptor, ALLOWED, leased=True)
     # Threads of others have not blocked it, and may get it whenever they get a processor: it stays like this.
     signal.signal(leases.BREAK, lambda *_: None)
     with pytest.raises(BlockingIOError):
         os.open(tmp_path / "file", os.O_WRONLY | os.O_NONBLOCK)
-    answers._looked(examined)  # noqa: SLF001 - likewise
-    assert (len(files), group.answered, answers.counters.written) == (0, [False], 1)
+    answers.pending.looked(examined)
+    assert (len(files), group.answered, answers.answers.counters.written) == (0, [False], 1)
     answers.close()
 
 
@@ -300,16 +313,16 @@ def test_names_of_users_are_those_that_were_read(tmp_path: Path, monkeypatch: py
 @pytest.mark.parametrize("gone", [False, True])
 def test_no_file_is_kept_on_a_file_system_that_is_let_go_meanwhile(
     tmp_path: Path,
-    asked: loop.Asked,
+    asked: question.Asked,
     gone: bool,  # noqa: FBT001
 ) -> None:
     group = Answers()
     answers, files = answering(tmp_path, group)
-    answers._look(asked)  # noqa: SLF001 - likewise
+    answers.pending.wait(asked)
     if gone:
-        answers.let_go(asked.key[0])
+        answers.pending.let_go(asked.key[0])
     assert leases.take(asked.descriptor)
-    answers._looked(judging.Looked(asked.key, asked.descriptor, ALLOWED, leased=True))  # noqa: SLF001 - likewise
+    answers.pending.looked(judging.Looked(asked.key, asked.descriptor, ALLOWED, leased=True))
     assert (len(files), group.answered) == (0 if gone else 1, [True])
     answers.close()
 
@@ -317,34 +330,34 @@ def test_no_file_is_kept_on_a_file_system_that_is_let_go_meanwhile(
 @pytest.mark.parametrize("has_lease", [True, False])
 def test_what_is_written_to_while_it_is_looked_at_is_not_what_was_found_out(
     tmp_path: Path,
-    asked: loop.Asked,
+    asked: question.Asked,
     monkeypatch: pytest.MonkeyPatch,
     has_lease: bool,  # noqa: FBT001
 ) -> None:
     group = Answers()
     answers, files = answering(tmp_path, group)
-    answers._look(asked)  # noqa: SLF001 - likewise
+    answers.pending.wait(asked)
     monkeypatch.setattr(leases, "held", lambda _: False)  # as if a writer had come
-    answers._looked(judging.Looked(asked.key, asked.descriptor, ALLOWED, leased=has_lease))  # noqa: SLF001 - likewise
-    assert (len(files), group.answered, answers.counters.written) == (0, [not has_lease], int(has_lease))
+    answers.pending.looked(judging.Looked(asked.key, asked.descriptor, ALLOWED, leased=has_lease))
+    assert (len(files), group.answered, answers.answers.counters.written) == (0, [not has_lease], int(has_lease))
     answers.close()
 
 
 @pytest.mark.parametrize("is_leased", [False, True])
 def test_nothing_is_kept_where_leases_do_not_tell(
     tmp_path: Path,
-    asked: loop.Asked,
+    asked: question.Asked,
     monkeypatch: pytest.MonkeyPatch,
     is_leased: bool,  # noqa: FBT001
 ) -> None:
     """Files are asked unless the file system is known to be of a kind where they do."""
     group = Answers()
     answers, files = answering(tmp_path, group)
-    answers._is_leased = {asked.key[0]: is_leased}.__getitem__  # noqa: SLF001 - what the guard knows of devices
-    answers._look(asked)  # noqa: SLF001 - likewise
+    answers.pending._is_leased = {asked.key[0]: is_leased}.__getitem__  # noqa: SLF001 - what the guard knows of devices
+    answers.pending.wait(asked)
     assert leases.take(asked.descriptor)
     monkeypatch.setattr(leases, "tells", lambda _: False)
-    answers._looked(judging.Looked(asked.key, asked.descriptor, ALLOWED, leased=True))  # noqa: SLF001 - likewise
+    answers.pending.looked(judging.Looked(asked.key, asked.descriptor, ALLOWED, leased=True))
     assert (len(files), group.answered) == (int(is_leased), [True])
     answers.close()
 
@@ -352,7 +365,7 @@ def test_nothing_is_kept_where_leases_do_not_tell(
 @pytest.mark.parametrize("then", [b"n", b"x"])
 def test_only_a_file_that_somebody_was_let_into_is_held_until_nobody_uses_it(
     tmp_path: Path,
-    asked: loop.Asked,
+    asked: question.Asked,
     then: bytes,
 ) -> None:
     """Who is denied something again and again makes nobody look for those who run it."""
@@ -360,18 +373,18 @@ def test_only_a_file_that_somebody_was_let_into_is_held_until_nobody_uses_it(
     answers, files = answering(tmp_path, group)
     released: list[kept.Key] = []
     files._release = lambda key, _: released.append(key)  # noqa: SLF001 - whom leases are left to
-    answers._look(asked)  # noqa: SLF001 - likewise
+    answers.pending.wait(asked)
     assert leases.take(asked.descriptor)
     state = os.fstat(asked.descriptor)
     key, denied = (state.st_dev, state.st_ino), ALLOWED._replace(sha256=hashlib.sha256(b"n").hexdigest())
-    answers._waiting[key] = answers._waiting.pop(asked.key)  # noqa: SLF001 - likewise
-    answers._looked(judging.Looked(key, asked.descriptor, denied, leased=True))  # noqa: SLF001 - likewise
+    answers.pending._waiting[key] = answers.pending._waiting.pop(asked.key)  # noqa: SLF001 - likewise
+    answers.pending.looked(judging.Looked(key, asked.descriptor, denied, leased=True))
     file = files.get(key)
     assert file is not None
     assert (file.used, group.answered) == (False, [False])
     file.facts = denied._replace(sha256=hashlib.sha256(then).hexdigest())
     again = os.open(tmp_path / "file", os.O_RDONLY)
-    answers._event(fanotify.Event(again, fanotify.OPEN_EXEC_PERM, os.getppid()))  # noqa: SLF001 - likewise
+    answers._hearing.event(fanotify.Event(again, fanotify.OPEN_EXEC_PERM, os.getppid()))  # noqa: SLF001 - likewise
     assert group.answered == [False, then == b"x"]
     files.drop(key)
     assert released == ([key] if then == b"x" else [])
@@ -381,19 +394,19 @@ def test_only_a_file_that_somebody_was_let_into_is_held_until_nobody_uses_it(
 
 
 def test_whoever_waited_too_long_and_was_let_in_counts_as_a_user(
-    tmp_path: Path, asked: loop.Asked, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, asked: question.Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     group = Answers()
     answers, files = answering(tmp_path, group)
     monkeypatch.setattr(deciding.Decider, "failing_open", True)
     monkeypatch.setattr(limits, "GUARD_ANSWER_SECONDS", -1.0)
     late = asked._replace(descriptor=os.dup(asked.descriptor))
-    answers._look(asked)  # noqa: SLF001 - likewise
+    answers.pending.wait(asked)
     answers._overdue()  # noqa: SLF001 - what `run` does
-    answers._look(late)  # noqa: SLF001 - likewise
+    answers.pending.wait(late)
     assert leases.take(asked.descriptor)
     denied = ALLOWED._replace(sha256=hashlib.sha256(b"n").hexdigest())
-    answers._looked(judging.Looked(asked.key, asked.descriptor, denied, leased=True))  # noqa: SLF001 - likewise
+    answers.pending.looked(judging.Looked(asked.key, asked.descriptor, denied, leased=True))
     file = files.get(asked.key)
     assert file is not None
     assert (file.used, group.answered) == (True, [True, False])
@@ -401,12 +414,12 @@ def test_whoever_waited_too_long_and_was_let_in_counts_as_a_user(
 
 
 def test_when_breaks_were_lost_leases_are_looked_at(
-    tmp_path: Path, asked: loop.Asked, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, asked: question.Asked, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answers, files = answering(tmp_path, Answers())
-    answers._look(asked)  # noqa: SLF001 - likewise
+    answers.pending.wait(asked)
     assert leases.take(asked.descriptor)
-    answers._looked(judging.Looked(asked.key, asked.descriptor, ALLOWED, leased=True))  # noqa: SLF001 - likewise
+    answers.pending.looked(judging.Looked(asked.key, asked.descriptor, ALLOWED, leased=True))
     assert len(files) == 1
     monkeypatch.setattr(leases.Breaks, "read", lambda _: iter([None]))
     answers._broken()  # noqa: SLF001 - what `run` does

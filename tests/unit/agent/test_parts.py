@@ -23,7 +23,6 @@ from chopmark.agent import (
     doctor,
     events,
     guard,
-    loop,
     memory,
     metrics,
     mounts,
@@ -35,6 +34,7 @@ from chopmark.agent import (
     uses,
     world,
 )
+from chopmark.agent.question import Asked
 from chopmark.agent.settings import Settings, Sources
 from chopmark.agent.world import Inputs
 from chopmark.core import limits
@@ -558,9 +558,9 @@ def test_a_newer_version_that_runs_ends_the_older_ones(versions_home: Path) -> N
     def asked(version: str) -> bool:
         facts = TRUSTED._replace(path="", release=Release("tool", version), sha256=version.replace(".", "") * 32)
         by = processes.Program("/bin/sh")
-        question = loop.Asked(-1, (1, int(version[-1])), uses.EXEC, os.getpid(), by, "/tool", 0.0)
-        answer = decider.decide(facts, question)
-        decider.told(question, answer, facts)
+        asked = Asked(-1, (1, int(version[-1])), uses.EXEC, os.getpid(), by, "/tool", 0.0)
+        answer = decider.decide(facts, asked)
+        decider.told(asked, answer, facts)
         return answer.allow
 
     assert [asked("1.2"), asked("1.1"), asked("1.3"), asked("1.2")] == [True, False, True, False]
@@ -593,8 +593,8 @@ def test_what_could_not_be_found_out(
     opened = opening.opened(Sources(str(versions_home)))
     decider = deciding.Decider(opened, Settings((), lambda: opened), events.Stream([]), lambda _: None)
     decider.break_glass(60.0 if glass else 0.0)
-    question = loop.Asked(-1, (1, 1), uses.EXEC, os.getpid(), processes.Program("/bin/sh"), "/tool", 0.0)
-    answer = decider.without_facts(question, why, "no such luck")
+    asked = Asked(-1, (1, 1), uses.EXEC, os.getpid(), processes.Program("/bin/sh"), "/tool", 0.0)
+    answer = decider.without_facts(asked, why, "no such luck")
     assert answer.allow is allowed
     assert answer.decision.reason.code == expected
 
@@ -617,12 +617,12 @@ def test_versions_that_are_not_written_yet_outlive_a_reload(versions_home: Path)
 def test_limits_on_descriptors_are_kept_to() -> None:
     code = (
         "import resource\n"
-        "from chopmark.agent import guard\n"
+        "from chopmark.agent import preparing\n"
         "from chopmark.core import limits\n"
         "limits.GUARD_WORKING_DESCRIPTORS = 100\n"
         "resource.setrlimit(resource.RLIMIT_NOFILE, (300, 300))\n"
         "resource.setrlimit = lambda *_: None\n"  # it is not ours to raise
-        "print(*guard._descriptors())\n"
+        "print(*preparing.descriptors())\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "100 100\n"

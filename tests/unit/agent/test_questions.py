@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pytest
 
-from chopmark.agent import fanotify, judging, kept, leases, loop, processes, uses
+from chopmark.agent import fanotify, judging, kept, leases, loop, processes, question, uses
 from chopmark.core import limits
 from tests.support.patience import eventually
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from chopmark.agent.kept import Key
-    from chopmark.agent.loop import Asked
+    from chopmark.agent.question import Asked
 
 OTHER, THIRD = os.getppid(), 1
 OPEN, EXEC = fanotify.OPEN_PERM, fanotify.OPEN_EXEC_PERM
@@ -66,21 +66,21 @@ class Bench:
     def __init__(self) -> None:
         self.rules = uses.Rules()
         self.failing_open = False
-        self.told_of: list[tuple[loop.Asked, bool, str]] = []
+        self.told_of: list[tuple[question.Asked, bool, str]] = []
 
-    def decide(self, facts: Facts, asked: loop.Asked) -> loop.Answer:
+    def decide(self, facts: Facts, asked: question.Asked) -> question.Answer:
         if facts == BROKEN:
             raise ZeroDivisionError(asked.path)
-        return loop.Answer(facts in (GOOD, GOOD_FOR_SOME), everybody=facts != GOOD_FOR_SOME)
+        return question.Answer(facts in (GOOD, GOOD_FOR_SOME), everybody=facts != GOOD_FOR_SOME)
 
-    def without_facts(self, _: loop.Asked, why: str, detail: str) -> loop.Answer:
-        return loop.Answer(self.failing_open, decision=f"{why}: {detail}")
+    def without_facts(self, _: question.Asked, why: str, detail: str) -> question.Answer:
+        return question.Answer(self.failing_open, decision=f"{why}: {detail}")
 
     def keeps(self, facts: Facts, *, for_all: bool) -> float:
         assert for_all is (facts == GOOD)
         return 60.0
 
-    def told(self, asked: loop.Asked, answer: loop.Answer, facts: Facts | None) -> None:  # noqa: ARG002
+    def told(self, asked: question.Asked, answer: question.Answer, facts: Facts | None) -> None:  # noqa: ARG002
         os.fstat(asked.descriptor)  # who asks still waits
         self.told_of.append((asked, answer.allow, answer.decision or ""))
 
@@ -95,7 +95,7 @@ class Second:
         os.fstat(descriptor)
         return 7
 
-    def let(self, asked: loop.Asked, writes: int | None, *, everybody: bool) -> None:
+    def let(self, asked: question.Asked, writes: int | None, *, everybody: bool) -> None:
         self.let_through.append((asked.thread, writes, everybody))
 
 
@@ -114,7 +114,7 @@ class Desk(NamedTuple):
     ) -> judging.Task | None:
         """Ask about a file; the task if it has to be looked at."""
         task = self.hear(name, mask, thread, content)
-        assert not isinstance(task, loop.Asked)
+        assert not isinstance(task, question.Asked)
         return task
 
     def hear(
@@ -125,10 +125,10 @@ class Desk(NamedTuple):
         if not path.exists():
             path.write_bytes(content)
         event = fanotify.Event(os.open(path, os.O_RDONLY), mask, thread)
-        return self.loop._event(event)  # noqa: SLF001 - what is heard from the kernel
+        return self.loop._hearing.event(event)  # noqa: SLF001 - what is heard from the kernel
 
     def looked(self, task: judging.Task, facts: Facts | None, **more: Any) -> None:  # noqa: ANN401 - of the looked
-        self.loop._looked(judging.Looked(task.key, task.descriptor, facts, **more))  # noqa: SLF001 - by a thread
+        self.loop.pending.looked(judging.Looked(task.key, task.descriptor, facts, **more))
 
     def keep(self, facts: Facts, name: str = "file") -> None:
         """Have a file looked at and kept for somebody who asked."""
@@ -142,7 +142,7 @@ class Desk(NamedTuple):
 
     @property
     def counted(self) -> dict[str, int]:
-        return {name: count for name, count in self.loop.counters.as_dict().items() if count}
+        return {name: count for name, count in self.loop.answers.counters.as_dict().items() if count}
 
 
 def opened() -> set[str]:
@@ -203,7 +203,7 @@ def test_what_is_a_script_where_it_is_named_waits_for_that_and_not_for_ever(
     for named in (False, True):
         monkeypatch.setattr(processes, "names", lambda *_, named=named: named)
         asked = desk.hear(f"{named}", OPEN)
-        assert isinstance(asked, loop.Asked)
+        assert isinstance(asked, question.Asked)
         tasks.append(desk.loop._go_on(desk.loop._find_out(asked)))  # noqa: SLF001 - what a thread of the crew does
     nothing, script = tasks
     assert nothing is None
@@ -212,7 +212,7 @@ def test_what_is_a_script_where_it_is_named_waits_for_that_and_not_for_ever(
     assert desk.group.answered == [True, False]
     assert [each.use for each, _, _ in desk.bench.told_of] == [uses.SCRIPT]
     late = desk.hear("late", OPEN)
-    assert isinstance(late, loop.Asked)
+    assert isinstance(late, question.Asked)
     desk.loop._overdue()  # noqa: SLF001 - the next look
     assert desk.group.answered == [True, False]
     monkeypatch.setattr(limits, "GUARD_NAMING_SECONDS", 0.0)
@@ -222,7 +222,7 @@ def test_what_is_a_script_where_it_is_named_waits_for_that_and_not_for_ever(
     assert desk.loop._go_on(desk.loop._find_out(late)) is None  # noqa: SLF001 - by now it has named it
     desk.looked(task, EVIL)
     assert desk.group.answered == [True, False, False]
-    assert isinstance(desk.hear("open", OPEN), loop.Asked)  # when the loop ends
+    assert isinstance(desk.hear("open", OPEN), question.Asked)  # when the loop ends
 
 
 def test_the_second_event_of_an_execution_passes_where_the_first_was_allowed(desk: Desk) -> None:
@@ -270,7 +270,7 @@ def test_of_no_more_threads_that_execute_is_anything_remembered(desk: Desk, monk
     desk.keep(GOOD)
     for thread in (11, 12, 13):
         assert desk.ask(thread=thread) is None
-    assert [*desk.loop._executing] == [12, 13]  # noqa: SLF001 - the bound
+    assert [*desk.loop.answers.executing] == [12, 13]
 
 
 def test_a_file_that_is_kept_is_answered_at_once(desk: Desk) -> None:
@@ -297,9 +297,9 @@ def test_who_asks_while_a_file_is_looked_at_waits_for_it(desk: Desk) -> None:
     task = desk.ask()
     assert task is not None
     assert desk.ask(thread=THIRD) is None
-    assert (desk.group.answered, desk.loop.is_idle) == ([], False)
+    assert (desk.group.answered, desk.loop.pending.is_idle) == ([], False)
     desk.looked(task, GOOD)
-    assert (desk.group.answered, desk.loop.is_idle) == ([True, True], True)
+    assert (desk.group.answered, desk.loop.pending.is_idle) == ([True, True], True)
     assert desk.second.let_through == [(OTHER, None, False), (THIRD, None, False)], "what is not kept is asked again"
     assert desk.counted == {"allowed": 2, "looked": 1}
 
@@ -430,7 +430,7 @@ def ahead(desk: Desk, name: str = "file") -> tuple[judging.Task, list[bool]]:
     descriptor, state = os.open(path, os.O_RDONLY), path.stat()
     key: Key = (state.st_dev, state.st_ino)
     task = judging.Task(key, descriptor, str(path))
-    desk.loop.look_ahead(task, lambda: done.append(True))
+    desk.loop.pending.look_ahead(task, lambda: done.append(True))
     return task, done
 
 
@@ -460,14 +460,14 @@ def test_nobody_looks_ahead_at_what_is_known_or_being_looked_at(desk: Desk) -> N
 def test_nobody_looks_ahead_where_others_would_have_to_go(
     desk: Desk, monkeypatch: pytest.MonkeyPatch, missing: str
 ) -> None:
-    assert desk.loop.has_room
+    assert desk.loop.pending.has_room
     if missing == "room":
         monkeypatch.setattr(kept.Kept, "has_room", False)
     else:
-        desk.loop._has_descriptors = lambda: False  # noqa: SLF001 - what the guard says
-    assert desk.loop.has_room is (missing != "room")
+        desk.loop.pending._has_descriptors = lambda: False  # noqa: SLF001 - what the guard says
+    assert desk.loop.pending.has_room is (missing != "room")
     assert ahead(desk)[1] == [True]
-    assert desk.loop.is_idle
+    assert desk.loop.pending.is_idle
 
 
 @pytest.mark.parametrize(("facts", "used"), [(GOOD, True), (GOOD_FOR_SOME, True), (EVIL, False)])
@@ -475,9 +475,9 @@ def test_what_is_let_go_is_not_kept(desk: Desk, facts: Facts, *, used: bool) -> 
     desk.keep(facts)
     [((device, _), file)] = desk.files.each()
     assert file.used is used, "somebody may have been let in"
-    desk.loop.let_go(device + 1)
+    desk.loop.pending.let_go(device + 1)
     assert len(desk.files) == 1
-    desk.loop.let_go(device)
+    desk.loop.pending.let_go(device)
     assert len(desk.files) == 0
 
 

@@ -42,7 +42,7 @@ class Desk:
             tell_kernel=self.tell_kernel,
             write_versions=note("versions"),
             know_interpreters=note("interpreters"),
-            look_at_mounts=note("mounts"),
+            protection=SimpleNamespace(look=note("mounts")),
             group=SimpleNamespace(descriptor=os.open("/dev/null", os.O_RDONLY)),
             stream=SimpleNamespace(say=lambda kind, **_: self.said.append(kind)),
         )

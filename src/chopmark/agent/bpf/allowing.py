@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from chopmark.agent import leases, processes, uses
 from chopmark.agent.bpf import sealing
-from chopmark.agent.loop import Asked
+from chopmark.agent.question import Asked
 from chopmark.core.errors import InputError, RefusedError
 from chopmark.core.named import NamedTuple
 

@@ -1,7 +1,7 @@
 """The kernel's programs behind a guard: what it lets through they let through, and without it they deny the rest.
 
-A Second (loop). fanotify asks when a file is opened, the programs are asked later in the same execve(2) or mmap(2), so
-that they always know already.
+A Second (question). fanotify asks when a file is opened, the programs are asked later in the same execve(2) or
+mmap(2), so that they always know already.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from chopmark.core import limits
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from chopmark.agent.loop import Asked
+    from chopmark.agent.question import Asked
 
 NEVER = (1 << 64) - 1
 """No file was written to so often: a verdict that says so does not hold."""

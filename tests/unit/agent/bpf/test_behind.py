@@ -9,7 +9,7 @@ import pytest
 
 from chopmark.agent import processes
 from chopmark.agent.bpf import behind, pinned, programs, support
-from chopmark.agent.loop import Asked
+from chopmark.agent.question import Asked
 from chopmark.core import limits
 from chopmark.core.errors import UnavailableError
 from chopmark.core.finding import Outcome
