@@ -120,9 +120,11 @@ class Ahead(threading.Thread):
 
     def _hear(self) -> bool:
         """Take what was written, each file once; whether that was anything."""
-        heard = False
-        for event in self._group.read() if self._group is not None else ():
-            heard = True
+        try:
+            events = self._group.read() if self._group is not None else []
+        except fanotify.UnopenedError:
+            return True
+        for event in events:
             state = os.fstat(event.descriptor)
             key = (state.st_dev, state.st_ino)
             is_wanted = stat.S_ISREG(state.st_mode) and self._protects(state.st_dev) and key not in self._written
@@ -130,7 +132,7 @@ class Ahead(threading.Thread):
                 self._written[key] = event.descriptor
             else:
                 os.close(event.descriptor)
-        return heard
+        return bool(events)
 
     def _leave(self) -> None:
         """Let go of what is on file systems that are protected no more; also of what waits in the queue."""
@@ -158,11 +160,12 @@ class Ahead(threading.Thread):
         """Have a file looked at, unless it is nothing that anybody would run (`is_code`: it may be)."""
         path = judging.path_of(descriptor)
         state = os.fstat(descriptor)
-        is_wanted = (
-            stat.S_ISREG(state.st_mode)
-            and 0 < state.st_size <= limits.GUARD_AHEAD_SIZE_MAX
-            and (is_code or uses.is_code(descriptor, path, state.st_mode))
-        )
+        is_wanted = stat.S_ISREG(state.st_mode) and 0 < state.st_size <= limits.GUARD_AHEAD_SIZE_MAX
+        if is_wanted and not is_code:
+            try:
+                is_wanted = uses.is_code(descriptor, path, state.st_mode)
+            except OSError:  # it cannot be read
+                is_wanted = False
         while is_wanted and self._protects(state.st_dev) and not (self._pending.is_idle or self._ending):
             time.sleep(limits.GUARD_SETTLING_SECONDS)
         if not is_wanted or self._ending or not self._protects(state.st_dev):

@@ -33,8 +33,8 @@ class Answers:
 
     def __init__(self, group: Group, bench: Bench, second: Second | None) -> None:
         self._group = group
-        self._bench = bench
-        self._second = second
+        self.bench = bench
+        self.second = second
         self.counters = Counters()
         self.executing: OrderedDict[int, tuple[Key, bool]] = OrderedDict()
         """The threads that asked to execute, with which file, and whether they may: each asks once more to open it."""
@@ -42,10 +42,10 @@ class Answers:
     def decided(self, facts: Any, asked: Asked) -> Answer:  # noqa: ANN401 - the examiner's own
         """What is to be answered, from facts."""
         try:
-            return self._bench.decide(facts, asked)
+            return self.bench.decide(facts, asked)
         except Exception as error:  # noqa: BLE001 - a mistake of ours must not end the one who answers
             self.counters.failed += 1
-            return self._bench.without_facts(asked, "failed", f"{type(error).__name__}: {error}")
+            return self.bench.without_facts(asked, "failed", f"{type(error).__name__}: {error}")
 
     def let_pass(self, descriptor: int) -> None:
         """Answer one that no policy is about."""
@@ -53,9 +53,14 @@ class Answers:
         os.close(descriptor)
         self.counters.passed += 1
 
+    def unopened(self, error: OSError) -> None:
+        """The kernel has answered one itself, for it could not open the file for us."""
+        self.counters.failed += 1
+        self.bench.unopened(error)
+
     def fail(self, asked: Asked, why: str, detail: str, *, close: bool = True) -> Answer:
         """Answer where nothing could be found out: why is written, failed or late. What was answered."""
-        answer = self._bench.without_facts(asked, why, detail)
+        answer = self.bench.without_facts(asked, why, detail)
         self.settle(asked, answer, None, close=close)
         return answer
 
@@ -69,9 +74,13 @@ class Answers:
         writes: int | None = None,
     ) -> None:
         """Give an answer. The descriptor is not ours to close with `close` False; `writes` is that of a kept file."""
-        self._bench.told(asked, answer, facts)  # first, while the one who asks still waits and can be looked at
-        if answer.allow and self._second is not None:
-            self._second.let(asked, writes, everybody=answer.everybody and writes is not None)
+        try:
+            self.bench.told(asked, answer, facts)  # first, while the one who asks still waits and can be looked at
+        except Exception as error:  # noqa: BLE001 - as above; what nobody was told of is as if nothing were known
+            self.counters.failed += 1
+            answer = self.bench.without_facts(asked, "failed", f"{type(error).__name__}: {error}")
+        if answer.allow and self.second is not None:
+            self.second.let(asked, writes, everybody=answer.everybody and writes is not None)
         self._group.answer(asked.descriptor, allow=answer.allow)
         if close:
             os.close(asked.descriptor)

@@ -25,7 +25,7 @@ def _files(root: int) -> Generator[int, None, None]:
     levels = [_Level(root)]
     try:
         while levels:
-            entry = next(levels[-1].entries, None)
+            entry = levels[-1].next()
             if entry is None:
                 levels.pop().close()
                 continue
@@ -45,7 +45,18 @@ class _Level:
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
-        self.entries = os.scandir(descriptor)
+        try:
+            self.entries = os.scandir(descriptor)
+        except OSError:
+            os.close(descriptor)
+            raise
+
+    def next(self) -> os.DirEntry[str] | None:
+        """The next one; None at the end, and where the folder cannot be read any further."""
+        try:
+            return next(self.entries, None)
+        except OSError:
+            return None
 
     def close(self) -> None:
         self.entries.close()

@@ -31,6 +31,7 @@ class Server:
         """Raises UsageError where the socket cannot be made, or another guard answers on it."""
         self._guard = guard
         self._path = path
+        self._closed = False
         self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         try:
             os.makedirs(os.path.dirname(path), mode=0o755, exist_ok=True)
@@ -50,6 +51,7 @@ class Server:
 
     def close(self) -> None:
         """Answer nobody any more."""
+        self._closed = True
         with contextlib.suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
         self._socket.close()
@@ -61,7 +63,10 @@ class Server:
             try:
                 connection, _ = self._socket.accept()
             except OSError:
-                return
+                if self._closed:
+                    return
+                time.sleep(limits.GUARD_LOOK_SECONDS)  # there is no descriptor for it at this moment
+                continue
             with connection:
                 connection.settimeout(limits.GUARD_ASKING_SECONDS)
                 with contextlib.suppress(OSError, ValueError):
@@ -73,11 +78,12 @@ class Server:
         )
         if user not in (0, os.geteuid()):
             return
-        asked = json.loads(_line(connection))
         try:
-            answer = self._said(asked, user)
+            answer = self._said(json.loads(_line(connection)), user)
         except ChopmarkError as error:
             answer = {"error": str(error)}
+        except Exception as error:  # noqa: BLE001 - whoever asks for what there is not must not end who answers
+            answer = {"error": f"{type(error).__name__}: {error}"}
         connection.sendall(json.dumps(answer).encode() + b"\n")
 
     def _said(self, asked: dict[str, Any], user: int) -> dict[str, Any]:

@@ -212,7 +212,7 @@ class Database:
                 if number % limits.GUARD_WRITES_AT_ONCE == 0 and not self._ending:
                     time.sleep(limits.GUARD_WRITES_PAUSE_SECONDS)  # whoever waits for an answer has its turn
             self._connection.execute("COMMIT")
-        except sqlite3.Error as error:  # what is not kept is looked at again after the next start
+        except (sqlite3.Error, ArithmeticError, ValueError) as error:  # it is looked at again after the next start
             with contextlib.suppress(sqlite3.Error):
                 self._connection.execute("ROLLBACK")
             self._complain(error)
@@ -282,7 +282,8 @@ def _depending(inputs: dict[str, str]) -> Iterator[_Statement]:
 
 def _seen(device: int, inode: int, key: str, path: str, at: float) -> Iterator[_Statement]:
     readable = path.encode(errors="surrogateescape").decode(errors="replace")
-    yield "INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?)", (device, inode, key, readable, at)
+    number = int.from_bytes(inode.to_bytes(8), signed=True)  # SQLite has no more; overlays use the highest bit
+    yield "INSERT OR REPLACE INTO file VALUES (?, ?, ?, ?, ?)", (device, number, key, readable, at)
 
 
 def _old(now: float) -> Iterator[_Statement]:

@@ -74,6 +74,7 @@ class Decider:
         self._glass: Glass | None = None
         self._noticed: collections.deque[float] = collections.deque(maxlen=limits.GUARD_NOTICES_MAX)
         self._parents: dict[int, tuple[str, float]] = {}
+        self._unopened = -limits.GUARD_NOTICE_SECONDS
         self.audited = 0
         self._says: dict[tuple[str, str, str], tuple[FileFacts, Ruling, float]] = {}
         self._last: dict[str, tuple[Ruling, float]] = {}
@@ -212,6 +213,13 @@ class Decider:
         at, policy = clock.now(), self.policy_shown
         process = _process_of(asked, processes.status(asked.thread), asked.by.path, self._parent)
         self._stream.add(lambda: (event(at, asked, given, facts, process, policy), _notice(asked, given, terminal)))
+
+    def unopened(self, error: OSError) -> None:
+        """Have it told, once in a while: who it was and which file, nobody knows."""
+        now = time.monotonic()
+        if now >= self._unopened + limits.GUARD_NOTICE_SECONDS:
+            self._unopened = now
+            self._stream.say("trouble", detail=f"what could not be opened for the guard was denied: {error.strerror}")
 
     def _parent(self, process: int) -> str:
         """What the parent of whoever asks runs, for an event; no answer rests on what it ran a moment ago."""

@@ -94,15 +94,23 @@ class Stream(threading.Thread):
             self._wake.clear()
             self._sum_up()
             while self._queue:
-                event, notice = self._queue.popleft()()
-                self._pass(event)
-                if notice is not None:
-                    self._speak(notice)
+                self._make(self._queue.popleft())
                 self._sum_up()
         self._due = 0.0
         self._sum_up()
         for each in self._sinks:
             each.close()
+
+    def _make(self, event: Callable[[], tuple[dict[str, Any], Notice | None]]) -> None:
+        try:
+            made, notice = event()
+        except Exception as error:  # noqa: BLE001 - a mistake of ours in one must not keep the others from being told
+            detail = f"an event could not be made: {type(error).__name__}: {error}"
+            made, notice = {"at": clock.show(clock.now()), "kind": "trouble", "detail": detail}, None
+            self._refused += 1
+        self._pass(made)
+        if notice is not None:
+            self._speak(notice)
 
     def _pass(self, event: dict[str, Any]) -> None:
         self.recent.append(event)
@@ -125,7 +133,7 @@ class Stream(threading.Thread):
         for each in self._sinks:
             try:
                 each.write(event)
-            except (OSError, ValueError):  # a full disk, a journal that is restarted: the guard goes on
+            except Exception:  # noqa: BLE001 - a full disk, a journal that is restarted: the guard goes on
                 self._refused += 1
 
     def _speak(self, notice: Notice) -> None:

@@ -68,6 +68,12 @@ class Event(NamedTuple):
         return bool(self.mask & OPEN_EXEC_PERM)
 
 
+class UnopenedError(OSError):
+    """The next event has no descriptor, for its file could not be opened for us: it is denied, and others follow."""
+
+
+_OF_THE_GROUP = frozenset({errno.EBADF, errno.EFAULT, errno.EINVAL})
+"""What says that the group itself cannot be read."""
 _event = partial(tuple.__new__, Event)
 """Of its three values, without a call in Python for each."""
 
@@ -145,11 +151,15 @@ class Group:
             os.close(folder)
 
     def read(self, most: int = _MOST) -> list[Event]:
-        """The events that are waiting, at most so many. Raises OSError."""
+        """The events that are waiting, at most so many. Raises UnopenedError, OSError."""
         try:
             data = os.read(self.descriptor, most * _LENGTH)
         except BlockingIOError:
             return []
+        except OSError as error:
+            if error.errno in _OF_THE_GROUP:
+                raise
+            raise UnopenedError(error.errno, error.strerror) from None
         found = []
         for length, version, _, _, mask, descriptor, thread in _HEADER.iter_unpack(data):
             if version != _VERSION or length != _LENGTH:  # more comes with an event only to those who ask for it

@@ -74,6 +74,7 @@ class Guard:
             self.kept,
             self.decider,
             self.behind,
+            room.asked,
             has_descriptors=lambda: len(self.releasing) < room.released,
             is_leased=self.protection.is_leased,
         )
@@ -100,6 +101,7 @@ class Guard:
         signal.signal(signal.SIGHUP, lambda *_: self.watch.reload())
         sys.setswitchinterval(limits.GUARD_SWITCH_SECONDS)
         preparing.hurry()
+        threading.excepthook = lambda ended: self._die(ended.exc_value)  # whoever it was, somebody would wait for ever
         self.memory.start()
         self.stream.start()
         self.releasing.start()
@@ -108,8 +110,7 @@ class Guard:
         gc.collect()
         gc.freeze()
         answering = [
-            threading.Thread(target=self._answer, args=(work,), name="answering", daemon=True)
-            for work in (*listening, self.loop.run)
+            threading.Thread(target=work, name="answering", daemon=True) for work in (*listening, self.loop.run)
         ]
         for each in answering:
             each.start()
@@ -138,15 +139,8 @@ class Guard:
             self._leave(answering)
         return 0
 
-    def _answer(self, work: Callable[[], None]) -> None:
-        try:
-            work()
-        except BaseException as error:
-            self._die(error)
-            raise
-
     @staticmethod
-    def _die(error: BaseException) -> None:
+    def _die(error: BaseException | None) -> None:
         """End at once and release nothing: the holder lets nobody pass, and starts another worker."""
         os.write(2, f"chopmark: the guard's worker ends: {type(error).__name__}: {error}\n".encode())
         os.kill(os.getpid(), signal.SIGKILL)
@@ -170,6 +164,7 @@ class Guard:
         os._exit(0)  # what else would be done opens files
 
     def _stop_answering(self, answering: list[threading.Thread]) -> None:
+        threading.excepthook = threading.__excepthook__  # from now on others have what they used closed under them
         self.loop.running = False
         self.loop.wake()
         until = time.monotonic() + limits.GUARD_STOP_SECONDS

@@ -17,21 +17,27 @@ if TYPE_CHECKING:
     from chopmark.agent.judging import Task
     from chopmark.agent.kept import Kept
     from chopmark.agent.pending import Pending
-    from chopmark.agent.question import Bench
 
 
 class Hearing:
     """Each event is answered, or somebody waits. Not safe for threads: who hears holds the loop's lock."""
 
     def __init__(
-        self, kept: Kept, bench: Bench, answers: Answers, interpreters: Interpreters, pending: Pending
+        self,
+        kept: Kept,
+        answers: Answers,
+        interpreters: Interpreters,
+        pending: Pending,
+        descriptors: int,
     ) -> None:
+        """From the number `descriptors` on nobody waits."""
         self._kept = kept
-        self._bench = bench
         self._answers = answers
+        self._bench = answers.bench
         self._interpreters = interpreters
         self._pending = pending
         self._executing = answers.executing
+        self._descriptors = descriptors
         self._naming: dict[int, Asked] = {}
         self.own: set[int] = set()
         """The threads of this process, whose opens are never judged."""
@@ -50,8 +56,10 @@ class Hearing:
             self._answers.let_pass(descriptor)
             return None
         if asked.use == uses.IF_NAMED:
-            self._naming[descriptor] = asked
-            return asked
+            if descriptor < self._descriptors:
+                self._naming[descriptor] = asked
+                return asked
+            asked = asked._replace(use=uses.SCRIPT)  # as where that cannot be found out
         return self._known(asked)
 
     def named(self, asked: Asked, use: str) -> Task | None:

@@ -168,18 +168,32 @@ class Holder:
                 self._ready()
 
     def _start(self) -> None:
+        """Start a worker; where no process is to be had, again soon. Whatever happens, the group is held."""
+        try:
+            self._line = self._begun()
+        except OSError as error:
+            _say(f"no worker can be started: {error.strerror}")
+            self._failed()
+        else:
+            self._heard, self._is_ready = time.monotonic(), False
+
+    def _begun(self) -> socket.socket:
+        """Our end of the line to a new worker. Raises OSError."""
+        _flush()
         ours, theirs = socket.socketpair()
-        sys.stdout.flush()
-        sys.stderr.flush()
-        # A signal for the worker must not find our handlers still there, which would keep it for us.
-        signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-        self._worker = os.fork()
-        if not self._worker:
-            ours.close()
-            self._be_worker(theirs)
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
-        theirs.close()
-        self._line, self._heard, self._is_ready = ours, time.monotonic(), False
+        with theirs, contextlib.ExitStack() as stack:
+            stack.enter_context(ours)
+            # A signal for the worker must not find our handlers still there, which would keep it for us.
+            signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+            try:
+                self._worker = os.fork()
+                if not self._worker:
+                    ours.close()
+                    self._be_worker(theirs)
+            finally:
+                signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+            stack.pop_all()
+        return ours
 
     def _be_worker(self, line: socket.socket) -> NoReturn:
         status = 4
@@ -190,8 +204,7 @@ class Holder:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
             status = self._work(Line(line))
         finally:
-            sys.stdout.flush()
-            sys.stderr.flush()
+            _flush()
             os._exit(status)
 
     def _reaped(self) -> int | None:
@@ -208,6 +221,10 @@ class Holder:
             self._line.close()
             self._line = None
         settle(self._group, allow=self._failing_open)
+        self._failed()
+
+    def _failed(self) -> None:
+        """Say when the next worker is started: at once the first time, and then later and later."""
         self._failures += 1
         pause = min(limits.GUARD_RESTART_SECONDS * 2 ** (self._failures - 1), limits.GUARD_RESTART_MAX_SECONDS)
         self._again = time.monotonic() + (0 if self._failures == 1 else pause)
@@ -273,9 +290,7 @@ def watch(group: Group, worker: int, again: list[str], *, at_home: bool = False)
     `again` is the command that starts a guard, which inherits the group; not where it would have to answer itself.
     """
     with contextlib.suppress(ProcessLookupError):  # it has died before we were there
-        poll = select.poll()
-        poll.register(os.pidfd_open(worker), select.POLLIN)
-        poll.poll()
+        _await(worker)
     settle(group, allow=False)
     environment = dict(os.environ)
     if at_home:
@@ -283,7 +298,41 @@ def watch(group: Group, worker: int, again: list[str], *, at_home: bool = False)
     else:
         os.set_inheritable(group.descriptor, True)  # noqa: FBT003 - the only way to call it
         environment["CHOPMARK_GUARD_GROUP"] = str(group.descriptor)
-    os.execve(again[0], again, environment)  # noqa: S606 - what was started, again
+    while True:
+        try:
+            os.execve(again[0], again, environment)  # noqa: S606 - what was started, again
+        except OSError as error:  # no memory, or a program that is just being replaced: everybody waits meanwhile
+            _say(f"{again[0]} cannot be started: {error.strerror}")
+        time.sleep(limits.GUARD_RESTART_SECONDS)
+
+
+def _await(worker: int) -> None:
+    """Wait until a worker is dead, or has been dying for so long that it cannot be: a thread of it waits for ever.
+
+    Raises ProcessLookupError.
+    """
+    from chopmark.agent import processes  # which a holder has no use for: it stays small
+
+    poll = select.poll()
+    poll.register(os.pidfd_open(worker), select.POLLIN)
+    lived = time.monotonic()
+    while not poll.poll(limits.GUARD_TICK_SECONDS * 1000):
+        if not processes.is_dying(worker):
+            lived = time.monotonic()
+        elif time.monotonic() - lived > limits.GUARD_DYING_SECONDS:
+            return
+
+
+def _say(what: str) -> None:
+    with contextlib.suppress(OSError):
+        os.write(2, f"chopmark: {what}\n".encode())
+
+
+def _flush() -> None:
+    """What was printed; where nobody reads it any more, that ends no holder."""
+    for each in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            each.flush()
 
 
 def inherited() -> Group | None:

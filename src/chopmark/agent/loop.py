@@ -19,6 +19,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from chopmark.agent import answers, crew, hearing, interpreters, judging, leases, pending, uses
+from chopmark.agent.fanotify import UnopenedError
 from chopmark.agent.question import Asked
 from chopmark.agent.waiting import Waiting
 from chopmark.core import limits
@@ -41,10 +42,13 @@ class Loop:
         kept: Kept,
         bench: Bench,
         second: Second | None = None,
+        descriptors: int = limits.GUARD_DESCRIPTORS_MAX,
         has_descriptors: Callable[[], bool] = lambda: True,
         is_leased: Callable[[int], bool] = lambda _: False,
     ) -> None:
-        """`has_descriptors` says whether another file may be looked at; if not, that is a failure.
+        """Nobody waits under a descriptor whose number is as high as `descriptors`: there are no more then.
+
+        `has_descriptors` says whether another file may be looked at; if not, that is a failure as well.
 
         `is_leased` says of a device that leases of its files tell of every writer; of others each file is asked.
         """
@@ -60,9 +64,9 @@ class Loop:
         self.interpreters = interpreters.Interpreters(bench.rules)
         self.answers = answers.Answers(group, bench, second)
         self.pending = pending.Pending(
-            kept, bench, second, self.answers, self.interpreters, self._crew.put, has_descriptors, is_leased
+            kept, self.answers, self.interpreters, self._crew.put, descriptors, has_descriptors, is_leased
         )
-        self._hearing = hearing.Hearing(kept, bench, self.answers, self.interpreters, self.pending)
+        self._hearing = hearing.Hearing(kept, self.answers, self.interpreters, self.pending, descriptors)
         self.running = True
 
     def attend(self, examiner: Callable[[], Examiner], count: int) -> list[Callable[[], None]]:
@@ -75,7 +79,8 @@ class Loop:
 
     def know_own(self) -> None:
         """Take the threads of this process, whose opens are never judged, as they are now. For any thread."""
-        self._hearing.own = {*map(int, os.listdir("/proc/self/task"))}
+        with self._lock:  # who joins meanwhile is not forgotten
+            self._hearing.own = {*map(int, os.listdir("/proc/self/task"))}
 
     def wake(self) -> None:
         """Look up: there is an order, or the end. For any thread."""
@@ -164,7 +169,13 @@ class Loop:
     def _hear(self) -> Task | Asked | None:
         """Answer whom something is known for; what may take a while is the caller's to do."""
         task: Task | Asked | None = None
-        for event in self._group.read(limits.GUARD_EVENTS_AT_ONCE):
+        try:
+            events = self._group.read(limits.GUARD_EVENTS_AT_ONCE)
+        except UnopenedError as error:
+            with self._lock:
+                self.answers.unopened(error)
+            return None
+        for event in events:
             with self._lock:
                 found = self._hearing.event(event)
             if found is not None:

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from chopmark.agent.interpreters import Interpreters
     from chopmark.agent.judging import Looked, Task
     from chopmark.agent.kept import Kept, Key
-    from chopmark.agent.question import Bench, Second
 
 
 @dataclass(slots=True)
@@ -50,21 +49,20 @@ class Pending:
     def __init__(
         self,
         kept: Kept,
-        bench: Bench,
-        second: Second | None,
         answers: Answers,
         interpreters: Interpreters,
         put: Callable[[Task], None],
+        descriptors: int,
         has_descriptors: Callable[[], bool],
         is_leased: Callable[[int], bool],
     ) -> None:
         """`put` has a file looked at; of the others tells `Loop`."""
         self._kept = kept
-        self._bench = bench
-        self._second = second
         self._answers = answers
+        self._second = answers.second
         self._interpreters = interpreters
         self._put = put
+        self._descriptors = descriptors
         self._has_descriptors = has_descriptors
         self._is_leased = is_leased
         self._waiting: OrderedDict[Key, _Looking] = OrderedDict()
@@ -84,12 +82,17 @@ class Pending:
     def wait(self, asked: Asked) -> Task | None:
         """Have somebody wait until a file was looked at, which the caller is to do if nobody does so already."""
         looking = self._waiting.get(asked.key)
+        too_many = ""
+        if asked.descriptor >= self._descriptors:
+            too_many = "too many wait for an answer"
+        elif looking is None and not self._has_descriptors():
+            too_many = "too many files wait for their users to get on"  # who may not have been seen to do so
+        if too_many:
+            self._answers.counters.failed += 1
+            self._answers.fail(asked, "failed", too_many)
+            return None
         if looking is not None:
             looking.asked.append(asked)
-            return None
-        if not self._has_descriptors():  # whoever may still be on the way into others has not been seen to get on
-            self._answers.counters.failed += 1
-            self._answers.fail(asked, "failed", "too many files wait for their users to get on")
             return None
         # A descriptor of its own would be another open file, with another lease: this one is kept as it is.
         return self._begin(judging.Task(asked.key, asked.descriptor, asked.path), [asked])
@@ -159,7 +162,7 @@ class Pending:
             return False
         is_wanted = kept and (answers or for_all) and not looking.unwanted
         if is_wanted and (self._is_leased(looked.key[0]) or leases.tells(looked.descriptor)):
-            until = time.monotonic() + self._bench.keeps(looked.facts, for_all=for_all)
+            until = time.monotonic() + self._answers.bench.keeps(looked.facts, for_all=for_all)
             file = self._kept.keep(looked.key, looked.descriptor, looked.facts, until)
             file.writes = looking.writes or 0
             file.used = for_all or looking.used or any(answer.allow for _, answer in answers)

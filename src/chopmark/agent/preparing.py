@@ -13,10 +13,14 @@ from chopmark.core.named import NamedTuple
 
 
 class Room(NamedTuple):
-    """For how many files there are descriptors: those that are kept, and those whose lease is being given back."""
+    """For how many files there are descriptors: those that are kept, and those whose lease is being given back.
+
+    And from which number on a question may not keep its descriptor: the work itself needs the rest.
+    """
 
     kept: int
     released: int
+    asked: int
 
 
 def descriptors() -> Room:
@@ -30,7 +34,10 @@ def descriptors() -> Room:
             soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     free = max(32, soft - limits.GUARD_WORKING_DESCRIPTORS)
     keeping = min(limits.GUARD_KEPT_MAX, free // 2)
-    return Room(keeping, min(limits.GUARD_RELEASED_MAX, free - keeping))
+    # Each is the lowest number that is free. Where a worker ends, questions under higher ones would not be answered.
+    most = min(soft, limits.GUARD_DESCRIPTORS_MAX)
+    asked = max(most - limits.GUARD_SPARE_DESCRIPTORS, most // 2)
+    return Room(keeping, min(limits.GUARD_RELEASED_MAX, free - keeping), asked)
 
 
 def hurry() -> None:

@@ -144,6 +144,18 @@ def status(thread: int) -> Status | None:
     return Status(user, group, parent, process)
 
 
+_DYING = re.compile(rb"\nState:\t[ZX]|\n(?:Sig|Shd)Pnd:\t[0-9a-f]{13}[13579bdf]")
+"""Of proc_pid_status(5): its first thread has ended, or SIGKILL waits for it."""
+
+
+def is_dying(process: int) -> bool:
+    """Whether a process is to end, and its threads cannot be anywhere but on the way out, or in the kernel."""
+    try:
+        return _DYING.search(_read(f"/proc/{process}/status", _STATUS_MAX)) is not None
+    except OSError:
+        return False
+
+
 def terminal(process: int) -> str:
     """The path of the terminal that a process belongs to; empty when it has none."""
     try:

@@ -54,6 +54,9 @@ class Bench(Protocol):
     def told(self, asked: Asked, answer: Answer, facts: Any) -> None:  # noqa: ANN401 - the examiner's own
         """An answer is about to be given. Must not wait."""
 
+    def unopened(self, error: OSError) -> None:
+        """The kernel has denied somebody something without a question, which it could not ask. Must not wait."""
+
 
 class Second(Protocol):
     """Who has to be told as well before anybody is let through: the kernel's programs, where they are loaded."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import sys
@@ -161,7 +162,8 @@ def run(args: Namespace) -> int:
     os.environ[_HOME] = "1" if at_home else ""
 
     def ready() -> None:
-        print("guard ready", flush=True)
+        with contextlib.suppress(OSError):  # who holds the group does not end because nobody reads what it says
+            print("guard ready", flush=True)
         notify.ready("guarding")
 
     work = partial(_work, settings, group, events.Stream(wanted))

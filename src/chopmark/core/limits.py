@@ -594,6 +594,8 @@ GUARD_KEPT_PARTS = 16
 """Of which one is given up when there are more."""
 GUARD_WORKING_DESCRIPTORS = 4_096
 """Descriptors for questions that wait, and for everything else."""
+GUARD_SPARE_DESCRIPTORS = 1_024
+"""Of these, those that no question takes: who asks when there are no others is told that nothing could be found out."""
 GUARD_DESCRIPTORS_MAX = 65_536
 """The numbers under which a worker that died may have owed answers."""
 GUARD_KNOWN_MAX = 20_000

@@ -10,17 +10,21 @@ import socket
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
 from chopmark.agent import control
+from chopmark.core import limits
 from chopmark.core.errors import UnavailableError, UsageError
 from tests.support.guarding import CHOPMARK, Guarded, Mounted, place, policy, program, ran, why_not
 from tests.support.patience import eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from chopmark.agent.guard import Guard
 
 pytestmark = pytest.mark.skipif(bool(why_not()), reason=why_not() or "a guard can be tested")
 
@@ -60,6 +64,19 @@ def test_breaking_the_glass(where: Path, tmp_path: Path) -> None:
         eventually(lambda: len(guard.events("glass-mended")) == 2)
         assert guard.events("glass-broken")[0]["detail"] == "the disk is on fire"
         assert guard.events("glass-mended")[-1]["uid"] == 0  # who asked, not who they say they are
+
+
+def test_whoever_asks_for_what_there_is_not_is_told_so(where: Path, tmp_path: Path) -> None:
+    with Guarded(where, tmp_path / "home", policy([GOOD])) as guard:
+        for wrong in ("release", "warm", "break-glass", "nothing"):
+            with pytest.raises(UsageError):
+                control.ask(guard.socket, wrong)
+        for sent in (b"[]\n", b"null\n", b"{\n", b"\xff\n"):
+            with socket.socket(socket.AF_UNIX) as to:
+                to.connect(guard.socket)
+                to.sendall(sent)
+                assert "error" in json.loads(to.recv(4096))
+        assert guard.status()["mode"] == "enforce"
 
 
 def test_asking_a_guard(where: Path, tmp_path: Path) -> None:
@@ -134,3 +151,27 @@ def test_a_second_guard_does_not_take_the_socket(where: Path, tmp_path: Path) ->
         assert done.returncode == 2
         assert "another guard" in done.stderr
         assert guard.status()["mode"] == "enforce"
+
+
+def test_who_cannot_take_a_question_at_this_moment_takes_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(limits, "GUARD_LOOK_SECONDS", 0.01)
+    accept, tried = socket.socket.accept, list[int]()
+
+    def full(listening: socket.socket) -> object:
+        tried.append(1)
+        if len(tried) == 1:
+            raise OSError(24, "Too many open files")
+        return accept(listening)
+
+    monkeypatch.setattr(socket.socket, "accept", full)
+    guard = SimpleNamespace(
+        settings=SimpleNamespace(control=str(tmp_path / "control")),
+        facts=lambda: {"mode": "x"},
+        watch=SimpleNamespace(reload=lambda: None),
+    )
+    server = control.serve(cast("Guard", guard))
+    assert control.ask(str(tmp_path / "control"), "status") == {"mode": "x"}
+    server.close()
+    assert len(tried) > 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import resource
 import signal
+import threading
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -284,6 +285,24 @@ def test_at_the_end_everything_is_let_go(tmp_path: Path, monkeypatch: pytest.Mon
     ]  # fmt: skip
 
 
+def test_what_is_let_go_while_mounts_are_looked_at_stays_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(monkeypatch, folders=((str(tmp_path), 5),))
+    desk.there = [mount(tmp_path, 5)]
+    desk.guard.protection.begin()
+    lets_go = threading.Thread(target=desk.guard.let_go, args=(str(tmp_path),))
+    protect = desk.group.protect
+
+    def meanwhile(*given: Any) -> None:  # noqa: ANN401 - as of the group
+        lets_go.start()
+        lets_go.join(0.05)
+        protect(*given)
+
+    monkeypatch.setattr(desk.group, "protect", meanwhile)
+    desk.guard.protection.look()
+    lets_go.join(10)
+    assert (desk.group.marked, desk.guard.protection.places) == ([], [])
+
+
 # What runs
 
 
@@ -418,6 +437,7 @@ def test_there_are_never_more_files_than_descriptors(monkeypatch: pytest.MonkeyP
     assert room.kept + room.released <= max(32, soft - limits.GUARD_WORKING_DESCRIPTORS)
     assert 16 <= room.kept <= limits.GUARD_KEPT_MAX
     assert 0 < room.released <= limits.GUARD_RELEASED_MAX
+    assert room.kept + room.released < room.asked < min(soft, limits.GUARD_DESCRIPTORS_MAX)
 
 
 @pytest.mark.parametrize("strict", [False, True])
@@ -428,7 +448,7 @@ def test_a_worker_is_made_of_what_its_settings_say(
     made: list[object] = []
     monkeypatch.setattr(preparing, "preload", lambda: made.append("everything"))
     monkeypatch.setattr(behind, "Behind", lambda place, _, *, strict: made.append((place, strict)))
-    monkeypatch.setattr(preparing, "descriptors", lambda: preparing.Room(32, 0))  # for one file there is none
+    monkeypatch.setattr(preparing, "descriptors", lambda: preparing.Room(32, 0, 1024))  # for one file there is none
     (tmp_path / "policy.toml").write_text(policy())
     sources = Sources(str(tmp_path / "policy.toml"))
     rules = uses.Rules(strict=strict)

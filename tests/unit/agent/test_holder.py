@@ -8,16 +8,17 @@ import select
 import signal
 import socket
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from chopmark.agent import fanotify, holder
+from chopmark.agent import fanotify, holder, processes
 from chopmark.core import limits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
 
 ME = 1 << 22
 """The thread of a worker: no thread has such a number."""
@@ -212,6 +213,48 @@ def test_what_a_dead_worker_owes_is_settled_and_another_started(
     assert (group.heeded, group.answered) == (4, [(number, failing_open) for number in range(3)] * 4)
 
 
+@pytest.mark.parametrize("missing", ["fork", "socketpair"])
+def test_without_room_for_a_worker_the_group_is_held_until_there_is(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], missing: str
+) -> None:
+    """A holder that ended would let everybody through."""
+    for name, value in {"RESTART_SECONDS": 100.0, "RESTART_MAX_SECONDS": 300.0, "DESCRIPTORS_MAX": 1}.items():
+        monkeypatch.setattr(limits, f"GUARD_{name}", value)
+    before = {*Path("/proc/self/fd").iterdir()}
+    held = holder.Holder(Group(), lambda _: 7, lambda: None)
+
+    def none(*_: object) -> None:
+        raise BlockingIOError(11, "Resource temporarily unavailable")
+
+    with monkeypatch.context() as without:
+        without.setattr(os if missing == "fork" else socket, missing, none)
+        for failures, pause in ((1, 0), (2, 200)):
+            held._start()  # noqa: SLF001 - what `run` does
+            assert (held._worker, vars(held)["_line"], held._failures) == (0, None, failures)  # noqa: SLF001
+            assert round(held._again - time.monotonic(), -1) == pause  # noqa: SLF001
+    assert {*Path("/proc/self/fd").iterdir()} == before
+    assert signal.SIGTERM not in signal.pthread_sigmask(signal.SIG_BLOCK, [])
+    assert capfd.readouterr().err.count("no worker can be started") == 2
+    held._start()  # noqa: SLF001 - likewise
+    assert held._ended(20.0) == 7 << 8  # noqa: SLF001 - its exit status
+    held._recover()  # noqa: SLF001 - likewise
+
+
+def test_a_holder_to_which_nobody_listens_holds_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    held = holder.Holder(Group(), lambda _: 7, lambda: None)
+    with os.fdopen(writing, "w") as said:
+        monkeypatch.setattr("sys.stdout", said)
+        print("ready", end="")  # noqa: T201 - what it says
+        held._start()  # noqa: SLF001 - what `run` does
+        assert held._ended(20.0) == 7 << 8  # noqa: SLF001 - of the worker, which cannot say it either
+        held._recover()  # noqa: SLF001 - likewise
+        with pytest.raises(BrokenPipeError):
+            said.flush()
+        os.dup2(os.open("/dev/null", os.O_WRONLY), writing)
+
+
 @pytest.mark.parametrize(
     ("is_ready", "silent", "killed"), [(True, 15, True), (True, 5, False), (False, 15, False), (False, 25, True)]
 )
@@ -345,3 +388,44 @@ def test_who_is_at_home_holds_nothing_while_the_next_begins(monkeypatch: pytest.
     assert (group.heeded, group.answered) == (1, [(0, False)])
     with pytest.raises(OSError, match="Bad file"):
         os.fstat(group.descriptor)
+
+
+def test_a_worker_that_is_dying_for_too_long_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    """And a program that cannot be started is tried again: whoever ended here would let everybody through."""
+    monkeypatch.setattr(limits, "GUARD_DESCRIPTORS_MAX", 1)
+    monkeypatch.setattr(limits, "GUARD_TICK_SECONDS", 0.01)
+    monkeypatch.setattr(limits, "GUARD_RESTART_SECONDS", 0.01)
+    tried: list[str] = []
+
+    def become(path: str, *_: object) -> None:
+        tried.append(path)
+        raise OSError(2, "No such file or directory") if len(tried) == 1 else RecursionError
+
+    monkeypatch.setattr(os, "execve", become)
+    group = Group(os.open("/dev/null", os.O_RDONLY))
+    worker = os.posix_spawn("/bin/sleep", ["sleep", "60"], dict(os.environ))
+    asked: list[int] = []
+    monkeypatch.setattr(limits, "GUARD_DYING_SECONDS", 0.05)
+
+    def is_dying(process: int) -> bool:
+        asked.append(process)
+        return len(asked) > 1
+
+    monkeypatch.setattr(processes, "is_dying", is_dying)
+    with pytest.raises(RecursionError):
+        holder.watch(group, worker, ["guard"])
+    assert (tried, group.answered, {*asked}) == (["guard"] * 2, [(0, False)], {worker})
+    assert os.waitpid(worker, os.WNOHANG) == (0, 0), "it lives"
+    os.kill(worker, signal.SIGKILL)
+    os.waitpid(worker, 0)
+    os.close(group.descriptor)
+
+
+def test_who_is_dying_shows() -> None:
+    process = os.posix_spawn("/bin/sleep", ["sleep", "60"], dict(os.environ))
+    assert not processes.is_dying(process)
+    os.kill(process, signal.SIGKILL)
+    os.waitid(os.P_PID, process, os.WEXITED | os.WNOWAIT)
+    assert processes.is_dying(process), "its first thread has ended"
+    os.waitpid(process, 0)
+    assert not processes.is_dying(process), "it has died"

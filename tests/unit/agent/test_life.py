@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from chopmark.agent import control, events, fanotify, mounts, protecting
+from chopmark.agent import events, fanotify, mounts, protecting
 from chopmark.core import limits
 from chopmark.core.errors import UsageError
 from chopmark.policy import events as policy_events
@@ -227,6 +227,42 @@ def test_the_database_is_only_a_cache(where: Path, tmp_path: Path, trouble: str)
             assert (ran(str(where / "good")), ran(str(where / "evil"))) == ("0", "denied")
             eventually(lambda: bool(guard.events("trouble")))
             assert guard.stop() == 0
+
+
+def test_whoever_there_is_no_descriptor_for_is_denied_and_others_are_heard(where: Path) -> None:
+    code = (
+        "import os, resource, subprocess, sys\n"
+        "from chopmark.agent import fanotify\n"
+        "where, group = sys.argv[1], fanotify.Group()\n"
+        "group.protect(where, os.stat(where).st_dev, fanotify.OPEN_PERM)\n"
+        "opening = [subprocess.Popen(['cat', f'{where}/good'], stdout=subprocess.DEVNULL) for _ in range(2)]\n"
+        "soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)\n"
+        "full = os.dup(0)\n"
+        "answers = []\n"
+        "while len(answers) < 2:\n"
+        "    resource.setrlimit(resource.RLIMIT_NOFILE, (soft if answers else full, hard))\n"
+        "    try:\n"
+        "        for event in group.read(1):\n"
+        "            group.answer(event.descriptor, allow=True)\n"
+        "            answers.append('allowed')\n"
+        "    except fanotify.UnopenedError:\n"
+        "        answers.append('unopened')\n"
+        "print(*answers, *sorted(each.wait() for each in opening))\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code, where], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "unopened allowed 0 1\n"
+
+
+def test_a_worker_of_which_a_thread_ends_by_mistake_is_replaced(where: Path, tmp_path: Path) -> None:
+    """Leases would be given back by nobody any more, and whoever waits for such a thread would do so for ever."""
+    mistake: Any = "no number"
+    with Guarded(where, tmp_path / "home", policy([GOOD])).bounded(GUARD_HOLD_SECONDS=mistake) as guard:
+        [worker] = guard.workers()
+        assert ran(str(where / "good")) == "0"
+        place(where / "good", GOOD)
+        eventually(lambda: guard.workers() not in ([], [worker]))
+        assert ran(str(where / "evil")) == "denied"
+        assert "the guard's worker ends: TypeError" in guard.said()
 
 
 def test_what_is_known_outlives_the_process(where: Path, tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -208,6 +210,27 @@ def test_what_facts_depend_on_is_kept_with_them(tmp_path: Path) -> None:
     again.close()
 
 
+def test_what_sqlite_cannot_write_down_keeps_nothing_else_from_it(tmp_path: Path) -> None:
+    """Inode numbers of overlays use the highest bit; a mistake in one thing is a complaint."""
+    path, said = tmp_path / "verdicts.db", list[str]()
+    known = memory.Memory(str(path), said.append)
+    known.start()
+    known.seen(1, 1 << 63, "a", "/overlay")
+    known.depend({"anchors": "\udcff"})
+    eventually(lambda: bool(said))
+    known.put("b", UNSIGNED, time.time() + 60)
+    known.close()
+    assert len(said) == 1
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        assert database.execute("SELECT key FROM verdict").fetchall() == [("b",)]
+    again = memory.Memory(str(path), said.append)
+    again.start()
+    again.seen(1, 1 << 63, "a", "/overlay")
+    again.close()
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        assert database.execute("SELECT path, inode FROM file").fetchall() == [("/overlay", -(1 << 63))]
+
+
 def test_memory_is_bounded(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(limits, "GUARD_KNOWN_MAX", 3)
     known = memory.Memory(str(tmp_path / "verdicts.db"), print)
@@ -285,6 +308,25 @@ def test_processes_tell_about_themselves() -> None:
         process.communicate(b"\n")
     assert processes.status(process.pid) is None
     assert processes.program(process.pid) == processes.NOBODY
+
+
+def test_a_mistake_in_one_event_keeps_no_other_from_being_told() -> None:
+    passed: list[str] = []
+
+    def write(event: dict[str, Any]) -> None:
+        passed.append(event["kind"])
+        raise ZeroDivisionError
+
+    sink: Any = SimpleNamespace(start=lambda _: None, write=write, close=lambda: None, unwritten=0)
+    stream = events.Stream([sink])
+    stream.add(lambda: ({"kind": str(1 // 0)}, None))
+    stream.say("test")
+    stream.start()
+    stream.end()
+    stream.join(10)
+    assert not stream.is_alive()
+    assert (passed, stream.unwritten) == (["trouble", "test"], 3)
+    assert [each["kind"] for each in stream.recent] == passed
 
 
 def test_events_beyond_the_limit_are_counted_and_dropped(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -625,4 +667,4 @@ def test_limits_on_descriptors_are_kept_to() -> None:
         "print(*preparing.descriptors())\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout == "100 100\n"
+    assert done.stdout == "100 100 150\n"

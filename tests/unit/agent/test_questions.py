@@ -32,6 +32,7 @@ class Facts(NamedTuple):
 
 
 GOOD, GOOD_FOR_SOME, EVIL, BROKEN = map(Facts, ("good", "good for some", "evil", "broken"))
+UNTELLABLE = Facts("untellable")
 
 
 class Group(fanotify.Group):
@@ -67,11 +68,12 @@ class Bench:
         self.rules = uses.Rules()
         self.failing_open = False
         self.told_of: list[tuple[question.Asked, bool, str]] = []
+        self.unopened_for: list[int | None] = []
 
     def decide(self, facts: Facts, asked: question.Asked) -> question.Answer:
         if facts == BROKEN:
             raise ZeroDivisionError(asked.path)
-        return question.Answer(facts in (GOOD, GOOD_FOR_SOME), everybody=facts != GOOD_FOR_SOME)
+        return question.Answer(facts in (GOOD, GOOD_FOR_SOME, UNTELLABLE), everybody=facts != GOOD_FOR_SOME)
 
     def without_facts(self, _: question.Asked, why: str, detail: str) -> question.Answer:
         return question.Answer(self.failing_open, decision=f"{why}: {detail}")
@@ -80,8 +82,13 @@ class Bench:
         assert for_all is (facts == GOOD)
         return 60.0
 
-    def told(self, asked: question.Asked, answer: question.Answer, facts: Facts | None) -> None:  # noqa: ARG002
+    def unopened(self, error: OSError) -> None:
+        self.unopened_for.append(error.errno)
+
+    def told(self, asked: question.Asked, answer: question.Answer, facts: Facts | None) -> None:
         os.fstat(asked.descriptor)  # who asks still waits
+        if facts == UNTELLABLE:
+            raise ZeroDivisionError(asked.path)
         self.told_of.append((asked, answer.allow, answer.decision or ""))
 
 
@@ -332,6 +339,71 @@ def test_a_mistake_in_a_decision_ends_nobody(desk: Desk) -> None:
     [(asked, allowed, detail)] = desk.bench.told_of
     assert (allowed, detail) == (False, f"failed: ZeroDivisionError: {asked.path}")
     assert desk.counted == {"denied": 1, "failed": 1, "looked": 1}
+
+
+@pytest.mark.parametrize("failing_open", [False, True])
+def test_what_nobody_can_be_told_of_is_a_failure_and_answered(desk: Desk, *, failing_open: bool) -> None:
+    desk.bench.failing_open = failing_open
+    for number in range(2):
+        task = desk.ask(f"{number}")
+        assert task is not None
+        desk.looked(task, UNTELLABLE)
+    assert desk.group.answered == [failing_open] * 2
+    assert desk.counted == {("allowed" if failing_open else "denied"): 2, "failed": 2, "looked": 2}
+
+
+def test_nobody_waits_where_descriptors_come_to_an_end(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are answered from what is known, or not at all; else the next question of anybody could not be heard."""
+    desk.keep(GOOD_FOR_SOME)
+    task = desk.ask("other")
+    assert task is not None
+    last = os.dup(task.descriptor)
+    os.close(last)
+    for part in (desk.loop.pending, desk.loop._hearing):  # noqa: SLF001 - which were told at the beginning
+        part._descriptors = last  # noqa: SLF001 - likewise
+    monkeypatch.setattr(processes, "executable", lambda _: "/usr/bin/python3")
+    for name, mask in (("file", EXEC), ("other", EXEC), ("third", EXEC), ("fourth", OPEN)):
+        assert desk.hear(name, mask, THIRD if name == "fourth" else OTHER) is None
+    assert desk.group.answered == [True, False, False, False]
+    assert [use.use for use, _, _ in desk.bench.told_of[-2:]] == [uses.EXEC, uses.SCRIPT]
+    assert {detail for _, _, detail in desk.bench.told_of[-3:]} == {"failed: too many wait for an answer"}
+    desk.looked(task, EVIL)
+    assert desk.counted["failed"] == 3
+
+
+def test_what_the_kernel_could_not_ask_about_ends_nobody(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A device without a driver, or no descriptor for it: that one was denied, and the next can be asked about."""
+    reading = fanotify.Group(os.open(desk.folder, os.O_RDONLY))
+
+    def unread(number: int) -> Any:  # noqa: ANN401 - as os.read
+        return lambda *_: (_ for _ in ()).throw(OSError(number, "no"))
+
+    monkeypatch.setattr(desk.group, "read", reading.read)
+    with monkeypatch.context() as patch:
+        for number in (6, 24):  # ENXIO, EMFILE
+            patch.setattr(os, "read", unread(number))
+            assert desk.loop._hear() is None  # noqa: SLF001 - who leads
+        for number in (9, 22):  # EBADF, EINVAL: then nobody can be heard any more
+            patch.setattr(os, "read", unread(number))
+            with pytest.raises(OSError, match="no"):
+                desk.loop._hear()  # noqa: SLF001 - likewise
+    os.close(reading.descriptor)
+    assert (desk.counted, desk.bench.unopened_for) == ({"failed": 2}, [6, 24])
+
+
+def test_a_thread_that_joins_while_we_are_counted_is_ours(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    joins = threading.Thread(target=desk.loop._join, args=(THIRD,))  # noqa: SLF001 - what a thread of the crew does
+
+    def counted(_: str) -> list[str]:
+        joins.start()
+        joins.join(0.05)
+        return [str(os.getpid())]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "listdir", counted)
+        desk.loop.know_own()
+    joins.join(10)
+    assert desk.loop._hearing.own == {os.getpid(), THIRD}  # noqa: SLF001 - whom it lets through
 
 
 @pytest.mark.parametrize("why", ["failed", "written"])
