@@ -11,7 +11,7 @@ from chopmark.core.errors import BrokenError, MalformedError
 from chopmark.core.finding import against
 from chopmark.core.named import NamedTuple
 from chopmark.core.proof import Proof
-from chopmark.core.verdict import SealVerdict, Verdict
+from chopmark.core.verdict import SealVerdict, Status, Verdict
 from chopmark.engine import abreast, elsewhere, identify
 
 if TYPE_CHECKING:
@@ -44,7 +44,10 @@ def _of_path(path: str, context: Context, format_name: str) -> _Stages:
     try:
         with Artifact.open(path) as artifact:
             yield artifact.view.size
-            return (yield from _stages(artifact, context, format_name))
+            verdict = yield from _stages(artifact, context, format_name)
+            if verdict.seals or verdict.status is not Status.UNSIGNED:
+                return verdict
+            return verdict._replace(findings=(*verdict.findings, *elsewhere.told_by_name(path)))
     except UnreadableError as error:
         return Verdict(path, "", (), (error.reason.found(error.detail),))
 
@@ -103,7 +106,7 @@ def _stages_as(
             seals.append(judge_seal(owned.seal, payloads, context, blocked))
         findings += broken
         if not broken and not found and not through:
-            findings += [reasons.SEAL_NONE.found(), *elsewhere.told(artifact)]
+            findings += [reasons.SEAL_NONE.found(), *elsewhere.told(artifact.head())]
     except MalformedError as error:
         findings.append(_malformed(error))
     yield 0

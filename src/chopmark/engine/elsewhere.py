@@ -14,7 +14,6 @@ from chopmark.engine import identify
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from chopmark.core.artifact import Artifact
     from chopmark.core.finding import Finding
 
 _UEFI_CERTIFICATE = b"\x00\x02\xf1\x0e"
@@ -23,12 +22,8 @@ _PLACE = 20
 _DEBIAN = b"!<arch>\ndebian-binary"
 
 
-def told(artifact: Artifact) -> Iterator[Finding]:
-    """Who judges such a file, if somebody does."""
-    signed = signed_by(artifact.name)
-    if signed:
-        yield SEAL_OF_ANOTHER.found(f"chopmark verify {signed}")
-    head = artifact.head()
+def told(head: bytes) -> Iterator[Finding]:
+    """Who judges the file that begins so, if somebody does."""
     if head.startswith(_DEBIAN):
         yield SEAL_ELSEWHERE.found("a repository's signed release lists its packages: chopmark apt verify")
     if head[_PLACE : _PLACE + len(_UEFI_CERTIFICATE)] != _UEFI_CERTIFICATE:
@@ -37,6 +32,16 @@ def told(artifact: Artifact) -> Iterator[Finding]:
 
     if update.looks_like(head):
         yield SEAL_ELSEWHERE.found("a signed update of a firmware variable: chopmark secureboot verify-update")
+
+
+def told_by_name(path: str) -> Iterator[Finding]:
+    """What the file signs, if it is called like a signature and that is there.
+
+    This is for who names files, and not for guards: another file is looked up, wherever it lies.
+    """
+    signed = signed_by(path)
+    if signed:
+        yield SEAL_OF_ANOTHER.found(f"chopmark verify {signed}")
 
 
 def signed_by(name: str) -> str:
