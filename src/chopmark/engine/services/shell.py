@@ -19,9 +19,14 @@ _VARIABLE = re.compile(r"\$(?:\{([A-Za-z_][A-Za-z0-9_]*)\}|([A-Za-z_][A-Za-z0-9_
 _OPENING = frozenset(("if", "then", "else", "elif", "do", "while", "until", "!", "{", "time", "coproc"))
 _CLOSING = frozenset(("fi", "done", "esac", "}"))
 _DECLARING = frozenset(("export", "declare", "typeset", "readonly", "local"))
-_BRACES = re.compile(r"\{.*(?:,|\.\.).*\}", re.DOTALL).search
-"""What bash, and not every shell, makes several words of."""
 _GLOBS = frozenset("*?[")
+
+
+def _has_braces(bare: str) -> bool:
+    """Whether it has what bash, and not every shell, makes several words of: {a,b} or {a..b}."""
+    start, end = bare.find("{"), bare.rfind("}")
+    between = bare[start:end] if 0 <= start < end else ""
+    return "," in between or ".." in between
 
 
 class Word(NamedTuple):
@@ -179,7 +184,7 @@ class _Reader:
         text = "".join(parts)
         if self._text.startswith("(", self._place) and _ASSIGNMENT.fullmatch(text):
             raise _UnreadableError("a list of values")
-        return Word(text + UNKNOWN if _BRACES("".join(bare)) else text, quoted)
+        return Word(text + UNKNOWN if _has_braces("".join(bare)) else text, quoted)
 
     def _until(self, quote: str) -> str:
         end = self._text.find(quote, self._place + 1)

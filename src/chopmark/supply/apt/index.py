@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from chopmark.supply.apt.places import Place
     from chopmark.supply.apt.release import Listed, Release
 
-_FIELDS = re.compile(rb"^(package|version|architecture|size|sha256):[ \t]*(.*?)[ \t]*$", re.MULTILINE | re.IGNORECASE)
+_FIELDS = re.compile(rb"^(package|version|architecture|size|sha256):(.*)$", re.MULTILINE | re.IGNORECASE)
 _NEEDED = frozenset((b"package", b"version", b"architecture", b"size", b"sha256"))
 _DIGEST = re.compile(rb"[0-9a-f]{64}").fullmatch
 
@@ -112,7 +112,7 @@ def _parsed(pieces: Iterator[bytes], number: int) -> Read:
     weak = 0
     for paragraph in deb822.paragraphs(pieces):
         pairs = _FIELDS.findall(paragraph)
-        said = {name.lower(): value for name, value in pairs}
+        said = {name.lower(): value.strip(b" \t") for name, value in pairs}
         if len(said) != len(pairs):
             raise MalformedError("a package with a field twice")
         if b"sha256" not in said and b"package" in said:

@@ -1,12 +1,21 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chopmark.core.reasons import Reason
 from chopmark.engine.services import commands, reasons, shell
 from chopmark.engine.services.commands import Found
 from chopmark.engine.services.entry import Call, Role
+from chopmark.engine.services.sources import desktop, kernel, profiles
 from chopmark.engine.services.units.specifiers import UNKNOWN
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from chopmark.core.reasons import Reason
 
 CALL = Call("/x:1")
 
@@ -214,6 +223,46 @@ def test_first_lines() -> None:
     assert commands.interpreter_of(b"#!/usr/bin/env python3") == ["/usr/bin/env", "python3"]
     assert commands.interpreter_of(b"\x7fELF") == []
     assert commands.interpreter_of(b"#!\n") == [""]
+
+
+@pytest.mark.parametrize(
+    ("read", "part"),
+    [
+        (lambda text: list(shell.simple_commands(f"x {text}", {})), "{"),
+        (desktop._command_line, "a "),  # noqa: SLF001
+        (kernel._known, "$a{"),  # noqa: SLF001
+        (lambda text: list(profiles._of_pam(f"A DEFAULT={text}".encode())), "${"),  # noqa: SLF001
+    ],
+    ids=["shell", "desktop", "udev", "pam"],
+)
+def test_what_has_no_end_is_looked_through_once(read: Callable[[str], object], part: str) -> None:
+    """Users write such files. What goes through the rest at each beginning takes minutes, and hours for some."""
+    assert read(part * (400_000 // len(part)))
+
+
+@pytest.mark.parametrize(
+    ("word", "known"),
+    [
+        ("{a,b}", False),
+        ("{a..b}", False),
+        ("x{,}", False),
+        ("{a}", True),
+        ("{a.}.", True),
+        (",{a}", True),
+        ("}a,b{", True),
+    ],
+)
+def test_braces_are_words_only_with_something_between_them(word: str, known: bool) -> None:  # noqa: FBT001
+    [command] = shell.simple_commands(f"x {word}", {})
+    assert (UNKNOWN not in command.words[1].text) is known
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("a$env{b}c", "a?c"), ("$env{b", "?{b"), ("$$%%", "$%"), ("%k%s{a{b}%c{1", "???{1"), ("$a}$b{", "?}?{")],
+)
+def test_what_udev_substitutes_is_unknown(value: str, expected: str) -> None:
+    assert kernel._known(value).replace(UNKNOWN, "?") == expected  # noqa: SLF001
 
 
 @given(st.text(alphabet="ab $`'\"\\(){};&|<>#\n=~*/cifdone", max_size=60))

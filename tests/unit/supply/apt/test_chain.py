@@ -247,8 +247,9 @@ def test_packages_without_sha256_are_not_led_to(lists: Path) -> None:
         (b"Size: ", b"Size: x"),
         (b"SHA256: ", b"SHA256: z"),
         (b"Version", b"Vorsion"),
+        (b"Version: ", b"Version: 1" + b" " * 3_000_000 + b"2\nVersion: "),  # read before anybody knows whose it is
     ],
-    ids=["twice", "size", "digest", "missing"],
+    ids=["twice", "size", "digest", "missing", "blanks"],
 )
 def test_lists_that_are_not_written_as_such(lists: Path, damage: tuple[bytes, bytes]) -> None:
     index = debs.packages(DEBS).replace(*damage)

@@ -95,8 +95,8 @@ def _command_line(text: str) -> list[str]:
     """The words of Exec= (Desktop Entry Specification, the Exec key); none where it is not written so."""
     value = re.sub(r"\\(.)", lambda found: _ESCAPES.get(found[1], found[0]), text)
     argv: list[str] = []
-    place = 0
-    while place < len(value.rstrip()):
+    place, end = 0, len(value.rstrip())
+    while place < end:
         match = _QUOTED.match(value, place)
         if match is None:
             return []

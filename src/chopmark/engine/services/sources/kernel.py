@@ -27,6 +27,8 @@ _TOKEN = re.compile(
 )
 """A key with a value, in which only a quote can be escaped, whatever is before the backslash; with `e` all is."""
 _SUBSTITUTION = re.compile(r"\$(?:\$|[a-z]+(?:\{[^}]*\})?)|%(?:%|[a-zA-Z](?:\{[^}]*\})?)")
+_WITHOUT_BRACES = re.compile(r"\$(?:\$|[a-z]+)|%(?:%|[a-zA-Z])")
+"""The same where no brace is closed any more, which nothing then looks for."""
 _MODPROBE = (
     "/etc/modprobe.d",
     "/run/modprobe.d",
@@ -61,8 +63,8 @@ def _rules(host: Host, name: str, path: str) -> Entry:
         if not line.text.strip():
             continue
         where = f"{path}:{line.number}"
-        place = 0
-        while place < len(line.text.rstrip()):
+        place, end = 0, len(line.text.rstrip())
+        while place < end:
             match = _TOKEN.match(line.text, place)
             if match is None:
                 findings.append(reasons.LINE.found(line.text[place : place + 80].strip(), subject=where))
@@ -106,7 +108,11 @@ def _token(found: Found, match: re.Match[str], call: Call) -> None:
 
 def _known(value: str) -> str:
     """A value with what is substituted in it unknown."""
-    return _SUBSTITUTION.sub(lambda each: each[0][1] if each[0] in ("$$", "%%") else UNKNOWN, value)
+    end = value.rfind("}") + 1
+    parts = ((_SUBSTITUTION, value[:end]), (_WITHOUT_BRACES, value[end:]))
+    return "".join(
+        pattern.sub(lambda each: each[0][1] if each[0] in ("$$", "%%") else UNKNOWN, part) for pattern, part in parts
+    )
 
 
 def _modprobe(host: Host, name: str, path: str) -> Entry | None:

@@ -145,4 +145,6 @@ def _of_pam(data: bytes) -> Iterator[_Assigned]:
         name, _, rest = line.text.replace("\t", " ").partition(" ")
         for match in _PAM_VALUE.finditer(rest):
             value = match[1] if match[1] is not None else match[2]
-            yield _Assigned(name, re.sub(r"[$@]\{[^}]*\}", UNKNOWN, value), line.number)
+            end = value.rfind("}") + 1  # so that each beginning has an end, and none is looked for in vain
+            known = re.sub(r"[$@]\{[^}]*\}", UNKNOWN, value[:end]) + value[end:]
+            yield _Assigned(name, known, line.number)
