@@ -49,11 +49,11 @@ def check(
     path: Sequence[x509.Certificate],
     moment: Moment,
     context: Context,
-    carried: Sequence[bytes] = (),
+    carried: Sequence[bytes],
     *,
-    certificates: Sequence[bytes] = (),
-    answers: Sequence[bytes] = (),
-    stamp: bool = False,
+    certificates: Sequence[bytes],
+    answers: Sequence[bytes],
+    stamp: bool,
 ) -> list[Finding]:
     """A finding for every certificate of a trusted path but its anchor, and one for each OCSP answer that fails.
 

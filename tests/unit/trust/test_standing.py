@@ -9,6 +9,7 @@ import pytest
 from cryptography import x509 as builders
 
 from chopmark.envelopes import der, x509
+from chopmark.trust import evidence
 from chopmark.trust.crl import revocation_list
 from chopmark.trust.crl.entry import Entry
 from chopmark.trust.standing import Inquiry, Standing
@@ -255,8 +256,10 @@ def test_a_delta_revokes(tmp_path: Path) -> None:
 
 
 def test_a_delta_takes_back_a_hold_and_nothing_else(tmp_path: Path) -> None:
-    removal = crl(ISSUING, REMOVED, extensions=number(6, 5))
-    assert good(standing(tmp_path, WAY, [HELD, removal]))
+    removal = crl(ISSUING, REMOVED, extensions=number(6, 5), since=pki.NOW - DAY / 2)
+    found = standing(tmp_path, WAY, [HELD, removal])
+    assert good(found)
+    assert found.as_of == pki.NOW - DAY / 2
     assert good(standing(tmp_path, WAY, [BASE, removal])), "what was never there"
     unnumbered = crl(ISSUING, entry(serial(PLAIN), MAY, reason(6)))
     assert standing(tmp_path, WAY, [unnumbered, removal]).entry == Entry(MAY, 6)
@@ -284,6 +287,7 @@ def test_the_newest_delta_counts(tmp_path: Path) -> None:
         crl(ISSUING, REMOVED, extensions=number(7, 6)),
         crl(ISSUING, REMOVED, extensions=[*number(6, 5), scope(reasons=COMPROMISE)]),
         crl(ISSUING, REMOVED, extensions=number(6, 5), since=MAY, until=MAY + DAY),
+        crl(ISSUING, REMOVED, extensions=[*number(6, 5), Extension("1.2.3.4", der.null(), critical=True)]),
         crl(OTHER, REMOVED, extensions=number(6, 5)),
         crl(ISSUING, REMOVED, extensions=[Extension(x509.CRL_NUMBER, b"junk"), number(6, 5)[1]]),
         crl(ISSUING, REMOVED, extensions=[number(6, 5)[0], Extension(x509.DELTA_CRL_INDICATOR, b"", critical=True)]),
@@ -332,3 +336,19 @@ def test_lists_that_came_along_count_too(tmp_path: Path) -> None:
         carried: list[Crl] = [revocation_list.Crl(raw) for raw in raws]
         found = Inquiry(here, [each.view for each in WAY], carried).standing(PLAIN.view, ISSUING.view)
         assert (found.entry, found.problem) == (expected, "")
+    at_hand = circumstances(tmp_path, material.trusting(tmp_path, ROOT), revocation="require", lists=[BASE])
+    inquiry = Inquiry(at_hand, [each.view for each in WAY], [revocation_list.Crl(revoking)])
+    assert inquiry.standing(PLAIN.view, ISSUING.view).entry == Entry(MAY, 1)
+    served = material.Served({})
+    at_hand = circumstances(tmp_path, at_hand.store, revocation="require", lists=[BASE], fetcher=served)
+    inquiry = Inquiry(at_hand, [each.view for each in (FETCHED, *WAY[1:])], [revocation_list.Crl(HELD)])
+    assert good(inquiry.standing(FETCHED.view, ISSUING.view))
+    assert served.asked == []
+    at_hand.collector = evidence.Collector(str(tmp_path / "used"))
+    assert good(Inquiry(at_hand, [each.view for each in WAY]).standing(PLAIN.view, ISSUING.view))
+    assert at_hand.collector.count == 1
+    second = cert("Issuing", ROOT, key="lists", extensions=LISTS)
+    by_another = circumstances(tmp_path, at_hand.store, revocation="require", lists=[crl(second), crl(ROOT)])
+    by_another.collector = evidence.Collector(str(tmp_path / "others"))
+    assert good(Inquiry(by_another, [each.view for each in WAY], (), [second.raw]).standing(PLAIN.view, ISSUING.view))
+    assert len(list((tmp_path / "others").glob("*.crl"))) == 2

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from typing import TYPE_CHECKING
 
 import pytest
@@ -241,6 +242,8 @@ def test_what_does_not_count_says_why(bench: Bench, case: str) -> None:
     required = bench.judged(net=Net({URL: raw}))
     expected = "revocation.unknown" if case == "unknown" else "revocation.unavailable"
     assert codes(required) == {expected, code}
+    about = {each.subject for each in required.findings if each.code in (expected, code)}
+    assert about == {NAMED.view.subject_text}
     preferred = bench.judged(net=Net({URL: raw}), mode="prefer")
     assert "revocation.good" not in codes(preferred, "ok")
     assert code in codes(preferred, "info")
@@ -391,6 +394,14 @@ def test_answers_in_the_signature_are_asked_last(bench: Bench) -> None:
     assert codes(bench.judged(carried=[said()], net=net)) == {"revocation.revoked"}
 
 
+def test_answers_about_authorities_may_come_too(bench: Bench) -> None:
+    middle = make(name("Middle"), pki.key("p256", "Middle"), ROOT, extensions=KEYS)
+    leaf = make(name("Leaf"), pki.key("p256", "Leaf"), middle, extensions=[purposes(material.CODE)])
+    own = answer(middle, single(leaf)._replace(issuer=middle))
+    for more, expected in (([], {"revocation.unavailable"}), ([said(middle)], set())):
+        assert codes(bench.judged(leaf, brought=[middle.raw], carried=[own, *more])) == expected
+
+
 def test_a_responders_certificate_may_come_with_the_signature(bench: Bench) -> None:
     bare = answer(DELEGATE, single(PLAIN), certificates=())
     assert codes(bench.judged(PLAIN, carried=[bare])) == {"revocation.unavailable", "ocsp.signer"}
@@ -442,6 +453,16 @@ def test_nobody_vouches_for_themselves(bench: Bench) -> None:
     assert "ocsp.responder_unchecked" in codes(bench.judged(files=files))
     exempt = said(by=one), said(one, by=DELEGATE)
     assert bench.judged(files=exempt).trusted
+
+
+@pytest.mark.parametrize(("extra", "trusted"), [(0, True), (1, False)])
+def test_responders_vouch_for_each_other_so_far_and_no_further(bench: Bench, *, extra: int, trusted: bool) -> None:
+    count = limits.CRL_SIGNER_DEPTH_MAX - 1 + extra
+    chain = [responder(ROOT, FOR_ANSWERS, access(), label=f"Responder {number}") for number in range(count)]
+    files = [said(about, by=by) for about, by in itertools.pairwise((NAMED, *chain, DELEGATE))]
+    found = bench.judged(files=files)
+    assert found.trusted is trusted
+    assert ("ocsp.responder_unchecked" in codes(found)) is not trusted
 
 
 def test_no_key_vouches_for_itself_with_nocheck_either(bench: Bench) -> None:
