@@ -332,14 +332,21 @@ def test_a_false_list_in_the_cache_is_fetched_again(tmp_path: Path) -> None:
     assert network.asked == [URL]
 
 
-def test_an_ended_list_is_fetched_once(tmp_path: Path) -> None:
-    network = Served({URL: revocations(ISSUING, since=JULY)})
-    source = origins.CrlSource(cache=str(tmp_path), fetcher=network)
+@pytest.mark.parametrize(
+    ("until", "requests"), [(None, 2), (NOW - SECOND, 2), (NOW, 1)], ids=["endless", "ended", "at its end"]
+)
+def test_a_list_that_does_not_hold_is_fetched_once_by_each_process(
+    tmp_path: Path, until: dt.datetime | None, requests: int
+) -> None:
+    network = Served({URL: material.list_by_hand(ISSUING, since=JULY, until=until)})
     for _ in range(2):
-        ((found, problem),) = source.published(material.read(with_point()), NOW, by_issuing)
-        assert found is not None
-        assert problem == ""
-    assert network.asked == [URL]
+        source = origins.CrlSource(cache=str(tmp_path), fetcher=network)
+        for _ in range(2):
+            ((found, problem),) = source.published(material.read(with_point()), NOW, by_issuing)
+            assert found is not None
+            assert found.next_update == until
+            assert problem == ""
+    assert network.asked == [URL] * requests
 
 
 def test_what_cannot_be_fetched_is_missing_data_and_asked_once(tmp_path: Path) -> None:

@@ -43,7 +43,7 @@ class CrlSource:
             for each in source.named(path, (source.CRL_SUFFIX,)):
                 for crl in self.read_file(each):
                     self._lists.setdefault(crl.issuer_key, []).append(crl)
-        self._published: dict[str, Crl | None] = {}
+        self._cached: dict[str, Crl | None] = {}
         self._came: dict[str, Crl | None] = {}
         self._kept_size = 0
 
@@ -103,16 +103,15 @@ class CrlSource:
             return older, f"{url}: what came is not signed by whoever may"
         if _is_older(came, older):
             return older, f"{url}: what came is older than what is there already"
-        self._published[url] = came
         return came, ""
 
     def _from_cache(self, url: str) -> Crl | None:
-        if url not in self._published:
+        if url not in self._cached:
             kept = self.kept(self._cache.path(url))
             if kept is None and (body := self._cache.kept(url)) is not None:
                 kept = self._crl(body)
-            self._remember(self._published, url, kept)
-        return self._published[url]
+            self._remember(self._cached, url, kept)
+        return self._cached[url]
 
     def _from_network(self, url: str, fits: Callable[[Crl], bool]) -> tuple[Crl | None, str]:
         """What is there now, which is asked for once and kept on disk if it fits; why nothing came."""
@@ -174,7 +173,7 @@ class CrlSource:
     def _remember(self, where: dict[str, Crl | None], url: str, crl: Crl | None) -> None:
         size = crl.size if crl else 0
         if self._kept_size + size > limits.CRLS_KEPT_MAX:
-            self._published.clear()
+            self._cached.clear()
             self._came.clear()
             self._kept_size = 0
         where[url] = crl
