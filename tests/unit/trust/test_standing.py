@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography import x509 as builders
 
+from chopmark.core import limits
 from chopmark.envelopes import der, x509
 from chopmark.trust import evidence
 from chopmark.trust.crl import revocation_list
@@ -324,6 +325,12 @@ def test_distribution_points_that_cannot_be_read_leave_the_standing_open(tmp_pat
     found = standing(tmp_path, [held, ISSUING, ROOT], [crl(ISSUING, extensions=[scope(reasons=COMPROMISE)])])
     assert found.entry is None
     assert found.problem
+
+
+def test_large_certificates_are_looked_up_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(limits, "CERTIFICATE_KEPT_MAX", 0)
+    assert good(standing(tmp_path, WAY, [crl(ISSUING)]))
+    assert standing(tmp_path, WAY, [crl(ISSUING, entry(serial(PLAIN), MAY))]).entry == Entry(MAY)
 
 
 # Lists that came along
