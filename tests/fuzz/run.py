@@ -56,7 +56,7 @@ SHOWN_INPUT = 6000
 UNTRACED = {"certified": ["chopmark.cli", "chopmark.envelopes.cms", "chopmark.envelopes.der"]}
 """What a target's inputs are not chosen by, since others are for that: tracing takes more than half of the time."""
 STRUCTURED = 0.5
-"""How many of the inputs are mutated along their structure, where a target can."""
+"""How many of the inputs are mutated along their structure, where a target can and does not say so itself."""
 
 
 def names() -> list[str]:
@@ -145,7 +145,8 @@ def work(name: str, seconds: int, corpus: Path) -> None:
         "verbosity": 0,
     }
     words = [sys.argv[0], str(corpus), *(f"-{key}={value}" for key, value in options.items())]
-    along = {"custom_mutator": mutator(target.mutate, seeds)} if hasattr(target, "mutate") else {}
+    share = getattr(target, "STRUCTURED", STRUCTURED)
+    along = {"custom_mutator": mutator(target.mutate, seeds, share)} if hasattr(target, "mutate") else {}
     atheris.Setup(words, run, **along)
     atheris.Fuzz()
 
@@ -159,13 +160,13 @@ def loaded(name: str) -> tuple[ModuleType, Callable[[bytes], None]]:
 
 
 def mutator(
-    mutate: Callable[[bytes, random.Random, Sequence[bytes]], bytes | None], seeds: Sequence[bytes]
+    mutate: Callable[[bytes, random.Random, Sequence[bytes]], bytes | None], seeds: Sequence[bytes], share: float
 ) -> Callable[[bytes, int, int], bytes]:
     """A target's own way to mutate inputs, in turn with libFuzzer's, which has those that are not what it reads."""
 
     def mutated(data: bytes, longest: int, seed: int) -> bytes:
         chance = random.Random(seed)
-        made = mutate(data, chance, seeds) if chance.random() < STRUCTURED else None
+        made = mutate(data, chance, seeds) if chance.random() < share else None
         return made if made is not None and len(made) <= longest else by_bytes(data, longest)
 
     return mutated

@@ -129,7 +129,7 @@ def faults(chain: Sequence[bytes]) -> list[str]:
         warnings.simplefilter("ignore")  # what it may refuse one day is not what it refuses
         try:
             return _told(*(oracle.load_der_x509_certificate(raw) for raw in chain))
-        except ValueError:
+        except (ValueError, oracle.UnsupportedGeneralNameType):
             return []
 
 

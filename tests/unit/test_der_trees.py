@@ -116,7 +116,7 @@ def test_targets_that_read_der_name_the_mutator() -> None:
 
 def test_the_fuzzer_alternates_between_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tests.fuzz.run.by_bytes", lambda *_: b"bytes")
-    mutated = mutator(der_trees.mutate, SEEDS)
+    mutated = mutator(der_trees.mutate, SEEDS, 0.5)
     made = [mutated(SEEDS[0], 16_000, number) for number in range(100)]
     assert 30 < made.count(b"bytes") < 70
     assert mutated(b"not DER", 16_000, 1) == b"bytes"

@@ -1,26 +1,31 @@
 """Odd certificates that their authority did sign, all the way through the commands: only answers, and no false trust.
 
 The input is a signer's certificate, perhaps with the authority's behind it. Both are signed again by those above them,
-so that what is odd about them is looked at, and a file is signed with the signer's key. The command lines are parsed
-once: four times as many certificates are seen in the same time.
+so that what is odd about them is looked at, and a file is signed with the signer's key. What `verify` does to judge it
+is asked about each, in memory; the commands themselves, whose lines are parsed once, about one in three, in turn.
 """
 
 import contextlib
-import copy
 import functools
 import io
 import json
 import os
 import tempfile
 from argparse import Namespace
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from types import ModuleType
-from unittest import mock
 
-from chopmark.cli import ca, inspect, store, verify
+from chopmark.cli import ca, inspect, output, store, verify
 from chopmark.cli.parsing import Parser
+from chopmark.core.artifact import Artifact
 from chopmark.core.errors import ChopmarkError
+from chopmark.core.verdict import EXIT_STATUS, Status
+from chopmark.engine import check, report
+from chopmark.trust import context as contexts
+from chopmark.trust.crl import origins
+from chopmark.trust.ocsp import source
+from chopmark.trust.stores import store as stores
 from tests.support import certifying, der_trees, pki, probing
 
 _MEMORY = Path("/dev/shm")
@@ -31,7 +36,10 @@ _FILE, _CERTIFICATE, _ROOT = (_HOME / name for name in ("file", "certificate.der
 _CONTENT = b"content"
 _FILE.write_bytes(_CONTENT)
 _ROOT.write_bytes(pki.world().root.pem)
-_ENVIRONMENT = {"CHOPMARK_HOME": _FOLDER.name, "CHOPMARK_TRACEBACK": "1"}
+_STORE = stores.load([str(_ROOT)])
+_VARIABLE = "CHOPMARK_HOME"
+STRUCTURED = 0.9
+"""Certificates that are changed by bytes are mostly none: the targets x509 and trust have those."""
 
 
 def _parsed(verb: ModuleType, *arguments: str) -> Namespace:
@@ -46,8 +54,8 @@ _VERIFY = verify, _parsed(verify, *_TRUSTING, str(_FILE))
 _INSPECT = inspect, _parsed(inspect, str(_FILE))
 _LINT = ca, _parsed(ca, "lint", "-v", str(_CERTIFICATE))
 _SHOW = store, _parsed(store, "show", str(_CERTIFICATE))
-_IN_TURN = ((_INSPECT, (0, 1)), (_SHOW, (0, 2)))
-"""What shows the same facts, one for each input, and how it may end."""
+TURNS = 12
+"""Of so many inputs each of the commands sees one, `ca lint` two."""
 
 
 def seeds() -> Iterable[bytes]:
@@ -66,21 +74,35 @@ def run(data: bytes) -> None:
     chain = certifying.chain(probing.values(data, 2))
     if len(chain) < 2:
         return
-    _FILE.with_suffix(".p7s").write_bytes(certifying.sealed(_CONTENT, chain, signer_of(chain[0])))
-    _CERTIFICATE.write_bytes(chain[0])
-    with mock.patch.dict(os.environ, _ENVIRONMENT):
-        _ask(chain)
-
-
-def _ask(chain: Sequence[bytes]) -> None:
-    status, said = command(*_VERIFY)
-    assert status in (0, 1, 3), said
-    assert (json.loads(said)["status"] == "trusted") == (status == 0)
-    if status == 0:
+    signature = certifying.sealed(_CONTENT, chain, signer_of(chain[0]))
+    verdict = check.check(Artifact.from_bytes(_CONTENT, _FILE.name, {".p7s": signature}), court())
+    told = json.dumps(report.as_dict(verdict))
+    if verdict.status is Status.TRUSTED:
         assert not certifying.faults(chain), "trusted"
-    assert command(*_LINT)[0] in (0, 1, 2, 3)
-    command_, statuses = _IN_TURN[sum(chain[0]) % len(_IN_TURN)]
-    assert command(*command_)[0] in statuses
+    turn = sum(chain[0]) % TURNS
+    if turn == 0:
+        _FILE.with_suffix(".p7s").write_bytes(signature)
+        status, said = command(*_VERIFY)
+        assert status == EXIT_STATUS[verdict.status]
+        assert json.loads(said) == {**json.loads(told), "path": str(_FILE)}
+    elif turn == 1:
+        _FILE.with_suffix(".p7s").write_bytes(signature)
+        assert command(*_INSPECT)[0] in (0, 1)
+    elif turn < 4:
+        _CERTIFICATE.write_bytes(chain[0])
+        assert command(*_LINT)[0] in (0, 1, 2, 3)
+    elif turn == 4:
+        _CERTIFICATE.write_bytes(chain[0])
+        assert command(*_SHOW)[0] in (0, 2)
+    elif turn == 5:
+        lines = output.show_verdict(verdict, verbose=True).splitlines()
+        assert all(line.isprintable() for line in lines)
+
+
+def court() -> contexts.Context:
+    """Whom the command believes, and when; a new one, for it remembers whom it has judged."""
+    besides = contexts.Besides(ocsp=source.OcspSource((), cache=_FOLDER.name))
+    return contexts.Context(_STORE, pki.NOW, contexts.PREFER, origins.CrlSource(cache=_FOLDER.name), besides=besides)
 
 
 @functools.cache
@@ -95,12 +117,18 @@ def signer_of(certificate: bytes) -> pki.Entity:
 
 
 def command(verb: ModuleType, arguments: Namespace) -> tuple[int, str]:
-    """What a verb ends with, and says."""
+    """What a verb ends with, and says, at home in the folder."""
     said = io.TextIOWrapper(io.BytesIO(), encoding="utf-8", newline="")
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(io.StringIO()):
-        try:
-            status: int = verb.run(copy.deepcopy(arguments))
-        except ChopmarkError as error:
-            status = error.exit_status
+    before = os.environ.get(_VARIABLE)
+    os.environ[_VARIABLE] = _FOLDER.name
+    try:
+        with contextlib.redirect_stdout(said), contextlib.redirect_stderr(io.StringIO()):
+            status: int = verb.run(Namespace(**vars(arguments)))
+    except ChopmarkError as error:
+        status = error.exit_status
+    finally:
+        del os.environ[_VARIABLE]
+        if before is not None:
+            os.environ[_VARIABLE] = before
     said.flush()
     return status, said.buffer.getvalue().decode()
