@@ -4,7 +4,7 @@ SHELL := /bin/bash
 
 BIN := .venv/bin
 JOBS ?= 2
-FUZZ_SECONDS ?= 12
+FUZZ_SECONDS ?= 11
 # make test ARGS="-k pe"; make lock ARGS=--upgrade
 ARGS ?=
 
