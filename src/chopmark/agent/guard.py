@@ -64,8 +64,8 @@ class Guard:
         )
         self.examination = Examination(world, self.memory)
         self.decider = Decider(world, settings, stream, self._outdated)
-        self.releasing = releasing.Releasing(self._changed_under)
         room = preparing.descriptors()
+        self.releasing = releasing.Releasing(self._changed_under, room.released)
         self.kept = kept.Kept(group, room.kept, self.releasing.release)
         self.behind = self._behind()
         self.protection = protecting.Protection(group, settings, stream, self._came, self._gone)
@@ -75,7 +75,7 @@ class Guard:
             self.decider,
             self.behind,
             room.asked,
-            has_descriptors=lambda: len(self.releasing) < room.released,
+            has_descriptors=lambda: self.releasing.has_room,
             is_leased=self.protection.is_leased,
         )
         self.ahead = self._ahead() if settings.ahead else None
@@ -332,10 +332,10 @@ class Guard:
         return self.examination.world.files
 
     def answers(self) -> bool:
-        """Whether the answering thread still does what it is told, and somebody what it cannot do itself."""
+        """Whether the answering thread still does what it is told, and others what it cannot do itself."""
         done = threading.Event()
         self.loop.order(done.set)
-        return done.wait(limits.GUARD_ASKING_SECONDS) and not self.loop.is_stuck
+        return done.wait(limits.GUARD_ASKING_SECONDS) and not (self.loop.is_stuck or self.releasing.is_stuck)
 
     def break_glass(self, seconds: float, why: str, uid: int) -> None:
         """Deny nothing for so long (0: deny again). Raises UsageError."""

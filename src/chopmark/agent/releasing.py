@@ -37,7 +37,8 @@ class Releasing(threading.Thread):
     still use it.
     """
 
-    def __init__(self, changed: Callable[[Key, list[int]], None]) -> None:
+    def __init__(self, changed: Callable[[Key, list[int]], None], maximum: int = limits.GUARD_RELEASED_MAX) -> None:
+        """At most `maximum` leases are to wait for being given back."""
         super().__init__(name="releasing", daemon=True)
         self._changed = changed
         self._new: list[_Wanted] = []
@@ -45,10 +46,27 @@ class Releasing(threading.Thread):
         self._condition = threading.Condition()
         self._ending = False
         self._count = 0
+        self._maximum = maximum
+        self._looking_since = 0.0
 
     def __len__(self) -> int:
         """How many leases are to be given back; each still has its descriptor. For any thread."""
         return self._count
+
+    @property
+    def has_room(self) -> bool:
+        """Whether more may wait. For any thread."""
+        return self._count < self._maximum
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether nothing is given back any more, and no more may wait. For any thread.
+
+        Who looks for users may wait for one of them, who holds their memory (proc_pid_maps(5)), or is in the middle of
+        execve(2).
+        """
+        since = self._looking_since
+        return not self.has_room and bool(since) and time.monotonic() - since > limits.GUARD_HOLD_SECONDS
 
     def release(self, key: Key, descriptor: int) -> None:
         """Give a lease back as soon as nobody uses the file. For any thread."""
@@ -94,11 +112,13 @@ class Releasing(threading.Thread):
                 for each in wanted + new:
                     _give_back(each.descriptor)
                 return
+            self._looking_since = time.monotonic()
             if new:
                 entering = processes.unsettled()
                 for each in new:
                     each.entering = entering  # the same for all: who has got through has done so for each
             wanted = self._left(wanted + new)
+            self._looking_since = 0.0
             with self._condition:
                 self._count -= before - len(wanted)
             waited_for = any(not leases.held(each.descriptor) for each in wanted)

@@ -88,7 +88,7 @@ class Desk:
                 pending=SimpleNamespace(let_go=note("let go"), renewed=note("renewed"), look_ahead=note("look ahead")),
                 is_stuck=False,
             ),
-            "releasing": SimpleNamespace(abandon=note("abandon")),
+            "releasing": SimpleNamespace(abandon=note("abandon"), is_stuck=False),
             "decider": SimpleNamespace(
                 decide=self.decide, why=lambda _: "policy.denied", renew=note("decide by"), mode="enforce"
             ),
@@ -424,6 +424,9 @@ def test_who_does_what_it_is_told_answers(monkeypatch: pytest.MonkeyPatch) -> No
     desk.guard.loop.is_stuck = True  # type: ignore[misc]
     assert not desk.guard.answers()
     desk.guard.loop.is_stuck = False  # type: ignore[misc]
+    desk.guard.releasing.is_stuck = True  # type: ignore[misc]
+    assert not desk.guard.answers()
+    desk.guard.releasing.is_stuck = False  # type: ignore[misc]
     monkeypatch.setattr(limits, "GUARD_ASKING_SECONDS", 0.01)
     desk.guard.loop.order = lambda work: None  # type: ignore[method-assign]  # noqa: ARG005
     assert not desk.guard.answers()

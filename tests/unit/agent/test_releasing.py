@@ -213,3 +213,24 @@ def test_what_is_on_a_file_system_that_is_let_go_is_given_back_though_it_is_used
         assert not leased.given_back()
         leased.releasing.abandon(leased.key[0])
         assert leased.given_back()
+
+
+def test_who_waits_for_a_process_for_ever_is_stuck_when_there_is_no_more_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another worker begins then, for files could not be looked at any more."""
+    goes_on = threading.Event()
+    monkeypatch.setattr(limits, "GUARD_HOLD_SECONDS", 0.0)
+    monkeypatch.setattr(processes, "unsettled", dict)
+    monkeypatch.setattr(processes, "users", lambda *_: goes_on.wait(60) and {})
+    releasing = Releasing(lambda *_: None, 2)
+    releasing.start()
+    assert (releasing.has_room, releasing.is_stuck) == (True, False)
+    for number in range(2):
+        assert not releasing.is_stuck
+        releasing.release((1, number), os.open(os.devnull, os.O_RDONLY))
+    eventually(lambda: releasing.is_stuck)
+    assert not releasing.has_room
+    goes_on.set()
+    eventually(lambda: len(releasing) == 0)
+    assert (releasing.has_room, releasing.is_stuck) == (True, False)
+    releasing.end()
+    releasing.join(10)
