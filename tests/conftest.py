@@ -5,6 +5,7 @@ import faulthandler
 import gc
 import ipaddress
 import os
+import signal
 import socket
 import sys
 import time
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from chopmark.agent import leases
 from tests.support import preloaded
 
 # A deadline measures the machine, not the parser; hangs are caught by the watchdog and by tests of their own.
@@ -81,6 +83,9 @@ watchdog = Watchdog()
 def pytest_configure() -> None:
     """Before anything runs."""
     watchdog.keep_errors()
+    for number in (leases.BREAK, signal.SIGIO):
+        # Of a lease that is wanted back a thread may hear when the test that had it is over: it would end all of us.
+        signal.signal(number, lambda *_: None)
 
 
 def pytest_collection_finish() -> None:

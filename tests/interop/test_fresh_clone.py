@@ -12,7 +12,7 @@ import pytest
 pytestmark = [pytest.mark.interop, pytest.mark.slow]
 
 ROOT = Path(__file__).resolve().parents[2]
-SECONDS = 600
+SECONDS = 1800
 PASSED_ON = re.compile(r"(?i)(pip_|ssl_|https?_proxy|no_proxy|python$)")
 """How this machine reaches package indexes is its own affair; nothing else of the environment is passed on."""
 

@@ -125,14 +125,15 @@ def serving(path: Path, content: bytes) -> Iterator[Served]:
 
 
 def _start(device: int) -> None:
-    """Answer the kernel's first question, and none after it."""
-    while True:
-        asked = os.read(device, 1 << 17)
-        _, kind, unique, *_ = _HEADER.unpack_from(asked)
-        if kind == _INIT:
-            started = _STARTED.pack(7, 31, 0, 0, 0, 0, 4096)
-            os.write(device, _ANSWER.pack(_ANSWER.size + len(started), 0, unique) + started)
-            return
+    """Answer the kernel's first question, and none after it; unless it is unmounted before."""
+    with contextlib.suppress(OSError):
+        while True:
+            asked = os.read(device, 1 << 17)
+            _, kind, unique, *_ = _HEADER.unpack_from(asked)
+            if kind == _INIT:
+                started = _STARTED.pack(7, 31, 0, 0, 0, 0, 4096)
+                os.write(device, _ANSWER.pack(_ANSWER.size + len(started), 0, unique) + started)
+                return
 
 
 def _fail(device: int, error: int) -> None:

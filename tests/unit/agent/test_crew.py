@@ -8,7 +8,7 @@ import pytest
 
 from chopmark.agent import crew
 from chopmark.core import limits
-from tests.support.patience import eventually
+from tests.support.patience import PATIENCE, eventually
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +33,7 @@ def test_others_take_the_places_of_those_who_wait_and_not_for_ever() -> None:
     joined: list[int] = []
 
     def work(task: str) -> None:
-        assert task != "waits" or goes_on.wait(20)
+        assert task != "waits" or goes_on.wait(PATIENCE)
         did.append(task)
 
     made = crew.Crew(work, joined.append)
@@ -61,4 +61,4 @@ def test_others_take_the_places_of_those_who_wait_and_not_for_ever() -> None:
     assert not made.is_stuck
     eventually(lambda: made._count == 2)  # noqa: SLF001 - who has nothing to do any more has ended
     made.end()
-    threads[0].join(10)
+    threads[0].join(PATIENCE)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chopmark.agent import leases
-from tests.support.patience import eventually
+from tests.support.patience import PATIENCE, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +76,7 @@ def test_a_writer_is_heard_of_and_waits(tmp_path: Path, breaks: leases.Breaks, d
     for each in descriptors:
         leases.give_back(each)
     for thread in writing:
-        thread.join(10)
+        thread.join(PATIENCE)
     assert (tmp_path / "0").read_bytes() == b"y"
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
-import signal
 import threading
 import time
 from collections import deque
@@ -31,7 +30,7 @@ from chopmark.agent.settings import Settings, Sources
 from chopmark.core import limits
 from chopmark.policy.facts import FileFacts
 from tests.support.guarding import policy
-from tests.support.patience import eventually
+from tests.support.patience import PATIENCE, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -85,7 +84,7 @@ class Examiner:
     def examine(self, descriptor: int, path: str) -> FileFacts:
         content = os.pread(descriptor, 100, 0)
         if content == b"slow":
-            assert self.goes_on.wait(20)
+            assert self.goes_on.wait(PATIENCE)
         return ALLOWED._replace(path=path, sha256=hashlib.sha256(content).hexdigest())
 
 
@@ -111,7 +110,7 @@ def test_who_asks_while_a_file_is_looked_at_is_answered(tmp_path: Path) -> None:
     answers.running = False
     answers.wake()
     for each in threads:
-        each.join(10)
+        each.join(PATIENCE)
         assert not each.is_alive()
     assert len(files) == 6
     answers.close()
@@ -220,7 +219,7 @@ def test_who_asks_is_looked_up_for_each_event_and_their_parent_now_and_then(
     assert len(decider._parents) == 1  # noqa: SLF001 - the bound
     stream.start()
     stream.end()
-    stream.join(10)
+    stream.join(PATIENCE)
     assert [each["process"]["uid"] for each in stream.recent] == [*range(9)]
     os.close(asked.descriptor)
 
@@ -241,7 +240,7 @@ def test_what_is_tried_again_and_again_is_counted_and_told_of_once(
     assert (stream.alike.left_out, decider.audited, stream.lost) == (6, 17, 0)
     stream.start()
     stream.end()
-    stream.join(10)
+    stream.join(PATIENCE)
     told = [(each["program"], each["use"]) for each in stream.recent if each["kind"] == "audit"]
     by = asked.by.path
     assert told == [*[(by, "exec")] * 3, *[("/bin/other", "exec")] * 2, *[("/bin/other", "script")] * 5,
@@ -272,7 +271,7 @@ def test_nothing_is_looked_up_for_an_event_that_no_room_is_for(
     monkeypatch.undo()
     stream.start()
     stream.end()
-    stream.join(10)
+    stream.join(PATIENCE)
     told = [each["program"] for each in stream.recent if each["kind"] == "deny"]
     assert told == [processes.executable(asked.thread)]
     os.close(asked.descriptor)
@@ -284,8 +283,6 @@ def test_a_writer_who_comes_while_it_is_decided_is_heard_of(tmp_path: Path, aske
     answers.pending.wait(asked)
     assert leases.take(asked.descriptor)
     examined = judging.Looked(asked.key, asked.descriptor, ALLOWED, leased=True)
-    # Threads of others have not blocked it, and may get it whenever they get a processor: it stays like this.
-    signal.signal(leases.BREAK, lambda *_: None)
     with pytest.raises(BlockingIOError):
         os.open(tmp_path / "file", os.O_WRONLY | os.O_NONBLOCK)
     answers.pending.looked(examined)

@@ -48,7 +48,7 @@ from chopmark.core.versions import Release
 from chopmark.engine.catalog.contents import Contents, Listed
 from chopmark.policy import state
 from chopmark.policy.facts import FileFacts, SealFacts
-from tests.support.patience import eventually
+from tests.support.patience import PATIENCE, eventually
 
 SEAL = SealFacts(
     scheme="authenticode",
@@ -337,7 +337,7 @@ def test_events_beyond_the_limit_are_counted_and_dropped(monkeypatch: pytest.Mon
     assert stream.lost == 3
     stream.start()
     stream.end()
-    stream.join(10)
+    stream.join(PATIENCE)
     told = [json.loads(line) for line in (tmp_path / "events").read_text().splitlines()]
     assert [each["detail"] for each in told if each["kind"] == "test"] == ["0", "1", "2", "3", "4"]
     [lost] = [each for each in told if each["kind"] == "events-lost"]
@@ -359,7 +359,7 @@ def test_how_many_were_alike_is_said_while_nothing_else_happens(monkeypatch: pyt
     assert [each["times"] for each in stream.recent if each["kind"] == "repeated"] == [2]
     assert (stream.alike.left_out, len(stream.alike)) == (2, 0)
     stream.end()
-    stream.join(10)
+    stream.join(PATIENCE)
 
 
 def test_journald_and_syslog_get_datagrams(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import pytest
 
 from chopmark.agent import fanotify, judging, kept, leases, loop, processes, question, uses
 from chopmark.core import limits
-from tests.support.patience import eventually
+from tests.support.patience import PATIENCE, eventually
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -477,13 +477,13 @@ def test_who_stands_in_sees_to_orders_writers_and_those_who_wait(desk: Desk, mon
     try:
         eventually(lambda: desk.group.answered == [False])
         desk.loop.order(ordered.set)
-        assert ordered.wait(10)
+        assert ordered.wait(PATIENCE)
         os.write(writing, b"x")
         eventually(lambda: len(desk.files) == 0)
     finally:
         desk.loop.running = False
         desk.loop.wake()
-        thread.join(10)
+        thread.join(PATIENCE)
         os.close(writing)
     assert not thread.is_alive()
     desk.looked(task, EVIL)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import threading
@@ -60,13 +59,11 @@ class Leased(NamedTuple):
 
 @pytest.fixture
 def leased(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Leased]:
-    before = signal.signal(leases.BREAK, lambda *_: None)
     path = tmp_path / "program"
     shutil.copy("/bin/sleep", path)
     descriptor = os.open(path, os.O_RDONLY)
     if not leases.take(descriptor):
         os.close(descriptor)
-        signal.signal(leases.BREAK, before)
         pytest.skip("no leases on this file system")
     changed: list[tuple[tuple[int, int], list[int]]] = []
     releasing = Releasing(lambda key, using: changed.append((key, using)))
@@ -82,7 +79,6 @@ def leased(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Leased]:
     yield Leased(path, descriptor, releasing, changed, looks)
     releasing.end()
     releasing.join(PATIENCE)
-    signal.signal(leases.BREAK, before)
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ctypes
 import fcntl
 import os
-import signal
 import sys
 from contextlib import ExitStack
 from pathlib import Path
@@ -66,7 +65,6 @@ def silent(tmp_path: Path) -> Iterator[Path]:
 @pytest.fixture
 def leased(tmp_path: Path) -> Iterator[Path]:
     """A file with a lease of somebody else, whom readers wait for."""
-    before = signal.signal(signal.SIGIO, signal.SIG_IGN)
     path = tmp_path / "leased"
     path.write_bytes(b"x")
     path.chmod(0o755)
@@ -78,7 +76,6 @@ def leased(tmp_path: Path) -> Iterator[Path]:
     yield path
     leases.give_back(descriptor)
     os.close(descriptor)
-    signal.signal(signal.SIGIO, before)
 
 
 def test_who_waits_for_the_other_end_of_a_fifo(tmp_path: Path) -> None:
@@ -86,25 +83,25 @@ def test_who_waits_for_the_other_end_of_a_fifo(tmp_path: Path) -> None:
     os.mkfifo(fifo)
     with started(["cat", fifo]) as entering:
         waits(entering.pid, "wait_for_partner")
-        eventually(lambda: entering.pid not in processes.unsettled(), 5)  # it may be about to sleep
+        eventually(lambda: entering.pid not in processes.unsettled())  # it may be about to sleep
 
 
 def test_who_waits_for_the_process_behind_a_file_system(silent: Path) -> None:
     with started(["cat", silent / "file"]) as entering:
         waits(entering.pid, "request_wait_answer")
-        eventually(lambda: entering.pid not in processes.unsettled(), 5)  # it may be about to sleep
+        eventually(lambda: entering.pid not in processes.unsettled())  # it may be about to sleep
 
 
 def test_who_waits_for_the_lease_of_another(leased: Path) -> None:
     with started(["cat", leased]) as entering:
         waits(entering.pid, "break_lease")
-        eventually(lambda: entering.pid not in processes.unsettled(), 5)  # it may be about to sleep
+        eventually(lambda: entering.pid not in processes.unsettled())  # it may be about to sleep
 
 
 def test_who_waits_for_a_supervisor() -> None:
     with started([sys.executable, "-c", _SUPERVISED]) as entering:
         waits(entering.pid, "seccomp_do_user_notification")
-        eventually(lambda: entering.pid not in processes.unsettled(), 5)  # it may be about to sleep
+        eventually(lambda: entering.pid not in processes.unsettled())  # it may be about to sleep
 
 
 def test_who_is_stopped_by_a_tracer() -> None:
@@ -121,7 +118,7 @@ def test_who_is_stopped_by_a_tracer() -> None:
                 break
             trace(_SYSCALL, entering.pid, None, None)
         waits(entering.pid, "ptrace_stop")
-        eventually(lambda: entering.pid not in processes.unsettled(), 5)  # it may be about to sleep
+        eventually(lambda: entering.pid not in processes.unsettled())  # it may be about to sleep
 
 
 def test_a_program_is_entered_while_the_file_system_of_its_loader_does_not_answer(tmp_path: Path, silent: Path) -> None:

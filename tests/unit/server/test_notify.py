@@ -17,7 +17,7 @@ from chopmark.core.errors import UsageError
 from chopmark.net import notify
 from chopmark.server import access, parsing
 from chopmark.server.message import Reply
-from tests.support.patience import eventually
+from tests.support.patience import PATIENCE, eventually
 from tests.support.serving import Running
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ def test_the_manager_is_told(abstract: bool, tmp_path: Path, monkeypatch: pytest
     name = f"\0chopmark-test-{os.getpid()}" if abstract else str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
         manager.bind(name)
-        manager.settimeout(10)
+        manager.settimeout(PATIENCE)
         monkeypatch.setenv("NOTIFY_SOCKET", name.replace("\0", "@"))
         notify.ready("all is well")
         assert manager.recv(1000).decode().split("\n") == ["READY=1", "STATUS=all is well", f"MAINPID={os.getpid()}"]
