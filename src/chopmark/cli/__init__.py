@@ -86,6 +86,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit status (0 trusted, 1 rejected, 2 usage, 3 undecided, 4 the tool failed)."""
     arguments = sys.argv[1:] if arguments is None else arguments
     if not arguments or arguments[0] in ("-h", "--help", "help"):
+        if arguments[0:1] == ["help"] and arguments[1:]:
+            return main([*arguments[1:], "--help"])
         if len(arguments) > 1 and arguments[1] in VERBS:
             return main([arguments[1], "--help"])
         print(_overview(), file=sys.stdout if arguments else sys.stderr)

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from chopmark.cli import output
+from chopmark.cli.parsing import need
 from chopmark.core import clock
 from chopmark.core.errors import UsageError
 
@@ -38,6 +39,7 @@ def run(authority: Authority, args: Namespace) -> int:
     if args.output and (len(args.issuer or ()) != 1 or args.due or args.show):
         message = "--output goes with one --issuer"
         raise UsageError(message)
+    need(args, "output", "pem")
     if args.show:
         return _show(authority, args.issuer or [issuer.name for issuer in authority.issuers()], args)
     if args.due:

@@ -16,7 +16,7 @@ from contextlib import ExitStack
 from typing import TYPE_CHECKING, Any
 
 from chopmark.cli import catalog_from, output, settings, sign, verify
-from chopmark.cli.parsing import Parser
+from chopmark.cli.parsing import Parser, need
 from chopmark.core import clock
 from chopmark.core.counting import counted
 from chopmark.core.finding import Outcome
@@ -89,6 +89,7 @@ def _jobs(args: Namespace) -> int:
 
 def _create(args: Namespace) -> int:
     """List, and sign; a key or certificate that will not do is told before the tree is read, which may take hours."""
+    need(args, "key", "cert", "passphrase", "timestamp")
     with ExitStack() as connections:
         request = sign.request_for(_signing(args), connections) if args.key else None
         status = _list(args)

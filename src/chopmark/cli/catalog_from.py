@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from chopmark.cli.parsing import need
 from chopmark.core import clock
-from chopmark.core.errors import UsageError
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -54,9 +54,7 @@ def summary(provenance: Provenance | None) -> list[Finding]:
 def gathered(args: Namespace, jobs: int, tick: Callable[[int], None]) -> Iterator[Provenance | None]:
     """What the packages tell of the tree; None where nobody asked. Raises UsageError and InputError."""
     if args.source is None:
-        given = [name for name in ("accept", "packages", "lists", "keyring", "download", "at") if getattr(args, name)]
-        if given:
-            raise UsageError(f"--{given[0]} goes with --from")
+        need(args, "source", "accept", "packages", "lists", "keyring", "download", "at", called="from")
         yield None
         return
     from chopmark.engine.catalog import importing

@@ -32,8 +32,11 @@ def run(args: Namespace) -> int:
     from chopmark.net import http
     from chopmark.trust.ocsp.answer import Answer
 
+    if args.answer and (args.url or args.nonce):
+        message = "--answer asks nobody: it takes neither --url nor --nonce"
+        raise UsageError(message)
     at = clock.parse(args.at) if args.at else clock.now()
-    nonce = os.urandom(_NONCE) if args.nonce and not args.answer else None
+    nonce = os.urandom(_NONCE) if args.nonce else None
     with closing(http.HttpFetcher()) as fetcher:
         certificates = _certificates(args.file)
         certificate = certificates[0]

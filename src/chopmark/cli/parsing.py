@@ -18,6 +18,15 @@ EXAMPLE = "    $ "
 """How the examples in a verb's docstring begin."""
 
 
+def need(args: Any, option: str, *others: str, called: str = "") -> None:  # noqa: ANN401 - a Namespace
+    """Raises UsageError for options that say nothing without another one: whoever gave them meant something."""
+    from chopmark.core.errors import UsageError
+
+    given = [other for other in others if getattr(args, other.replace("-", "_"))]
+    if given and not getattr(args, option.replace("-", "_")):
+        raise UsageError(f"--{' and --'.join(given)} {'go' if given[1:] else 'goes'} with --{called or option}")
+
+
 def width() -> int:
     """Columns of help: the terminal's less two, at most 98; 78 when there is none."""
     columns = os.environ.get("COLUMNS", "")

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from chopmark.cli import output, sign_log
 from chopmark.cli.key import KEY_HELP
+from chopmark.cli.parsing import need
 from chopmark.cli.settings import jobs_wanted, setting, text, words
 from chopmark.core import clock, digest, limits
 from chopmark.core import patch as patches
@@ -94,6 +95,7 @@ def run(args: Namespace, ready: sign.SignRequest | None = None) -> int:
     if (args.output or args.attach) and len(args.files) != 1:
         message = "--output and --attach go with one FILE"
         raise UsageError(message)
+    need(args, "log", "log-passphrase")
     if args.log and (args.digest_only or args.attach):
         message = "--log is for signatures that are made here, not for those of --digest-only and --attach"
         raise UsageError(message)

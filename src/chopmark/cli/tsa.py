@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING
 from chopmark.cli import output
 from chopmark.cli.ca import add_folder, folder, opened, tell_issued
 from chopmark.cli.key import add_kind, add_new_passphrase, new_passphrase
+from chopmark.cli.parsing import need
 from chopmark.core import clock, digest
-from chopmark.core.errors import MalformedError
+from chopmark.core.errors import MalformedError, UsageError
 
 if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
@@ -46,8 +47,9 @@ def add_arguments(parser: ArgumentParser) -> None:
     init.add_argument("--profile", choices=profiles, default="time-stamping", help="default time-stamping")
     init.add_argument("--passphrase", metavar="SRC", help="of the CA's key")
     add_new_passphrase(init, "key-")
-    init.add_argument("--force", action="store_true", help="replace the key there is; its tokens stay good")
-    init.add_argument("--due", action="store_true", help="replace it if it is older than 12 months, else do nothing")
+    again = init.add_mutually_exclusive_group()
+    again.add_argument("--force", action="store_true", help="replace the key there is; its tokens stay good")
+    again.add_argument("--due", action="store_true", help="replace it if it is older than 12 months, else do nothing")
     serve = actions.add_parser("serve", help="answer requests over HTTP until told to stop")
     serve.add_argument(
         "--listen", default=LISTEN, metavar="HOST:PORT", help=f"where (default {LISTEN}); port 0: a free one"
@@ -174,6 +176,10 @@ def _stamp(args: Namespace) -> int:
     from chopmark.core import patch
     from chopmark.envelopes import timestamp
 
+    if args.url and (args.key or args.cert or args.passphrase or args.time_source or args.ordering):
+        message = "--url asks another authority: it takes no key, certificate or clock of ours"
+        raise UsageError(message)
+    need(args, "key", "cert")
     policy = tsa.policies_named(args.policy)[0] if args.policy else None
     request = timestamp.request(_file_digest(args.file, args.digest), args.digest, nonce=_nonce(), policy=policy)
     if args.url:
