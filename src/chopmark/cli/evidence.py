@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from chopmark.cli import output
 from chopmark.core import clock, limits, places
 from chopmark.core.artifact import read_small
-from chopmark.core.errors import InputError, MalformedError, UsageError
+from chopmark.core.errors import InputError, MalformedError
+from chopmark.core.folders import unreadable
 from chopmark.core.named import NamedTuple
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def _files(folder: str) -> list[str]:
         with os.scandir(folder) as found:
             return sorted(item.path for item in found if item.is_file())
     except (OSError, ValueError) as error:
-        raise UsageError(f"{folder}: {getattr(error, 'strerror', None) or error}") from None
+        raise unreadable(folder, error) from None
 
 
 def _read(path: str) -> list[_Row]:

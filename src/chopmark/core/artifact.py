@@ -199,7 +199,7 @@ class Artifact(Closing):
             _refuse_special(name, os.stat(name))
             descriptor = os.open(name, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY)
         except OSError as error:
-            raise _unreadable(name, error) from None
+            raise unreadable(name, error) from None
         except ValueError:  # an embedded NUL
             raise UnreadableError(name, reasons.INPUT_MISSING) from None
         state = os.fstat(descriptor)
@@ -391,7 +391,8 @@ def _refuse_special(name: str, state: os.stat_result) -> None:
         raise UnreadableError(name, reasons.INPUT_NOT_A_FILE, kind(state.st_mode))
 
 
-def _unreadable(name: str, error: OSError) -> UnreadableError:
+def unreadable(name: str, error: OSError) -> UnreadableError:
+    """The error for a file that the system does not open."""
     if error.errno in _MISSING:
         return UnreadableError(name, reasons.INPUT_MISSING)
     if error.errno in (errno.ENXIO, errno.EISDIR):

@@ -1,15 +1,25 @@
-"""Folders for what is about to be written: those that are not there are made, and go again where it is not written."""
+"""Folders: made for what is about to be written, and gone again where it is not; of others, why they cannot be read."""
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from typing import TYPE_CHECKING
 
-from chopmark.core.errors import WriteError
+from chopmark.core.errors import InputError, WriteError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+_WORDS = {errno.ENOENT: "there is no such folder", errno.ENOTDIR: "this is not a folder"}
+
+
+def unreadable(folder: str, error: OSError | ValueError) -> InputError:
+    """The error for a folder that cannot be looked into, in the words in which files are told of."""
+    number = error.errno if isinstance(error, OSError) else errno.ENOENT  # a name with a NUL, which nothing has
+    return InputError(f"{folder}: {_WORDS.get(number or 0) or os.strerror(number or 0)}")
 
 
 @contextlib.contextmanager

@@ -10,7 +10,8 @@ import json
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from chopmark.core import clock, limits
-from chopmark.core.errors import InputError, MalformedError, UsageError
+from chopmark.core.artifact import unreadable
+from chopmark.core.errors import MalformedError, UsageError
 from chopmark.core.named import NamedTuple
 from chopmark.core.signer import Authority
 from chopmark.core.verdict import Status
@@ -110,7 +111,7 @@ def read(path: str) -> Iterator[Event]:
                 if raw.strip() and not _about_the_guard(raw):
                     yield _parsed(raw, f"{path}:{number}")
     except OSError as error:
-        raise InputError(f"{path}: {error.strerror}") from None
+        raise unreadable(path, error) from None
 
 
 def _about_the_guard(raw: bytes) -> bool:

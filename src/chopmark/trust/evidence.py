@@ -11,7 +11,7 @@ import hashlib
 import os
 from typing import TYPE_CHECKING
 
-from chopmark.core import limits
+from chopmark.core import folders, limits
 from chopmark.core.artifact import read_small
 from chopmark.core.errors import InputError, MalformedError, UsageError
 from chopmark.core.named import NamedTuple
@@ -115,7 +115,7 @@ def _files(folder: str) -> list[str]:
             paths = [item.path for item in found if item.is_file()]
     except (OSError, ValueError) as error:
         where = getattr(error, "filename", None) or folder
-        raise UsageError(f"{where}: {getattr(error, 'strerror', None) or error}") from None
+        raise folders.unreadable(where, error) from None
     if len(paths) > limits.EVIDENCE_FILES_MAX:
         raise UsageError(f"{folder}: more than {limits.EVIDENCE_FILES_MAX} files")
     return sorted(paths)

@@ -41,3 +41,11 @@ def test_a_file_in_the_way_is_said(tmp_path: Path) -> None:
     for place in ("file", "file/inner"):
         with pytest.raises(WriteError), folders.made(str(tmp_path / place)):
             pass
+
+
+def test_what_is_no_folder_is_said(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    for place, words in (("none", "no such folder"), ("file", "not a folder"), ("file/inner", "not a folder")):
+        with pytest.raises(OSError, match=place) as caught:
+            (tmp_path / place).iterdir().__next__()
+        assert words in str(folders.unreadable(place, caught.value))

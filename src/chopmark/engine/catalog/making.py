@@ -9,7 +9,7 @@ import stat
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, BinaryIO
 
-from chopmark.core import limits
+from chopmark.core import folders, limits
 from chopmark.core import patch as patches
 from chopmark.core.errors import InputError, UsageError
 from chopmark.core.named import NamedTuple
@@ -163,7 +163,7 @@ def _mark(root: str, real: bytes) -> bytes:
     try:
         state = os.stat(root)
     except (OSError, ValueError) as error:
-        raise InputError(f"{root}: {getattr(error, 'strerror', None) or error}") from None
+        raise folders.unreadable(root, error) from None
     return _BEGINS + b"2 %d %d %b\n" % (state.st_dev, state.st_ino, listing.escape(real))
 
 

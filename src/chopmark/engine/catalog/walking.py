@@ -8,8 +8,8 @@ from contextlib import closing, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from chopmark.core import limits
-from chopmark.core.errors import InputError, UsageError
+from chopmark.core import folders, limits
+from chopmark.core.errors import UsageError
 from chopmark.engine.catalog import seeing
 from chopmark.engine.catalog.seeing import Child, Seen, Task, Walk
 from chopmark.engine.crew import Crew
@@ -165,7 +165,7 @@ def walk_of(
     try:
         descriptor = os.open(root, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     except (OSError, ValueError) as error:
-        raise InputError(f"{root}: {getattr(error, 'strerror', None) or error}") from None
+        raise folders.unreadable(root, error) from None
     try:
         device = os.fstat(descriptor).st_dev
         pseudo = _pseudo_devices()

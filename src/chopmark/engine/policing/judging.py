@@ -7,7 +7,7 @@ import stat
 from typing import TYPE_CHECKING
 
 from chopmark.core.artifact import Artifact, UnreadableError
-from chopmark.core.errors import InputError
+from chopmark.core.folders import unreadable
 from chopmark.core.named import NamedTuple
 from chopmark.core.verdict import Verdict
 from chopmark.engine import check
@@ -72,7 +72,7 @@ def files_below(root: str) -> list[str]:
         device = os.stat(root).st_dev
         os.listdir(root)
     except OSError as error:
-        raise InputError(f"{root}: {os.strerror(error.errno or 0)}") from None
+        raise unreadable(root, error) from None
     seen: set[tuple[int, int]] = set()
     return [path for path in _walk(root, device) if _first(path, seen)]
 

@@ -9,10 +9,9 @@ from collections import deque
 from typing import TYPE_CHECKING
 
 from chopmark.core import digest as digests
-from chopmark.core import limits, reasons
+from chopmark.core import folders, limits, reasons
 from chopmark.core.artifact import Artifact, FileView, Identity, UnreadableError
 from chopmark.core.closing import Closing
-from chopmark.core.errors import InputError
 from chopmark.core.named import NamedTuple
 
 if TYPE_CHECKING:
@@ -64,7 +63,7 @@ class Root(Closing):
         try:
             self._descriptor = os.open(path, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         except (OSError, ValueError) as error:
-            raise InputError(f"{path}: {getattr(error, 'strerror', None) or error}") from None
+            raise folders.unreadable(path, error) from None
         self.path = os.path.realpath(path).rstrip("/")
         self.is_host = os.path.samestat(os.fstat(self._descriptor), os.stat("/"))
         self._listed: dict[str, tuple[tuple[str, bool, bool], ...]] = {}

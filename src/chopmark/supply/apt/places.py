@@ -6,8 +6,8 @@ import os
 import re
 from typing import TYPE_CHECKING
 
-from chopmark.core import limits
-from chopmark.core.errors import InputError, UsageError
+from chopmark.core import folders, limits
+from chopmark.core.errors import UsageError
 from chopmark.core.named import NamedTuple
 from chopmark.formats._compressed import streams
 
@@ -60,7 +60,7 @@ def _names(folder: str) -> list[str]:
     try:
         return sorted(os.listdir(folder))
     except OSError as error:
-        raise InputError(f"{folder}: {os.strerror(error.errno or 0)}") from None
+        raise folders.unreadable(folder, error) from None
 
 
 def _lists(folder: str) -> Iterator[Place]:
