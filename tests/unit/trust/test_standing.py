@@ -192,6 +192,11 @@ def test_a_hold_is_ended_by_newer_silence_about_holds_alone(
     assert (found.entry, found.problem) == (expected, "")
 
 
+def test_of_lists_about_the_same_reasons_the_newest_decides(tmp_path: Path) -> None:
+    lists = [about("compromise", 1), about("compromise", 2, 1), about("rest", 3)]
+    assert good(standing(tmp_path, [FETCHED, ISSUING, ROOT], lists))
+
+
 def test_a_hold_that_ended_leaves_open_what_no_list_is_about(tmp_path: Path) -> None:
     found = standing(tmp_path, [FETCHED, ISSUING, ROOT], [about("holds", 2, 6), about("holds", 1)])
     assert found.entry is None
@@ -346,6 +351,11 @@ def test_lists_that_came_along_count_too(tmp_path: Path) -> None:
     at_hand = circumstances(tmp_path, material.trusting(tmp_path, ROOT), revocation="require", lists=[BASE])
     inquiry = Inquiry(at_hand, [each.view for each in WAY], [revocation_list.Crl(revoking)])
     assert inquiry.standing(PLAIN.view, ISSUING.view).entry == Entry(MAY, 1)
+    delta = crl(ISSUING, entry(serial(FETCHED), MAY, reason(1)), extensions=number(6, 5))
+    served = material.Served({URL: BASE})
+    at_hand = circumstances(tmp_path, at_hand.store, revocation="require", lists=[delta], fetcher=served)
+    found = Inquiry(at_hand, [each.view for each in (FETCHED, *WAY[1:])]).standing(FETCHED.view, ISSUING.view)
+    assert found.entry == Entry(MAY, 1)
     served = material.Served({})
     at_hand = circumstances(tmp_path, at_hand.store, revocation="require", lists=[BASE], fetcher=served)
     inquiry = Inquiry(at_hand, [each.view for each in (FETCHED, *WAY[1:])], [revocation_list.Crl(HELD)])
