@@ -332,6 +332,13 @@ def test_distribution_points_that_cannot_be_read_leave_the_standing_open(tmp_pat
     assert found.problem
 
 
+def test_an_old_list_that_still_holds_says_nothing_beside_a_newer_one(tmp_path: Path) -> None:
+    silent = crl(ISSUING, since=pki.NOW - 3 * DAY)
+    assert standing(tmp_path, WAY, [silent, crl(ISSUING, entry(serial(PLAIN), MAY))]).entry == Entry(MAY)
+    odd = crl(ISSUING, entry(b"\x01", MAY, Extension("1.2.3.4", der.null(), critical=True)))
+    assert standing(tmp_path, WAY, [odd]).problem, "one that must not be used"
+
+
 def test_large_certificates_are_looked_up_all_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(limits, "CERTIFICATE_KEPT_MAX", 0)
     assert good(standing(tmp_path, WAY, [crl(ISSUING)]))

@@ -71,6 +71,11 @@ def crl(
     return list_by_hand(held, entries, extensions=told, until=until)
 
 
+def by_hand(*entries: bytes, more: Sequence[Extension] = ()) -> bytes:
+    """A list without a number of its own."""
+    return list_by_hand(pki.Entity(ROOT.key, builders.load_der_x509_certificate(ROOT.raw)), entries, extensions=more)
+
+
 def judged(
     folder: Path, leaf: Cert, bodies: Mapping[str, bytes], mode: str = "require"
 ) -> tuple[set[str], set[str], Served]:
@@ -117,12 +122,13 @@ def test_nobody_asks_for_a_delta_of_what_is_revoked_for_good(tmp_path: Path) -> 
         None,
         b"",
         b"<html>",
+        crl(5),
         crl(6),
         crl(6, RELEASED, base=6),
         crl(6, RELEASED, base=5, issuer=OTHER),
         crl(6, RELEASED, base=5, more=[Extension(x509.AUTHORITY_KEY_ID, der.sequence(der.implicit(0, b"x")))]),
     ],
-    ids=["none", "empty", "a page", "complete", "for a later list", "another's", "another key"],
+    ids=["none", "empty", "a page", "the list", "complete", "for a later list", "another's", "another key"],
 )
 def test_without_its_delta_a_list_counts_by_itself(tmp_path: Path, delta: bytes | None) -> None:
     """It does for the good and for what is held, and that the delta is missing is told."""
@@ -135,6 +141,19 @@ def test_without_its_delta_a_list_counts_by_itself(tmp_path: Path, delta: bytes 
     assert MISSING in remarks
 
 
+def test_numbers_that_are_missing_or_no_numbers_fit_nothing(tmp_path: Path) -> None:
+    """Nor do those of a list about others, however small."""
+    users = Extension(x509.ISSUING_DISTRIBUTION_POINT, der.sequence(der.implicit(1, b"\xff")), critical=True)
+    indicator = Extension(x509.DELTA_CRL_INDICATOR, der.integer(5), critical=True)
+    unnumbered, odd = by_hand(HELD), by_hand(RELEASED, more=[Extension(x509.CRL_NUMBER, b"junk"), indicator])
+    cases = [(crl(5, HELD), by_hand(RELEASED, more=[indicator])), (crl(5, HELD), odd)]
+    cases += [(unnumbered, crl(6, RELEASED, base=5)), (crl(5, HELD), crl(5, RELEASED, base=4, more=[users]))]
+    for number, (base, delta) in enumerate(cases):
+        against, remarks, _ = judged(tmp_path / str(number), NAMING, {BASE_URL: base, DELTA_URL: delta})
+        assert against == {"revocation.on_hold"}
+        assert MISSING in remarks
+
+
 def test_a_delta_that_somebody_else_signed_takes_nothing_back(tmp_path: Path) -> None:
     """Nor does it stay, however long it says that it holds; and one that would add nothing is missing all the same."""
     base = crl(5, HELD)
@@ -144,6 +163,7 @@ def test_a_delta_that_somebody_else_signed_takes_nothing_back(tmp_path: Path) ->
         against, remarks, _ = judged(tmp_path, NAMING, {BASE_URL: base, DELTA_URL: bytes(forged)})
         assert against == {"revocation.on_hold"}
         assert MISSING in remarks
+    judged(tmp_path, NAMING, {BASE_URL: base, DELTA_URL: crl(6)})
     bodies = {BASE_URL: base, DELTA_URL: crl(6, RELEASED, base=5)}
     for asked in ([DELTA_URL], []):
         against, _, network = judged(tmp_path, NAMING, bodies)
@@ -156,6 +176,9 @@ def test_a_delta_that_has_ended_revokes_and_takes_nothing_back(tmp_path: Path) -
     assert judged(tmp_path, NAMING, named)[0] == {"revocation.revoked"}
     released = {BASE_URL: crl(5, HELD), DELTA_URL: crl(6, RELEASED, base=5, until=ended)}
     assert judged(tmp_path / "held", NAMING, released)[0] == {"revocation.on_hold"}
+    against, remarks, _ = judged(tmp_path / "held", NAMING, {})
+    assert against == {"revocation.on_hold"}
+    assert MISSING in remarks, "there is no newer one"
 
 
 def test_a_delta_no_newer_than_the_list_is_no_loss(tmp_path: Path) -> None:
