@@ -12,6 +12,7 @@ from cryptography import x509 as builders
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chopmark.core import limits
 from chopmark.core.errors import ChopmarkError, MalformedError
 from chopmark.envelopes import der, x509
 from chopmark.trust.crl.entry import ALL_REASONS, KEY_COMPROMISE, REASON_NAMES, Entry, UnusableError
@@ -275,6 +276,23 @@ def test_every_truncation_is_refused() -> None:
     for end in range(len(raw)):
         with pytest.raises(MalformedError):
             Crl(raw[:end])
+
+
+def test_the_algorithm_stands_alike_inside_and_outside() -> None:
+    inside, outside = der.oid("1.2.840.10045.4.3.2"), der.oid("1.2.840.10045.4.3.3")
+    head, found, tail = list_by_hand(ISSUER).rpartition(inside)
+    assert head.count(found) == 1
+    with pytest.raises(MalformedError):
+        Crl(head + outside + tail)
+
+
+def test_a_list_is_only_so_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    raw = list_by_hand(ISSUER)
+    monkeypatch.setattr(limits, "CRL_MAX", len(raw))
+    assert Crl(raw).raw == raw
+    monkeypatch.setattr(limits, "CRL_MAX", len(raw) - 1)
+    with pytest.raises(MalformedError):
+        Crl(raw)
 
 
 EXTENSIONS: Sequence[tuple[builders.ExtensionType, bool]] = [
