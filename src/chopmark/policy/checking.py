@@ -88,6 +88,9 @@ def _alone(rule: Rule, at: dt.datetime, stores: frozenset[str], revocation: str)
             yield _said(reasons.EXPIRING, rule, clock.show(rule.expires))
     if not (rule.owner and rule.comment):
         yield _said(reasons.UNOWNED, rule)
+    # Anybody can make such another one where it is signed with ECDSA (docs/adr/0269).
+    if rule.action == DENY and any(signer.certificates for signer in rule.conditions.signers):
+        yield _said(reasons.EVADABLE, rule)
     for why in _unreachable(rule, stores, revocation):
         yield _said(reasons.UNREACHABLE, rule, why)
     named = rule.conditions.stores

@@ -93,4 +93,10 @@ WIDE = Reason(
 EXPIRED = Reason("policy.expired", NO, "The rule has expired and does not count any more.", "Renew it or take it out.")
 EXPIRING = Reason("policy.expiring", INFO, "The rule expires soon.", "Renew it in time.")
 UNOWNED = Reason("policy.unowned", INFO, "The rule does not say who answers for it, or why it is there.")
+EVADABLE = Reason(
+    "policy.evadable",
+    INFO,
+    "The rule denies a certificate by its SHA-256, which another one of the same key does not have.",
+    "Deny the key.",
+)
 SOUND = Reason("policy.sound", OK, "The policy has no rule that cannot be meant so.")

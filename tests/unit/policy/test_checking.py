@@ -67,6 +67,13 @@ def test_rules_that_no_file_fits_and_such(rule: dict[str, Any], code: str) -> No
     assert (code, 0) in said([{**BY_CA, **rule}], ("corp",), "off")
 
 
+def test_whom_a_denial_by_certificate_misses() -> None:
+    signers = [{"certificate": DIGESTS[0]}, {"certificate": DIGESTS[1], "key": DIGESTS[2]}, {"key": DIGESTS[3]}]
+    denials = [{"action": "deny", "signer": each, **OWNED} for each in signers]
+    assert said(denials) == [("evadable", 0), ("evadable", 1)]
+    assert said([{"action": "allow", "signer": signers[0], **OWNED}]) == [("sound", -1)]
+
+
 @pytest.mark.parametrize(
     "rule",
     [
