@@ -145,7 +145,7 @@ def test_programs_that_systemd_misses_are_missing(tmp_path: Path) -> None:
 
 _SHELL = (
     "a", "b", "c ", " ", "; ", "&& ", "| ", "& ", "\n", "(", ")", "{ ", "; }", "$(", "`", "'", '"', "\\", "#", "if ",
-    "; then ", "; fi", "while false; do ", "; done", "X=b ", "$X ", "; X=c", " > /dev/null", "! ", "eval ", "exec ",
+    "; then ", "; fi", "while false; do ", "; done", "X=b ", "$X ", "; X=c", " > w", "! ", "eval ", "exec ",
     "[ a ] ", "case x in x) ", ";; esac", "for i in 1; do ", "$((1+1))", "${X:-b}", "<<E\n", "\nE\n", "\\\n", "time ",
     "()", "a () { c; }; ", "<(", "a=(b)", "{a,b}", "[[ a ]]", "trap ", "$'a'", "alias a=b\n", "else ", "|& ",
     "command ", 'set -- a; "$1" ',
@@ -156,6 +156,8 @@ _SHELL = (
 def test_what_shells_run_is_named_or_unknown(program: str, tmp_path: Path) -> None:
     """Lines at random, in a folder of programs that tell when they are run."""
     log, chance, ran = tmp_path / "log", random.Random(program), 0  # noqa: S311 - lines that are the same every time
+    written = tmp_path / "written"
+    written.mkdir()
     for name in "abc":
         path = tmp_path / name
         path.write_text(f"#!/bin/sh\necho {name} >> {log}\n")
@@ -165,7 +167,7 @@ def test_what_shells_run_is_named_or_unknown(program: str, tmp_path: Path) -> No
         log.write_text("")
         subprocess.run(
             [f"/bin/{program}", "-c", line], env={"PATH": str(tmp_path)}, stdin=subprocess.DEVNULL, capture_output=True,
-            timeout=60, check=False,
+            cwd=written, timeout=60, check=False,
         )  # fmt: skip
         found = Found()
         found.script(line, Call("/x:1", folders=(str(tmp_path),)))
