@@ -12,6 +12,7 @@ KNOWN = {
     "as pip reads it, and Python when it starts": "formats/wheel/contents.py formats/wheel/placing.py",
     "compared with how it is written": "formats/_text/comment_block.py",
     "our own list, in hex digits": "authority/lint/weak_keys.py",
+    "nothing, in place of a stream that is closed": "cli/__init__.py",
     "numbers of our own process, or of an open file": "agent/doctor.py agent/overlays.py",
 }
 """Files by why their lines may end at whatever Unicode calls an end."""

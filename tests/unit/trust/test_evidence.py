@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chopmark.core import limits
-from chopmark.core.errors import UsageError
+from chopmark.core.errors import InputError, UsageError
 from chopmark.envelopes import der, x509
 from chopmark.trust import context, evidence, judge
 from chopmark.trust.crl import origins
@@ -202,11 +202,11 @@ def read(folder: Path) -> evidence.Evidence:
     return evidence.read(str(folder), origins.CrlSource(cache=str(folder / "cache")))
 
 
-def test_a_folder_that_is_of_no_use_is_a_wrong_option(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_that_is_of_no_use_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for wrong in (tmp_path / "missing", tmp_path / "file", tmp_path / "nul\0"):
         if wrong.name == "file":
             wrong.write_bytes(b"")
-        with pytest.raises(UsageError):
+        with pytest.raises(InputError):
             read(wrong)
     (tmp_path / "folder" / "inside").mkdir(parents=True)
     (tmp_path / "folder" / "inside" / "a.cer").write_bytes(SIGNER.der)
