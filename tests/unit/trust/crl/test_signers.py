@@ -342,6 +342,11 @@ def test_a_stranger_with_the_name_of_an_issuer_of_lists_hides_nothing(tmp_path: 
     lists = [naming, silent, crl(ROOT), crl(OTHER)]
     assert standing(tmp_path, POINTED_WAY, lists, [LISTER, stranger, OTHER]).entry == Entry(MAY)
     assert standing(tmp_path, POINTED_WAY, lists[1:], [stranger, OTHER]).problem
+    held = tmp_path / "store.pem"
+    held.write_bytes(material.pem(ROOT.raw) + material.pem(OTHER.raw))  # where a way to the stranger is always found
+    here = circumstances(tmp_path, store.load([str(held)]), revocation="require", lists=lists[1:])
+    inquiry = Inquiry(here, [each.view for each in POINTED_WAY], (), [stranger.raw])
+    assert inquiry.standing(POINTED.view, ISSUING.view).problem
 
 
 def test_who_is_trusted_issues_lists_for_others(tmp_path: Path) -> None:
